@@ -1,0 +1,128 @@
+//! The binary version of CIFAR-10.
+//!
+//! A file is a row of records and nothing else: one label byte (0 to 9), then 1024 red, 1024 green
+//! and 1024 blue bytes, each plane 32 × 32 row-major. Events have the shape `[3, 32, 32]`.
+//!
+//! # References
+//!
+//! A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009, and the page "The
+//! CIFAR-10 dataset", section "Binary version".
+
+use crate::dataset::Dataset;
+use crate::error::{Error, Flaw, Place, Result};
+use crate::input::Input;
+use crate::read::{ReadOptions, name_of, symbols_of_bytes};
+
+/// `[channels, rows, columns]`.
+pub(crate) const SHAPE: [usize; 3] = [3, 32, 32];
+const PIXELS: usize = SHAPE[0] * SHAPE[1] * SHAPE[2];
+const RECORD: usize = 1 + PIXELS;
+const CLASSES: u8 = 10;
+
+/// Reads one batch file.
+pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> {
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    append(input, &mut pixels, &mut labels)?;
+    let values = symbols_of_bytes(input, pixels, options, |index| {
+        Place::Byte((index / PIXELS * RECORD + 1 + index % PIXELS) as u64)
+    })?;
+    Dataset::new(name_of(input.path()), values, &SHAPE)?.with_labels(labels)
+}
+
+/// Appends the records of one batch file: pixels `[records, 3 * 32 * 32]` and labels `[records]`.
+pub(crate) fn append(
+    input: &mut Input,
+    pixels: &mut Vec<u8>,
+    labels: &mut Vec<u8>,
+) -> Result<(), Error> {
+    if input.peek()?.is_empty() {
+        return Err(input.malformed(
+            Place::File,
+            Flaw::Empty,
+            format!("records of {RECORD} bytes"),
+            "no bytes",
+        ));
+    }
+    while !input.peek()?.is_empty() {
+        let start = input.offset();
+        let [label] = input.array("label")?;
+        if label >= CLASSES {
+            return Err(input
+                .malformed(
+                    Place::Byte(start),
+                    Flaw::OutOfRange,
+                    format!("a label from 0 to {}", CLASSES - 1),
+                    label.to_string(),
+                )
+                .advise("only the binary version of CIFAR-10 is read, not CIFAR-100"));
+        }
+        input.append(pixels, PIXELS as u64, "pixels")?;
+        labels.push(label);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn records(labels: &[u8]) -> Vec<u8> {
+        labels
+            .iter()
+            .flat_map(|&label| {
+                let mut record = vec![label; RECORD];
+                record[1] = 255;
+                record
+            })
+            .collect()
+    }
+
+    fn parse(bytes: Vec<u8>) -> Result<Dataset> {
+        let mut input = Input::from_bytes(Path::new("batch.bin"), bytes, 1 << 20)?;
+        read(&mut input, &ReadOptions::default())
+    }
+
+    #[test]
+    fn records_become_images_and_labels() {
+        let data = parse(records(&[3, 9])).unwrap();
+        assert_eq!((data.len(), data.shape()), (2, &SHAPE[..]));
+        assert_eq!(data.labels().unwrap(), [3, 9]);
+        let (pixels, levels) = data.symbols().unwrap();
+        assert_eq!(
+            (pixels[0], pixels[1], pixels[PIXELS], levels),
+            (255, 3, 255, 256)
+        );
+    }
+
+    #[test]
+    fn malformed_files_are_named() {
+        let good = records(&[3, 9]);
+        for (bytes, flaw, message) in [
+            (
+                vec![],
+                Flaw::Empty,
+                "batch.bin: empty: expected records of 3073 bytes",
+            ),
+            (
+                good[..5000].to_vec(),
+                Flaw::Truncated,
+                "byte 3074: truncated: expected 3072 bytes",
+            ),
+            (
+                [&good[..], &[1]].concat(),
+                Flaw::Truncated,
+                "byte 6147: truncated: expected 3072 bytes of pixels, found 0",
+            ),
+            (
+                records(&[3, 10]),
+                Flaw::OutOfRange,
+                "byte 3073: out of range: expected a label from 0 to 9, found 10",
+            ),
+        ] {
+            let error = parse(bytes).unwrap_err();
+            assert_eq!(error.flaw(), Some(flaw));
+            assert!(error.to_string().contains(message), "{error}");
+        }
+    }
+}

@@ -1,0 +1,574 @@
+//! Datasets in memory whose parts are known to agree.
+//!
+//! A dataset is `len` events of one shape. The values are symbols, which is what a discrete model
+//! sees, or reals. Values lie row-major: all of event 0, then all of event 1; inside an event the
+//! last axis runs fastest.
+
+use crate::error::{Error, Result};
+use crate::split::Splits;
+use std::ops::Range;
+
+/// The values of all events, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Discrete values.
+    Symbols {
+        /// `[len * event_len]`, each below `levels`.
+        data: Vec<u8>,
+        /// The number of values a symbol can have, 2 to 256.
+        levels: u16,
+    },
+    /// Real values, all finite.
+    Reals {
+        /// `[len * event_len]`.
+        data: Vec<f32>,
+    },
+}
+
+impl Values {
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Symbols { data, .. } => data.len(),
+            Self::Reals { data } => data.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A checked dataset in memory.
+///
+/// ```
+/// use ar_data::{Dataset, Values};
+///
+/// let data = Dataset::new("two coins", Values::Symbols { data: vec![0, 1, 1, 1], levels: 2 }, &[2])?;
+/// assert_eq!((data.len(), data.event_len()), (2, 2));
+/// assert_eq!(data.symbols()?, (&[0, 1, 1, 1][..], 2));
+/// # Ok::<(), ar_data::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    name: String,
+    values: Values,
+    shape: Vec<usize>,
+    event_len: usize,
+    labels: Option<Vec<u8>>,
+    columns: Option<Vec<String>>,
+}
+
+impl Dataset {
+    /// Joins values and the shape of one event.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inconsistent`] if the shape has no values, the values are no whole number of
+    /// events, `levels` is not 2 to 256, a symbol is not below it, or a real is not finite.
+    pub fn new(name: impl Into<String>, values: Values, shape: &[usize]) -> Result<Self> {
+        let name = name.into();
+        let event_len = event_len(&name, shape)?;
+        if !values.len().is_multiple_of(event_len) {
+            return Err(Error::inconsistent(
+                name,
+                "shape",
+                format!("a multiple of {event_len} values for events of shape {shape:?}"),
+                values.len().to_string(),
+            ));
+        }
+        match &values {
+            Values::Symbols { data, levels } => {
+                check_levels(&name, *levels)?;
+                if let Some(index) = data.iter().position(|&value| u16::from(value) >= *levels) {
+                    return Err(Error::inconsistent(
+                        name,
+                        "symbols",
+                        format!("values below {levels}"),
+                        format!(
+                            "{} at row {}, position {}",
+                            data[index],
+                            index / event_len,
+                            index % event_len
+                        ),
+                    ));
+                }
+            }
+            Values::Reals { data } => {
+                if let Some(index) = data.iter().position(|value| !value.is_finite()) {
+                    return Err(Error::inconsistent(
+                        name,
+                        "reals",
+                        "finite values",
+                        format!(
+                            "{} at row {}, position {}",
+                            data[index],
+                            index / event_len,
+                            index % event_len
+                        ),
+                    ));
+                }
+            }
+        }
+        Ok(Self {
+            name,
+            values,
+            shape: shape.to_vec(),
+            event_len,
+            labels: None,
+            columns: None,
+        })
+    }
+
+    /// Adds one label per event.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inconsistent`] if there is not one label per event.
+    pub fn with_labels(mut self, labels: Vec<u8>) -> Result<Self> {
+        if labels.len() != self.len() {
+            return Err(Error::inconsistent(
+                self.name,
+                "labels",
+                format!(
+                    "one label for each of {} events",
+                    self.values.len() / self.event_len
+                ),
+                labels.len().to_string(),
+            ));
+        }
+        self.labels = Some(labels);
+        Ok(self)
+    }
+
+    /// Names the positions of an event.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inconsistent`] if there is not one name per position.
+    pub fn with_columns(mut self, columns: Vec<String>) -> Result<Self> {
+        if columns.len() != self.event_len {
+            return Err(Error::inconsistent(
+                self.name,
+                "columns",
+                format!("{} names", self.event_len),
+                columns.len().to_string(),
+            ));
+        }
+        self.columns = Some(columns);
+        Ok(self)
+    }
+
+    /// Gives the events another shape of as many values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inconsistent`] if the new shape has another number of values.
+    pub fn with_shape(mut self, shape: &[usize]) -> Result<Self> {
+        let len = event_len(&self.name, shape)?;
+        if len != self.event_len {
+            return Err(Error::inconsistent(
+                self.name,
+                "shape",
+                format!("a shape of {} values", self.event_len),
+                format!("{shape:?}, which has {len}"),
+            ));
+        }
+        self.shape = shape.to_vec();
+        Ok(self)
+    }
+
+    /// States that symbols can have `levels` values, whether or not all of them occur.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inconsistent`] if the values are reals, a symbol is not below `levels`, or
+    /// `levels` is not 2 to 256.
+    pub fn with_levels(self, levels: u16) -> Result<Self> {
+        let Self {
+            name,
+            values,
+            shape,
+            labels,
+            columns,
+            ..
+        } = self;
+        let Values::Symbols { data, .. } = values else {
+            return Err(Error::inconsistent(name, "values", "symbols", "reals"));
+        };
+        let fresh = Self::new(name, Values::Symbols { data, levels }, &shape)?;
+        Ok(Self {
+            labels,
+            columns,
+            ..fresh
+        })
+    }
+
+    /// The same events with every symbol as a real number; reals are left as they are.
+    #[must_use]
+    pub fn into_reals(mut self) -> Self {
+        if let Values::Symbols { data, .. } = self.values {
+            self.values = Values::Reals {
+                data: data.into_iter().map(f32::from).collect(),
+            };
+        }
+        self
+    }
+
+    /// The same dataset under another name.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The name: a built-in name, a file name, or what the caller chose.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The number of events.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.event_len
+    }
+
+    /// Whether there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The number of values in one event, at least 1.
+    pub fn event_len(&self) -> usize {
+        self.event_len
+    }
+
+    /// The shape of one event: `[rows, columns]`, `[channels, rows, columns]` or `[columns]`.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// All values.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The symbols, `[len * event_len]`, and their level count.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inconsistent`] if the values are reals.
+    pub fn symbols(&self) -> Result<(&[u8], u16)> {
+        match &self.values {
+            Values::Symbols { data, levels } => Ok((data, *levels)),
+            Values::Reals { .. } => {
+                Err(
+                    Error::inconsistent(&self.name, "values", "symbols", "real numbers")
+                        .advise("choose kind = \"symbols\" or a model of real values"),
+                )
+            }
+        }
+    }
+
+    /// The reals, `[len * event_len]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inconsistent`] if the values are symbols.
+    pub fn reals(&self) -> Result<&[f32]> {
+        match &self.values {
+            Values::Reals { data } => Ok(data),
+            Values::Symbols { levels, .. } => Err(Error::inconsistent(
+                &self.name,
+                "values",
+                "real numbers",
+                format!("symbols of {levels} levels"),
+            )
+            .advise("choose kind = \"real\" or a model of symbols")),
+        }
+    }
+
+    /// The number of values a symbol can have; `None` for reals.
+    pub fn levels(&self) -> Option<u16> {
+        match self.values {
+            Values::Symbols { levels, .. } => Some(levels),
+            Values::Reals { .. } => None,
+        }
+    }
+
+    /// One label per event, where the dataset has labels.
+    pub fn labels(&self) -> Option<&[u8]> {
+        self.labels.as_deref()
+    }
+
+    /// The names of the positions, where the file has a header.
+    pub fn columns(&self) -> Option<&[String]> {
+        self.columns.as_deref()
+    }
+
+    /// The events at `rows`, in that order; a row may repeat.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inconsistent`] if a row does not exist.
+    pub fn subset(&self, rows: &[usize]) -> Result<Self> {
+        let (len, width) = (self.len(), self.event_len);
+        if let Some(row) = rows.iter().find(|&&row| row >= len) {
+            return Err(Error::inconsistent(
+                &self.name,
+                "row",
+                format!("a row below {len}"),
+                row.to_string(),
+            ));
+        }
+        let events = rows.iter().map(|&row| row * width..(row + 1) * width);
+        let values = match &self.values {
+            Values::Symbols { data, levels } => {
+                let mut chosen = Vec::with_capacity(rows.len() * width);
+                events.for_each(|range| chosen.extend_from_slice(&data[range]));
+                Values::Symbols {
+                    data: chosen,
+                    levels: *levels,
+                }
+            }
+            Values::Reals { data } => {
+                let mut chosen = Vec::with_capacity(rows.len() * width);
+                events.for_each(|range| chosen.extend_from_slice(&data[range]));
+                Values::Reals { data: chosen }
+            }
+        };
+        Ok(Self {
+            name: self.name.clone(),
+            values,
+            shape: self.shape.clone(),
+            event_len: width,
+            labels: self
+                .labels
+                .as_ref()
+                .map(|labels| rows.iter().map(|&i| labels[i]).collect()),
+            columns: self.columns.clone(),
+        })
+    }
+
+    /// The events of a range of rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inconsistent`] if the range does not lie in `0..len`.
+    pub fn rows(&self, rows: Range<usize>) -> Result<Self> {
+        if rows.start > rows.end || rows.end > self.len() {
+            return Err(Error::inconsistent(
+                &self.name,
+                "rows",
+                format!("a range within 0..{}", self.len()),
+                format!("{rows:?}"),
+            ));
+        }
+        let range = rows.start * self.event_len..rows.end * self.event_len;
+        Ok(Self {
+            name: self.name.clone(),
+            values: match &self.values {
+                Values::Symbols { data, levels } => Values::Symbols {
+                    data: data[range].to_vec(),
+                    levels: *levels,
+                },
+                Values::Reals { data } => Values::Reals {
+                    data: data[range].to_vec(),
+                },
+            },
+            shape: self.shape.clone(),
+            event_len: self.event_len,
+            labels: self.labels.as_ref().map(|labels| labels[rows].to_vec()),
+            columns: self.columns.clone(),
+        })
+    }
+
+    /// Cuts the last `count` events off, without copying the ones that stay.
+    pub(crate) fn split_off_last(mut self, count: usize) -> Result<(Self, Self)> {
+        let len = self.len();
+        let Some(keep) = len.checked_sub(count) else {
+            return Err(Error::inconsistent(
+                self.name,
+                "rows",
+                format!("at least {count} rows"),
+                len.to_string(),
+            ));
+        };
+        let tail = self.rows(keep..len)?;
+        match &mut self.values {
+            Values::Symbols { data, .. } => {
+                data.truncate(keep * self.event_len);
+                data.shrink_to_fit();
+            }
+            Values::Reals { data } => {
+                data.truncate(keep * self.event_len);
+                data.shrink_to_fit();
+            }
+        }
+        if let Some(labels) = &mut self.labels {
+            labels.truncate(keep);
+        }
+        Ok((self, tail))
+    }
+
+    /// Takes the last column of a table of symbols out of the events and makes it their label.
+    pub(crate) fn last_column_as_labels(self) -> Result<Self> {
+        let Self {
+            name,
+            values,
+            event_len: width,
+            ..
+        } = self;
+        let Values::Symbols { data, levels } = values else {
+            return Err(Error::inconsistent(name, "values", "symbols", "reals"));
+        };
+        let labels = data
+            .iter()
+            .skip(width - 1)
+            .step_by(width)
+            .copied()
+            .collect();
+        let mut events = Vec::with_capacity(data.len());
+        data.chunks_exact(width)
+            .for_each(|row| events.extend_from_slice(&row[..width - 1]));
+        Self::new(
+            name,
+            Values::Symbols {
+                data: events,
+                levels,
+            },
+            &[width - 1],
+        )?
+        .with_labels(labels)
+    }
+
+    /// The same dataset with other symbols of the same layout.
+    pub(crate) fn with_symbols(&self, data: Vec<u8>, levels: u16) -> Self {
+        debug_assert_eq!(data.len(), self.values.len(), "symbols of the same layout");
+        Self {
+            name: self.name.clone(),
+            values: Values::Symbols { data, levels },
+            shape: self.shape.clone(),
+            event_len: self.event_len,
+            labels: self.labels.clone(),
+            columns: self.columns.clone(),
+        }
+    }
+
+    /// The dataset as the only part of [`Splits`].
+    #[must_use]
+    pub fn into_train(self) -> Splits {
+        Splits {
+            train: self,
+            valid: None,
+            test: None,
+        }
+    }
+}
+
+/// The number of values in an event of this shape.
+fn event_len(name: &str, shape: &[usize]) -> Result<usize> {
+    let len = shape
+        .iter()
+        .try_fold(1_usize, |len, &axis| len.checked_mul(axis));
+    match len {
+        Some(len) if len > 0 && !shape.is_empty() => Ok(len),
+        _ => Err(Error::inconsistent(
+            name,
+            "shape",
+            "one or more axes, each at least 1",
+            format!("{shape:?}"),
+        )),
+    }
+}
+
+/// Symbols are bytes, so 256 levels is the most; one level would carry no information.
+pub(crate) fn check_levels(name: &str, levels: u16) -> Result<()> {
+    if (2..=256).contains(&levels) {
+        return Ok(());
+    }
+    Err(Error::inconsistent(
+        name,
+        "levels",
+        "2 to 256",
+        levels.to_string(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn three_rows() -> Dataset {
+        let data = vec![0, 1, 2, 3, 4, 5];
+        Dataset::new("d", Values::Symbols { data, levels: 6 }, &[2])
+            .and_then(|data| data.with_labels(vec![7, 8, 9]))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_dataset_refuses_parts_that_disagree() {
+        let symbols = |data: &[u8], levels| Values::Symbols {
+            data: data.to_vec(),
+            levels,
+        };
+        for (values, shape, word) in [
+            (symbols(&[0, 1, 1], 2), &[2][..], "shape"),
+            (symbols(&[0, 2], 2), &[2], "2 at row 0, position 1"),
+            (symbols(&[0, 0], 1), &[2], "levels"),
+            (symbols(&[0, 0], 257), &[2], "levels"),
+            (symbols(&[0, 0], 2), &[], "axes"),
+            (symbols(&[], 2), &[3, 0], "axes"),
+            (symbols(&[], 2), &[usize::MAX, 2], "axes"),
+            (
+                Values::Reals {
+                    data: vec![0.0, f32::NAN],
+                },
+                &[1],
+                "NaN at row 1",
+            ),
+        ] {
+            let message = Dataset::new("d", values, shape).unwrap_err().to_string();
+            assert!(message.contains(word), "{message}");
+        }
+        assert!(three_rows().with_labels(vec![1]).is_err());
+        assert!(three_rows().with_columns(vec!["a".into()]).is_err());
+        assert!(three_rows().with_shape(&[3]).is_err());
+        assert!(three_rows().with_levels(5).is_err());
+        assert!(three_rows().reals().is_err());
+        assert!(three_rows().into_reals().symbols().is_err());
+    }
+
+    #[test]
+    fn subsets_keep_rows_and_labels_together() {
+        let data = three_rows();
+        let chosen = data.subset(&[2, 0, 2]).unwrap();
+        assert_eq!(chosen.symbols().unwrap().0, [4, 5, 0, 1, 4, 5]);
+        assert_eq!(chosen.labels().unwrap(), [9, 7, 9]);
+        assert!(data.subset(&[3]).is_err());
+        assert_eq!(data.rows(1..3).unwrap(), data.subset(&[1, 2]).unwrap());
+        assert!(data.rows(1..1).unwrap().is_empty());
+        assert!(data.rows(2..4).is_err());
+        let (head, tail) = data.clone().split_off_last(1).unwrap();
+        assert_eq!(
+            (head, tail),
+            (data.rows(0..2).unwrap(), data.rows(2..3).unwrap())
+        );
+        assert!(data.split_off_last(4).is_err());
+    }
+
+    #[test]
+    fn reals_are_the_symbols_as_numbers() {
+        let data = three_rows().into_reals();
+        assert_eq!(data.reals().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(data.levels(), None);
+        assert_eq!(data.labels().unwrap(), [7, 8, 9]);
+    }
+
+    #[test]
+    fn the_last_column_becomes_the_label() {
+        let data = three_rows().last_column_as_labels().unwrap();
+        assert_eq!(data.symbols().unwrap().0, [0, 2, 4]);
+        assert_eq!(data.labels().unwrap(), [1, 3, 5]);
+    }
+}

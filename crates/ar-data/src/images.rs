@@ -1,0 +1,421 @@
+//! PNG images: a folder of them, or one.
+//!
+//! A folder is read in the order of the file names (byte order); what is not called `*.png` is
+//! ignored, and all images must have one size and one colour type. Grey images give events of shape
+//! `[rows, columns]`, colour images `[3, rows, columns]` (red, green, blue). Images of 1, 2 or 4
+//! bits and palettes are expanded to 8 bits; 16 bits and transparency are refused, since nothing of
+//! the file should be lost in silence. The symbols have 256 levels, except with kind `binary`: then
+//! black (0) is 0 and white (255) is 1, and other values are refused.
+
+use crate::dataset::{Dataset, Values};
+use crate::error::{Error, Flaw, Place, Result, shown};
+use crate::input::Input;
+use crate::read::{Kind, ReadOptions, name_of, symbols_of_bytes};
+use png::{BitDepth, ColorType, Decoder, DecodingError, Limits, Transformations};
+use std::fs;
+use std::io::{Cursor, ErrorKind};
+use std::path::{Path, PathBuf};
+
+pub(crate) const MAGIC: &[u8; 8] = b"\x89PNG\r\n\x1a\n";
+
+/// One decoded image, channel-first.
+struct Image {
+    channels: usize,
+    rows: usize,
+    columns: usize,
+    data: Vec<u8>,
+}
+
+/// Reads one image, as a dataset of one event.
+pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> {
+    let image = decode(input, options.max_bytes)?;
+    let shape = image.shape();
+    let values = values(input, image.data, (image.rows, image.columns), options)?;
+    Dataset::new(name_of(input.path()), values, &shape)
+}
+
+/// Reads every image in a folder.
+pub(crate) fn read_folder(folder: &Path, options: &ReadOptions) -> Result<Dataset> {
+    let files = list(folder)?;
+    let mut data = Vec::new();
+    let mut levels = 256;
+    let mut first: Option<(Vec<usize>, &Path)> = None;
+    for file in &files {
+        let mut input = Input::open(file, options.max_bytes)?;
+        let left = options.max_bytes.saturating_sub(data.len() as u64);
+        let image = decode(&mut input, left)?;
+        let shape = image.shape();
+        match &first {
+            Some((expected, path)) if *expected != shape => {
+                return Err(Error::malformed(
+                    file,
+                    Place::File,
+                    Flaw::Ragged,
+                    format!("shape {expected:?} as in {}", name_of(path)),
+                    format!("{shape:?}"),
+                ));
+            }
+            Some(_) => {}
+            None => first = Some((shape, file)),
+        }
+        let size = (image.rows, image.columns);
+        // Reals only differ from symbols once all images are there.
+        let symbols = ReadOptions {
+            kind: options.kind.filter(|kind| *kind != Kind::Real),
+            ..options.clone()
+        };
+        if let Values::Symbols {
+            data: image,
+            levels: found,
+        } = values(&input, image.data, size, &symbols)?
+        {
+            data.extend(image);
+            levels = found;
+        }
+    }
+    let Some((shape, _)) = first else {
+        return Err(Error::malformed(
+            folder,
+            Place::File,
+            Flaw::Empty,
+            "a folder with .png files",
+            "none",
+        ));
+    };
+    let dataset = Dataset::new(name_of(folder), Values::Symbols { data, levels }, &shape)?;
+    Ok(if options.kind == Some(Kind::Real) {
+        dataset.into_reals()
+    } else {
+        dataset
+    })
+}
+
+/// The image files of a folder, in the order of their names.
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| Error::io(folder, "list", error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_png = path
+            .extension()
+            .is_some_and(|end| end.eq_ignore_ascii_case("png"));
+        if is_png && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn values(
+    input: &Input,
+    mut data: Vec<u8>,
+    (rows, columns): (usize, usize),
+    options: &ReadOptions,
+) -> Result<Values> {
+    let place = |index: usize| {
+        let index = index % (rows * columns);
+        Place::Pixel {
+            row: (index / columns) as u64,
+            column: (index % columns) as u64,
+        }
+    };
+    if options.kind != Some(Kind::Binary) {
+        return symbols_of_bytes(input, data, options, place);
+    }
+    for (index, value) in data.iter_mut().enumerate() {
+        *value = match *value {
+            0 => 0,
+            255 => 1,
+            grey => {
+                return Err(input
+                    .malformed(
+                        place(index),
+                        Flaw::OutOfRange,
+                        "0 (black) or 255 (white) in a binary image",
+                        grey.to_string(),
+                    )
+                    .advise("read it as symbols and choose binarize = \"threshold\""));
+            }
+        };
+    }
+    Ok(Values::Symbols { data, levels: 2 })
+}
+
+impl Image {
+    fn shape(&self) -> Vec<usize> {
+        match self.channels {
+            1 => vec![self.rows, self.columns],
+            channels => vec![channels, self.rows, self.columns],
+        }
+    }
+}
+
+/// Decodes an image of at most `cap` bytes.
+fn decode(input: &mut Input, cap: u64) -> Result<Image> {
+    let start = input.peek()?;
+    if start.is_empty() {
+        return Err(input.malformed(Place::File, Flaw::Empty, "a PNG image", "no bytes"));
+    }
+    if !start.starts_with(&MAGIC[..start.len().min(MAGIC.len())]) {
+        let found = shown(&start[..start.len().min(MAGIC.len())]);
+        return Err(input.malformed(Place::Byte(0), Flaw::WrongMagic, "a PNG signature", found));
+    }
+    let mut file = Vec::new();
+    loop {
+        let ahead = input.peek()?;
+        if ahead.is_empty() {
+            break;
+        }
+        file.extend_from_slice(ahead);
+        let len = ahead.len();
+        input.skip(len);
+    }
+    let stored = file.len() as u64;
+    let mut file = Cursor::new(file);
+    let limits = Limits {
+        bytes: usize::try_from(cap).unwrap_or(usize::MAX),
+    };
+    let mut decoder = Decoder::new_with_limits(&mut file, limits);
+    decoder.set_transformations(Transformations::EXPAND);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let mut reader = decoder.read_info().map_err(|error| failed(input, error))?;
+    let size = reader.info().size();
+    let (color, depth) = reader.output_color_type();
+    let channels = match (color, depth) {
+        (ColorType::Grayscale, BitDepth::Eight) => 1,
+        (ColorType::Rgb, BitDepth::Eight) => 3,
+        _ => {
+            let found = format!("{color:?} of {} bits", depth as u8);
+            let expected = "grey or RGB of 8 bits, without transparency";
+            return Err(input
+                .malformed(
+                    Place::Byte(MAGIC.len() as u64),
+                    Flaw::Unsupported,
+                    expected,
+                    found,
+                )
+                .advise(
+                    "convert it, for example with `magick in.png -alpha off -depth 8 out.png`",
+                ));
+        }
+    };
+    let (columns, rows) = (size.0 as usize, size.1 as usize);
+    let bytes = u64::from(size.0) * u64::from(size.1) * channels as u64;
+    if bytes > cap {
+        let expected = format!("at most {cap} bytes of pixels");
+        return Err(input.malformed(Place::File, Flaw::TooLarge, expected, bytes.to_string()));
+    }
+    let mut interleaved = Vec::new();
+    // A small file can state a large size; its data must be able to fill it.
+    if stored.saturating_mul(1032) < bytes {
+        let expected = format!("{bytes} bytes of pixels");
+        let found = format!("a file of {stored} bytes, which cannot hold them");
+        return Err(input.malformed(Place::File, Flaw::Truncated, expected, found));
+    }
+    if interleaved.try_reserve_exact(bytes as usize).is_err() {
+        return Err(input.no_memory(bytes));
+    }
+    interleaved.resize(bytes as usize, 0);
+    reader
+        .next_frame(&mut interleaved)
+        .map_err(|error| failed(input, error))?;
+    reader.finish().map_err(|error| failed(input, error))?;
+    drop(reader);
+    let end = file.position();
+    if end < stored {
+        let expected = "the end of the file after the image";
+        let found = format!("{} bytes after it", stored - end);
+        return Err(input.malformed(Place::Byte(end), Flaw::Oversized, expected, found));
+    }
+    let data = match channels {
+        1 => interleaved,
+        _ => (0..channels)
+            .flat_map(|channel| interleaved.iter().skip(channel).step_by(channels).copied())
+            .collect(),
+    };
+    Ok(Image {
+        channels,
+        rows,
+        columns,
+        data,
+    })
+}
+
+fn failed(input: &Input, error: DecodingError) -> Error {
+    let expected = "a PNG image";
+    match error {
+        DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => input
+            .malformed(
+                Place::File,
+                Flaw::Truncated,
+                expected,
+                "the end of the file inside it",
+            ),
+        DecodingError::LimitsExceeded => input.malformed(
+            Place::File,
+            Flaw::TooLarge,
+            "an image within the limit",
+            "a larger one",
+        ),
+        error => input.malformed(Place::File, Flaw::Corrupt, expected, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn png(columns: u32, rows: u32, color: ColorType, depth: BitDepth, data: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, columns, rows);
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(data)
+            .unwrap();
+        bytes
+    }
+
+    fn grey(columns: u32, rows: u32, data: &[u8]) -> Vec<u8> {
+        png(columns, rows, ColorType::Grayscale, BitDepth::Eight, data)
+    }
+
+    fn folder(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        dir
+    }
+
+    fn parse(bytes: Vec<u8>) -> Result<Dataset> {
+        let options = ReadOptions::default();
+        read(
+            &mut Input::from_bytes(Path::new("x.png"), bytes, options.max_bytes)?,
+            &options,
+        )
+    }
+
+    #[test]
+    fn a_folder_is_read_in_the_order_of_names() {
+        let dir = folder(&[
+            ("b.png", grey(3, 1, &[4, 5, 6])),
+            ("a.PNG", grey(3, 1, &[1, 2, 3])),
+            ("notes.txt", b"no image".to_vec()),
+        ]);
+        let data = read_folder(dir.path(), &ReadOptions::default()).unwrap();
+        assert_eq!((data.len(), data.shape()), (2, &[1, 3][..]));
+        assert_eq!(data.symbols().unwrap(), (&[1, 2, 3, 4, 5, 6][..], 256));
+        let real = ReadOptions {
+            kind: Some(Kind::Real),
+            ..ReadOptions::default()
+        };
+        let data = read_folder(dir.path(), &real).unwrap();
+        assert_eq!(data.reals().unwrap()[5], 6.0);
+    }
+
+    #[test]
+    fn colours_come_channel_first() {
+        let data = parse(png(
+            2,
+            1,
+            ColorType::Rgb,
+            BitDepth::Eight,
+            &[1, 2, 3, 4, 5, 6],
+        ))
+        .unwrap();
+        assert_eq!(data.shape(), [3, 1, 2]);
+        assert_eq!(data.symbols().unwrap().0, [1, 4, 2, 5, 3, 6]);
+    }
+
+    #[test]
+    fn one_bit_images_are_black_and_white() {
+        let bits = png(4, 1, ColorType::Grayscale, BitDepth::One, &[0b1010_0000]);
+        assert_eq!(
+            parse(bits.clone()).unwrap().symbols().unwrap().0,
+            [255, 0, 255, 0]
+        );
+        let binary = ReadOptions {
+            kind: Some(Kind::Binary),
+            ..ReadOptions::default()
+        };
+        let dir = folder(&[("a.png", bits)]);
+        let data = read_folder(dir.path(), &binary).unwrap();
+        assert_eq!(data.symbols().unwrap(), (&[1, 0, 1, 0][..], 2));
+        let dir = folder(&[("a.png", grey(2, 2, &[0, 255, 9, 0]))]);
+        let error = read_folder(dir.path(), &binary).unwrap_err();
+        assert_eq!(error.flaw(), Some(Flaw::OutOfRange));
+        assert!(
+            error
+                .to_string()
+                .contains("a.png: pixel row 1, column 0: out of range"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn malformed_images_are_named() {
+        let good = grey(5, 4, &[9; 20]);
+        let mut bent = good.clone();
+        bent[45] ^= 0xff;
+        let mut huge = good.clone();
+        huge[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
+        for (bytes, flaws) in [
+            (vec![], &[Flaw::Empty][..]),
+            (b"GIF89a...".to_vec(), &[Flaw::WrongMagic]),
+            (good[..5].to_vec(), &[Flaw::Truncated]),
+            (good[..good.len() - 20].to_vec(), &[Flaw::Truncated]),
+            (good[..30].to_vec(), &[Flaw::Truncated]),
+            ([&good[..], b"tail"].concat(), &[Flaw::Oversized]),
+            (bent, &[Flaw::Corrupt]),
+            (huge, &[Flaw::Corrupt, Flaw::TooLarge]),
+            (
+                png(1, 1, ColorType::Rgba, BitDepth::Eight, &[0; 4]),
+                &[Flaw::Unsupported],
+            ),
+            (
+                png(1, 1, ColorType::Grayscale, BitDepth::Sixteen, &[0; 2]),
+                &[Flaw::Unsupported],
+            ),
+        ] {
+            let error = parse(bytes).unwrap_err();
+            assert!(
+                error.flaw().is_some_and(|flaw| flaws.contains(&flaw)),
+                "{error}"
+            );
+            assert!(error.to_string().starts_with("x.png: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_must_hold_images_of_one_size() {
+        let dir = folder(&[
+            ("a.png", grey(2, 1, &[1, 2])),
+            ("b.png", grey(1, 2, &[1, 2])),
+        ]);
+        let error = read_folder(dir.path(), &ReadOptions::default()).unwrap_err();
+        assert_eq!(error.flaw(), Some(Flaw::Ragged));
+        let text = error.to_string();
+        assert!(
+            text.ends_with("b.png: ragged: expected shape [1, 2] as in a.png, found [2, 1]"),
+            "{text}"
+        );
+        let dir = folder(&[("readme.txt", Vec::new())]);
+        let error = read_folder(dir.path(), &ReadOptions::default()).unwrap_err();
+        assert_eq!(error.flaw(), Some(Flaw::Empty));
+        let dir = folder(&[
+            ("a.png", grey(2, 1, &[1, 2])),
+            ("b.png", grey(2, 1, &[1, 2])),
+        ]);
+        let tight = ReadOptions {
+            max_bytes: 3,
+            ..ReadOptions::default()
+        };
+        let error = read_folder(dir.path(), &tight).unwrap_err();
+        assert_eq!(error.flaw(), Some(Flaw::TooLarge));
+    }
+}

@@ -1,0 +1,405 @@
+//! A file opened for reading, plain or gzip, with its content counted, capped and, on request,
+//! hashed.
+//!
+//! Every reader of this crate sits on [`Input`], so the rules live once: nothing is trusted but the
+//! bytes themselves, a block is only allocated if the file can hold it, and a decompression bomb
+//! ends at the cap.
+
+use crate::error::{Error, Flaw, Place, Result};
+use flate2::bufread::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+/// The most content (decompressed bytes) that is read from one file unless the caller says
+/// otherwise: 1 GiB. The largest built-in file has 78.4 MB.
+pub const MAX_CONTENT_BYTES: u64 = 1 << 30;
+
+/// Deflate cannot expand one byte to more than this many.
+const DEFLATE_MAX_RATIO: u64 = 1032;
+
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// The content of one file.
+pub(crate) struct Input {
+    path: PathBuf,
+    reader: BufReader<Counted>,
+    gzip: bool,
+    /// The size of the file itself (compressed, if it is compressed).
+    stored: u64,
+    cap: u64,
+}
+
+/// Counts, hashes and caps what passes.
+struct Counted {
+    inner: Box<dyn Read>,
+    count: u64,
+    cap: u64,
+    hash: Option<Sha256>,
+}
+
+/// Marks the error that the cap raises inside `io::Error`.
+#[derive(Debug, thiserror::Error)]
+#[error("content above the size limit")]
+struct AboveCap;
+
+impl Read for Counted {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buf)?;
+        self.count += read as u64;
+        if self.count > self.cap {
+            return Err(io::Error::other(AboveCap));
+        }
+        if let Some(hash) = &mut self.hash {
+            hash.update(&buf[..read]);
+        }
+        Ok(read)
+    }
+}
+
+impl Input {
+    /// Opens a file whose content may have up to `cap` bytes.
+    pub(crate) fn open(path: &Path, cap: u64) -> Result<Self> {
+        let file = File::open(path).map_err(|error| Error::io(path, "open", error))?;
+        let metadata = file
+            .metadata()
+            .map_err(|error| Error::io(path, "open", error))?;
+        if !metadata.is_file() {
+            // A device or a pipe may have no end.
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+            return Err(Error::io(path, "read", error));
+        }
+        Self::new(path, Box::new(file), metadata.len(), cap)
+    }
+
+    /// Reads from memory what the caller calls `path`.
+    pub(crate) fn from_bytes(path: &Path, bytes: Vec<u8>, cap: u64) -> Result<Self> {
+        let stored = bytes.len() as u64;
+        Self::new(path, Box::new(Cursor::new(bytes)), stored, cap)
+    }
+
+    fn new(path: &Path, inner: Box<dyn Read>, stored: u64, cap: u64) -> Result<Self> {
+        let mut inner = BufReader::with_capacity(BUFFER_BYTES, inner);
+        let start = inner
+            .fill_buf()
+            .map_err(|error| Error::io(path, "read", error))?;
+        let gzip = start.starts_with(&[0x1f, 0x8b]);
+        let inner: Box<dyn Read> = if gzip {
+            Box::new(MultiGzDecoder::new(inner))
+        } else {
+            Box::new(inner)
+        };
+        let counted = Counted {
+            inner,
+            count: 0,
+            cap,
+            hash: None,
+        };
+        let reader = BufReader::with_capacity(BUFFER_BYTES, counted);
+        let input = Self {
+            path: path.to_owned(),
+            reader,
+            gzip,
+            stored,
+            cap,
+        };
+        if !gzip && stored > cap {
+            return Err(input.above_cap(&format!("a file of {stored} bytes")));
+        }
+        Ok(input)
+    }
+
+    /// Also computes the SHA-256 of the content. To be called before the first read.
+    pub(crate) fn hashed(mut self) -> Self {
+        debug_assert_eq!(self.reader.get_ref().count, 0, "nothing has been read yet");
+        self.reader.get_mut().hash = Some(Sha256::new());
+        self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many bytes of content have been consumed.
+    pub(crate) fn offset(&self) -> u64 {
+        self.reader.get_ref().count - self.reader.buffer().len() as u64
+    }
+
+    /// The next bytes without consuming them; empty at the end.
+    pub(crate) fn peek(&mut self) -> Result<&[u8]> {
+        match self.reader.fill_buf() {
+            Ok(_) => Ok(self.reader.buffer()),
+            Err(error) => Err(self.read_error(error)),
+        }
+    }
+
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.reader.consume(bytes);
+    }
+
+    /// Reads exactly `N` bytes, which are `what`.
+    pub(crate) fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes, what)?;
+        Ok(bytes)
+    }
+
+    /// Fills `bytes`, which are `what`.
+    pub(crate) fn fill(&mut self, bytes: &mut [u8], what: &str) -> Result<()> {
+        let start = self.offset();
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.reader.read(&mut bytes[filled..]) {
+                Ok(0) => return Err(self.truncated(start, bytes.len() as u64, filled, what)),
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.read_error(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the file can hold `len` more bytes, before anything is allocated for them.
+    pub(crate) fn check_room(&self, len: u64, what: &str) -> Result<()> {
+        let start = self.offset();
+        if start.checked_add(len).is_none_or(|end| end > self.cap) {
+            return Err(self.above_cap(&format!("a header that states {len} bytes of {what}")));
+        }
+        let most = if self.gzip {
+            self.stored.saturating_mul(DEFLATE_MAX_RATIO)
+        } else {
+            self.stored
+        };
+        let left = most.saturating_sub(start);
+        if left < len {
+            let found = if self.gzip {
+                format!(
+                    "a compressed file of {} bytes, which cannot hold them",
+                    self.stored
+                )
+            } else {
+                format!("{left}")
+            };
+            let expected = format!("{len} bytes of {what}");
+            return Err(self.malformed(Place::Byte(start), Flaw::Truncated, expected, found));
+        }
+        Ok(())
+    }
+
+    /// Appends exactly `len` bytes of `what` to `out`.
+    pub(crate) fn append(&mut self, out: &mut Vec<u8>, len: u64, what: &str) -> Result<()> {
+        self.check_room(len, what)?;
+        let start = self.offset();
+        let before = out.len();
+        if usize::try_from(len).map_or(true, |len| out.try_reserve_exact(len).is_err()) {
+            return Err(self.no_memory(len));
+        }
+        match self.reader.by_ref().take(len).read_to_end(out) {
+            Ok(read) if read as u64 == len => Ok(()),
+            Ok(_) => Err(self.truncated(start, len, out.len() - before, what)),
+            Err(error) => Err(self.read_error(error)),
+        }
+    }
+
+    /// Reads a line without its end into `line`; false at the end of the file.
+    pub(crate) fn line(&mut self, line: &mut Vec<u8>) -> Result<bool> {
+        line.clear();
+        match self.reader.read_until(b'\n', line) {
+            Ok(0) => Ok(false),
+            Ok(_) => {
+                if line.last() == Some(&b'\n') {
+                    line.pop();
+                }
+                if line.last() == Some(&b'\r') {
+                    line.pop();
+                }
+                Ok(true)
+            }
+            Err(error) => Err(self.read_error(error)),
+        }
+    }
+
+    /// Checks that nothing follows.
+    pub(crate) fn end(&mut self, after: &str) -> Result<()> {
+        let offset = self.offset();
+        let more = self.peek()?.len();
+        if more == 0 {
+            return Ok(());
+        }
+        let found = if self.gzip {
+            format!("{more} or more bytes after it")
+        } else {
+            format!("{} bytes after it", self.stored.saturating_sub(offset))
+        };
+        let expected = format!("the end of the file after {after}");
+        Err(self.malformed(Place::Byte(offset), Flaw::Oversized, expected, found))
+    }
+
+    /// Reads to the end and returns the SHA-256 of the whole content in hexadecimal.
+    pub(crate) fn digest(mut self) -> Result<String> {
+        loop {
+            let ahead = self.peek()?.len();
+            if ahead == 0 {
+                break;
+            }
+            self.skip(ahead);
+        }
+        let hash = self.reader.get_mut().hash.take().unwrap_or_default();
+        Ok(hex(&hash.finalize()))
+    }
+
+    pub(crate) fn malformed(
+        &self,
+        place: Place,
+        flaw: Flaw,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Error {
+        Error::malformed(&self.path, place, flaw, expected, found)
+    }
+
+    pub(crate) fn no_memory(&self, len: u64) -> Error {
+        let error = io::Error::new(
+            io::ErrorKind::OutOfMemory,
+            format!("no memory for {len} bytes"),
+        );
+        Error::io(&self.path, "read", error)
+    }
+
+    fn truncated(&self, start: u64, len: u64, found: usize, what: &str) -> Error {
+        let expected = format!("{len} bytes of {what}");
+        let found = format!("{found} before the end of the file");
+        self.malformed(Place::Byte(start), Flaw::Truncated, expected, found)
+    }
+
+    fn above_cap(&self, found: &str) -> Error {
+        let expected = format!("at most {} bytes of content", self.cap);
+        self.malformed(Place::File, Flaw::TooLarge, expected, found)
+    }
+
+    /// What an error of the reader underneath means.
+    pub(crate) fn read_error(&self, error: io::Error) -> Error {
+        if error.get_ref().is_some_and(|inner| inner.is::<AboveCap>()) {
+            return self.above_cap("more");
+        }
+        let place = Place::Byte(self.reader.get_ref().count);
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof if self.gzip => {
+                self.malformed(place, Flaw::Truncated, "more of the gzip stream", "its end")
+            }
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData if self.gzip => {
+                self.malformed(place, Flaw::Corrupt, "a gzip stream", error.to_string())
+            }
+            _ => Error::io(&self.path, "read", error),
+        }
+    }
+}
+
+/// Lets parsers that take a reader sit on an input; their errors go back through
+/// [`Input::read_error`].
+impl Read for Input {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buf)
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::Write;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn input(bytes: Vec<u8>, cap: u64) -> Result<Input> {
+        Input::from_bytes(Path::new("f"), bytes, cap)
+    }
+
+    #[test]
+    fn plain_and_gzip_have_the_same_content_and_digest() {
+        let content = b"abc";
+        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        for stored in [
+            content.to_vec(),
+            gzip(content),
+            [gzip(b"a"), gzip(b"bc")].concat(),
+        ] {
+            let mut file = input(stored.clone(), 3).unwrap();
+            assert_eq!(file.array::<3>("letters").unwrap(), *content);
+            assert_eq!(file.offset(), 3);
+            file.end("letters").unwrap();
+            assert_eq!(input(stored, 3).unwrap().hashed().digest().unwrap(), known);
+        }
+    }
+
+    #[test]
+    fn a_bomb_ends_at_the_cap() {
+        let bomb = gzip(&vec![0; 1 << 20]);
+        assert!(bomb.len() < 2000);
+        let error = input(bomb, 1000).unwrap().digest().unwrap_err();
+        assert_eq!(error.flaw(), Some(Flaw::TooLarge));
+        assert_eq!(
+            error.to_string(),
+            "f: too large: expected at most 1000 bytes of content, found more"
+        );
+        let error = input(vec![0; 1001], 1000).err().unwrap();
+        assert_eq!(error.flaw(), Some(Flaw::TooLarge));
+    }
+
+    #[test]
+    fn a_block_is_refused_before_it_is_allocated() {
+        let mut out = Vec::new();
+        for (bytes, len, flaw) in [
+            (vec![0; 10], 11, Flaw::Truncated),
+            (vec![0; 10], 1 << 40, Flaw::TooLarge),
+            (vec![0; 10], u64::MAX, Flaw::TooLarge),
+            (gzip(&[0; 10]), 1 << 20, Flaw::Truncated),
+            (gzip(&[0; 10]), 11, Flaw::Truncated),
+        ] {
+            let mut file = input(bytes, 1 << 30).unwrap();
+            let error = file.append(&mut out, len, "pixels").unwrap_err();
+            assert_eq!(error.flaw(), Some(flaw), "{error}");
+        }
+        assert!(out.capacity() < 100, "{}", out.capacity());
+    }
+
+    #[test]
+    fn broken_gzip_is_named() {
+        let whole = gzip(&[7; 1000]);
+        let mut cut = whole.clone();
+        cut.truncate(whole.len() - 9);
+        let mut bent = whole.clone();
+        let crc = whole.len() - 8;
+        bent[crc] ^= 1;
+        let garbage = [&whole[..], b"garbage after the stream"].concat();
+        for (bytes, flaw) in [
+            (cut, Flaw::Truncated),
+            (bent, Flaw::Corrupt),
+            (garbage, Flaw::Corrupt),
+        ] {
+            let error = input(bytes, 2000).unwrap().digest().unwrap_err();
+            assert_eq!(error.flaw(), Some(flaw), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(Input::open(dir.path(), 10), Err(Error::Io { .. })));
+        assert!(matches!(
+            Input::open(&dir.path().join("none"), 10),
+            Err(Error::Io { .. })
+        ));
+    }
+}

@@ -1,0 +1,51 @@
+//! Files to checked datasets: MNIST and its relatives, CIFAR-10, tables, `.npy`, folders of PNGs.
+//!
+//! Nothing here knows a tensor library. A [`Dataset`] is plain memory whose parts agree: symbols
+//! (`u8` with a level count) or reals (`f32`), the shape of one event, labels and column names. The
+//! readers trust no header: sizes are checked against the file and a stated limit before memory is
+//! taken, and a malformed file is an [`enum@Error`] that names the file, the place and what was
+//! expected.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`builtin`] | the datasets known by name, where their files are looked for, how they are verified |
+//! | [`binarize`] | grey levels to bits, by threshold or by chance |
+//! | `fetch` | downloads of the built-in datasets (feature `fetch`) |
+//! | [`read_path`] | IDX, CIFAR-10 binary, tables, `.npy`, PNG |
+//!
+//! ```
+//! use ar_data::{Locations, binarize, builtin};
+//!
+//! // The digits are part of the crate: 1,797 images of 8 × 8 pixels, 17 levels.
+//! let digits = builtin::load("digits", &Locations::default())?;
+//! let test = binarize::threshold(digits.test.as_ref().expect("digits has a test part"))?;
+//! assert_eq!((test.len(), test.shape(), test.levels()), (359, &[8, 8][..], Some(2)));
+//! # Ok::<(), ar_data::Error>(())
+//! ```
+
+#![deny(missing_docs)]
+
+pub mod binarize;
+pub mod builtin;
+mod cifar10;
+mod dataset;
+mod error;
+#[cfg(feature = "fetch")]
+pub mod fetch;
+mod idx;
+mod images;
+mod input;
+mod npy;
+mod numbers;
+mod read;
+mod split;
+mod table;
+
+pub use builtin::{Builtin, Locations, Spec};
+pub use dataset::{Dataset, Values};
+pub use error::{Attempt, Error, Flaw, Malformed, Place, Result};
+#[cfg(feature = "fetch")]
+pub use fetch::{Event, Fetched, Progress, fetch};
+pub use input::MAX_CONTENT_BYTES;
+pub use read::{Kind, ReadOptions, read_bytes, read_path};
+pub use split::{Split, Splits};

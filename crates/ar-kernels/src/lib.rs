@@ -1,0 +1,61 @@
+//! Fused kernels of autoregressive models as burn backend extensions, forward and backward.
+//!
+//! | Module | What it computes in one op |
+//! |---|---|
+//! | [`nade`] | the recurrence of NADE over all positions: logits, gradients, sampling |
+//! | [`bernoulli`] | the log-likelihood of rows of bits from their logits |
+//! | [`update`] | Adam and momentum steps, one pass over the weights |
+//!
+//! Each has its kernels as functions on slices (`cpu`), vectorised for what the processor has and
+//! bit-identical for any number of threads, and an adapter that makes it an operation on burn tensors
+//! with a hand-written gradient. On devices without a kernel the NADE recurrence falls back to plain
+//! tensor operations, which are also its oracle in tests.
+//!
+//! ```
+//! use ar_kernels::nade::{self, Weights};
+//! use burn::tensor::{Device, Tensor};
+//!
+//! let device = Device::default();
+//! let weights = Weights {
+//!     w: Tensor::from_data([[1.0], [0.0]], &device), // what x_1 adds to the hidden unit
+//!     v: Tensor::from_data([[0.0], [2.0]], &device), // what the hidden unit adds to logit 2
+//!     b: Tensor::from_data([0.5, 0.0], &device),
+//!     c: Tensor::from_data([0.0], &device),
+//! };
+//! let x = Tensor::from_data([[0.0, 0.0], [1.0, 0.0]], &device);
+//! let logits: Vec<f32> = nade::logits(x, weights).into_data().iter::<f32>().collect();
+//! assert_eq!(logits[..3], [0.5, 1.0, 0.5]); // 2 σ(0) = 1
+//! assert!((logits[3] - 2.0 / (1.0 + (-1.0_f32).exp())).abs() < 1e-6); // 2 σ(1)
+//! ```
+
+pub mod bernoulli;
+pub mod nade;
+mod simd;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod slices;
+pub mod update;
+
+use burn::backend::DispatchDevice;
+use burn::tensor::{DType, Tensor};
+
+/// Whether `tensor` is on a device and of a precision that this crate has kernels for: f32 on flex or
+/// ndarray, tracked by autodiff or not.
+pub fn has_kernel<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.dtype() == DType::F32 && is_host(tensor.device().as_dispatch())
+}
+
+fn is_host(device: &DispatchDevice) -> bool {
+    match device {
+        #[cfg(feature = "flex")]
+        DispatchDevice::Flex(_) => true,
+        #[cfg(feature = "ndarray")]
+        DispatchDevice::NdArray(_) => true,
+        DispatchDevice::Autodiff(inner) => is_host(inner),
+        #[expect(
+            clippy::allow_attributes,
+            reason = "which backends exist depends on the features, so `expect` would not hold"
+        )]
+        #[allow(unreachable_patterns)]
+        _ => false,
+    }
+}

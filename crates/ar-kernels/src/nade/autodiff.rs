@@ -1,0 +1,96 @@
+//! The hand-written backward pass as a node of burn's autodiff graph.
+
+use burn::backend::TensorMetadata;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, AutodiffBackend};
+use burn::tensor::{Shape, Slice};
+
+use super::{Dice, NadeOps};
+
+impl<B: NadeOps, C: CheckpointStrategy> NadeOps for Autodiff<B, C> {
+    fn nade_logits(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct NadeBackward;
+
+        impl<B: NadeOps> Backward<B, 4> for NadeBackward {
+            /// x, W, V, b, c. Nothing of the forward pass but its inputs.
+            type State = [FloatTensor<B>; 5];
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 4>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
+                let grad = grads.consume::<B>(&ops.node);
+                let [x, w, v, b, c] = ops.state;
+                let shapes = [w.shape(), v.shape(), b.shape(), c.shape()];
+                let packed = B::nade_gradients(x, w, v, b, c, grad);
+                let mut start = 0;
+                for (parent, shape) in ops.parents.into_iter().zip(shapes) {
+                    let end = start + shape.num_elements();
+                    if let Some(node) = parent {
+                        let part = unpack::<B>(packed.clone(), start..end, shape);
+                        grads.register::<B>(node.id, part);
+                    }
+                    start = end;
+                }
+            }
+        }
+
+        let nodes = [w.node(), v.node(), b.node(), c.node()];
+        match NadeBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let inputs = [x, w, v, b, c].map(|tensor| tensor.into_primitive());
+                let [x, w, v, b, c] = inputs.clone();
+                prep.finish(inputs, B::nade_logits(x, w, v, b, c))
+            }
+            OpsKind::UnTracked(prep) => {
+                let [x, w, v, b, c] = [x, w, v, b, c].map(|tensor| tensor.into_primitive());
+                prep.finish(B::nade_logits(x, w, v, b, c))
+            }
+        }
+    }
+
+    fn nade_gradients(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        unreachable!("the backward pass runs on the inner backend")
+    }
+
+    fn nade_sample(
+        w: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        dice: Dice,
+    ) -> FloatTensor<Self> {
+        // Draws have no gradient.
+        let [w, v, b, c] = [w, v, b, c].map(|tensor| tensor.into_primitive());
+        Self::from_inner(B::nade_sample(w, v, b, c, dice))
+    }
+}
+
+/// One parameter's part of the packed gradients.
+fn unpack<B: NadeOps>(
+    packed: FloatTensor<B>,
+    range: core::ops::Range<usize>,
+    shape: Shape,
+) -> FloatTensor<B> {
+    B::float_reshape(B::float_slice(packed, &[Slice::from(range)]), shape)
+}

@@ -1,0 +1,1041 @@
+//! The NADE recurrence on `&[f32]` slices, shared by the flex and ndarray adapters.
+//!
+//! # Forward
+//! Images are independent, so threads take chunks of images. Hidden units go in slabs of at most
+//! [`SLAB`]: a chunk's activations of one slab stay in the first-level cache while the rows of V and
+//! W stream past once, each held in registers for all images of the chunk. A logit is the sum of its
+//! slabs' partial dot products, in slab order, whatever the chunk and the number of threads.
+//!
+//! # Backward
+//! Given ∂L/∂logit, hidden units are independent (no sum runs over them), so threads take slabs of
+//! hidden units and walk all images in order: no partial gradients, no reduction, and bit-identical
+//! results for any number of threads. Activations are recomputed by subtraction.
+//!
+//! A unit's sigmoid is recomputed only where x_t ≠ 0. Which images those are is tabulated once per
+//! call ([`NonZero`]), so that the inner loops have no unpredictable branch.
+
+use core::marker::PhantomData;
+
+use rayon::prelude::*;
+
+use crate::simd::{Aligned, Isa, Lanes, PAD, Real, dispatch, sigmoid_f32};
+
+/// Hidden units per slab of the forward pass. Fixed: it decides the order of summation.
+const SLAB: usize = 128;
+/// Hidden units per slab of the backward pass (activations, their sigmoids and their gradients of
+/// [`TILE`] images fit the first-level cache together).
+const BACKWARD_SLAB: usize = 32;
+/// Images that a backward slab walks at a time.
+const TILE: usize = 128;
+/// Most images of a forward chunk.
+const CHUNK: usize = 64;
+
+/// The parameters of a NADE, in the order of its walk: row t belongs to position t.
+#[derive(Clone, Copy, Debug)]
+pub struct Params<'a, E> {
+    /// Input weights W, `[dim, hidden]`.
+    pub w: &'a [E],
+    /// Output weights V, `[dim, hidden]`.
+    pub v: &'a [E],
+    /// Output biases b, `[dim]`.
+    pub b: &'a [E],
+    /// Hidden biases c, `[hidden]`.
+    pub c: &'a [E],
+}
+
+impl<E> Params<'_, E> {
+    /// `(dim, hidden)`.
+    ///
+    /// # Panics
+    /// When the four slices do not belong to one shape.
+    fn dims(&self) -> (usize, usize) {
+        let (dim, hidden) = (self.b.len(), self.c.len());
+        assert_eq!(self.w.len(), dim * hidden, "w must be [dim, hidden] = [{dim}, {hidden}]");
+        assert_eq!(self.v.len(), dim * hidden, "v must be [dim, hidden] = [{dim}, {hidden}]");
+        (dim, hidden)
+    }
+}
+
+/// Gradients of the parameters, one buffer: W `[dim, hidden]`, V `[dim, hidden]`, b `[dim]`,
+/// c `[hidden]`, one after the other.
+pub fn gradient_len(dim: usize, hidden: usize) -> usize {
+    2 * dim * hidden + dim + hidden
+}
+
+/// Chunk of images, transposed: `x[t * n + i]`, and for each t the images where it is not zero.
+struct NonZero<E> {
+    /// `(image, value)` of the non-zero entries, position after position.
+    entries: Vec<(u32, E)>,
+    /// `entries[starts[t]..starts[t + 1]]` belong to position t.
+    starts: Vec<u32>,
+}
+
+impl<E: Real> NonZero<E> {
+    /// Tabulates the rows `x` (`[n, dim]`).
+    fn of(x: &[E], dim: usize) -> Self {
+        let mut counts = vec![0_u32; dim + 1];
+        for row in x.chunks_exact(dim) {
+            for (t, value) in row.iter().enumerate() {
+                counts[t + 1] += u32::from(!value.is_zero());
+            }
+        }
+        for t in 0..dim {
+            counts[t + 1] += counts[t];
+        }
+        let starts = counts.clone();
+        let mut entries = vec![(0, E::default()); counts[dim] as usize];
+        for (i, row) in x.chunks_exact(dim).enumerate() {
+            for (t, &value) in row.iter().enumerate() {
+                if !value.is_zero() {
+                    entries[counts[t] as usize] = (i as u32, value);
+                    counts[t] += 1;
+                }
+            }
+        }
+        Self { entries, starts }
+    }
+
+    #[inline(always)]
+    fn at(&self, t: usize) -> &[(u32, E)] {
+        &self.entries[self.starts[t] as usize..self.starts[t + 1] as usize]
+    }
+}
+
+/// `[start, start + width)` of the padded hidden units.
+#[derive(Clone, Copy)]
+struct Slab {
+    start: usize,
+    width: usize,
+}
+
+/// Cuts `hidden` units, padded to [`PAD`], into slabs of `most`, then of ever smaller powers of two.
+fn slabs(hidden: usize, most: usize) -> Vec<Slab> {
+    let padded = hidden.next_multiple_of(PAD);
+    let mut out = Vec::new();
+    let (mut start, mut width) = (0, most);
+    while start < padded {
+        while start + width > padded {
+            width /= 2;
+        }
+        out.push(Slab { start, width });
+        start += width;
+    }
+    out
+}
+
+/// Registers `[K]` of a slab of a row of `len` units; beyond the end of the row they hold zero.
+///
+/// # Safety
+/// The contract of [`Lanes`], and `row` must be valid for reads of the slab's part of `len` scalars.
+#[inline(always)]
+unsafe fn load_row<L: Lanes, const K: usize>(
+    row: *const L::Elem,
+    start: usize,
+    len: usize,
+) -> [L; K] {
+    // SAFETY: all reads stay below `len`; `padded` holds SLAB >= K * N scalars; the lane contract is
+    // the caller's.
+    unsafe {
+        if len >= start + K * L::N {
+            core::array::from_fn(|k| L::load(row.add(start + k * L::N)))
+        } else {
+            let mut padded = [L::Elem::default(); SLAB];
+            for (k, value) in padded.iter_mut().take(len.saturating_sub(start)).enumerate() {
+                *value = *row.add(start + k);
+            }
+            core::array::from_fn(|k| L::load(padded.as_ptr().add(k * L::N)))
+        }
+    }
+}
+
+/// `row[start..]` := the registers, cut off at the end of the row.
+///
+/// # Safety
+/// The contract of [`Lanes`], and `row` must be valid for writes of `len` scalars.
+#[inline(always)]
+unsafe fn store_row<L: Lanes, const K: usize>(
+    values: [L; K],
+    row: *mut L::Elem,
+    start: usize,
+    len: usize,
+) {
+    // SAFETY: all writes stay below `len`; the lane contract is the caller's.
+    unsafe {
+        if len >= start + K * L::N {
+            for (k, value) in values.into_iter().enumerate() {
+                value.store(row.add(start + k * L::N));
+            }
+        } else {
+            let mut padded = [L::Elem::default(); SLAB];
+            for (k, value) in values.into_iter().enumerate() {
+                value.store(padded.as_mut_ptr().add(k * L::N));
+            }
+            for (k, &value) in padded.iter().take(len.saturating_sub(start)).enumerate() {
+                *row.add(start + k) = value;
+            }
+        }
+    }
+}
+
+/// Calls `$f::<L, K>` with K registers for a slab of `$width` units.
+macro_rules! with_registers {
+    ($width:expr, $lanes:ident, $f:ident($($arg:expr),* $(,)?)) => {
+        match $width / $lanes::N {
+            1 => $f::<$lanes, 1>($($arg),*),
+            2 => $f::<$lanes, 2>($($arg),*),
+            4 => $f::<$lanes, 4>($($arg),*),
+            8 => $f::<$lanes, 8>($($arg),*),
+            16 => $f::<$lanes, 16>($($arg),*),
+            32 => $f::<$lanes, 32>($($arg),*),
+            registers => unreachable!("a slab of {registers} registers"),
+        }
+    };
+}
+
+/// `h · v` over K registers, in a fixed order.
+///
+/// # Safety
+/// The contract of [`Lanes`]; `h` valid for K * N scalars.
+#[inline(always)]
+unsafe fn dot<L: Lanes, const K: usize>(h: *const L::Elem, v: &[L; K]) -> L {
+    // SAFETY: the caller's.
+    unsafe {
+        // Two chains, so that one addition's latency hides behind the other.
+        let mut even = L::load(h).mul(v[0]);
+        if K == 1 {
+            return even;
+        }
+        let mut odd = L::load(h.add(L::N)).mul(v[1]);
+        let mut k = 2;
+        while k < K {
+            even = L::load(h.add(k * L::N)).mul_add(v[k], even);
+            odd = L::load(h.add((k + 1) * L::N)).mul_add(v[k + 1], odd);
+            k += 2;
+        }
+        even.add(odd)
+    }
+}
+
+/// a += x·w and h = σ(a) for one image and one slab.
+///
+/// # Safety
+/// The contract of [`Lanes`]; `a` and `h` valid for K * N scalars.
+#[inline(always)]
+unsafe fn step<L: Lanes, const K: usize>(a: *mut L::Elem, h: *mut L::Elem, x: L::Elem, w: &[L; K]) {
+    // SAFETY: the caller's.
+    unsafe {
+        let x = L::splat(x);
+        for (k, &w) in w.iter().enumerate() {
+            let next = x.mul_add(w, L::load(a.add(k * L::N)));
+            next.store(a.add(k * L::N));
+            next.sigmoid().store(h.add(k * L::N));
+        }
+    }
+}
+
+/// Fills the slab's activations with c and σ(c) for `n` images.
+///
+/// # Safety
+/// The contract of [`Lanes`]; `a` and `h` hold `n` rows of K * N.
+#[inline(always)]
+unsafe fn begin<L: Lanes, const K: usize>(
+    c: &[L::Elem],
+    start: usize,
+    a: &mut [L::Elem],
+    h: &mut [L::Elem],
+) {
+    // SAFETY: rows of exactly K * N scalars; the lane contract is the caller's.
+    unsafe {
+        let c: [L; K] = load_row(c.as_ptr(), start, c.len());
+        let width = K * L::N;
+        for (a, h) in a.chunks_exact_mut(width).zip(h.chunks_exact_mut(width)) {
+            for (k, c) in c.iter().enumerate() {
+                c.store(a.as_mut_ptr().add(k * L::N));
+                c.sigmoid().store(h.as_mut_ptr().add(k * L::N));
+            }
+        }
+    }
+}
+
+/// Logits of one chunk of images, `out[t * n + i]`, which hold the biases on entry.
+///
+/// # Safety
+/// The contract of [`Lanes`].
+#[inline(always)]
+unsafe fn forward_chunk<L: Lanes>(
+    _: PhantomData<L>,
+    params: Params<'_, L::Elem>,
+    nonzero: &NonZero<L::Elem>,
+    n: usize,
+    out: &mut [L::Elem],
+) {
+    let (_, hidden) = params.dims();
+    let mut a = Aligned::zeros(n * SLAB);
+    let mut h = Aligned::zeros(n * SLAB);
+    for slab in slabs(hidden, SLAB) {
+        let (a, h) = (&mut a[..n * slab.width], &mut h[..n * slab.width]);
+        // SAFETY: the caller's; the buffers hold n rows of the slab's width.
+        unsafe {
+            with_registers!(slab.width, L, forward_slab(params, slab.start, nonzero, n, a, h, out))
+        }
+    }
+}
+
+/// # Safety
+/// The contract of [`Lanes`]; `a` and `h` hold `n` rows of K * N.
+#[inline(always)]
+unsafe fn forward_slab<L: Lanes, const K: usize>(
+    params: Params<'_, L::Elem>,
+    start: usize,
+    nonzero: &NonZero<L::Elem>,
+    n: usize,
+    a: &mut [L::Elem],
+    h: &mut [L::Elem],
+    out: &mut [L::Elem],
+) {
+    let (dim, hidden) = params.dims();
+    let width = K * L::N;
+    assert!(a.len() == n * width && h.len() == n * width && out.len() == dim * n);
+    // SAFETY: row i of a and h starts at i * width, i < n; the lane contract is the caller's.
+    unsafe {
+        begin::<L, K>(params.c, start, a, h);
+        for (t, out) in out.chunks_exact_mut(n).enumerate() {
+            add_dots::<L, K>(params.v.as_ptr().add(t * hidden), start, hidden, h, out);
+            let w = params.w.as_ptr().add(t * hidden);
+            advance::<L, K>(w, start, hidden, nonzero.at(t), a, h);
+        }
+    }
+}
+
+dispatch! {
+    /// [`forward_chunk`] for f32.
+    fn forward_chunk_f32(
+        params: Params<'_, f32>, nonzero: &NonZero<f32>, n: usize, out: &mut [f32],
+    ) = forward_chunk
+}
+
+/// Logits of every position: `out[i, t] = b_t + V_t · σ(c + Σ_{s<t} W_s x_s)`.
+///
+/// # Shapes
+/// `x` is `[batch, dim]`, the result `[batch, dim]`, both in the order of the walk.
+///
+/// # Panics
+/// When the slices' lengths do not belong to one shape.
+pub fn forward(x: &[f32], params: Params<'_, f32>) -> Vec<f32> {
+    forward_on(Isa::detect(), x, params)
+}
+
+fn forward_on(isa: Isa, x: &[f32], params: Params<'_, f32>) -> Vec<f32> {
+    forward_with(x, params, |params, nonzero, n, out| {
+        forward_chunk_f32(isa, params, nonzero, n, out);
+    })
+}
+
+/// The part of the forward pass that does not depend on the lanes.
+fn forward_with<E: Real>(
+    x: &[E],
+    params: Params<'_, E>,
+    chunk: impl Fn(Params<'_, E>, &NonZero<E>, usize, &mut [E]) + Sync,
+) -> Vec<E> {
+    let (dim, _) = params.dims();
+    if dim == 0 || x.is_empty() {
+        return Vec::new();
+    }
+    let batch = batch_of(x, dim);
+    let mut logits = vec![E::default(); batch * dim];
+    let chunk_len = chunk_len(batch);
+    x.par_chunks(chunk_len * dim).zip(logits.par_chunks_mut(chunk_len * dim)).for_each(
+        |(x, logits)| {
+            let n = x.len() / dim;
+            let nonzero = NonZero::of(x, dim);
+            let mut by_position = vec![E::default(); dim * n];
+            for (row, &b) in by_position.chunks_exact_mut(n).zip(params.b) {
+                row.fill(b);
+            }
+            chunk(params, &nonzero, n, &mut by_position);
+            transpose(&by_position, dim, n, logits);
+        },
+    );
+    logits
+}
+
+/// Rows of `x`.
+///
+/// # Panics
+/// When `x` is not whole rows.
+fn batch_of<E>(x: &[E], dim: usize) -> usize {
+    assert_eq!(x.len() % dim, 0, "x has {} values, not whole rows of {dim}", x.len());
+    x.len() / dim
+}
+
+/// Images per chunk: an equal share for every thread, as far as the cache allows. Chunks are
+/// independent, so this has no influence on the result.
+fn chunk_len(batch: usize) -> usize {
+    let share = batch.div_ceil(rayon::current_num_threads());
+    share.div_ceil(share.div_ceil(CHUNK)).max(1)
+}
+
+/// `to[c * rows + r] = from[r * columns + c]`, in blocks that fit the cache.
+fn transpose<E: Copy>(from: &[E], rows: usize, columns: usize, to: &mut [E]) {
+    const BLOCK: usize = 16;
+    for row in (0..rows).step_by(BLOCK) {
+        for column in 0..columns {
+            for r in row..(row + BLOCK).min(rows) {
+                to[column * rows + r] = from[r * columns + column];
+            }
+        }
+    }
+}
+
+/// A pointer that several threads write through, each to its own columns.
+#[derive(Clone, Copy)]
+struct Columns<E>(*mut E);
+
+// SAFETY: the slabs of hidden units that threads write are disjoint.
+unsafe impl<E: Send> Send for Columns<E> {}
+// SAFETY: likewise.
+unsafe impl<E: Send> Sync for Columns<E> {}
+
+/// Where one slab's gradients go.
+struct Out<E> {
+    /// `[dim, hidden]`, zero on entry.
+    w: Columns<E>,
+    /// `[dim, hidden]`, zero on entry.
+    v: Columns<E>,
+    /// `[hidden]`, zero on entry.
+    c: Columns<E>,
+}
+
+/// Gradients of one slab of hidden units over one tile of `n` images.
+///
+/// # Safety
+/// The contract of [`Lanes`]; `out` points to the three gradients, and no other thread touches the
+/// slab's columns.
+#[inline(always)]
+unsafe fn backward_slab<L: Lanes>(
+    _: PhantomData<L>,
+    params: Params<'_, L::Elem>,
+    slab: (usize, usize),
+    nonzero: &NonZero<L::Elem>,
+    grad: &[L::Elem],
+    n: usize,
+    out: &Out<L::Elem>,
+) {
+    let (start, width) = slab;
+    // SAFETY: the caller's.
+    unsafe {
+        with_registers!(width, L, backward_tile(params, start, nonzero, grad, n, out));
+    }
+}
+
+/// # Safety
+/// As for [`backward_slab`].
+#[inline(always)]
+unsafe fn backward_tile<L: Lanes, const K: usize>(
+    params: Params<'_, L::Elem>,
+    start: usize,
+    nonzero: &NonZero<L::Elem>,
+    grad: &[L::Elem],
+    n: usize,
+    out: &Out<L::Elem>,
+) {
+    let (dim, hidden) = params.dims();
+    let width = K * L::N;
+    assert_eq!(grad.len(), dim * n);
+    let mut a = Aligned::zeros(n * width);
+    let mut h = Aligned::zeros(n * width);
+    let mut g = Aligned::<L::Elem>::zeros(n * width);
+    let row_of = |matrix: &[L::Elem], t: usize| -> [L; K] {
+        // SAFETY: matrix is [dim, hidden] and t < dim; the lane contract is the caller's.
+        unsafe { load_row(matrix.as_ptr().add(t * hidden), start, hidden) }
+    };
+    // SAFETY: row i of a, h and g starts at i * width, i < n; row t of the gradients at t * hidden,
+    // and only the slab's columns are touched; the rest is the caller's.
+    unsafe {
+        // The activations after the last position, by the forward pass's own additions.
+        begin::<L, K>(params.c, start, &mut a, &mut h);
+        for t in 0..dim {
+            let here = nonzero.at(t);
+            if here.is_empty() {
+                continue;
+            }
+            let w = row_of(params.w, t);
+            for &(i, x) in here {
+                let a = a.as_mut_ptr().add(i as usize * width);
+                for (k, &w) in w.iter().enumerate() {
+                    let a = a.add(k * L::N);
+                    L::splat(x).mul_add(w, L::load(a)).store(a);
+                }
+            }
+        }
+        for (a, h) in a.chunks_exact(L::N).zip(h.chunks_exact_mut(L::N)) {
+            L::load(a.as_ptr()).sigmoid().store(h.as_mut_ptr());
+        }
+
+        for t in (0..dim).rev() {
+            let here = nonzero.at(t);
+            if !here.is_empty() {
+                let w = row_of(params.w, t);
+                let to = out.w.0.add(t * hidden);
+                let mut dw: [L; K] = load_row(to, start, hidden);
+                for &(i, x) in here {
+                    let row = i as usize * width;
+                    debug_assert!(row < a.len());
+                    let x = L::splat(x);
+                    for k in 0..K {
+                        let at = row + k * L::N;
+                        dw[k] = x.mul_add(L::load(g.as_ptr().add(at)), dw[k]);
+                        let before = x.neg_mul_add(w[k], L::load(a.as_ptr().add(at)));
+                        before.store(a.as_mut_ptr().add(at));
+                        before.sigmoid().store(h.as_mut_ptr().add(at));
+                    }
+                }
+                store_row(dw, to, start, hidden);
+            }
+            let v = row_of(params.v, t);
+            let to = out.v.0.add(t * hidden);
+            let mut dv: [L; K] = load_row(to, start, hidden);
+            for (i, &delta) in grad[t * n..(t + 1) * n].iter().enumerate() {
+                let delta = L::splat(delta);
+                for k in 0..K {
+                    let at = i * width + k * L::N;
+                    let h = L::load(h.as_ptr().add(at));
+                    dv[k] = delta.mul_add(h, dv[k]);
+                    // σ' = h − h²
+                    let slope = h.neg_mul_add(h, h);
+                    let g = g.as_mut_ptr().add(at);
+                    delta.mul(v[k]).mul_add(slope, L::load(g)).store(g);
+                }
+            }
+            store_row(dv, to, start, hidden);
+        }
+
+        let mut dc: [L; K] = load_row(out.c.0, start, hidden);
+        for g in g.chunks_exact(width) {
+            for (k, dc) in dc.iter_mut().enumerate() {
+                *dc = dc.add(L::load(g.as_ptr().add(k * L::N)));
+            }
+        }
+        store_row(dc, out.c.0, start, hidden);
+    }
+}
+
+dispatch! {
+    /// [`backward_slab`] for f32.
+    fn backward_slab_f32(
+        params: Params<'_, f32>, slab: (usize, usize), nonzero: &NonZero<f32>, grad: &[f32],
+        n: usize, out: &Out<f32>,
+    ) = backward_slab
+}
+
+/// Gradients of a loss with respect to the parameters, from its gradient with respect to the
+/// logits:
+///
+/// ```text
+/// g = 0;  for t = D..1:  a_t = a_{t+1} − W_t x_t;  ∂W_t = Σ g x_t;  ∂b_t = Σ δ_t;
+///                        ∂V_t = Σ δ_t h_t;  g += δ_t V_t ⊙ h_t ⊙ (1 − h_t);    at the end ∂c = Σ g
+/// ```
+///
+/// # Shapes
+/// `x` and `grad_logits` are `[batch, dim]`; the result is the one buffer of [`gradient_len`].
+///
+/// # Panics
+/// When the slices' lengths do not belong to one shape.
+pub fn backward(x: &[f32], params: Params<'_, f32>, grad_logits: &[f32]) -> Vec<f32> {
+    backward_on(Isa::detect(), x, params, grad_logits)
+}
+
+fn backward_on(isa: Isa, x: &[f32], params: Params<'_, f32>, grad: &[f32]) -> Vec<f32> {
+    backward_with(x, params, grad, |params, slab, nonzero, grad, n, out| {
+        backward_slab_f32(isa, params, slab, nonzero, grad, n, out);
+    })
+}
+
+/// The part of the backward pass that does not depend on the lanes.
+fn backward_with<E: Real>(
+    x: &[E],
+    params: Params<'_, E>,
+    grad_logits: &[E],
+    slab: impl Fn(Params<'_, E>, (usize, usize), &NonZero<E>, &[E], usize, &Out<E>) + Sync,
+) -> Vec<E> {
+    let (dim, hidden) = params.dims();
+    assert_eq!(x.len(), grad_logits.len(), "x and grad_logits must both be [batch, dim]");
+    let mut gradients = vec![E::default(); gradient_len(dim, hidden)];
+    if dim == 0 || x.is_empty() {
+        return gradients;
+    }
+    batch_of(x, dim);
+    let (dw, rest) = gradients.split_at_mut(dim * hidden);
+    let (dv, rest) = rest.split_at_mut(dim * hidden);
+    let (db, dc) = rest.split_at_mut(dim);
+
+    let tiles: Vec<_> = x
+        .chunks(TILE * dim)
+        .zip(grad_logits.chunks(TILE * dim))
+        .map(|(x, grad)| {
+            let n = x.len() / dim;
+            let mut by_position = vec![E::default(); grad.len()];
+            transpose(grad, n, dim, &mut by_position);
+            (n, NonZero::of(x, dim), by_position)
+        })
+        .collect();
+    for (n, _, grad) in &tiles {
+        for (db, grad) in db.iter_mut().zip(grad.chunks_exact(*n)) {
+            for &delta in grad {
+                *db += delta;
+            }
+        }
+    }
+    let out = Out {
+        w: Columns(dw.as_mut_ptr()),
+        v: Columns(dv.as_mut_ptr()),
+        c: Columns(dc.as_mut_ptr()),
+    };
+    slabs(hidden, BACKWARD_SLAB).into_par_iter().for_each(|Slab { start, width }| {
+        for (n, nonzero, grad) in &tiles {
+            slab(params, (start, width), nonzero, grad, *n, &out);
+        }
+    });
+    gradients
+}
+
+/// What the walk is told about the values: for each cell of `[batch, dim]` either the observed value
+/// or that it is to be drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// `[batch, dim]`, read where `mask` is true.
+    pub x: &'a [f32],
+    /// `[batch, dim]`, true where the value is known.
+    pub mask: &'a [bool],
+}
+
+/// Walks the ordering and draws every value that is not observed:
+/// `x_t = 1 if u_t < σ(logit_t) else 0`.
+///
+/// The logits are those of [`forward`] on the result, to the bit. An observed cell ignores its
+/// uniform.
+///
+/// # Shapes
+/// `uniforms` is `[dim, batch]` (position-major, the order in which a plain walk draws them);
+/// returns the values, `[batch, dim]` in the order of the walk.
+///
+/// # Panics
+/// When the slices' lengths do not belong to one shape.
+pub fn sample(
+    uniforms: &[f64],
+    observed: Option<Observed<'_>>,
+    params: Params<'_, f32>,
+) -> Vec<f32> {
+    sample_on(Isa::detect(), uniforms, observed, params)
+}
+
+fn sample_on(
+    isa: Isa,
+    uniforms: &[f64],
+    observed: Option<Observed<'_>>,
+    params: Params<'_, f32>,
+) -> Vec<f32> {
+    let (dim, _) = params.dims();
+    if dim == 0 || uniforms.is_empty() {
+        return Vec::new();
+    }
+    let batch = batch_of(uniforms, dim);
+    if let Some(observed) = observed {
+        assert_eq!(observed.x.len(), batch * dim, "observed.x must be [batch, dim]");
+        assert_eq!(observed.mask.len(), batch * dim, "observed.mask must be [batch, dim]");
+    }
+    let mut x = vec![0.0; batch * dim];
+    let chunk_len = chunk_len(batch);
+    x.par_chunks_mut(chunk_len * dim).enumerate().for_each(|(chunk, x)| {
+        let first = chunk * chunk_len;
+        let dice = Dice { uniforms, batch, first, observed };
+        sample_chunk_f32(isa, params, &dice, x);
+    });
+    x
+}
+
+/// Where one chunk's values come from.
+struct Dice<'a> {
+    uniforms: &'a [f64],
+    batch: usize,
+    first: usize,
+    observed: Option<Observed<'a>>,
+}
+
+impl Dice<'_> {
+    /// The value of position t of the chunk's image i.
+    #[inline(always)]
+    fn choose(&self, t: usize, i: usize, dim: usize, logit: f32) -> f32 {
+        let image = self.first + i;
+        if let Some(observed) = self.observed
+            && observed.mask[image * dim + t]
+        {
+            return observed.x[image * dim + t];
+        }
+        bernoulli_draw(self.uniforms[t * self.batch + image], logit)
+    }
+}
+
+/// `1 if u < σ(logit) else 0`, where σ is that of f64.
+///
+/// The f32 sigmoid decides unless the uniform is too close for it to tell.
+#[inline(always)]
+fn bernoulli_draw(u: f64, logit: f32) -> f32 {
+    // The f32 sigmoid is within 2e-7 of the exact one (a test says so).
+    const MARGIN: f64 = 1e-6;
+    let near = f64::from(sigmoid_f32(logit));
+    let one = if (u - near).abs() > MARGIN {
+        u < near
+    } else {
+        u < 1.0 / (1.0 + (-f64::from(logit)).exp())
+    };
+    f32::from(u8::from(one))
+}
+
+/// # Safety
+/// The contract of [`Lanes`].
+#[inline(always)]
+unsafe fn sample_chunk<L: Lanes<Elem = f32>>(
+    _: PhantomData<L>,
+    params: Params<'_, f32>,
+    dice: &Dice<'_>,
+    x: &mut [f32],
+) {
+    let (dim, hidden) = params.dims();
+    let n = x.len() / dim;
+    let slabs = slabs(hidden, SLAB);
+    let padded = hidden.next_multiple_of(PAD);
+    // One block per slab, [n, width] each, so that the inner loops are those of the forward pass.
+    let mut a = Aligned::zeros(n * padded);
+    let mut h = Aligned::zeros(n * padded);
+    let mut logits = vec![0.0_f32; n];
+    let mut here: Vec<(u32, f32)> = Vec::with_capacity(n);
+    // SAFETY: block `slab` starts at slab.start * n and holds n rows of slab.width; the lane
+    // contract is the caller's.
+    unsafe {
+        for slab in &slabs {
+            let block = slab.start * n..(slab.start + slab.width) * n;
+            let (a, h) = (&mut a[block.clone()], &mut h[block]);
+            with_registers!(slab.width, L, begin(params.c, slab.start, a, h));
+        }
+        for t in 0..dim {
+            logits.fill(params.b[t]);
+            for slab in &slabs {
+                let h = &h[slab.start * n..(slab.start + slab.width) * n];
+                with_registers!(
+                    slab.width,
+                    L,
+                    add_dots(params.v.as_ptr().add(t * hidden), slab.start, hidden, h, &mut logits)
+                );
+            }
+            here.clear();
+            for (i, &logit) in logits.iter().enumerate() {
+                let value = dice.choose(t, i, dim, logit);
+                x[i * dim + t] = value;
+                if value != 0.0 {
+                    here.push((i as u32, value));
+                }
+            }
+            for slab in &slabs {
+                let block = slab.start * n..(slab.start + slab.width) * n;
+                let (a, h) = (&mut a[block.clone()], &mut h[block]);
+                let row = params.w.as_ptr().add(t * hidden);
+                with_registers!(slab.width, L, advance(row, slab.start, hidden, &here, a, h));
+            }
+        }
+    }
+}
+
+/// `out[i] += h[i] · v` over one slab.
+///
+/// # Safety
+/// The contract of [`Lanes`]; `v` is a row of `hidden`, `h` holds one row of K * N per output.
+#[inline(always)]
+unsafe fn add_dots<L: Lanes, const K: usize>(
+    v: *const L::Elem,
+    start: usize,
+    hidden: usize,
+    h: &[L::Elem],
+    out: &mut [L::Elem],
+) {
+    assert_eq!(h.len(), out.len() * K * L::N);
+    // SAFETY: row i of h starts at i * K * N; the rest is the caller's.
+    unsafe {
+        let v: [L; K] = load_row(v, start, hidden);
+        for (i, out) in out.iter_mut().enumerate() {
+            *out += dot::<L, K>(h.as_ptr().add(i * K * L::N), &v).sum();
+        }
+    }
+}
+
+/// a += x·w and h = σ(a) for the images `here`, over one slab.
+///
+/// # Safety
+/// The contract of [`Lanes`]; `w` is a row of `hidden`, and every image of `here` has its row of
+/// K * N in `a` and `h`.
+#[inline(always)]
+unsafe fn advance<L: Lanes, const K: usize>(
+    w: *const L::Elem,
+    start: usize,
+    hidden: usize,
+    here: &[(u32, L::Elem)],
+    a: &mut [L::Elem],
+    h: &mut [L::Elem],
+) {
+    if here.is_empty() {
+        return;
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        let w: [L; K] = load_row(w, start, hidden);
+        for &(i, x) in here {
+            let row = i as usize * K * L::N;
+            debug_assert!(row < a.len());
+            step(a.as_mut_ptr().add(row), h.as_mut_ptr().add(row), x, &w);
+        }
+    }
+}
+
+dispatch! {
+    /// [`sample_chunk`].
+    fn sample_chunk_f32(params: Params<'_, f32>, dice: &Dice<'_>, x: &mut [f32]) = sample_chunk
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+
+    use super::*;
+    use crate::simd::Double;
+
+    struct Net<E> {
+        w: Vec<E>,
+        v: Vec<E>,
+        b: Vec<E>,
+        c: Vec<E>,
+    }
+
+    impl<E> Net<E> {
+        fn params(&self) -> Params<'_, E> {
+            Params { w: &self.w, v: &self.v, b: &self.b, c: &self.c }
+        }
+    }
+
+    /// Random parameters in both precisions, and random bits.
+    fn net(seed: u64, batch: usize, dim: usize, hidden: usize) -> (Net<f64>, Net<f32>, Vec<f32>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut normal = |n: usize, scale: f64| -> Vec<f64> {
+            let value =
+                |rng: &mut ChaCha8Rng| f64::from((rng.random::<f64>() - 0.5) as f32) * scale;
+            (0..n).map(|_| value(&mut rng)).collect()
+        };
+        let wide = Net {
+            w: normal(dim * hidden, 2.0),
+            v: normal(dim * hidden, 2.0),
+            b: normal(dim, 2.0),
+            c: normal(hidden, 2.0),
+        };
+        let f32s = |v: &[f64]| v.iter().map(|&x| x as f32).collect::<Vec<_>>();
+        let narrow = Net { w: f32s(&wide.w), v: f32s(&wide.v), b: f32s(&wide.b), c: f32s(&wide.c) };
+        let x = (0..batch * dim).map(|_| f32::from(u8::from(rng.random::<f64>() < 0.3))).collect();
+        (wide, narrow, x)
+    }
+
+    fn forward_f64(x: &[f64], params: Params<'_, f64>) -> Vec<f64> {
+        forward_with(x, params, |params, nonzero, n, out| {
+            // SAFETY: plain Rust, any processor.
+            unsafe { forward_chunk(PhantomData::<Double>, params, nonzero, n, out) }
+        })
+    }
+
+    fn backward_f64(x: &[f64], params: Params<'_, f64>, grad: &[f64]) -> Vec<f64> {
+        backward_with(x, params, grad, |params, slab, nonzero, grad, n, out| {
+            // SAFETY: plain Rust, any processor; slabs are disjoint.
+            unsafe { backward_slab(PhantomData::<Double>, params, slab, nonzero, grad, n, out) }
+        })
+    }
+
+    /// The equations, one scalar at a time.
+    fn naive_logits(x: &[f64], params: Params<'_, f64>) -> Vec<f64> {
+        let (dim, hidden) = params.dims();
+        let mut out = Vec::new();
+        for x in x.chunks_exact(dim) {
+            let mut a = params.c.to_vec();
+            for t in 0..dim {
+                let mut logit = params.b[t];
+                for j in 0..hidden {
+                    logit += params.v[t * hidden + j] / (1.0 + (-a[j]).exp());
+                }
+                out.push(logit);
+                for j in 0..hidden {
+                    a[j] += x[t] * params.w[t * hidden + j];
+                }
+            }
+        }
+        out
+    }
+
+    fn f64s(x: &[f32]) -> Vec<f64> {
+        x.iter().map(|&x| f64::from(x)).collect()
+    }
+
+    fn largest_gap(a: impl IntoIterator<Item = f64>, b: impl IntoIterator<Item = f64>) -> f64 {
+        a.into_iter().zip(b).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn the_f64_instance_follows_the_equations() {
+        for (batch, dim, hidden) in [(3, 7, 5), (1, 1, 1), (5, 9, 16), (130, 4, 150), (2, 30, 300)]
+        {
+            let (net, _, x) = net(1, batch, dim, hidden);
+            let x = f64s(&x);
+            let gap = largest_gap(forward_f64(&x, net.params()), naive_logits(&x, net.params()));
+            assert!(gap < 1e-12, "batch {batch}, dim {dim}, hidden {hidden}: {gap}");
+        }
+    }
+
+    #[test]
+    fn the_f64_backward_pass_matches_central_differences() {
+        let (batch, dim, hidden) = (3, 6, 21);
+        let (net, _, x) = net(2, batch, dim, hidden);
+        let x = f64s(&x);
+        // Loss: a fixed random linear function of the logits.
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let weights: Vec<f64> = (0..batch * dim).map(|_| rng.random::<f64>() - 0.5).collect();
+        let gradient = backward_f64(&x, net.params(), &weights);
+        let mut flat = [&net.w[..], &net.v[..], &net.b[..], &net.c[..]].concat();
+        let loss = |flat: &[f64]| -> f64 {
+            let (w, rest) = flat.split_at(dim * hidden);
+            let (v, rest) = rest.split_at(dim * hidden);
+            let (b, c) = rest.split_at(dim);
+            let logits = forward_f64(&x, Params { w, v, b, c });
+            logits.iter().zip(&weights).map(|(l, w)| l * w).sum()
+        };
+        let epsilon = 1e-5;
+        let mut largest: f64 = 0.0;
+        for k in 0..flat.len() {
+            let before = flat[k];
+            flat[k] = before + epsilon;
+            let above = loss(&flat);
+            flat[k] = before - epsilon;
+            let below = loss(&flat);
+            flat[k] = before;
+            largest = largest.max(((above - below) / (2.0 * epsilon) - gradient[k]).abs());
+        }
+        assert!(largest < 1e-8, "largest gap {largest}");
+        // Negative control: the same check notices a gradient that forgot the factor (1 − h).
+        let wrong =
+            backward_f64(&x, net.params(), &weights.iter().map(|w| w * 1.001).collect::<Vec<_>>());
+        assert!(largest_gap(wrong, gradient) > 1e-5);
+    }
+
+    #[test]
+    fn every_instruction_set_agrees_with_f64() {
+        for (batch, dim, hidden) in
+            [(3, 7, 5), (1, 1, 1), (33, 40, 64), (130, 12, 150), (9, 60, 500)]
+        {
+            let (wide, narrow, x) = net(4, batch, dim, hidden);
+            let grad: Vec<f32> =
+                x.iter().enumerate().map(|(i, &x)| x - (i % 7) as f32 / 9.0).collect();
+            let logits = forward_f64(&f64s(&x), wide.params());
+            let gradient = backward_f64(&f64s(&x), wide.params(), &f64s(&grad));
+            for isa in Isa::available() {
+                let here = forward_on(isa, &x, narrow.params());
+                let gap = largest_gap(f64s(&here), logits.iter().copied());
+                assert!(gap < 2e-5, "{isa:?} forward, hidden {hidden}: {gap}");
+                let here = backward_on(isa, &x, narrow.params(), &grad);
+                let gap = largest_gap(f64s(&here), gradient.iter().copied());
+                assert!(gap < 1e-4, "{isa:?} backward, hidden {hidden}: {gap}");
+            }
+        }
+    }
+
+    #[test]
+    fn results_do_not_depend_on_the_number_of_threads() {
+        let (_, net, x) = net(5, 150, 30, 200);
+        let grad: Vec<f32> = x.iter().map(|&x| x - 0.3).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        let uniforms: Vec<f64> = (0..x.len()).map(|_| rng.random()).collect();
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let logits = forward(&x, net.params());
+                let gradient = backward(&x, net.params(), &grad);
+                (logits, gradient, sample(&uniforms, None, net.params()))
+            })
+        };
+        let one = run(1);
+        for threads in [2, 3, 5] {
+            assert!(run(threads) == one, "{threads} threads");
+        }
+    }
+
+    #[test]
+    fn a_draw_is_one_where_its_uniform_is_below_its_probability() {
+        let (batch, dim, hidden) = (37, 25, 70);
+        let (_, net, _) = net(7, batch, dim, hidden);
+        let mut rng = ChaCha8Rng::seed_from_u64(8);
+        let uniforms: Vec<f64> = (0..batch * dim).map(|_| rng.random()).collect();
+        for isa in Isa::available() {
+            let x = sample_on(isa, &uniforms, None, net.params());
+            let logits = forward_on(isa, &x, net.params());
+            for i in 0..batch {
+                for t in 0..dim {
+                    let p = 1.0 / (1.0 + (-f64::from(logits[i * dim + t])).exp());
+                    let expected = f32::from(u8::from(uniforms[t * batch + i] < p));
+                    assert_eq!(x[i * dim + t], expected, "{isa:?}, image {i}, position {t}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn observed_values_are_kept_and_condition_what_follows() {
+        let (batch, dim, hidden) = (4, 12, 33);
+        let (_, net, observed) = net(9, batch, dim, hidden);
+        let mask: Vec<bool> = (0..batch * dim).map(|k| k % 3 != 1).collect();
+        let uniforms: Vec<f64> = (0..batch * dim).map(|k| (k as f64 * 0.37).fract()).collect();
+        let x = sample(&uniforms, Some(Observed { x: &observed, mask: &mask }), net.params());
+        let logits = forward(&x, net.params());
+        for i in 0..batch {
+            for t in 0..dim {
+                let k = i * dim + t;
+                if mask[k] {
+                    assert_eq!(x[k], observed[k]);
+                } else {
+                    let p = 1.0 / (1.0 + (-f64::from(logits[k])).exp());
+                    assert_eq!(x[k], f32::from(u8::from(uniforms[t * batch + i] < p)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_batch_has_no_logits_and_zero_gradients() {
+        let (_, net, _) = net(10, 0, 4, 3);
+        assert!(forward(&[], net.params()).is_empty());
+        assert!(sample(&[], None, net.params()).is_empty());
+        assert_eq!(backward(&[], net.params(), &[]), vec![0.0; gradient_len(4, 3)]);
+    }
+
+    #[test]
+    fn a_nan_parameter_reaches_the_logits() {
+        let (_, mut net, x) = net(11, 2, 5, 20);
+        net.c[3] = f32::NAN;
+        for isa in Isa::available() {
+            assert!(
+                forward_on(isa, &x, net.params()).iter().all(|logit| logit.is_nan()),
+                "{isa:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_sigmoid_is_within_its_margin(x in -120.0_f32..120.0) {
+            let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
+            prop_assert!((f64::from(sigmoid_f32(x)) - exact).abs() < 2e-7);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The recurrence of NADE, for all positions at once.
+//!
+//! ```text
+//! a_1 = c;   logit_t = b_t + V_t · σ(a_t);   a_{t+1} = a_t + W_t x_t          O(D·H) per image
+//! ```
+//!
+//! [`logits`] runs it as one op with a hand-written backward pass where the device and the precision
+//! have a kernel (flex and ndarray in f32), and as plain tensor operations ([`reference`]) elsewhere.
+//! [`cpu`] has the kernels themselves, on slices.
+//!
+//! # References
+//! - Larochelle and Murray, *The Neural Autoregressive Distribution Estimator*, AISTATS 2011,
+//!   Eqs. 10 and 11 and Algorithm 1.
+//! - Uria, Côté, Gregor, Murray, Larochelle, *Neural Autoregressive Distribution Estimation*, 2016,
+//!   arXiv:1605.02226, Section 2.
+//!
+//! # Deviations from the paper
+//! The activations are recomputed in the backward pass (a_t = a_{t+1} − W_t x_t) instead of stored,
+//! so that memory is O(batch·H). σ(a) is recomputed only where x_t ≠ 0: elsewhere a did not move.
+
+mod autodiff;
+pub mod cpu;
+pub mod reference;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+use crate::slices::Slices;
+
+/// Trainable tensors of the recurrence. Row t belongs to position t of the ordering.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// Input weights W, `[dim, hidden]`.
+    pub w: Tensor<2>,
+    /// Output weights V, `[dim, hidden]`.
+    pub v: Tensor<2>,
+    /// Output biases b, `[dim]`.
+    pub b: Tensor<1>,
+    /// Hidden biases c, `[hidden]`.
+    pub c: Tensor<1>,
+}
+
+/// Logit of p(x_t = 1 | x_<t) for every position.
+///
+/// Differentiable with respect to the weights; `x` is data and gets no gradient.
+///
+/// # Shapes
+/// `x` is `[batch, dim]` in the order of the walk; returns `[batch, dim]`.
+///
+/// # Panics
+/// When the shapes do not belong together.
+pub fn logits(x: Tensor<2>, weights: Weights) -> Tensor<2> {
+    let [batch, dim] = x.dims();
+    let [_, hidden] = weights.w.dims();
+    assert_eq!(weights.w.dims(), [dim, hidden], "w must be [dim, hidden]");
+    assert_eq!(weights.v.dims(), [dim, hidden], "v must be [dim, hidden]");
+    assert_eq!(weights.b.dims(), [dim], "b must be [dim]");
+    assert_eq!(weights.c.dims(), [hidden], "c must be [hidden]");
+    // An empty batch needs no kernel, and `x` with a gradient (a Jacobian, say) needs the reference.
+    if batch == 0 || dim == 0 || !crate::has_kernel(&weights.w) || x.is_require_grad() {
+        return reference::logits(x, weights);
+    }
+    Tensor::from_dispatch(<Dispatch as NadeOps>::nade_logits(
+        x.into_dispatch(),
+        weights.w.into_dispatch(),
+        weights.v.into_dispatch(),
+        weights.b.into_dispatch(),
+        weights.c.into_dispatch(),
+    ))
+}
+
+/// Values that a walk does not draw, `[batch, dim]` in the order of the walk.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The values, read where `mask` is true.
+    pub x: Vec<f32>,
+    /// True where the value is known.
+    pub mask: Vec<bool>,
+}
+
+/// Walks the ordering and draws what is not known: `x_t = 1 if u_t < σ(logit_t) else 0`.
+///
+/// `None` where the device or the precision has no kernel (see [`crate::has_kernel`]): then step the
+/// model instead.
+///
+/// # Shapes
+/// `uniforms` is `[dim, batch]`, position-major; returns `[batch, dim]` in the order of the walk.
+///
+/// # Panics
+/// When the shapes do not belong together.
+pub fn sample(uniforms: Vec<f64>, known: Option<Known>, weights: Weights) -> Option<Tensor<2>> {
+    if uniforms.is_empty() || !crate::has_kernel(&weights.w) {
+        return None;
+    }
+    let Weights { w, v, b, c } = weights;
+    let dice = Dice { uniforms, known };
+    Some(Tensor::from_dispatch(<Dispatch as NadeOps>::nade_sample(
+        w.into_dispatch(),
+        v.into_dispatch(),
+        b.into_dispatch(),
+        c.into_dispatch(),
+        dice,
+    )))
+}
+
+/// Where the values of a walk come from.
+#[derive(Clone, Debug)]
+pub struct Dice {
+    /// `[dim, batch]`, position-major.
+    pub uniforms: Vec<f64>,
+    /// What is not drawn.
+    pub known: Option<Known>,
+}
+
+/// The backend operations behind [`logits`] and [`sample`].
+#[backend_extension(
+    Autodiff,
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray")
+)]
+pub trait NadeOps: Backend {
+    /// Logits `[batch, dim]` from `x` `[batch, dim]` and the weights.
+    fn nade_logits(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// Gradients of the weights as one tensor `[cpu::gradient_len]`, from those of the logits.
+    fn nade_gradients(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        grad_logits: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// Drawn values `[batch, dim]`.
+    fn nade_sample(
+        w: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        dice: Dice,
+    ) -> FloatTensor<Self>;
+}
+
+/// Implements [`NadeOps`] for a backend whose tensors are host slices.
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+macro_rules! on_slices {
+    ($backend:ty) => {
+        impl NadeOps for $backend {
+            fn nade_logits(
+                x: FloatTensor<Self>,
+                w: FloatTensor<Self>,
+                v: FloatTensor<Self>,
+                b: FloatTensor<Self>,
+                c: FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                let shape = burn::backend::TensorMetadata::shape(&x);
+                let [x, w, v, b, c] = [x, w, v, b, c].map(Self::contiguous);
+                let params = cpu::Params {
+                    w: Self::as_slice(&w),
+                    v: Self::as_slice(&v),
+                    b: Self::as_slice(&b),
+                    c: Self::as_slice(&c),
+                };
+                Self::from_vec(cpu::forward(Self::as_slice(&x), params), shape)
+            }
+
+            fn nade_gradients(
+                x: FloatTensor<Self>,
+                w: FloatTensor<Self>,
+                v: FloatTensor<Self>,
+                b: FloatTensor<Self>,
+                c: FloatTensor<Self>,
+                grad_logits: FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                let [x, w, v, b, c, grad] = [x, w, v, b, c, grad_logits].map(Self::contiguous);
+                let params = cpu::Params {
+                    w: Self::as_slice(&w),
+                    v: Self::as_slice(&v),
+                    b: Self::as_slice(&b),
+                    c: Self::as_slice(&c),
+                };
+                let packed = cpu::backward(Self::as_slice(&x), params, Self::as_slice(&grad));
+                let len = packed.len();
+                Self::from_vec(packed, burn::tensor::Shape::new([len]))
+            }
+
+            fn nade_sample(
+                w: FloatTensor<Self>,
+                v: FloatTensor<Self>,
+                b: FloatTensor<Self>,
+                c: FloatTensor<Self>,
+                dice: Dice,
+            ) -> FloatTensor<Self> {
+                let [w, v, b, c] = [w, v, b, c].map(Self::contiguous);
+                let params = cpu::Params {
+                    w: Self::as_slice(&w),
+                    v: Self::as_slice(&v),
+                    b: Self::as_slice(&b),
+                    c: Self::as_slice(&c),
+                };
+                let observed = dice.known.as_ref();
+                let observed = observed.map(|k| cpu::Observed { x: &k.x, mask: &k.mask });
+                let dim = params.b.len();
+                let x = cpu::sample(&dice.uniforms, observed, params);
+                Self::from_vec(x, burn::tensor::Shape::new([dice.uniforms.len() / dim, dim]))
+            }
+        }
+    };
+}
+
+#[cfg(feature = "flex")]
+on_slices!(burn::backend::Flex);
+#[cfg(feature = "ndarray")]
+on_slices!(burn::backend::NdArray);

@@ -1,0 +1,211 @@
+//! Model configs as they stand in a TOML file, and what they must satisfy.
+
+use prob_core::joint::DEFAULT_PSEUDO_COUNT;
+use prob_core::ordering::{Ordering, OrderingKind};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// What an event looks like to a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventSpec {
+    /// Shape of an event, for example `[28, 28]`.
+    pub shape: Vec<usize>,
+    /// Number of values of each variable; 2 for bits.
+    pub levels: usize,
+}
+
+impl EventSpec {
+    /// Number of variables.
+    pub fn variables(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// The `[model]` table of a config.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum ModelConfig {
+    /// Every event alike.
+    Uniform {},
+    /// Every variable on its own.
+    Independent {
+        /// Laplace's pseudo-count per state.
+        #[serde(default = "pseudo_count")]
+        pseudo_count: f64,
+    },
+    /// A Markov chain along an ordering.
+    Markov {
+        /// How many predecessors each variable sees.
+        order: usize,
+        /// The order of the walk.
+        #[serde(default)]
+        ordering: OrderingKind,
+        /// Laplace's pseudo-count per state.
+        #[serde(default = "pseudo_count")]
+        pseudo_count: f64,
+    },
+    /// Earlier pixels at fixed offsets.
+    Neighbourhood {
+        /// `[row, column]` offsets, each before its pixel in raster order.
+        offsets: Vec<[isize; 2]>,
+        /// Laplace's pseudo-count per state.
+        #[serde(default = "pseudo_count")]
+        pseudo_count: f64,
+    },
+    /// A directed acyclic graph.
+    BayesianNetwork {
+        /// The parents of each variable.
+        parents: Vec<Vec<usize>>,
+        /// Laplace's pseudo-count per state.
+        #[serde(default = "pseudo_count")]
+        pseudo_count: f64,
+    },
+    /// One probability per event.
+    FullTable {
+        /// Laplace's pseudo-count per event.
+        #[serde(default = "pseudo_count")]
+        pseudo_count: f64,
+    },
+    /// Logistic autoregression (fully visible belief net).
+    Logistic {
+        /// The order of the walk.
+        #[serde(default)]
+        ordering: OrderingKind,
+    },
+    /// Neural autoregressive distribution estimator.
+    Nade {
+        /// Hidden units.
+        hidden: usize,
+        /// The order of the walk.
+        #[serde(default)]
+        ordering: OrderingKind,
+        /// Standard deviation of the initial weights.
+        #[serde(default = "init_scale")]
+        init_scale: f64,
+    },
+}
+
+fn pseudo_count() -> f64 {
+    DEFAULT_PSEUDO_COUNT
+}
+
+fn init_scale() -> f64 {
+    0.01
+}
+
+impl ModelConfig {
+    /// The names that `kind` may take.
+    pub const KINDS: [&'static str; 8] = [
+        "uniform",
+        "independent",
+        "markov",
+        "neighbourhood",
+        "bayesian-network",
+        "full-table",
+        "logistic",
+        "nade",
+    ];
+
+    /// The name in a config.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Uniform {} => "uniform",
+            Self::Independent { .. } => "independent",
+            Self::Markov { .. } => "markov",
+            Self::Neighbourhood { .. } => "neighbourhood",
+            Self::BayesianNetwork { .. } => "bayesian-network",
+            Self::FullTable { .. } => "full-table",
+            Self::Logistic { .. } => "logistic",
+            Self::Nade { .. } => "nade",
+        }
+    }
+
+    /// Whether the model is trained by gradients (and takes a `[train]` table).
+    pub fn is_neural(&self) -> bool {
+        matches!(self, Self::Logistic { .. } | Self::Nade { .. })
+    }
+
+    /// The ordering of the walk. Families that have no choice walk in raster order.
+    ///
+    /// # Errors
+    /// When the ordering does not exist for the event's shape.
+    pub fn ordering(&self, event: &EventSpec) -> Result<Ordering, Error> {
+        let kind = match self {
+            Self::Markov { ordering, .. }
+            | Self::Logistic { ordering }
+            | Self::Nade { ordering, .. } => *ordering,
+            Self::BayesianNetwork { parents, .. } => {
+                return Ok(prob_core::joint::topological_order(parents)?);
+            }
+            _ => OrderingKind::Raster,
+        };
+        Ok(kind.build(&event.shape)?)
+    }
+
+    /// Checks the values, and that the model can describe such events.
+    ///
+    /// # Errors
+    /// The first impossible value or mismatch.
+    pub fn check(&self, event: &EventSpec) -> Result<(), Error> {
+        let pseudo_count = match self {
+            Self::Independent { pseudo_count }
+            | Self::Markov { pseudo_count, .. }
+            | Self::Neighbourhood { pseudo_count, .. }
+            | Self::BayesianNetwork { pseudo_count, .. }
+            | Self::FullTable { pseudo_count } => *pseudo_count,
+            _ => 1.0,
+        };
+        if !(pseudo_count.is_finite() && pseudo_count >= 0.0) {
+            return Err(Error::Config {
+                key: "model.pseudo_count",
+                value: pseudo_count.to_string(),
+                expected: "a finite number, 0 or more".into(),
+            });
+        }
+        if self.is_neural() && event.levels != 2 {
+            return Err(Error::Mismatch {
+                model: self.kind(),
+                needed: "binary data (2 levels)".into(),
+                found: format!("{} levels", event.levels),
+            });
+        }
+        match self {
+            Self::Nade { hidden, .. } if *hidden == 0 || *hidden > 1 << 20 => Err(Error::Config {
+                key: "model.hidden",
+                value: hidden.to_string(),
+                expected: "1 to 1048576 hidden units".into(),
+            }),
+            Self::Nade { init_scale, .. } if !(init_scale.is_finite() && *init_scale >= 0.0) => {
+                Err(Error::Config {
+                    key: "model.init_scale",
+                    value: init_scale.to_string(),
+                    expected: "a finite number, 0 or more".into(),
+                })
+            }
+            Self::Markov { order, .. } if *order >= event.variables() => Err(Error::Config {
+                key: "model.order",
+                value: order.to_string(),
+                expected: format!(
+                    "less than the number of variables, {}; {} is the full chain rule",
+                    event.variables(),
+                    event.variables().saturating_sub(1)
+                ),
+            }),
+            Self::Neighbourhood { .. } if event.shape.len() != 2 => Err(Error::Mismatch {
+                model: "neighbourhood",
+                needed: "an image of shape [rows, columns]".into(),
+                found: format!("shape {:?}", event.shape),
+            }),
+            Self::BayesianNetwork { parents, .. } if parents.len() != event.variables() => {
+                Err(Error::Config {
+                    key: "model.parents",
+                    value: format!("{} lists", parents.len()),
+                    expected: format!("one list per variable, {}", event.variables()),
+                })
+            }
+            _ => self.ordering(event).map(|_| ()),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What can go wrong between a config and a trained model.
+
+use std::path::PathBuf;
+
+/// An error of this crate: what was found and what was expected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A key of a config has an impossible value.
+    #[error("`{key} = {value}`, expected {expected}")]
+    Config {
+        /// Full key, for example `model.hidden`.
+        key: &'static str,
+        /// What the config says.
+        value: String,
+        /// What is allowed.
+        expected: String,
+    },
+    /// The model cannot describe such data.
+    #[error("model `{model}` needs {needed}, the data has {found}")]
+    Mismatch {
+        /// Kind of the model.
+        model: &'static str,
+        /// What it takes.
+        needed: String,
+        /// What the data is.
+        found: String,
+    },
+    /// A structure or table of prob-core is impossible.
+    #[error(transparent)]
+    Prob(#[from] prob_core::Error),
+    /// There is nothing to train on.
+    #[error("the {0} set is empty, expected at least one example")]
+    Empty(&'static str),
+    /// Training left the finite numbers.
+    #[error(
+        "the loss is {loss} at epoch {epoch}, step {step} (learning rate {learning_rate:.3e}); \
+         {culprit}"
+    )]
+    NonFinite {
+        /// The loss.
+        loss: f64,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step of the whole run, from 1.
+        step: usize,
+        /// Learning rate of that step.
+        learning_rate: f64,
+        /// Which tensor left the finite numbers first.
+        culprit: String,
+    },
+    /// A stored model or checkpoint does not fit.
+    #[error("{0}")]
+    Stored(String),
+    /// A checkpoint belongs to another run.
+    #[error("the checkpoint was written for another {what}: {found}, this run has {expected}")]
+    OtherRun {
+        /// What differs.
+        what: &'static str,
+        /// What the checkpoint has.
+        found: String,
+        /// What this run has.
+        expected: String,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}

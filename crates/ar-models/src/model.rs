@@ -1,0 +1,407 @@
+//! Every kind of model behind one enum, on host symbols: what a program that reads its model from a
+//! config works with.
+
+use burn::module::Module;
+use burn::tensor::Device;
+use num_bigint::BigUint;
+use prob_core::Density;
+use prob_core::joint::{
+    BayesianNetwork, FullTable, Independent, Markov, Neighbourhood, Symbols, Tabular, Uniform,
+};
+use prob_core::ordering::Ordering;
+use rand::Rng;
+
+use crate::config::{EventSpec, ModelConfig};
+use crate::error::Error;
+use crate::examples::{Examples, read_all};
+use crate::logistic::{Logistic, LogisticConfig};
+use crate::nade::{Nade, NadeConfig};
+use crate::neural::{self, Neural, device_of, event_tensor, host_f64};
+use crate::randomness::{Purpose, stream};
+use crate::store::Arrays;
+
+/// A model of any kind.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Model {
+    /// [`Uniform`].
+    Uniform(Uniform),
+    /// [`Independent`].
+    Independent(Independent),
+    /// [`Markov`].
+    Markov(Markov),
+    /// [`Neighbourhood`].
+    Neighbourhood(Neighbourhood),
+    /// [`BayesianNetwork`].
+    BayesianNetwork(BayesianNetwork),
+    /// [`FullTable`].
+    FullTable(FullTable),
+    /// [`Logistic`].
+    Logistic(Logistic),
+    /// [`Nade`].
+    Nade(Nade),
+}
+
+impl From<Logistic> for Model {
+    fn from(model: Logistic) -> Self {
+        Self::Logistic(model)
+    }
+}
+
+impl From<Nade> for Model {
+    fn from(model: Nade) -> Self {
+        Self::Nade(model)
+    }
+}
+
+/// Runs one expression for whichever tabular model it is, another for whichever neural one.
+macro_rules! each {
+    ($model:expr, tabular $t:ident => $tabular:expr, neural $n:ident => $neural:expr $(,)?) => {
+        match $model {
+            Model::Uniform($t) => $tabular,
+            Model::Independent($t) => $tabular,
+            Model::Markov($t) => $tabular,
+            Model::Neighbourhood($t) => $tabular,
+            Model::BayesianNetwork($t) => $tabular,
+            Model::FullTable($t) => $tabular,
+            Model::Logistic($n) => $neural,
+            Model::Nade($n) => $neural,
+        }
+    };
+}
+
+/// Examples that a neural model evaluates at a time.
+const BATCH: usize = 500;
+
+impl Model {
+    /// Fits a tabular model by counting, in one pass.
+    ///
+    /// # Errors
+    /// When the config is impossible for such data, the tables would be too large, or there is
+    /// nothing to count.
+    ///
+    /// # Panics
+    /// When the config is of a neural model.
+    pub fn fit(
+        config: &ModelConfig,
+        event: &EventSpec,
+        train: &dyn Examples,
+    ) -> Result<Self, Error> {
+        config.check(event)?;
+        if train.is_empty() && !matches!(config, ModelConfig::Uniform {}) {
+            return Err(Error::Empty("training"));
+        }
+        let values = read_all(train, 1);
+        let data = Symbols::new(&values, event.variables(), event.levels)?;
+        Ok(match config {
+            ModelConfig::Uniform {} => {
+                Self::Uniform(Uniform::new(event.variables(), event.levels)?)
+            }
+            ModelConfig::Independent { pseudo_count } => {
+                Self::Independent(Independent::fit(data, *pseudo_count)?)
+            }
+            ModelConfig::Markov { order, pseudo_count, .. } => {
+                Self::Markov(Markov::fit(*order, config.ordering(event)?, data, *pseudo_count)?)
+            }
+            ModelConfig::Neighbourhood { offsets, pseudo_count } => {
+                let (shape, offsets) = (rows_columns(event), pairs(offsets));
+                Self::Neighbourhood(Neighbourhood::fit(shape, &offsets, data, *pseudo_count)?)
+            }
+            ModelConfig::BayesianNetwork { parents, pseudo_count } => {
+                Self::BayesianNetwork(BayesianNetwork::fit(parents, data, *pseudo_count)?)
+            }
+            ModelConfig::FullTable { pseudo_count } => {
+                Self::FullTable(FullTable::fit(data, *pseudo_count)?)
+            }
+            ModelConfig::Logistic { .. } | ModelConfig::Nade { .. } => {
+                panic!("`{}` is trained, not fitted", config.kind())
+            }
+        })
+    }
+
+    /// A neural model before its first step: initial weights from `seed`, output biases from the
+    /// means of `train`.
+    ///
+    /// # Errors
+    /// When the config is impossible for such data, or there is nothing to train on.
+    ///
+    /// # Panics
+    /// When the config is of a tabular model.
+    pub fn init(
+        config: &ModelConfig,
+        event: &EventSpec,
+        train: &dyn Examples,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        config.check(event)?;
+        if train.is_empty() {
+            return Err(Error::Empty("training"));
+        }
+        let means = means(&read_all(train, 1), event.variables());
+        Self::init_with_means(config, event, &means, seed, device)
+    }
+
+    fn init_with_means(
+        config: &ModelConfig,
+        event: &EventSpec,
+        means: &[f64],
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        let ordering = config.ordering(event)?;
+        let mut rng = stream(seed, Purpose::Init, 0);
+        Ok(match config {
+            ModelConfig::Logistic { .. } => {
+                Self::Logistic(LogisticConfig { ordering }.init(means, device))
+            }
+            ModelConfig::Nade { hidden, init_scale, .. } => {
+                let config = NadeConfig { ordering, hidden: *hidden, init_scale: *init_scale };
+                Self::Nade(config.init(means, &mut rng, device))
+            }
+            _ => panic!("`{}` is fitted, not trained", config.kind()),
+        })
+    }
+
+    /// The name of its kind in a config.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Uniform(_) => "uniform",
+            Self::Independent(_) => "independent",
+            Self::Markov(_) => "markov",
+            Self::Neighbourhood(_) => "neighbourhood",
+            Self::BayesianNetwork(_) => "bayesian-network",
+            Self::FullTable(_) => "full-table",
+            Self::Logistic(_) => "logistic",
+            Self::Nade(_) => "nade",
+        }
+    }
+
+    /// The order of the walk.
+    pub fn ordering(&self) -> &Ordering {
+        each!(self, tabular model => Tabular::ordering(model), neural model => Neural::ordering(model))
+    }
+
+    /// Number of variables of an event.
+    pub fn variables(&self) -> usize {
+        self.ordering().len()
+    }
+
+    /// Number of free parameters.
+    pub fn free_parameters(&self) -> BigUint {
+        match self {
+            // The masked half of U is not a parameter.
+            Self::Logistic(model) => {
+                let n = BigUint::from(model.ordering().len());
+                &n * (&n + 1_u8) / 2_u8
+            }
+            Self::Nade(model) => BigUint::from(model.num_params()),
+            _ => each!(
+                self,
+                tabular model => model.free_parameters(),
+                neural _model => unreachable!("every neural model is named above"),
+            ),
+        }
+    }
+
+    /// Bytes that the weights or tables take.
+    pub fn parameter_bytes(&self) -> usize {
+        each!(
+            self,
+            tabular model => model.table_bytes(),
+            neural model => model.num_params() * size_of::<f32>(),
+        )
+    }
+
+    /// log p(x) of each row, in nats; `-inf` outside the support.
+    ///
+    /// # Shapes
+    /// `rows` is `[n, variables]` in event order; returns `[n]`.
+    ///
+    /// # Panics
+    /// When `rows` is not whole rows.
+    pub fn log_prob(&self, rows: &[u8]) -> Vec<f64> {
+        each!(
+            self,
+            tabular model => model.log_prob_rows(rows),
+            neural model => in_batches(model, rows, |model, x| host_f64(model.log_prob(x))),
+        )
+    }
+
+    /// log p(x_i | those before it) for each variable, in nats.
+    ///
+    /// # Shapes
+    /// `rows` and the result are `[n, variables]` in event order.
+    ///
+    /// # Panics
+    /// When `rows` is not whole rows.
+    pub fn log_prob_per_variable(&self, rows: &[u8]) -> Vec<f64> {
+        each!(
+            self,
+            tabular model => model.log_prob_per_variable(rows),
+            neural model => {
+                in_batches(model, rows, |model, x| host_f64(model.log_prob_per_variable(x)))
+            },
+        )
+    }
+
+    /// `n` independent draws, `[n, variables]` in event order.
+    pub fn sample(&self, n: usize, rng: &mut dyn Rng) -> Vec<u8> {
+        self.complete(&vec![None; n * self.variables()], rng)
+    }
+
+    /// Draws what is not observed, in the order of the walk: see [`crate::walk::complete`] for what
+    /// that conditions on.
+    ///
+    /// # Shapes
+    /// `observed` and the result are `[n, variables]` in event order.
+    pub fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
+        each!(
+            self,
+            tabular model => {
+                let ordering = Tabular::ordering(model).as_slice();
+                crate::walk::walk(model, ordering, observed, &Device::default(), rng)
+            },
+            neural model => model.complete(observed, rng),
+        )
+    }
+
+    /// The model as a safetensors file.
+    ///
+    /// # Errors
+    /// When the format refuses it, which it does not for these shapes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let mut arrays = Arrays::default();
+        each!(
+            self,
+            tabular model => {
+                for (k, table) in model.table_arrays().into_iter().enumerate() {
+                    arrays.f64s.push((format!("table.{k}"), vec![table.len()], table.to_vec()));
+                }
+            },
+            neural model => {
+                for weight in neural::weights(model) {
+                    arrays.f32s.push((weight.name, weight.shape, host_f32(weight.values)));
+                }
+            },
+        );
+        arrays.texts.push(("format".into(), FORMAT.into()));
+        arrays.texts.push(("kind".into(), self.kind().into()));
+        arrays.to_bytes()
+    }
+
+    /// The model that [`to_bytes`](Self::to_bytes) stored, given the config it was made from.
+    ///
+    /// # Errors
+    /// When the bytes are not such a file or do not belong to the config.
+    pub fn from_bytes(
+        config: &ModelConfig,
+        event: &EventSpec,
+        bytes: &[u8],
+        device: &Device,
+    ) -> Result<Self, Error> {
+        config.check(event)?;
+        let arrays = Arrays::from_bytes(bytes)?;
+        for (key, expected) in [("format", FORMAT), ("kind", config.kind())] {
+            let found = arrays.text(key)?;
+            if found != expected {
+                return Err(Error::Stored(format!(
+                    "the stored model has {key} `{found}`, expected `{expected}`"
+                )));
+            }
+        }
+        if config.is_neural() {
+            let means = vec![0.5; event.variables()];
+            let blank = Self::init_with_means(config, event, &means, 0, device)?;
+            return Ok(match blank {
+                Self::Logistic(model) => Self::Logistic(neural::load_weights(model, &arrays.f32s)?),
+                Self::Nade(model) => Self::Nade(neural::load_weights(model, &arrays.f32s)?),
+                _ => unreachable!("`init_with_means` makes neural models"),
+            });
+        }
+        let tables = tables_in_order(arrays)?;
+        let (n, states) = (event.variables(), event.levels);
+        Ok(match config {
+            ModelConfig::Uniform {} => Self::Uniform(Uniform::new(n, states)?),
+            ModelConfig::Independent { .. } => {
+                Self::Independent(Independent::from_tables(n, states, tables)?)
+            }
+            ModelConfig::Markov { order, .. } => {
+                let ordering = config.ordering(event)?;
+                Self::Markov(Markov::from_tables(*order, ordering, states, tables)?)
+            }
+            ModelConfig::Neighbourhood { offsets, .. } => {
+                let (shape, offsets) = (rows_columns(event), pairs(offsets));
+                Self::Neighbourhood(Neighbourhood::from_tables(shape, &offsets, states, tables)?)
+            }
+            ModelConfig::BayesianNetwork { parents, .. } => {
+                Self::BayesianNetwork(BayesianNetwork::from_tables(parents, states, tables)?)
+            }
+            ModelConfig::FullTable { .. } => {
+                Self::FullTable(FullTable::from_tables(n, states, tables)?)
+            }
+            ModelConfig::Logistic { .. } | ModelConfig::Nade { .. } => {
+                unreachable!("neural models are loaded above")
+            }
+        })
+    }
+}
+
+/// Name and version of the file format.
+const FORMAT: &str = "chainrule-model-1";
+
+/// Rows and columns of an image.
+///
+/// # Panics
+/// When the event is no image, which `ModelConfig::check` has refused.
+fn rows_columns(event: &EventSpec) -> [usize; 2] {
+    event.shape.as_slice().try_into().expect("the config was checked against the event")
+}
+
+fn pairs(offsets: &[[isize; 2]]) -> Vec<(isize, isize)> {
+    offsets.iter().map(|&[row, column]| (row, column)).collect()
+}
+
+/// The tables by their number.
+fn tables_in_order(arrays: Arrays) -> Result<Vec<Vec<f64>>, Error> {
+    let mut tables = vec![None; arrays.f64s.len()];
+    for (name, _, values) in arrays.f64s {
+        let slot = name
+            .strip_prefix("table.")
+            .and_then(|k| k.parse::<usize>().ok())
+            .and_then(|k| tables.get_mut(k))
+            .ok_or_else(|| Error::Stored(format!("unexpected stored array `{name}`")))?;
+        *slot = Some(values);
+    }
+    Ok(tables.into_iter().flatten().collect())
+}
+
+/// Laplace's estimate of each variable's mean, strictly inside (0, 1).
+fn means(values: &[u8], variables: usize) -> Vec<f64> {
+    let mut ones = vec![0_u64; variables];
+    for row in values.chunks_exact(variables) {
+        for (ones, &x) in ones.iter_mut().zip(row) {
+            *ones += u64::from(x);
+        }
+    }
+    let total = (values.len() / variables) as f64;
+    ones.into_iter().map(|ones| (ones as f64 + 1.0) / (total + 2.0)).collect()
+}
+
+/// A float tensor's values on the host.
+pub(crate) fn host_f32(x: burn::tensor::Tensor<1>) -> Vec<f32> {
+    x.into_data().iter::<f32>().collect()
+}
+
+/// Evaluates a neural model over rows, a batch at a time.
+fn in_batches<M: Neural>(
+    model: &M,
+    rows: &[u8],
+    f: impl Fn(&M, burn::tensor::Tensor<2, burn::tensor::Int>) -> Vec<f64>,
+) -> Vec<f64> {
+    let variables = model.event_len();
+    assert_eq!(rows.len() % variables, 0, "{} values are not whole rows", rows.len());
+    let device = device_of(model);
+    let batches = rows.chunks(BATCH * variables);
+    batches.flat_map(|rows| f(model, event_tensor(rows, variables, &device))).collect()
+}

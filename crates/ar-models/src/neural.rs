@@ -1,0 +1,166 @@
+//! What a model trained by gradients offers beside the traits of prob-core.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use prob_core::ordering::Ordering;
+use prob_core::{Autoregressive, Density, Sample};
+use rand::Rng;
+
+use crate::error::Error;
+
+/// A model with trainable weights over rows of symbols.
+pub trait Neural:
+    Module
+    + Density<Event = Tensor<2, Int>>
+    + Sample
+    + Autoregressive<Conditional: Density<Event = Tensor<1, Int>>>
+{
+    /// The order of the walk.
+    fn ordering(&self) -> &Ordering;
+
+    /// log p(x_i | those before it) for each variable, in event order.
+    ///
+    /// # Shapes
+    /// `x` and the result are `[batch, variables]`.
+    fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2>;
+
+    /// Draws what is not observed, in the order of the walk; equal to the plain walk
+    /// ([`crate::walk::complete`]) draw for draw.
+    ///
+    /// # Shapes
+    /// `observed` is `[n, variables]` in event order, `None` where the value is to be drawn.
+    fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8>;
+}
+
+/// The device that a module's weights are on.
+pub fn device_of<M: Module>(module: &M) -> Device {
+    module.devices().into_iter().next().unwrap_or_default()
+}
+
+/// One named weight, flat.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    /// Path in the module, for example `layers.0.weight`.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values in row-major order, detached.
+    pub values: Tensor<1>,
+}
+
+/// The weights of a module in a fixed order, detached from any graph.
+pub fn weights<M: Module>(module: &M) -> Vec<Weight> {
+    struct Collect {
+        path: Vec<String>,
+        found: Vec<Weight>,
+    }
+    impl ModuleVisitor for Collect {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let tensor = param.val();
+            let tensor = if tensor.device().is_autodiff() { tensor.inner() } else { tensor };
+            self.found.push(Weight {
+                name: self.path.join("."),
+                shape: tensor.dims().to_vec(),
+                values: flat(tensor),
+            });
+        }
+    }
+    let mut collect = Collect { path: Vec::new(), found: Vec::new() };
+    module.visit(&mut collect);
+    collect.found
+}
+
+/// `[n]` from any shape.
+fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+    let n = tensor.dims().iter().product::<usize>();
+    tensor.reshape([n])
+}
+
+/// The module with each weight replaced by `f(index, flat values)`, where the index counts in the
+/// order of [`weights`].
+pub fn map_weights<M: Module>(module: M, f: impl FnMut(usize, Tensor<1>) -> Tensor<1>) -> M {
+    struct Replace<F> {
+        next: usize,
+        f: F,
+    }
+    impl<F: FnMut(usize, Tensor<1>) -> Tensor<1>> ModuleMapper for Replace<F> {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let index = self.next;
+            self.next += 1;
+            let (id, tensor, mapper) = param.consume();
+            let shape = tensor.dims();
+            let tracked = tensor.device().is_autodiff();
+            let tensor = if tracked { tensor.inner() } else { tensor };
+            let tensor = (self.f)(index, flat(tensor)).reshape(shape);
+            let tensor = if tracked { Tensor::from_inner(tensor).require_grad() } else { tensor };
+            Param::from_mapped_value(id, tensor, mapper)
+        }
+    }
+    module.map(&mut Replace { next: 0, f })
+}
+
+/// The module with the weights that `named` holds, matched by name and shape.
+///
+/// # Errors
+/// When a weight is missing, has another shape, or is one too many.
+pub fn load_weights<M: Module>(
+    module: M,
+    named: &[(String, Vec<usize>, Vec<f32>)],
+) -> Result<M, Error> {
+    let own = weights(&module);
+    let mut values = Vec::with_capacity(own.len());
+    for weight in &own {
+        let Some((_, shape, data)) = named.iter().find(|(name, ..)| *name == weight.name) else {
+            return Err(Error::Stored(format!("the stored weights have no `{}`", weight.name)));
+        };
+        if *shape != weight.shape {
+            return Err(Error::Stored(format!(
+                "the stored weight `{}` has shape {shape:?}, the config makes it {:?}",
+                weight.name, weight.shape
+            )));
+        }
+        values.push(data);
+    }
+    if let Some((name, ..)) = named.iter().find(|(name, ..)| own.iter().all(|w| w.name != *name)) {
+        return Err(Error::Stored(format!("the stored weight `{name}` is not part of this model")));
+    }
+    Ok(map_weights(module, |index, old| {
+        Tensor::from_data(TensorData::new(values[index].clone(), old.dims()), &old.device())
+    }))
+}
+
+/// Host symbols as an event tensor, `[rows, variables]`.
+pub fn event_tensor(values: &[u8], variables: usize, device: &Device) -> Tensor<2, Int> {
+    let symbols: Vec<i32> = values.iter().map(|&x| i32::from(x)).collect();
+    Tensor::from_data(
+        TensorData::new(symbols, [values.len() / variables.max(1), variables]),
+        device,
+    )
+}
+
+/// An event tensor's symbols on the host, row-major.
+///
+/// # Panics
+/// When a symbol is not in 0..256.
+pub fn event_symbols<const D: usize>(x: Tensor<D, Int>) -> Vec<u8> {
+    x.into_data().iter::<i64>().map(|x| u8::try_from(x).expect("a symbol is in 0..256")).collect()
+}
+
+/// A float tensor's values on the host in f64, row-major.
+pub fn host_f64<const D: usize>(x: Tensor<D>) -> Vec<f64> {
+    x.into_data().iter::<f64>().collect()
+}
+
+/// Symbols as floats of the precision of `like`.
+pub(crate) fn floats<const D: usize, const E: usize>(
+    x: Tensor<D, Int>,
+    like: &Tensor<E>,
+) -> Tensor<D> {
+    x.float().cast(like.dtype())
+}

@@ -1,0 +1,113 @@
+//! The negative log-likelihood of a set of examples.
+//!
+//! ```text
+//! nll = −(1/N) Σ_n log p(x_n)   nats per example;    bits/dim = nll / (D ln 2)
+//! stderr = s / √N,   s the sample standard deviation of −log p(x_n)
+//! ```
+
+use prob_core::units::Nats;
+
+use crate::examples::Examples;
+use crate::model::Model;
+
+/// What a set of examples costs under a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    /// Number of examples.
+    pub examples: usize,
+    /// Variables of an example.
+    pub variables: usize,
+    /// Mean of −log p(x), in nats per example; `inf` if an example is outside the support.
+    pub nll_nats: f64,
+    /// Standard error of that mean; NaN for fewer than two examples.
+    pub nll_nats_stderr: f64,
+}
+
+impl Score {
+    /// From −log p(x) of each example.
+    pub fn of(nll_nats: &[f64], variables: usize) -> Self {
+        let n = nll_nats.len() as f64;
+        let mean = nll_nats.iter().sum::<f64>() / n;
+        let squares: f64 = nll_nats.iter().map(|nll| (nll - mean).powi(2)).sum();
+        Self {
+            examples: nll_nats.len(),
+            variables,
+            nll_nats: mean,
+            nll_nats_stderr: (squares / (n - 1.0) / n).sqrt(),
+        }
+    }
+
+    /// Bits per variable.
+    pub fn bits_per_dim(&self) -> f64 {
+        Nats(self.nll_nats).bits_per_dim(self.variables).0
+    }
+}
+
+/// Rows that are read and evaluated at a time.
+const CHUNK: usize = 2000;
+
+/// log p of each example, in order; `progress` hears how many are done.
+pub fn log_probs(
+    model: &Model,
+    examples: &dyn Examples,
+    mut progress: impl FnMut(usize),
+) -> Vec<f64> {
+    let mut out = Vec::with_capacity(examples.len());
+    for_chunks(examples, |values| {
+        out.extend(model.log_prob(values));
+        progress(out.len());
+    });
+    out
+}
+
+/// The score of a set.
+pub fn evaluate(model: &Model, examples: &dyn Examples, progress: impl FnMut(usize)) -> Score {
+    let nll: Vec<f64> = log_probs(model, examples, progress).into_iter().map(|lp| -lp).collect();
+    Score::of(&nll, model.variables())
+}
+
+/// Mean cost in nats of each variable over a set, in event order: −E[log p(x_i | those before it)].
+/// The costs sum to `nll_nats`.
+pub fn cost_per_variable(
+    model: &Model,
+    examples: &dyn Examples,
+    mut progress: impl FnMut(usize),
+) -> Vec<f64> {
+    let variables = model.variables();
+    let mut sums = vec![0.0; variables];
+    let mut done = 0;
+    for_chunks(examples, |values| {
+        for row in model.log_prob_per_variable(values).chunks_exact(variables) {
+            for (sum, log_prob) in sums.iter_mut().zip(row) {
+                *sum -= log_prob;
+            }
+            done += 1;
+        }
+        progress(done);
+    });
+    sums.into_iter().map(|sum| sum / done as f64).collect()
+}
+
+fn for_chunks(examples: &dyn Examples, mut f: impl FnMut(&[u8])) {
+    let rows: Vec<usize> = (0..examples.len()).collect();
+    let mut values = Vec::new();
+    for rows in rows.chunks(CHUNK) {
+        examples.read(0, rows, &mut values);
+        f(&values);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_standard_error_is_that_of_a_mean() {
+        let score = Score::of(&[1.0, 2.0, 3.0, 4.0], 2);
+        assert_eq!(score.nll_nats, 2.5);
+        // s² = 5/3, s²/4 = 5/12
+        assert!((score.nll_nats_stderr - (5.0_f64 / 12.0).sqrt()).abs() < 1e-15);
+        assert!((score.bits_per_dim() - 2.5 / 2.0 / 2.0_f64.ln()).abs() < 1e-15);
+        assert!(Score::of(&[1.0], 2).nll_nats_stderr.is_nan());
+    }
+}

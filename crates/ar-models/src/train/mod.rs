@@ -1,0 +1,369 @@
+//! Training: from a config and examples to the best weights.
+//!
+//! Tabular models are fitted by counting, in one pass. Neural ones minimise the mean negative
+//! log-likelihood by stochastic gradients:
+//!
+//! ```text
+//! for each epoch, for each batch:   loss = −mean log p(x);   update by ∇ loss
+//! after each epoch:                 evaluate on validation, keep the weights if they are the best yet
+//! ```
+//!
+//! Everything random is a function of the seed and the epoch, and a [checkpoint](checkpoint) holds
+//! everything else, so a run that is killed at any moment and resumed ends with the same weights, bit
+//! for bit, as one that was left alone.
+
+pub mod checkpoint;
+mod config;
+mod optimizer;
+mod stepper;
+
+use std::path::Path;
+use std::time::Instant;
+
+use burn::tensor::Device;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{EventSpec, ModelConfig};
+use crate::error::Error;
+use crate::examples::Examples;
+use crate::model::{Model, host_f32};
+use crate::neural::{Neural, Weight, event_tensor, load_weights, weights};
+use crate::randomness::{Purpose, stream};
+use crate::scoring::evaluate;
+use crate::store::NamedArray;
+use checkpoint::{Best, Checkpoint, Identity};
+pub use config::{OptimizerConfig, ScheduleConfig, TrainConfig};
+pub use stepper::{NotFinite, Step, Stepper};
+
+/// One training run: what is trained, on what, and where its checkpoints go.
+pub struct Run<'a> {
+    /// The model.
+    pub model: &'a ModelConfig,
+    /// What an event looks like.
+    pub event: &'a EventSpec,
+    /// How a neural model is trained; tabular models ignore it.
+    pub config: &'a TrainConfig,
+    /// Seed of everything random in the run.
+    pub seed: u64,
+    /// Where to compute; a device without autodiff.
+    pub device: &'a Device,
+    /// The training set.
+    pub train: &'a dyn Examples,
+    /// The set that selects the weights; without one the last epoch's are kept.
+    pub valid: Option<&'a dyn Examples>,
+    /// The checkpoint file; none is written without it.
+    pub checkpoint: Option<&'a Path>,
+    /// Whether to continue from the checkpoint, if there is one.
+    pub resume: bool,
+}
+
+/// What is known after an epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// Steps so far in the run.
+    pub step: usize,
+    /// Learning rate of the epoch's last step.
+    pub learning_rate: f64,
+    /// Mean over the epoch of the batches' NLL, each before its step, in nats per example.
+    pub train_nll_nats: f64,
+    /// NLL of the validation set after the epoch, in nats per example.
+    pub valid_nll_nats: Option<f64>,
+    /// Whether these are the best weights so far.
+    pub best: bool,
+    /// Euclidean norm of the gradient of the epoch's last step, before clipping.
+    pub grad_norm: Option<f64>,
+    /// Time that the epoch took, its evaluation included.
+    pub seconds: f64,
+}
+
+/// Who is told how a run goes.
+pub trait Observer {
+    /// The run continues after these epochs.
+    fn resumed(&mut self, history: &[EpochRecord]) {
+        let _ = history;
+    }
+
+    /// A step was made: `step` of `steps` in epoch `epoch` (all from 1), with this loss before it.
+    fn step(&mut self, epoch: usize, step: usize, steps: usize, nll_nats: f64) {
+        let _ = (epoch, step, steps, nll_nats);
+    }
+
+    /// An epoch is over and, where there is a checkpoint file, in it.
+    fn epoch(&mut self, record: &EpochRecord) {
+        let _ = record;
+    }
+}
+
+/// Nobody is told.
+impl Observer for () {}
+
+/// A finished run.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// The model with the best weights.
+    pub model: Model,
+    /// One record per epoch.
+    pub history: Vec<EpochRecord>,
+    /// The epoch whose weights were kept, from 1.
+    pub best_epoch: usize,
+}
+
+/// Trains or fits `run.model`.
+///
+/// # Errors
+/// When a config is impossible, the data is empty or does not suit the model, the loss leaves the
+/// finite numbers, or a checkpoint cannot be read or written or belongs to another run.
+pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Error> {
+    run.model.check(run.event)?;
+    if !run.model.is_neural() {
+        return fit(run, observer);
+    }
+    run.config.check()?;
+    let device = run.device.clone().autodiff();
+    match Model::init(run.model, run.event, run.train, run.seed, &device)? {
+        Model::Logistic(model) => descend(run, &device, model, observer),
+        Model::Nade(model) => descend(run, &device, model, observer),
+        _ => unreachable!("`is_neural` names the models that `init` makes"),
+    }
+}
+
+/// Fits a tabular model: one pass, one record.
+fn fit(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Error> {
+    let start = Instant::now();
+    let model = Model::fit(run.model, run.event, run.train)?;
+    let nll = |set: &dyn Examples| evaluate(&model, set, |_| ()).nll_nats;
+    let record = EpochRecord {
+        epoch: 1,
+        step: 1,
+        learning_rate: 0.0,
+        train_nll_nats: nll(run.train),
+        valid_nll_nats: run.valid.filter(|set| !set.is_empty()).map(nll),
+        best: true,
+        grad_norm: None,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    observer.epoch(&record);
+    Ok(Trained { model, history: vec![record], best_epoch: 1 })
+}
+
+/// Trains a neural model by stochastic gradients.
+fn descend<M: Neural + Into<Model>>(
+    run: &Run<'_>,
+    device: &Device,
+    model: M,
+    observer: &mut dyn Observer,
+) -> Result<Trained, Error> {
+    let mut descent = Descent::start(run, device, model)?;
+    if !descent.position.history.is_empty() {
+        observer.resumed(&descent.position.history);
+    }
+    while !descent.is_over() {
+        descent.epoch(observer)?;
+    }
+    descent.finish()
+}
+
+/// A run between two steps.
+struct Descent<'a, M> {
+    run: &'a Run<'a>,
+    identity: Identity,
+    device: &'a Device,
+    stepper: Stepper<M>,
+    position: checkpoint::Position,
+    best: Option<Best>,
+}
+
+impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
+    /// At the first step, or where the checkpoint left off.
+    fn start(run: &'a Run<'a>, device: &'a Device, model: M) -> Result<Self, Error> {
+        let stepper = Stepper::new(model, run.config);
+        let identity = Identity::of(run);
+        let position = checkpoint::Position::default();
+        let stored = match run.checkpoint.filter(|_| run.resume) {
+            Some(path) => Checkpoint::read(path, &identity)?,
+            None => None,
+        };
+        let mut descent = Self { run, identity, device, stepper, position, best: None };
+        if let Some(stored) = stored {
+            descent.restore(stored)?;
+        }
+        Ok(descent)
+    }
+
+    fn restore(&mut self, stored: Checkpoint) -> Result<(), Error> {
+        let own = weights(self.stepper.model());
+        let model = load_weights(self.stepper.model().clone(), &stored.with_prefix("weights."))?;
+        let moments = stored.with_prefix("moments.");
+        self.stepper.optimizer.restore(&own, stored.optimizer_steps, |name| {
+            moments.iter().find(|(found, ..)| found == name).map(|(.., values)| values.clone())
+        })?;
+        if let Some(ema) = &mut self.stepper.ema {
+            let averaged = load_weights(model.clone(), &stored.with_prefix("ema."))?;
+            *ema = weights(&averaged).into_iter().map(|weight| weight.values).collect();
+        }
+        self.stepper.set_model(model);
+        self.best = stored.position.best.map(|(epoch, valid_nll_nats)| Best {
+            epoch,
+            valid_nll_nats,
+            weights: stored.with_prefix("best."),
+        });
+        self.position = stored.position;
+        Ok(())
+    }
+
+    /// Epochs that are over.
+    fn epochs_done(&self) -> usize {
+        self.position.history.len()
+    }
+
+    fn is_over(&self) -> bool {
+        let done = self.epochs_done();
+        let best = self.best.as_ref().map_or(0, |best| best.epoch);
+        let patience_lost = |patience| self.run.valid.is_some() && done >= best + patience;
+        done >= self.run.config.epochs || self.run.config.early_stopping.is_some_and(patience_lost)
+    }
+
+    /// The rest of the epoch at hand, and its evaluation.
+    fn epoch(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
+        let start = Instant::now();
+        let before = self.position.seconds;
+        let config = self.run.config;
+        let epoch = self.epochs_done() + 1;
+        let examples = self.run.train.len();
+        let order = shuffled(examples, self.run.seed, epoch);
+        let batches: Vec<&[usize]> = order.chunks(config.batch_size).collect();
+        let steps = batches.len();
+        let mut values = Vec::new();
+        let mut grad_norm = None;
+        while self.position.step_of_epoch < steps {
+            let rows = batches[self.position.step_of_epoch];
+            self.run.train.read(epoch as u64, rows, &mut values);
+            let last = self.position.step_of_epoch + 1 == steps;
+            let x = event_tensor(&values, self.run.event.variables(), self.device);
+            let factor = self.factor(self.position.step, steps);
+            let step = self.stepper.step(x, factor, last).map_err(|error| Error::NonFinite {
+                loss: error.loss,
+                epoch,
+                step: self.position.step + 1,
+                learning_rate: config.optimizer.learning_rate() * factor,
+                culprit: error.culprit,
+            })?;
+            grad_norm = step.grad_norm;
+            self.position.nll_sum += step.nll_nats * rows.len() as f64;
+            self.position.step += 1;
+            self.position.step_of_epoch += 1;
+            self.position.seconds = before + start.elapsed().as_secs_f64();
+            observer.step(epoch, self.position.step_of_epoch, steps, step.nll_nats);
+            if !last
+                && config.checkpoint_steps.is_some_and(|n| self.position.step.is_multiple_of(n))
+            {
+                self.checkpoint()?;
+            }
+        }
+
+        let averaged = self.stepper.averaged();
+        let valid_nll_nats = match self.run.valid {
+            Some(valid) if !valid.is_empty() => {
+                Some(evaluate(&averaged.clone().into(), valid, |_| ()).nll_nats)
+            }
+            _ => None,
+        };
+        let best = match (valid_nll_nats, &self.best) {
+            (Some(now), Some(best)) => now < best.valid_nll_nats,
+            // Without validation the last weights are the best; NaN never is.
+            (Some(now), None) => now.is_finite(),
+            (None, _) => true,
+        };
+        if best {
+            self.best = Some(Best {
+                epoch,
+                valid_nll_nats: valid_nll_nats.unwrap_or(f64::INFINITY),
+                weights: named(weights(&averaged), ""),
+            });
+        }
+        let record = EpochRecord {
+            epoch,
+            step: self.position.step,
+            learning_rate: config.optimizer.learning_rate()
+                * self.factor(self.position.step - 1, steps),
+            train_nll_nats: self.position.nll_sum / examples as f64,
+            valid_nll_nats,
+            best,
+            grad_norm,
+            seconds: before + start.elapsed().as_secs_f64(),
+        };
+        self.position.history.push(record.clone());
+        self.position.step_of_epoch = 0;
+        self.position.nll_sum = 0.0;
+        self.position.seconds = 0.0;
+        self.checkpoint()?;
+        observer.epoch(&record);
+        Ok(())
+    }
+
+    /// What the schedule makes of the learning rate at `step` of the run.
+    fn factor(&self, step: usize, steps_per_epoch: usize) -> f64 {
+        let steps = steps_per_epoch * self.run.config.epochs;
+        self.run.config.schedule.factor(step, steps, steps_per_epoch)
+    }
+
+    fn checkpoint(&self) -> Result<(), Error> {
+        let Some(path) = self.run.checkpoint else {
+            return Ok(());
+        };
+        let Stepper { optimizer, ema, .. } = &self.stepper;
+        let own = weights(self.stepper.model());
+        let mut arrays = Vec::new();
+        let (optimizer_steps, moments) = optimizer.state(&own);
+        for (name, shape, values) in moments {
+            arrays.push((format!("moments.{name}"), shape, host_f32(values)));
+        }
+        if let Some(ema) = ema {
+            for (weight, values) in own.iter().zip(ema) {
+                let name = format!("ema.{}", weight.name);
+                arrays.push((name, weight.shape.clone(), host_f32(values.clone())));
+            }
+        }
+        arrays.extend(named(own, "weights."));
+        let mut position = self.position.clone();
+        if let Some(best) = &self.best {
+            position.best = Some((best.epoch, best.valid_nll_nats));
+            let best = best.weights.iter();
+            arrays.extend(
+                best.map(|(name, shape, x)| (format!("best.{name}"), shape.clone(), x.clone())),
+            );
+        }
+        Checkpoint { position, optimizer_steps, arrays }.write(path, &self.identity)
+    }
+
+    /// The model with the best weights. Where validation never was finite, the last ones.
+    fn finish(self) -> Result<Trained, Error> {
+        let last = self.stepper.averaged();
+        let (best_epoch, model) = match self.best {
+            Some(best) => (best.epoch, load_weights(last, &best.weights)?),
+            None => (self.position.history.len(), last),
+        };
+        Ok(Trained { model: model.into(), history: self.position.history, best_epoch })
+    }
+}
+
+/// Weights on the host, their names behind `prefix`.
+fn named(weights: Vec<Weight>, prefix: &str) -> Vec<NamedArray> {
+    let named = |weight: Weight| {
+        (format!("{prefix}{}", weight.name), weight.shape, host_f32(weight.values))
+    };
+    weights.into_iter().map(named).collect()
+}
+
+/// The order of the examples in an epoch: Fisher and Yates from the epoch's own stream.
+fn shuffled(examples: usize, seed: u64, epoch: usize) -> Vec<usize> {
+    let mut rng = stream(seed, Purpose::Shuffle, epoch as u64);
+    let mut order: Vec<usize> = (0..examples).collect();
+    for i in (1..examples).rev() {
+        order.swap(i, rng.random_range(0..=i as u64) as usize);
+    }
+    order
+}

@@ -1,0 +1,278 @@
+//! The `chainrule` binary as xtask sees it: how it is built and called, and the JSON it prints.
+
+use crate::failure::Mistake;
+use crate::terminal;
+use crate::workspace::{cargo, shown};
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The version of the records that this xtask reads.
+const RECORD_VERSION: u32 = 1;
+
+/// What `chainrule eval` prints, and `train` inside its `valid` and `test`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Score {
+    /// Number of examples in the split.
+    pub(crate) examples: u64,
+    /// Number of variables of one example.
+    pub(crate) variables: u64,
+    /// Mean negative log-likelihood of an example, nats.
+    pub(crate) nll_nats: f64,
+    /// Standard error of that mean, nats.
+    pub(crate) nll_nats_stderr: f64,
+    /// The same mean in bits per variable.
+    pub(crate) bits_per_dim: f64,
+}
+
+/// What `chainrule train` prints.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Trained {
+    /// The record's version.
+    version: u32,
+    /// The family of the model.
+    pub(crate) model: String,
+    /// The data set's name.
+    pub(crate) data: String,
+    /// Where it ran.
+    pub(crate) device: String,
+    /// Epochs run.
+    pub(crate) epochs: u64,
+    /// The epoch whose weights were kept.
+    pub(crate) best_epoch: Option<u64>,
+    /// Number of free parameters, a decimal of any length.
+    pub(crate) parameters: String,
+    /// Training time.
+    pub(crate) seconds: f64,
+    /// What each conditional may look at, in words.
+    pub(crate) sees: String,
+    /// The split that chose the weights.
+    pub(crate) valid: Option<Score>,
+    /// The split that nothing was chosen on.
+    pub(crate) test: Score,
+}
+
+/// What every command's record has.
+#[derive(Debug, Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// One line of `RUN/metrics.jsonl`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Epoch {
+    /// Counted from 1.
+    pub(crate) epoch: u64,
+    /// Mean over the training examples of this epoch, nats.
+    pub(crate) train_nll_nats: Option<f64>,
+    /// Mean over the validation split after this epoch, nats.
+    pub(crate) valid_nll_nats: Option<f64>,
+}
+
+/// A built binary and the device it shall run on.
+#[derive(Debug)]
+pub(crate) struct Chainrule {
+    program: PathBuf,
+    root: PathBuf,
+    device: Option<String>,
+}
+
+impl Chainrule {
+    /// Builds the binary in release mode with the cargo features that `device` needs.
+    pub(crate) fn build(root: &Path, device: Option<&str>) -> Result<Self> {
+        let mut command = cargo(root);
+        command.args(["build", "--release", "--package", "ar-cli", "--bin", "chainrule"]);
+        command.arg("--message-format=json-render-diagnostics");
+        if let Some(feature) = device.map(feature_of).filter(|&feature| feature != "flex") {
+            command.args(["--features", feature]);
+        }
+        command.stderr(Stdio::inherit());
+        let output =
+            command.output().with_context(|| format!("cannot start `{}`", shown(&command)))?;
+        if !output.status.success() {
+            bail!(Mistake::new(format!("`{}` failed ({})", shown(&command), output.status)));
+        }
+        // Cargo says where it put the binary, which holds under any target folder or triple.
+        let program = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter(|message| message["target"]["name"] == "chainrule")
+            .filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
+            .next_back()
+            .context("cargo built no binary called chainrule")?;
+        Ok(Self::at(root, program, device))
+    }
+
+    /// Uses a binary that is there already.
+    pub(crate) fn at(root: &Path, program: PathBuf, device: Option<&str>) -> Self {
+        Self { program, root: root.to_path_buf(), device: device.map(str::to_owned) }
+    }
+
+    /// `chainrule train CONFIG --out RUN`; `progress` is called about every second meanwhile.
+    pub(crate) fn train(
+        &self,
+        config: &Path,
+        run: &Path,
+        resume: bool,
+        progress: impl FnMut(),
+    ) -> Result<Trained> {
+        let mut command = self.command();
+        command.arg("train").arg(config).arg("--out").arg(run);
+        if resume {
+            command.arg("--resume");
+        }
+        if let Some(device) = &self.device {
+            command.args(["--device", device]);
+        }
+        let trained: Trained = self.record(command, progress)?;
+        ensure!(trained.version == RECORD_VERSION, "record version {}", trained.version);
+        Ok(trained)
+    }
+
+    /// `chainrule eval RUN --split test`, with the mean cost of each variable to `costs`.
+    pub(crate) fn eval(&self, run: &Path, costs: &Path) -> Result<Score> {
+        let mut command = self.command();
+        command.arg("eval").arg(run).args(["--split", "test", "--per-variable"]).arg(costs);
+        self.record(command, || ())
+    }
+
+    /// `chainrule sample RUN --out FILE`.
+    pub(crate) fn sample(&self, run: &Path, out: &Path, count: usize, seed: u64) -> Result<()> {
+        let mut command = self.command();
+        command.arg("sample").arg(run).arg("--out").arg(out);
+        command.args(["--count", &count.to_string(), "--seed", &seed.to_string()]);
+        let _: Versioned = self.record(command, || ())?;
+        Ok(())
+    }
+
+    /// `chainrule data export CONFIG`: the first test examples as the model sees them.
+    pub(crate) fn export(&self, config: &Path, out: &Path, count: usize) -> Result<()> {
+        let mut command = self.command();
+        command.args(["data", "export"]).arg(config).args(["--split", "test"]);
+        command.args(["--count", &count.to_string()]).arg("--out").arg(out);
+        let _: Versioned = self.record(command, || ())?;
+        Ok(())
+    }
+
+    /// What `chainrule ARGUMENTS` prints on stdout, at a width of 100 columns.
+    pub(crate) fn text(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).current_dir(&self.root);
+        command.env("COLUMNS", "100").env("NO_COLOR", "1");
+        let output =
+            command.output().with_context(|| format!("cannot start `{}`", shown(&command)))?;
+        ensure!(output.status.success(), "`{}` failed ({})", shown(&command), output.status);
+        String::from_utf8(output.stdout).context("the help text is not UTF-8")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["--json", "--quiet"]).current_dir(&self.root);
+        command
+    }
+
+    /// Runs the command and parses the one object on its stdout.
+    ///
+    /// # Errors
+    ///
+    /// Its own words when it fails: a [`Mistake`] when it exits with 1, ours otherwise.
+    fn record<T: DeserializeOwned>(
+        &self,
+        mut command: Command,
+        mut progress: impl FnMut(),
+    ) -> Result<T> {
+        let name = shown(&command);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start `{name}`"))?;
+        let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+        let (status, stdout, stderr) = std::thread::scope(|scope| -> Result<_> {
+            let out = scope.spawn(move || read_all(stdout.as_mut()));
+            let err = scope.spawn(move || read_all(stderr.as_mut()));
+            let mut rounds = 0_u32;
+            let status = loop {
+                if let Some(status) = child.try_wait()? {
+                    break status;
+                }
+                std::thread::sleep(Duration::from_millis(if rounds < 50 { 4 } else { 100 }));
+                rounds = rounds.wrapping_add(1);
+                if rounds % 10 == 0 {
+                    progress();
+                }
+            };
+            let collect = |text: std::thread::ScopedJoinHandle<'_, String>| {
+                text.join().map_err(|_| anyhow::anyhow!("a reader thread panicked"))
+            };
+            Ok((status, collect(out)?, collect(err)?))
+        })?;
+        if !status.success() {
+            let said = stderr.trim();
+            let said = said.strip_prefix("error: ").unwrap_or(said);
+            let message = format!("`{name}` failed ({status}): {said}");
+            if status.code() == Some(1) {
+                bail!(Mistake::new(message));
+            }
+            bail!(message);
+        }
+        if !stderr.trim().is_empty() {
+            terminal::note(stderr.trim_end());
+        }
+        let versioned: Versioned = serde_json::from_str(&stdout)
+            .with_context(|| format!("`{name}` printed no record: {stdout:?}"))?;
+        ensure!(
+            versioned.version == RECORD_VERSION,
+            "`{name}` printed a record of version {}, expected {RECORD_VERSION}",
+            versioned.version
+        );
+        serde_json::from_str(&stdout)
+            .with_context(|| format!("`{name}` printed an unexpected record: {}", stdout.trim()))
+    }
+}
+
+/// The cargo feature of `ar-cli` that a device string needs: the part before the colon.
+fn feature_of(device: &str) -> &str {
+    device.split_once(':').map_or(device, |(backend, _)| backend)
+}
+
+fn read_all(pipe: Option<&mut impl std::io::Read>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        // What arrived before an error is still worth showing.
+        let _ = pipe.take(64 << 20).read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The epochs of a run so far; an unfinished last line is left out.
+pub(crate) fn epochs(run: &Path) -> Vec<Epoch> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_feature_is_the_backend_part_of_the_device() {
+        assert_eq!(feature_of("cuda:0"), "cuda");
+        assert_eq!(feature_of("flex"), "flex");
+    }
+
+    #[test]
+    fn a_line_cut_off_by_a_kill_is_no_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = "{\"epoch\":1,\"train_nll_nats\":9.5,\"valid_nll_nats\":9.25,\"step\":4}\n{\"ep";
+        std::fs::write(folder.path().join("metrics.jsonl"), lines).unwrap();
+        let epochs = epochs(folder.path());
+        assert_eq!(epochs.len(), 1);
+        assert_eq!(epochs[0].valid_nll_nats, Some(9.25));
+    }
+}
