@@ -4,8 +4,8 @@ use crate::failure::Mistake;
 use crate::terminal;
 use crate::workspace::{cargo, shown};
 use anyhow::{Context as _, Result, bail, ensure};
-use serde::de::DeserializeOwned;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,8 +32,6 @@ pub(crate) struct Score {
 /// What `chainrule train` prints.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Trained {
-    /// The record's version.
-    version: u32,
     /// The family of the model.
     pub(crate) model: String,
     /// The data set's name.
@@ -85,31 +83,22 @@ impl Chainrule {
     /// Builds the binary in release mode with the cargo features that `device` needs.
     pub(crate) fn build(root: &Path, device: Option<&str>) -> Result<Self> {
         let mut command = cargo(root);
-        command.args(["build", "--release", "--package", "ar-cli", "--bin", "chainrule"]);
-        command.arg("--message-format=json-render-diagnostics");
+        command.args(["build", "--release", "--package", "ar-cli"]);
+        command.args(["--bin", "chainrule"]);
         if let Some(feature) = device.map(feature_of).filter(|&feature| feature != "flex") {
             command.args(["--features", feature]);
         }
-        command.stderr(Stdio::inherit());
-        let output =
-            command.output().with_context(|| format!("cannot start `{}`", shown(&command)))?;
-        if !output.status.success() {
-            bail!(Mistake::new(format!("`{}` failed ({})", shown(&command), output.status)));
-        }
-        // Cargo says where it put the binary, which holds under any target folder or triple.
-        let program = String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|message| message["target"]["name"] == "chainrule")
-            .filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
-            .next_back()
-            .context("cargo built no binary called chainrule")?;
+        let program = executable(command)?.context("cargo built no binary called chainrule")?;
         Ok(Self::at(root, program, device))
     }
 
     /// Uses a binary that is there already.
     pub(crate) fn at(root: &Path, program: PathBuf, device: Option<&str>) -> Self {
-        Self { program, root: root.to_path_buf(), device: device.map(str::to_owned) }
+        Self {
+            program,
+            root: root.to_path_buf(),
+            device: device.map(str::to_owned),
+        }
     }
 
     /// `chainrule train CONFIG --out RUN`; `progress` is called about every second meanwhile.
@@ -121,39 +110,43 @@ impl Chainrule {
         progress: impl FnMut(),
     ) -> Result<Trained> {
         let mut command = self.command();
-        command.arg("train").arg(config).arg("--out").arg(run);
+        command.arg("train").arg(self.below_root(config));
+        command.arg("--out").arg(self.below_root(run));
         if resume {
             command.arg("--resume");
         }
-        if let Some(device) = &self.device {
-            command.args(["--device", device]);
-        }
-        let trained: Trained = self.record(command, progress)?;
-        ensure!(trained.version == RECORD_VERSION, "record version {}", trained.version);
-        Ok(trained)
+        self.on_device(&mut command);
+        self.record(command, progress)
     }
 
     /// `chainrule eval RUN --split test`, with the mean cost of each variable to `costs`.
     pub(crate) fn eval(&self, run: &Path, costs: &Path) -> Result<Score> {
         let mut command = self.command();
-        command.arg("eval").arg(run).args(["--split", "test", "--per-variable"]).arg(costs);
+        command.arg("eval").arg(self.below_root(run));
+        command.args(["--split", "test"]);
+        command.arg("--per-variable").arg(self.below_root(costs));
+        self.on_device(&mut command);
         self.record(command, || ())
     }
 
     /// `chainrule sample RUN --out FILE`.
     pub(crate) fn sample(&self, run: &Path, out: &Path, count: usize, seed: u64) -> Result<()> {
         let mut command = self.command();
-        command.arg("sample").arg(run).arg("--out").arg(out);
+        command.arg("sample").arg(self.below_root(run));
+        command.arg("--out").arg(self.below_root(out));
         command.args(["--count", &count.to_string(), "--seed", &seed.to_string()]);
+        self.on_device(&mut command);
         let _: Versioned = self.record(command, || ())?;
         Ok(())
     }
 
-    /// `chainrule data export CONFIG`: the first test examples as the model sees them.
-    pub(crate) fn export(&self, config: &Path, out: &Path, count: usize) -> Result<()> {
+    /// `chainrule data export CONFIG`: the test split as the model sees it.
+    pub(crate) fn export(&self, config: &Path, out: &Path) -> Result<()> {
         let mut command = self.command();
-        command.args(["data", "export"]).arg(config).args(["--split", "test"]);
-        command.args(["--count", &count.to_string()]).arg("--out").arg(out);
+        command.args(["data", "export"]);
+        command.arg(self.below_root(config));
+        command.args(["--split", "test"]);
+        command.arg("--out").arg(self.below_root(out));
         let _: Versioned = self.record(command, || ())?;
         Ok(())
     }
@@ -163,10 +156,27 @@ impl Chainrule {
         let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(&self.root);
         command.env("COLUMNS", "100").env("NO_COLOR", "1");
-        let output =
-            command.output().with_context(|| format!("cannot start `{}`", shown(&command)))?;
-        ensure!(output.status.success(), "`{}` failed ({})", shown(&command), output.status);
+        let output = command
+            .output()
+            .with_context(|| format!("cannot start `{}`", shown(&command)))?;
+        ensure!(
+            output.status.success(),
+            "`{}` failed ({})",
+            shown(&command),
+            output.status
+        );
         String::from_utf8(output.stdout).context("the help text is not UTF-8")
+    }
+
+    fn on_device(&self, command: &mut Command) {
+        if let Some(device) = &self.device {
+            command.args(["--device", device]);
+        }
+    }
+
+    /// Paths end up in messages and in the run's own files; short ones do not name the machine.
+    fn below_root<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.root).unwrap_or(path)
     }
 
     fn command(&self) -> Command {
@@ -203,23 +213,23 @@ impl Chainrule {
                 }
                 std::thread::sleep(Duration::from_millis(if rounds < 50 { 4 } else { 100 }));
                 rounds = rounds.wrapping_add(1);
-                if rounds % 10 == 0 {
+                if rounds.is_multiple_of(10) {
                     progress();
                 }
             };
             let collect = |text: std::thread::ScopedJoinHandle<'_, String>| {
-                text.join().map_err(|_| anyhow::anyhow!("a reader thread panicked"))
+                text.join()
+                    .map_err(|_| anyhow::anyhow!("a reader thread panicked"))
             };
             Ok((status, collect(out)?, collect(err)?))
         })?;
         if !status.success() {
             let said = stderr.trim();
             let said = said.strip_prefix("error: ").unwrap_or(said);
-            let message = format!("`{name}` failed ({status}): {said}");
             if status.code() == Some(1) {
-                bail!(Mistake::new(message));
+                bail!(Mistake::new(said));
             }
-            bail!(message);
+            bail!("`{name}` failed ({status}): {said}");
         }
         if !stderr.trim().is_empty() {
             terminal::note(stderr.trim_end());
@@ -236,9 +246,49 @@ impl Chainrule {
     }
 }
 
+/// The binary that the tests of the workspace run, if they run one.
+///
+/// Building the tests turns on features of burn's dependencies that the binary alone does not
+/// ask for, so cargo would compile burn once more for [`Chainrule::build`]. Where the tests are
+/// built already, their binary is to be had for nothing.
+pub(crate) fn built_by_tests(root: &Path) -> Result<Option<PathBuf>> {
+    let mut command = cargo(root);
+    command.args(["test", "--release", "--workspace", "--no-run"]);
+    command.args(["--lib", "--bins", "--tests"]);
+    executable(command)
+}
+
+/// Runs a cargo command that builds, and finds the binary among what it built.
+fn executable(mut command: Command) -> Result<Option<PathBuf>> {
+    command.arg("--message-format=json-render-diagnostics");
+    command.stderr(Stdio::inherit());
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start `{}`", shown(&command)))?;
+    if !output.status.success() {
+        let message = format!("`{}` failed ({})", shown(&command), output.status);
+        bail!(Mistake::new(message));
+    }
+    // Cargo says where it put the binary, which holds under any target folder or triple.
+    let messages = String::from_utf8_lossy(&output.stdout);
+    Ok(messages.lines().rev().find_map(binary_of))
+}
+
+/// The path in cargo's message that the binary `chainrule` is built; not that of its unit tests,
+/// which go by the same name.
+fn binary_of(message: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let is_binary = message["target"]["name"] == "chainrule"
+        && message["target"]["kind"][0] == "bin"
+        && message["profile"]["test"] == false;
+    is_binary.then(|| message["executable"].as_str().map(PathBuf::from))?
+}
+
 /// The cargo feature of `ar-cli` that a device string needs: the part before the colon.
 fn feature_of(device: &str) -> &str {
-    device.split_once(':').map_or(device, |(backend, _)| backend)
+    device
+        .split_once(':')
+        .map_or(device, |(backend, _)| backend)
 }
 
 fn read_all(pipe: Option<&mut impl std::io::Read>) -> String {
@@ -253,7 +303,9 @@ fn read_all(pipe: Option<&mut impl std::io::Read>) -> String {
 /// The epochs of a run so far; an unfinished last line is left out.
 pub(crate) fn epochs(run: &Path) -> Vec<Epoch> {
     let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    text.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -267,9 +319,26 @@ mod tests {
     }
 
     #[test]
+    fn the_binary_is_told_from_its_unit_tests() {
+        let message = |test: bool, path: &str| {
+            format!(
+                "{{\"reason\":\"compiler-artifact\",\"target\":{{\"kind\":[\"bin\"],\
+                 \"name\":\"chainrule\"}},\"profile\":{{\"test\":{test}}},\
+                 \"executable\":{path}}}"
+            )
+        };
+        let found = binary_of(&message(false, "\"t/chainrule\""));
+        assert_eq!(found, Some(PathBuf::from("t/chainrule")));
+        assert_eq!(binary_of(&message(true, "\"t/deps/chainrule-0\"")), None);
+        assert_eq!(binary_of(&message(false, "null")), None);
+        assert_eq!(binary_of("running 3 tests"), None);
+    }
+
+    #[test]
     fn a_line_cut_off_by_a_kill_is_no_epoch() {
         let folder = tempfile::tempdir().unwrap();
-        let lines = "{\"epoch\":1,\"train_nll_nats\":9.5,\"valid_nll_nats\":9.25,\"step\":4}\n{\"ep";
+        let lines =
+            "{\"epoch\":1,\"train_nll_nats\":9.5,\"valid_nll_nats\":9.25,\"step\":4}\n{\"ep";
         std::fs::write(folder.path().join("metrics.jsonl"), lines).unwrap();
         let epochs = epochs(folder.path());
         assert_eq!(epochs.len(), 1);

@@ -1,0 +1,308 @@
+//! The files in `configs/`, as far as xtask reads them: `chainrule` alone judges a config.
+
+use crate::failure::Mistake;
+use crate::workspace::sha256;
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// What a paper reports for the model of a config.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Paper {
+    /// Mean test negative log-likelihood, nats.
+    pub(crate) test_nll_nats: f64,
+    /// Which paper and where in it.
+    pub(crate) source: String,
+}
+
+/// One config of a model.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The file's name without `.toml`, and its `name` key.
+    pub(crate) name: String,
+    /// Seed of the run; also of the samples that are shown.
+    pub(crate) seed: u64,
+    /// The data set's name.
+    pub(crate) data: String,
+    /// The model's `kind`.
+    pub(crate) kind: String,
+    /// The published number, where there is one.
+    pub(crate) paper: Option<Paper>,
+    /// Hash of the file.
+    pub(crate) sha256: String,
+    /// The file.
+    pub(crate) path: PathBuf,
+}
+
+impl Config {
+    /// A short name for tables and pictures: `markov3-digits` is `Markov 3`.
+    pub(crate) fn label(&self) -> String {
+        label(&self.name, &self.data)
+    }
+}
+
+/// [`Config::label`] of a config called `name` on data called `data`.
+pub(crate) fn label(name: &str, data: &str) -> String {
+    let model = name
+        .strip_suffix(data)
+        .and_then(|m| m.strip_suffix('-'))
+        .unwrap_or(name);
+    if model == "nade" {
+        return "NADE".to_owned();
+    }
+    let digits = model.len() - model.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let (word, number) = model.split_at(model.len() - digits);
+    let mut letters = word.chars();
+    let first = letters
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
+    let space = if word.is_empty() || number.is_empty() {
+        ""
+    } else {
+        " "
+    };
+    format!("{first}{}{space}{number}", letters.as_str())
+}
+
+/// Something `cargo xtask experiment NAME` can run.
+#[derive(Debug, Clone)]
+pub(crate) enum Experiment {
+    /// One model.
+    Single(Config),
+    /// Several models on the same data, in one table and report.
+    Ladder {
+        /// The file's name without `.toml`.
+        name: String,
+        /// The heading of its report.
+        title: String,
+        /// The models, in order.
+        rungs: Vec<Config>,
+    },
+}
+
+impl Experiment {
+    /// The file's name without `.toml`.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Single(config) => &config.name,
+            Self::Ladder { name, .. } => name,
+        }
+    }
+
+    /// The heading of the report.
+    pub(crate) fn title(&self) -> String {
+        match self {
+            Self::Single(config) => format!("{} on {}", config.label(), config.data),
+            Self::Ladder { title, .. } => title.clone(),
+        }
+    }
+
+    /// The models, in order; one for a single config.
+    pub(crate) fn rungs(&self) -> &[Config] {
+        match self {
+            Self::Single(config) => std::slice::from_ref(config),
+            Self::Ladder { rungs, .. } => rungs,
+        }
+    }
+}
+
+/// The keys of a model's config that xtask reads; the others are chainrule's.
+#[derive(Deserialize)]
+struct RawConfig {
+    name: String,
+    #[serde(default)]
+    seed: u64,
+    data: RawData,
+    model: RawModel,
+    paper: Option<Paper>,
+}
+
+#[derive(Deserialize)]
+struct RawData {
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawModel {
+    kind: String,
+}
+
+/// The keys of a ladder; here xtask is the judge.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLadder {
+    title: String,
+    rungs: Vec<String>,
+}
+
+/// Reads `configs/NAME.toml` of `folder`.
+///
+/// # Errors
+///
+/// A [`Mistake`] when there is no such file or it is not what its name says.
+pub(crate) fn load(folder: &Path, name: &str) -> Result<Experiment> {
+    let path = folder.join(format!("{name}.toml"));
+    if !is_name(name) || !path.is_file() {
+        let message = format!("no experiment is called {name:?}");
+        bail!(Mistake::new(message).hint("`cargo xtask experiment --list` shows all of them"));
+    }
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    if !is_ladder(&text) {
+        return Ok(Experiment::Single(parse(name, &text, path)?));
+    }
+    let ladder: RawLadder = toml::from_str(&text)
+        .map_err(|error| Mistake::new(format!("configs/{name}.toml is no ladder: {error}")))?;
+    let rungs = ladder
+        .rungs
+        .iter()
+        .map(|rung| match load(folder, rung) {
+            Ok(Experiment::Single(config)) => Ok(config),
+            Ok(Experiment::Ladder { .. }) => {
+                bail!(Mistake::new(format!(
+                    "{rung:?} is a ladder, a rung must be one model"
+                )))
+            }
+            Err(error) => Err(error),
+        })
+        .collect::<Result<Vec<_>>>()
+        .with_context(|| format!("configs/{name}.toml"))?;
+    if rungs.is_empty() {
+        bail!(Mistake::new(format!("configs/{name}.toml has no rungs")));
+    }
+    Ok(Experiment::Ladder {
+        name: name.to_owned(),
+        title: ladder.title,
+        rungs,
+    })
+}
+
+/// Whether a config's text is a ladder's: those list rungs, models never do.
+fn is_ladder(text: &str) -> bool {
+    text.parse::<toml::Table>()
+        .is_ok_and(|table| table.contains_key("rungs"))
+}
+
+/// Names are file names and end up in paths, so a separator has no business in one.
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+fn parse(name: &str, text: &str, path: PathBuf) -> Result<Config> {
+    let raw: RawConfig = toml::from_str(text)
+        .map_err(|error| Mistake::new(format!("configs/{name}.toml: {error}")))?;
+    if raw.name != name {
+        let message = format!("configs/{name}.toml says name = {:?}", raw.name);
+        bail!(Mistake::new(message).hint(format!("name = {name:?}")));
+    }
+    Ok(Config {
+        name: raw.name,
+        seed: raw.seed,
+        data: raw.data.name.unwrap_or_else(|| "files".to_owned()),
+        kind: raw.model.kind,
+        paper: raw.paper,
+        sha256: sha256(text.as_bytes()),
+        path,
+    })
+}
+
+/// Every experiment of the folder: the ladders first, each in alphabetical order.
+pub(crate) fn all(folder: &Path) -> Result<Vec<Experiment>> {
+    let mut names = Vec::new();
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for entry in entries {
+        let file = entry?.file_name();
+        if let Some(name) = file.to_string_lossy().strip_suffix(".toml") {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    let mut experiments = names
+        .iter()
+        .map(|name| load(folder, name))
+        .collect::<Result<Vec<_>>>()?;
+    experiments.sort_by_key(|experiment| matches!(experiment, Experiment::Single(_)));
+    Ok(experiments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    const COIN: &str = "name = \"coin\"\nseed = 7\n[data]\nname = \"digits\"\n\
+                        [model]\nkind = \"uniform\"\n";
+
+    #[test]
+    fn labels_are_short_and_readable() {
+        for (name, expected) in [
+            ("markov3-digits", "Markov 3"),
+            ("neighbourhood10-digits", "Neighbourhood 10"),
+            ("nade-digits", "NADE"),
+            ("logistic-digits", "Logistic"),
+            ("something-else", "Something-else"),
+        ] {
+            assert_eq!(label(name, "digits"), expected);
+        }
+    }
+
+    #[test]
+    fn a_ladder_reads_its_rungs_and_comes_first_in_the_list() {
+        let folder = folder(&[
+            ("coin.toml", COIN),
+            ("up.toml", "title = \"Up\"\nrungs = [\"coin\", \"coin\"]\n"),
+        ]);
+        let all = all(folder.path()).unwrap();
+        assert_eq!(
+            all.iter().map(Experiment::name).collect::<Vec<_>>(),
+            ["up", "coin"]
+        );
+        assert_eq!(all[0].rungs().len(), 2);
+        assert_eq!(all[0].rungs()[1].seed, 7);
+    }
+
+    #[test]
+    fn wrong_names_and_files_are_the_users_mistakes() {
+        let folder = folder(&[
+            ("other.toml", COIN),
+            ("empty.toml", "title = \"\"\nrungs = []\n"),
+            ("typo.toml", "title = \"\"\nrungs = []\nrung = 1\n"),
+            ("nested.toml", "title = \"\"\nrungs = [\"empty\"]\n"),
+        ]);
+        for (name, expected) in [
+            ("absent", "no experiment is called \"absent\""),
+            ("../other", "no experiment is called"),
+            ("other", "says name = \"coin\""),
+            ("empty", "has no rungs"),
+            ("typo", "unknown field `rung`"),
+            ("nested", "has no rungs"),
+        ] {
+            let error = load(folder.path(), name).unwrap_err();
+            assert_eq!(crate::failure::exit_code(&error), 1, "{error:#}");
+            assert!(format!("{error:#}").contains(expected), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn the_committed_configs_are_all_readable() {
+        let configs = crate::workspace::root().unwrap().join("configs");
+        let all = all(&configs).unwrap();
+        let ladders = all
+            .iter()
+            .filter(|e| matches!(e, Experiment::Ladder { .. }))
+            .count();
+        assert!(ladders >= 2, "ladder-digits and ladder-mnist");
+    }
+}

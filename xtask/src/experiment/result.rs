@@ -1,0 +1,451 @@
+//! Numbers and where they come from: what `results/*.json` holds and how two of them compare.
+
+use super::config::{Config, Paper};
+use crate::chainrule::{Epoch, Score, Trained};
+use crate::failure::Mistake;
+use crate::workspace::{Git, Machine};
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Version of the files in `results/`.
+const VERSION: u32 = 1;
+
+/// Tolerance of a fitted table: counting is exact, and four decimals are claimed.
+const TABLE_TOLERANCE_NATS: f64 = 5e-5;
+
+/// Tolerance of a trained network: bit-identical on one machine, but another instruction set adds
+/// in another order, and the difference grows over the steps.
+const NETWORK_TOLERANCE_NATS: f64 = 0.1;
+
+/// A mean over a split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Mean {
+    /// Number of examples.
+    pub(crate) examples: u64,
+    /// Mean negative log-likelihood of an example, nats.
+    pub(crate) nll_nats: f64,
+    /// Its standard error, nats.
+    pub(crate) nll_nats_stderr: f64,
+    /// The mean in bits per variable.
+    pub(crate) bits_per_dim: f64,
+}
+
+impl From<&Score> for Mean {
+    fn from(score: &Score) -> Self {
+        Self {
+            examples: score.examples,
+            nll_nats: score.nll_nats,
+            nll_nats_stderr: score.nll_nats_stderr,
+            bits_per_dim: score.bits_per_dim,
+        }
+    }
+}
+
+/// One point of a training curve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Point {
+    /// Counted from 1.
+    pub(crate) epoch: u64,
+    /// Training mean of the epoch, nats.
+    pub(crate) train_nll_nats: f64,
+    /// Validation mean after the epoch, nats.
+    pub(crate) valid_nll_nats: f64,
+}
+
+/// The published number and how far ours is from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Published {
+    /// The paper's number and place.
+    #[serde(flatten)]
+    pub(crate) paper: Paper,
+    /// Ours minus the paper's, nats; negative is better.
+    pub(crate) difference_nats: f64,
+}
+
+/// The conditions under which a result was computed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Provenance {
+    /// The commit, if there was one.
+    pub(crate) git: Option<Git>,
+    /// The computer.
+    pub(crate) machine: Machine,
+    /// When it began, UTC.
+    pub(crate) date: String,
+}
+
+/// Everything a run of one config yielded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    /// The config's name.
+    pub(crate) config: String,
+    /// SHA-256 of the config file.
+    pub(crate) config_sha256: String,
+    /// The model's family.
+    pub(crate) model: String,
+    /// The data set.
+    pub(crate) data: String,
+    /// The config's seed.
+    pub(crate) seed: u64,
+    /// Where it ran.
+    pub(crate) device: String,
+    /// What each conditional may look at.
+    pub(crate) sees: String,
+    /// Number of free parameters.
+    pub(crate) parameters: String,
+    /// Number of variables of one example.
+    pub(crate) variables: u64,
+    /// Epochs run.
+    pub(crate) epochs: u64,
+    /// The epoch whose weights were kept.
+    pub(crate) best_epoch: Option<u64>,
+    /// Training time, seconds.
+    pub(crate) train_seconds: f64,
+    /// Training, evaluation and sampling, processes and all, seconds.
+    pub(crate) wall_seconds: f64,
+    /// The split that chose the weights.
+    pub(crate) valid: Option<Mean>,
+    /// The split that nothing was chosen on.
+    pub(crate) test: Mean,
+    /// The published number, where the config has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) paper: Option<Published>,
+    /// How far a later run may be from this one, nats.
+    pub(crate) tolerance_nats: f64,
+    /// The training curve; empty where fitting is one step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) curve: Vec<Point>,
+}
+
+impl Outcome {
+    /// Gathers what a run printed.
+    pub(crate) fn new(
+        config: &Config,
+        trained: &Trained,
+        test: &Score,
+        epochs: &[Epoch],
+        wall_seconds: f64,
+    ) -> Self {
+        let point = |epoch: &Epoch| {
+            Some(Point {
+                epoch: epoch.epoch,
+                train_nll_nats: epoch.train_nll_nats?,
+                valid_nll_nats: epoch.valid_nll_nats?,
+            })
+        };
+        let curve: Vec<Point> = epochs.iter().filter_map(point).collect();
+        let curve = if curve.len() > 1 { curve } else { Vec::new() };
+        Self {
+            config: config.name.clone(),
+            config_sha256: config.sha256.clone(),
+            model: trained.model.clone(),
+            data: trained.data.clone(),
+            seed: config.seed,
+            device: trained.device.clone(),
+            sees: trained.sees.clone(),
+            parameters: trained.parameters.clone(),
+            variables: test.variables,
+            epochs: trained.epochs,
+            best_epoch: trained.best_epoch,
+            train_seconds: trained.seconds,
+            wall_seconds,
+            valid: trained.valid.as_ref().map(Mean::from),
+            test: test.into(),
+            paper: config.paper.clone().map(|paper| Published {
+                difference_nats: test.nll_nats - paper.test_nll_nats,
+                paper,
+            }),
+            tolerance_nats: if curve.is_empty() {
+                TABLE_TOLERANCE_NATS
+            } else {
+                NETWORK_TOLERANCE_NATS
+            },
+            curve,
+        }
+    }
+
+    /// A short name for tables and pictures.
+    pub(crate) fn label(&self) -> String {
+        super::config::label(&self.config, &self.data)
+    }
+
+    /// Every way in which `fresh` differs from this committed outcome by more than it may.
+    pub(crate) fn differences(&self, fresh: &Self) -> Vec<String> {
+        let mut differences = Vec::new();
+        let mut exact = |what: &str, committed: &str, fresh: &str| {
+            if committed != fresh {
+                differences.push(format!("{what} is {fresh}, committed {committed}"));
+            }
+        };
+        exact(
+            "the config's sha256",
+            &self.config_sha256,
+            &fresh.config_sha256,
+        );
+        exact(
+            "the number of parameters",
+            &self.parameters,
+            &fresh.parameters,
+        );
+        exact(
+            "the number of test examples",
+            &self.test.examples.to_string(),
+            &fresh.test.examples.to_string(),
+        );
+        let tolerance = self.tolerance_nats;
+        let mut close = |what: &str, committed: f64, fresh: f64| {
+            // Written so that a NaN on either side fails.
+            let within = (committed - fresh).abs() <= tolerance;
+            if !within {
+                differences.push(format!(
+                    "{what} is {fresh:.6} nats, committed {committed:.6}, tolerance {tolerance}"
+                ));
+            }
+        };
+        close("test NLL", self.test.nll_nats, fresh.test.nll_nats);
+        match (&self.valid, &fresh.valid) {
+            (Some(committed), Some(fresh)) => {
+                close("validation NLL", committed.nll_nats, fresh.nll_nats);
+            }
+            (None, None) => {}
+            _ => differences.push("only one of the two has a validation split".to_owned()),
+        }
+        differences
+    }
+}
+
+/// A file in `results/`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Results {
+    /// [`VERSION`].
+    version: u32,
+    /// The experiment's name.
+    pub(crate) experiment: String,
+    /// The heading of its report.
+    pub(crate) title: String,
+    /// Under which conditions it ran.
+    #[serde(flatten)]
+    pub(crate) provenance: Provenance,
+    /// One outcome for each rung; one for a single config.
+    pub(crate) outcomes: Vec<Outcome>,
+}
+
+impl Results {
+    /// The results of an experiment.
+    pub(crate) fn new(
+        experiment: &str,
+        title: String,
+        provenance: Provenance,
+        outcomes: Vec<Outcome>,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            experiment: experiment.to_owned(),
+            title,
+            provenance,
+            outcomes,
+        }
+    }
+
+    /// Reads a file; `None` when there is none.
+    pub(crate) fn load(path: &Path) -> Result<Option<Self>> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+        };
+        let results: Self = serde_json::from_str(&text).map_err(|error| {
+            Mistake::new(format!("{} is no results file: {error}", path.display()))
+                .hint("write it anew with `cargo xtask experiment NAME --save`")
+        })?;
+        if results.version != VERSION {
+            let found = results.version;
+            let message = format!("{} has version {found}, expected {VERSION}", path.display());
+            return Err(Mistake::new(message).into());
+        }
+        Ok(Some(results))
+    }
+
+    /// Writes the file; tolerances that somebody set in the old one stay.
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let mut results = self.clone();
+        if let Some(old) = Self::load(path).unwrap_or_default() {
+            for outcome in &mut results.outcomes {
+                if let Some(old) = old.outcomes.iter().find(|o| o.config == outcome.config) {
+                    outcome.tolerance_nats = old.tolerance_nats;
+                }
+            }
+        }
+        results.write(path)
+    }
+
+    /// Writes the file as it is.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        crate::workspace::write(path, text.as_bytes())
+    }
+
+    /// Every way in which `fresh` differs from these committed results by more than it may.
+    pub(crate) fn differences(&self, fresh: &Self) -> Vec<String> {
+        let names = |results: &Self| {
+            results
+                .outcomes
+                .iter()
+                .map(|o| o.config.clone())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        if names(self) != names(fresh) {
+            return vec![format!(
+                "the rungs are {}, committed {}",
+                names(fresh),
+                names(self)
+            )];
+        }
+        let pairs = self.outcomes.iter().zip(&fresh.outcomes);
+        pairs
+            .flat_map(|(committed, fresh)| {
+                let name = &committed.config;
+                committed
+                    .differences(fresh)
+                    .into_iter()
+                    .map(move |d| format!("{name}: {d}"))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An outcome for the tests of tables, reports and comparisons.
+    pub(crate) fn outcome(config: &str, test_nll_nats: f64) -> Outcome {
+        let mean = |nll_nats: f64| Mean {
+            examples: 359,
+            nll_nats,
+            nll_nats_stderr: 0.25,
+            bits_per_dim: nll_nats / 64.0 / std::f64::consts::LN_2,
+        };
+        Outcome {
+            config: config.to_owned(),
+            config_sha256: "ab".repeat(32),
+            model: "markov".to_owned(),
+            data: "digits".to_owned(),
+            seed: 1,
+            device: "flex".to_owned(),
+            sees: "the pixel before".to_owned(),
+            parameters: "16777215".to_owned(),
+            variables: 64,
+            epochs: 1,
+            best_epoch: Some(1),
+            train_seconds: 0.25,
+            wall_seconds: 0.5,
+            valid: Some(mean(test_nll_nats + 0.5)),
+            test: mean(test_nll_nats),
+            paper: None,
+            tolerance_nats: 5e-5,
+            curve: Vec::new(),
+        }
+    }
+
+    /// A ladder of two rungs, the second with a curve and a published number.
+    pub(crate) fn results() -> Results {
+        let mut nade = outcome("nade-digits", 17.5);
+        nade.curve = (1..=9_u32)
+            .map(|epoch| Point {
+                epoch: epoch.into(),
+                train_nll_nats: 17.0 + 20.0 / f64::from(epoch),
+                valid_nll_nats: 17.5 + 18.0 / f64::from(epoch),
+            })
+            .collect();
+        nade.paper = Some(Published {
+            paper: Paper {
+                test_nll_nats: 18.0,
+                source: "A & B 2016, <Table> 2".to_owned(),
+            },
+            difference_nats: -0.5,
+        });
+        let provenance = Provenance {
+            git: Some(Git {
+                revision: "0123456789abcdef".to_owned(),
+                dirty: false,
+            }),
+            machine: Machine {
+                cpu: "A \"fast\" CPU".to_owned(),
+                cores: 2,
+                os: "linux".to_owned(),
+            },
+            date: "2026-01-31T23:59:59Z".to_owned(),
+        };
+        let title = "From a coin flip to NADE".to_owned();
+        let outcomes = vec![outcome("markov1-digits", 23.8092), nade];
+        Results::new("ladder-digits", title, provenance, outcomes)
+    }
+
+    #[test]
+    fn a_difference_beyond_the_committed_tolerance_is_found_and_nothing_else() {
+        let committed = outcome("markov1-digits", 23.8092);
+        let mut fresh = committed.clone();
+        fresh.test.nll_nats += 4e-5;
+        fresh.train_seconds = 99.0;
+        assert_eq!(committed.differences(&fresh), Vec::<String>::new());
+
+        fresh.test.nll_nats = 23.8092 + 6e-5;
+        assert_eq!(
+            committed.differences(&fresh),
+            ["test NLL is 23.809260 nats, committed 23.809200, tolerance 0.00005"]
+        );
+        fresh.test.nll_nats = f64::NAN;
+        assert_eq!(committed.differences(&fresh).len(), 1);
+    }
+
+    #[test]
+    fn a_changed_config_model_or_data_set_is_a_difference() {
+        let committed = outcome("markov1-digits", 23.8092);
+        let mut fresh = committed.clone();
+        fresh.config_sha256 = "cd".repeat(32);
+        fresh.parameters = "1".to_owned();
+        fresh.test.examples = 1;
+        fresh.valid = None;
+        assert_eq!(committed.differences(&fresh).len(), 4);
+    }
+
+    #[test]
+    fn a_missing_or_added_rung_is_a_difference() {
+        let committed = results();
+        let mut fresh = committed.clone();
+        fresh.outcomes.pop();
+        assert!(committed.differences(&fresh)[0].starts_with("the rungs are markov1-digits,"));
+    }
+
+    #[test]
+    fn a_saved_file_reads_back_the_same_and_keeps_a_tolerance_set_by_hand() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results/ladder-digits.json");
+        assert_eq!(Results::load(&path).unwrap(), None);
+
+        let mut first = results();
+        first.outcomes[1].tolerance_nats = 0.125;
+        first.save(&path).unwrap();
+        assert_eq!(Results::load(&path).unwrap(), Some(first));
+
+        results().save(&path).unwrap();
+        let second = Results::load(&path).unwrap().unwrap();
+        assert_eq!(second.outcomes[1].tolerance_nats, 0.125);
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.json");
+        let mut old = results();
+        old.version = 0;
+        old.write(&path).unwrap();
+        let message = format!("{:#}", Results::load(&path).unwrap_err());
+        assert!(message.contains("has version 0, expected 1"), "{message}");
+    }
+}

@@ -1,0 +1,215 @@
+//! `cargo xtask gen`: the sections of README.md that are copies of something else.
+//!
+//! A section stands between `<!-- begin:NAME -->` and `<!-- end:NAME -->`. The names are those of
+//! ladders (their table, from `results/`), `results` (single experiments with a published number)
+//! and `help` (what `chainrule --help` prints).
+
+use crate::chainrule::Chainrule;
+use crate::experiment::config::{self, Experiment};
+use crate::experiment::result::{Outcome, Results};
+use crate::experiment::results_path;
+use crate::experiment::table::{Table, seconds, signed};
+use crate::failure::Mistake;
+use crate::terminal;
+use crate::workspace;
+use anyhow::{Context as _, Result, bail};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Regenerates the sections, or says which are stale. The help text comes from the given binary,
+/// or from one that is built.
+pub(crate) fn run(check: bool, chainrule: Option<&Path>) -> Result<()> {
+    let root = workspace::root()?;
+    let path = root.join("README.md");
+    let old = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let (new, stale) = replace_sections(&old, |name| section(&root, name, chainrule))?;
+    if stale.is_empty() {
+        terminal::note("README.md is up to date");
+    } else if check {
+        let message = format!("stale in README.md: {}", stale.join(", "));
+        bail!(Mistake::new(message).hint("`cargo xtask gen` writes the sections anew"));
+    } else {
+        workspace::write(&path, new.as_bytes())?;
+        terminal::note(&format!("README.md: wrote {}", stale.join(", ")));
+    }
+    Ok(())
+}
+
+/// The lines of a section.
+fn section(root: &Path, name: &str, chainrule: Option<&Path>) -> Result<String> {
+    match name {
+        "help" => {
+            let chainrule = match chainrule {
+                Some(program) => Chainrule::at(root, program.to_path_buf(), None),
+                None => Chainrule::build(root, None)?,
+            };
+            let help = chainrule.text(&["--help"])?;
+            Ok(format!("```text\n{}\n```\n", help.trim_end()))
+        }
+        "results" => published(root),
+        ladder => {
+            let Some(results) = Results::load(&results_path(root, ladder))? else {
+                let message = format!("README.md has a section {ladder:?}, results/ has not");
+                let hint = format!("`cargo xtask experiment {ladder} --save` writes it");
+                bail!(Mistake::new(message).hint(hint));
+            };
+            Ok(format!(
+                "{}\n{}\n",
+                Table::new(&results.outcomes).markdown(),
+                source(&results)
+            ))
+        }
+    }
+}
+
+/// Where the numbers of a table come from.
+fn source(results: &Results) -> String {
+    let machine = &results.provenance.machine;
+    let examples = results
+        .outcomes
+        .first()
+        .map_or(0, |outcome| outcome.test.examples);
+    format!(
+        "{examples} test examples; `cargo xtask experiment {}` on {} cores of {}.",
+        results.experiment, machine.cores, machine.cpu
+    )
+}
+
+/// A table of the single experiments that have a published number.
+fn published(root: &Path) -> Result<String> {
+    let mut text = String::from(
+        "| experiment | published, nats | here, nats | difference | minutes |\n\
+         | --- | ---: | ---: | ---: | ---: |\n",
+    );
+    for experiment in config::all(&root.join("configs"))? {
+        let Experiment::Single(config) = &experiment else {
+            continue;
+        };
+        let Some(results) = Results::load(&results_path(root, &config.name))? else {
+            continue;
+        };
+        let Some(outcome) = results.outcomes.first() else {
+            continue;
+        };
+        if let Some(row) = published_row(outcome) {
+            text.push_str(&row);
+        }
+    }
+    Ok(text)
+}
+
+fn published_row(outcome: &Outcome) -> Option<String> {
+    let published = outcome.paper.as_ref()?;
+    let mut row = String::new();
+    let _ = writeln!(
+        row,
+        "| `{}` | {:.2} ({}) | {:.2} ± {:.2} | {} | {} |",
+        outcome.config,
+        published.paper.test_nll_nats,
+        published.paper.source,
+        outcome.test.nll_nats,
+        outcome.test.nll_nats_stderr,
+        signed(published.difference_nats),
+        seconds(outcome.wall_seconds / 60.0),
+    );
+    Some(row)
+}
+
+/// Replaces the body of every section by what `body(name)` returns, and names those that change.
+///
+/// # Errors
+///
+/// When a section does not end, ends without a beginning, or has no body to be had.
+fn replace_sections(
+    text: &str,
+    mut body: impl FnMut(&str) -> Result<String>,
+) -> Result<(String, Vec<String>)> {
+    let mut replaced = String::with_capacity(text.len());
+    let mut stale = Vec::new();
+    let mut open: Option<(&str, String)> = None;
+    for line in text.split_inclusive('\n') {
+        let marker = line
+            .trim()
+            .strip_prefix("<!-- ")
+            .and_then(|rest| rest.strip_suffix(" -->"));
+        match (marker.and_then(|marker| marker.split_once(':')), &mut open) {
+            (Some(("begin", name)), None) => {
+                replaced.push_str(line);
+                open = Some((name, String::new()));
+            }
+            (Some(("end", name)), Some((begun, old))) if name == *begun => {
+                // Blank lines, so that Markdown sees tables and fences beside the comments.
+                let new = format!("\n{}\n\n", body(name)?.trim_matches('\n'));
+                if new != *old {
+                    stale.push(name.to_owned());
+                }
+                replaced.push_str(&new);
+                replaced.push_str(line);
+                open = None;
+            }
+            (Some(("begin" | "end", _)), _) => {
+                let message = format!("{} in README.md stands in the wrong place", line.trim());
+                bail!(Mistake::new(message));
+            }
+            (_, Some((_, old))) => old.push_str(line),
+            (_, None) => replaced.push_str(line),
+        }
+    }
+    match open {
+        Some((name, _)) => {
+            bail!(Mistake::new(format!(
+                "<!-- begin:{name} --> in README.md has no end"
+            )))
+        }
+        None => Ok((replaced, stale)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::result::tests::results;
+
+    const TEXT: &str = "# A\n<!-- begin:one -->\nold\n<!-- end:one -->\nkept\n\
+                        <!-- begin:two -->\n\n2\n\n<!-- end:two -->\nlast";
+
+    fn number(name: &str) -> Result<String> {
+        Ok(format!("{}\n", if name == "one" { 1 } else { 2 }))
+    }
+
+    #[test]
+    fn sections_are_replaced_and_the_rest_is_kept() {
+        let (new, stale) = replace_sections(TEXT, number).unwrap();
+        let expected = "# A\n<!-- begin:one -->\n\n1\n\n<!-- end:one -->\nkept\n\
+                        <!-- begin:two -->\n\n2\n\n<!-- end:two -->\nlast";
+        assert_eq!((new.as_str(), stale), (expected, vec!["one".to_owned()]));
+        assert_eq!(
+            replace_sections(&new, number).unwrap(),
+            (new.clone(), vec![])
+        );
+    }
+
+    #[test]
+    fn markers_that_do_not_pair_are_mistakes() {
+        for (text, expected) in [
+            ("<!-- begin:one -->\n", "has no end"),
+            ("<!-- end:one -->\n", "wrong place"),
+            ("<!-- begin:one -->\n<!-- end:two -->\n", "wrong place"),
+            ("<!-- begin:one -->\n<!-- begin:two -->\n", "wrong place"),
+        ] {
+            let message = format!("{:#}", replace_sections(text, number).unwrap_err());
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_published_number_stands_beside_ours() {
+        let results = results();
+        assert_eq!(published_row(&results.outcomes[0]), None);
+        assert_eq!(
+            published_row(&results.outcomes[1]).unwrap(),
+            "| `nade-digits` | 18.00 (A & B 2016, <Table> 2) | 17.50 ± 0.25 | −0.50 | 0.008 |\n"
+        );
+    }
+}

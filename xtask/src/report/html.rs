@@ -1,0 +1,492 @@
+//! The page: one file that needs no other, readable in a browser of any width, light or dark.
+
+use super::chart::{self, Reference};
+use super::picture::{self, Images};
+use crate::experiment::result::{Outcome, Results};
+use crate::experiment::table::{Table, seconds};
+use crate::npy::Array;
+use anyhow::Result;
+use std::fmt::Write as _;
+
+/// What a rung left behind besides its numbers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pictures {
+    /// Samples, where an example is an image.
+    pub(crate) samples: Option<Images>,
+    /// Mean cost of each variable over the test split, nats.
+    pub(crate) costs: Option<Array>,
+}
+
+/// Renders the report; `pictures` has one entry for each outcome.
+pub(crate) fn render(
+    results: &Results,
+    pictures: &[Pictures],
+    test_images: Option<&Images>,
+) -> Result<String> {
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<header>\n\
+         <h1>{title}</h1>\n",
+        title = escape(&results.title),
+        style = include_str!("style.css"),
+    );
+    about(&mut page, results);
+    page.push_str("</header>\n<main>\n");
+    introduction(&mut page, &results.outcomes);
+    table(&mut page, &results.outcomes);
+    samples(&mut page, &results.outcomes, pictures, test_images)?;
+    curves(&mut page, &results.outcomes);
+    cost_maps(&mut page, &results.outcomes, pictures)?;
+    page.push_str("</main>\n");
+    footer(&mut page, results);
+    page.push_str("</body>\n</html>\n");
+    Ok(page)
+}
+
+/// Text as it may stand between tags and in attributes.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+fn about(page: &mut String, results: &Results) {
+    let Some(first) = results.outcomes.first() else {
+        return;
+    };
+    let date = results
+        .provenance
+        .date
+        .split('T')
+        .next()
+        .unwrap_or_default();
+    let models = match results.outcomes.len() {
+        1 => String::new(),
+        count => format!("{count} models · "),
+    };
+    let _ = writeln!(
+        page,
+        "<p class=\"about\">{models}{}, {} variables · {} test examples · {date}</p>",
+        escape(&first.data),
+        first.variables,
+        crate::experiment::table::grouped(&first.test.examples.to_string()),
+    );
+}
+
+fn introduction(page: &mut String, outcomes: &[Outcome]) {
+    page.push_str(
+        "<p>The chain rule splits the probability of an image into one question for each pixel, \
+         and loses nothing in doing so:</p>\n\
+         <p class=\"formula\"><var>p</var>(<var>x</var>) = ∏<sub><var>t</var></sub> \
+         <var>p</var>(<var>x<sub>t</sub></var> | <var>x</var><sub>&lt;<var>t</var></sub>)</p>\n",
+    );
+    let by_nll = |a: &&Outcome, b: &&Outcome| a.test.nll_nats.total_cmp(&b.test.nll_nats);
+    let (best, worst) = (
+        outcomes.iter().min_by(by_nll),
+        outcomes.iter().max_by(by_nll),
+    );
+    if let (Some(best), Some(worst), true) = (best, worst, outcomes.len() > 1) {
+        let bits = |outcome: &Outcome| outcome.test.nll_nats / std::f64::consts::LN_2;
+        let _ = writeln!(
+            page,
+            "<p>The rungs of this ladder differ only in what each answer may look at and how it is \
+             computed from that. The lowest looks at nothing; each higher one sees more of the \
+             pixels already known, or makes more of them. Better answers mean less surprise at \
+             images the model was never shown, which is a lower number of nats, and samples that \
+             look more like the data, because sampling asks the same questions and lets dice \
+             answer. All likelihoods are exact: with an ideal entropy coder, {} would store a test image in {:.1} bits, {} in {:.1}.</p>",
+            escape(&worst.label()),
+            bits(worst),
+            escape(&best.label()),
+            bits(best),
+        );
+    }
+}
+
+fn table(page: &mut String, outcomes: &[Outcome]) {
+    let table = Table::new(outcomes);
+    let class = |is_number: bool| if is_number { " class=\"number\"" } else { "" };
+    page.push_str(
+        "<h2>Results</h2>\n<figure>\n<div class=\"scroll\" role=\"region\" \
+         aria-label=\"Results\" tabindex=\"0\">\n<table>\n<thead>\n<tr>",
+    );
+    for &(name, is_number) in table.columns() {
+        let _ = write!(
+            page,
+            "<th scope=\"col\"{}>{}</th>",
+            class(is_number),
+            escape(name)
+        );
+    }
+    page.push_str("</tr>\n</thead>\n<tbody>\n");
+    let largest = outcomes
+        .iter()
+        .map(|o| o.test.nll_nats)
+        .fold(f64::MIN_POSITIVE, f64::max);
+    for (row, outcome) in table.rows().iter().zip(outcomes) {
+        page.push_str("<tr>");
+        for (i, (cell, &(name, is_number))) in row.iter().zip(table.columns()).enumerate() {
+            let text = escape(cell);
+            let _ = match (i, name) {
+                (0, _) => write!(page, "<th scope=\"row\">{text}</th>"),
+                (_, "test NLL, nats") => {
+                    let (mean, error) = text.split_once(" ± ").unwrap_or((&text, ""));
+                    let share = (outcome.test.nll_nats / largest).clamp(0.0, 1.0) * 100.0;
+                    write!(
+                        page,
+                        "<td class=\"number\">{mean} <span class=\"error\">± {error}</span>\
+                         <span class=\"bar\" style=\"width:{share:.1}%\"></span></td>"
+                    )
+                }
+                (1, _) => write!(page, "<td class=\"words\">{text}</td>"),
+                _ => write!(page, "<td{}>{text}</td>", class(is_number)),
+            };
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str(
+        "</tbody>\n</table>\n</div>\n<figcaption>Mean negative log-likelihood (NLL) of a test \
+         image ± its standard error; lower is better. Bits/dim is the same number in bits per \
+         pixel. Seconds are training or fitting time.",
+    );
+    for (outcome, published) in outcomes.iter().filter_map(|o| Some((o, o.paper.as_ref()?))) {
+        let _ = write!(
+            page,
+            " {} published: {:.2}, {}.",
+            escape(&outcome.label()),
+            published.paper.test_nll_nats,
+            escape(&published.paper.source)
+        );
+    }
+    page.push_str("</figcaption>\n</figure>\n");
+}
+
+fn samples(
+    page: &mut String,
+    outcomes: &[Outcome],
+    pictures: &[Pictures],
+    test_images: Option<&Images>,
+) -> Result<()> {
+    let drawn = || {
+        pictures
+            .iter()
+            .filter_map(|pictures| pictures.samples.as_ref())
+    };
+    if drawn().next().is_none() {
+        return Ok(());
+    }
+    let full_ink = drawn()
+        .chain(test_images)
+        .map(Images::full_ink)
+        .fold(1.0, f32::max);
+    page.push_str("<h2>Samples</h2>\n<figure>\n");
+    let mut row = |class: &str, name: &str, note: &str, images: &Images| -> Result<()> {
+        let (name, note) = (escape(name), escape(note));
+        let _ = write!(
+            page,
+            "<div class=\"row{class}\">\n<div class=\"name\">{name} <small>{note}</small></div>\n\
+             <div class=\"strip\" role=\"img\" aria-label=\"{name}\">"
+        );
+        for image in images.iter() {
+            let uri = picture::data_uri(&images.png(image, full_ink)?);
+            let _ = write!(page, "<img alt=\"\" src=\"{uri}\"/>");
+        }
+        page.push_str("</div>\n</div>\n");
+        Ok(())
+    };
+    if let Some(images) = test_images {
+        row(" real", "Test images", "real", images)?;
+    }
+    for (outcome, pictures) in outcomes.iter().zip(pictures) {
+        if let Some(images) = &pictures.samples {
+            let note = format!("{:.2} nats", outcome.test.nll_nats);
+            row("", &outcome.label(), &note, images)?;
+        }
+    }
+    let first = if test_images.is_some() {
+        "The first row is real: evenly spaced images of the test split as the models see them. Every other row is"
+    } else {
+        "Each row is"
+    };
+    let shared = match outcomes {
+        [first, rest @ ..] if !rest.is_empty() && rest.iter().all(|o| o.seed == first.seed) => {
+            " All rows use the same random numbers, so the images of a column can be compared."
+        }
+        _ => "",
+    };
+    let _ = writeln!(
+        page,
+        "<figcaption>{first} drawn from one model, pixel by pixel, each from its conditional given \
+         the pixels drawn before.{shared} Not selected: these are the first draws of the config’s \
+         seed.</figcaption>\n</figure>"
+    );
+    Ok(())
+}
+
+fn curves(page: &mut String, outcomes: &[Outcome]) {
+    let trained = || outcomes.iter().filter(|outcome| !outcome.curve.is_empty());
+    if trained().next().is_none() {
+        return;
+    }
+    let reference = outcomes
+        .iter()
+        .filter(|outcome| outcome.curve.is_empty())
+        .filter_map(|o| {
+            Some(Reference {
+                label: o.label(),
+                nll_nats: o.valid.as_ref()?.nll_nats,
+            })
+        })
+        .min_by(|a, b| a.nll_nats.total_cmp(&b.nll_nats));
+    let range = chart::shared_range(trained().map(|o| o.curve.as_slice()), reference.as_ref());
+    let key = |class: &str, text: &str| {
+        format!(
+            "<li><svg viewBox=\"0 0 26 10\" aria-hidden=\"true\"><polyline class=\"{class}\" \
+             points=\"0,5 26,5\"/></svg>{text}</li>\n"
+        )
+    };
+    page.push_str("<h2>Training</h2>\n<figure>\n<ul class=\"legend\">\n");
+    page.push_str(&key("train", "training split"));
+    page.push_str(&key("valid", "validation split"));
+    page.push_str(
+        "<li><svg viewBox=\"0 0 26 10\" aria-hidden=\"true\"><circle class=\"best\" cx=\"13\" \
+         cy=\"5\" r=\"4\"/></svg>weights that were kept</li>\n",
+    );
+    if let Some(reference) = &reference {
+        let text = format!(
+            "{}, the best table, on validation",
+            escape(&reference.label)
+        );
+        page.push_str(&key("reference", &text));
+    }
+    page.push_str("</ul>\n<div class=\"charts\">\n");
+    for outcome in trained() {
+        let label = outcome.label();
+        let _ = writeln!(
+            page,
+            "<div class=\"chart\">\n<h3>{}</h3>\n{}\n</div>",
+            escape(&label),
+            chart::curve(
+                &label,
+                &outcome.curve,
+                outcome.best_epoch,
+                range,
+                reference.as_ref()
+            )
+        );
+    }
+    page.push_str(
+        "</div>\n<figcaption>Negative log-likelihood by epoch. The weights of the epoch that is \
+         best on the validation split are kept; the test split plays no part in it. The first \
+         epochs may lie above the frame.</figcaption>\n</figure>\n",
+    );
+}
+
+fn cost_maps(page: &mut String, outcomes: &[Outcome], pictures: &[Pictures]) -> Result<()> {
+    /// Colours of the bar; the scale itself is linear between nine.
+    const STOPS: usize = 17;
+
+    let costs = || {
+        pictures
+            .iter()
+            .filter_map(|pictures| pictures.costs.as_ref())
+    };
+    let largest = costs()
+        .flat_map(|costs| costs.values.iter().copied())
+        .filter(|cost| cost.is_finite())
+        .fold(0.0, f32::max);
+    if largest <= 0.0 {
+        return Ok(());
+    }
+    let mut maps = String::new();
+    for (outcome, pictures) in outcomes.iter().zip(pictures) {
+        let Some(costs) = &pictures.costs else {
+            continue;
+        };
+        let Some(png) = picture::heat_map(costs, largest)? else {
+            continue;
+        };
+        let label = escape(&outcome.label());
+        let dearest = costs.values.iter().copied().fold(0.0, f32::max);
+        let _ = writeln!(
+            maps,
+            "<div class=\"map\">\n<img alt=\"Cost of each pixel under {label}\" src=\"{}\"/>\n\
+             <h3>{label}</h3>\n<p>sum {:.2}<br/>highest {dearest:.2}</p>\n</div>",
+            picture::data_uri(&png),
+            outcome.test.nll_nats
+        );
+    }
+    if maps.is_empty() {
+        return Ok(());
+    }
+    let gradient: Vec<_> = (0..STOPS)
+        .map(|i| picture::color(i as f32 / (STOPS - 1) as f32))
+        .collect();
+    let _ = writeln!(
+        page,
+        "<h2>Where the nats go</h2>\n<figure>\n<div class=\"maps\">\n{maps}</div>\n\
+         <div class=\"scale\">\n{}\n</div>\n<figcaption>Mean cost of each pixel over the test \
+         split, nats; the sum of a map is the model’s NLL. One scale for all maps. A pixel that \
+         is guessed by a fair coin costs ln 2 = 0.693, a pixel that is certain costs 0.\
+         </figcaption>\n</figure>",
+        chart::color_bar(&gradient, f64::from(largest))
+    );
+    Ok(())
+}
+
+fn footer(page: &mut String, results: &Results) {
+    let provenance = &results.provenance;
+    let revision = provenance.git.as_ref().map_or_else(
+        || "no commit".to_owned(),
+        |git| {
+            let short = git.revision.get(..12).unwrap_or(&git.revision);
+            format!("{short}{}", if git.dirty { " with changes" } else { "" })
+        },
+    );
+    let wall: f64 = results
+        .outcomes
+        .iter()
+        .map(|outcome| outcome.wall_seconds)
+        .sum();
+    let device = results
+        .outcomes
+        .first()
+        .map_or("", |outcome| outcome.device.as_str());
+    let _ = writeln!(
+        page,
+        "<footer>\n<p><code>cargo xtask experiment {}</code></p>\n\
+         <p>{} · revision {} · device {} · {}, {} cores, {} · {} s in all</p>\n</footer>",
+        escape(&results.experiment),
+        escape(&provenance.date),
+        escape(&revision),
+        escape(device),
+        escape(&provenance.machine.cpu),
+        provenance.machine.cores,
+        escape(&provenance.machine.os),
+        seconds(wall),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::picture::tests::images;
+    use super::*;
+    use crate::experiment::result::tests::results;
+
+    /// Why a page is not well formed, if it is not.
+    fn flaw(page: &str) -> Option<String> {
+        // What stands before is fixed, and CSS may hold any bracket.
+        let mut open = vec!["html", "head"];
+        let (_, mut rest) = page.split_once("</style>").unwrap();
+        while let Some((text, tail)) = rest.split_once('<') {
+            if text.contains('>') {
+                return Some(format!("stray > in {text:?}"));
+            }
+            let Some((tag, after)) = tail.split_once('>') else {
+                return Some("a tag never ends".to_owned());
+            };
+            rest = after;
+            if tag.matches('"').count() % 2 == 1 {
+                return Some(format!("odd quotes in <{tag}>"));
+            }
+            let name = tag
+                .split([' ', '\n', '/'])
+                .find(|part| !part.is_empty())
+                .unwrap_or("");
+            if tag.starts_with('!') || tag.ends_with('/') {
+                continue;
+            } else if tag.starts_with('/') {
+                if open.pop() != Some(name) {
+                    return Some(format!("</{name}> closes nothing"));
+                }
+            } else {
+                open.push(name);
+            }
+        }
+        open.last().map(|name| format!("<{name}> is never closed"))
+    }
+
+    fn page() -> String {
+        let pictures = |count| Pictures {
+            samples: Some(images(count)),
+            costs: Some(Array {
+                shape: vec![2, 3],
+                values: vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+            }),
+        };
+        render(&results(), &[pictures(4), pictures(4)], Some(&images(4))).unwrap()
+    }
+
+    #[test]
+    fn every_opened_tag_is_closed() {
+        assert_eq!(flaw(&page()), None);
+        assert_eq!(flaw(&render(&results(), &[], None).unwrap()), None);
+    }
+
+    #[test]
+    fn the_check_for_well_formed_pages_finds_flaws() {
+        let page = page();
+        for broken in ["</figure>", "</svg>", "</td>", "<table>", "</body>"] {
+            assert!(
+                flaw(&page.replacen(broken, "", 1)).is_some(),
+                "without one {broken}"
+            );
+        }
+        assert!(flaw(&page.replacen("<h2>", "<h2 class=\">", 1)).is_some());
+    }
+
+    #[test]
+    fn the_page_needs_no_other_file() {
+        let page = page();
+        for outside in ["http", "//", "url(", "@import", "<script", "<link"] {
+            let found = page.match_indices(outside).find(|&(at, _)| {
+                let inside_data = page[..at]
+                    .rfind('"')
+                    .is_some_and(|quote| page[quote + 1..].starts_with("data:image/png;base64,"));
+                !inside_data && !page[at..].starts_with("url(#")
+            });
+            assert_eq!(found, None);
+        }
+    }
+
+    #[test]
+    fn the_page_shows_every_part_and_escapes_what_is_not_its_own() {
+        let page = page();
+        for part in [
+            "From a coin flip to NADE",
+            "16,777,215",
+            "23.8092",
+            "<h2>Samples</h2>",
+            "Test images",
+            "<h2>Training</h2>",
+            "polyline class=\"valid\"",
+            "<h2>Where the nats go</h2>",
+            "A &amp; B 2016, &lt;Table&gt; 2",
+            "A &quot;fast&quot; CPU",
+            "revision 0123456789ab ",
+        ] {
+            assert!(page.contains(part), "{part}");
+        }
+        assert_eq!(page.matches("<img alt=\"\"").count(), 12);
+    }
+
+    #[test]
+    fn tables_of_no_image_have_a_report_without_pictures() {
+        let page = render(
+            &results(),
+            &[Pictures::default(), Pictures::default()],
+            None,
+        )
+        .unwrap();
+        assert!(!page.contains("<img") && !page.contains("Samples"));
+    }
+}

@@ -1,0 +1,37 @@
+//! `cargo xtask test` and `cargo xtask bench`.
+
+use crate::terminal;
+use crate::workspace::{cargo, root, run};
+use anyhow::Result;
+
+/// Runs the tests of the workspace, then the doctests.
+pub(crate) fn test(arguments: &[String]) -> Result<()> {
+    let root = root()?;
+    let mut command = cargo(&root);
+    if crate::check::is_installed(&root, &["nextest", "--version"]) {
+        command.args(["nextest", "run", "--release", "--workspace"]);
+    } else {
+        terminal::note("cargo-nextest is not installed; cargo test runs the tests");
+        // The targets one by one, because doctests come below and benches are no tests.
+        command.args([
+            "test",
+            "--release",
+            "--workspace",
+            "--lib",
+            "--bins",
+            "--tests",
+        ]);
+    }
+    run(command.args(arguments))?;
+    if arguments.is_empty() {
+        run(cargo(&root).args(["test", "--release", "--workspace", "--doc"]))?;
+    }
+    Ok(())
+}
+
+/// Runs the benches.
+pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    run(cargo(&root()?)
+        .args(["bench", "--package", "chainrule-benches"])
+        .args(arguments))
+}
