@@ -180,29 +180,29 @@ impl Lanes for Portable {
     }
 }
 
-/// Four doubles in plain Rust: the instance that laws are checked on.
+/// Eight doubles in plain Rust: the instance that laws are checked on.
 #[cfg(test)]
 #[derive(Clone, Copy)]
-pub(crate) struct Double([f64; 4]);
+pub(crate) struct Double([f64; 8]);
 
 #[cfg(test)]
 impl Lanes for Double {
     type Elem = f64;
-    const N: usize = 4;
+    const N: usize = 8;
 
     #[inline(always)]
     unsafe fn splat(value: f64) -> Self {
-        Self([value; 4])
+        Self([value; 8])
     }
     #[inline(always)]
     unsafe fn load(from: *const f64) -> Self {
-        // SAFETY: the caller's pointer is valid for four scalars.
-        Self(unsafe { from.cast::<[f64; 4]>().read_unaligned() })
+        // SAFETY: the caller's pointer is valid for eight scalars.
+        Self(unsafe { from.cast::<[f64; 8]>().read_unaligned() })
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f64) {
-        // SAFETY: the caller's pointer is valid for four scalars.
-        unsafe { to.cast::<[f64; 4]>().write_unaligned(self.0) }
+        // SAFETY: the caller's pointer is valid for eight scalars.
+        unsafe { to.cast::<[f64; 8]>().write_unaligned(self.0) }
     }
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
@@ -222,8 +222,8 @@ impl Lanes for Double {
     }
     #[inline(always)]
     unsafe fn sum(self) -> f64 {
-        let [a, b, c, d] = self.0;
-        (a + c) + (b + d)
+        let [a, b, c, d, e, f, g, h] = self.0;
+        ((a + e) + (c + g)) + ((b + f) + (d + h))
     }
     #[inline(always)]
     unsafe fn sigmoid(self) -> Self {

@@ -78,11 +78,16 @@ impl Logistic {
         self.u.val().tril(-1)
     }
 
-    /// Logits of every position at once, from values in the order of the walk.
+    /// Logit of p(x_i = 1 | those before it) for every variable, all at once.
     ///
     /// # Shapes
-    /// `x` and the result are `[batch, dim]`.
-    fn logits(&self, x: Tensor<2>) -> Tensor<2> {
+    /// `x` and the result are `[batch, variables]` in event order.
+    pub fn logits(&self, x: Tensor<2>) -> Tensor<2> {
+        self.ordering.to_event(self.walk_logits(self.ordering.to_walk(x)))
+    }
+
+    /// The same in the order of the walk.
+    fn walk_logits(&self, x: Tensor<2>) -> Tensor<2> {
         x.matmul(self.masked().transpose()) + self.b.val().unsqueeze::<2>()
     }
 }
@@ -94,7 +99,7 @@ impl Density for Logistic {
     /// When an event does not have one column per variable.
     fn log_prob(&self, x: Tensor<2, Int>) -> Tensor<1> {
         let x = floats(self.ordering.to_walk(x), &self.b.val()); // [batch, dim], walk order
-        bernoulli_rows(self.logits(x.clone()), x)
+        bernoulli_rows(self.walk_logits(x.clone()), x)
     }
 }
 
@@ -158,7 +163,7 @@ impl Neural for Logistic {
 
     fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2> {
         let x = floats(self.ordering.to_walk(x), &self.b.val());
-        self.ordering.to_event(bernoulli::log_prob(self.logits(x.clone()), x))
+        self.ordering.to_event(bernoulli::log_prob(self.walk_logits(x.clone()), x))
     }
 
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {

@@ -108,11 +108,19 @@ impl Nade {
         Weights { w: self.w.val(), v: self.v.val(), b: self.b.val(), c: self.c.val() }
     }
 
-    /// Logit of p(x_t = 1 | x_<t) at every position, from values in the order of the walk.
+    /// Logit of p(x_i = 1 | those before it) for every variable, all at once.
+    ///
+    /// Values are floats so that the Jacobian can be taken; a variable's column never influences its
+    /// own logit or an earlier one.
     ///
     /// # Shapes
-    /// `x` and the result are `[batch, dim]`.
-    fn logits(&self, x: Tensor<2>) -> Tensor<2> {
+    /// `x` and the result are `[batch, variables]` in event order.
+    pub fn logits(&self, x: Tensor<2>) -> Tensor<2> {
+        self.ordering.to_event(self.walk_logits(self.ordering.to_walk(x)))
+    }
+
+    /// The same in the order of the walk.
+    fn walk_logits(&self, x: Tensor<2>) -> Tensor<2> {
         nade::logits(x, self.weights())
     }
 }
@@ -124,7 +132,7 @@ impl Density for Nade {
     /// When an event does not have one column per variable.
     fn log_prob(&self, x: Tensor<2, Int>) -> Tensor<1> {
         let x = floats(self.ordering.to_walk(x), &self.b.val()); // [batch, dim], walk order
-        bernoulli_rows(self.logits(x.clone()), x)
+        bernoulli_rows(self.walk_logits(x.clone()), x)
     }
 }
 
@@ -183,7 +191,7 @@ impl Neural for Nade {
 
     fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2> {
         let x = floats(self.ordering.to_walk(x), &self.b.val());
-        self.ordering.to_event(bernoulli::log_prob(self.logits(x.clone()), x))
+        self.ordering.to_event(bernoulli::log_prob(self.walk_logits(x.clone()), x))
     }
 
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {

@@ -1,11 +1,14 @@
 //! Named arrays as safetensors, in memory: the one format of models and checkpoints.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::Error;
+
+/// The one entry of the file's own metadata: all texts, as JSON.
+const METADATA: &str = "chainrule";
 
 /// Name, shape and values.
 pub(crate) type NamedArray = (String, Vec<usize>, Vec<f32>);
@@ -35,17 +38,24 @@ impl Arrays {
                 Ok((*name, TensorView::new(*dtype, shape.to_vec(), bytes).map_err(stored)?))
             })
             .collect::<Result<Vec<_>, Error>>()?;
-        let texts: HashMap<String, String> = self.texts.iter().cloned().collect();
-        safetensors::serialize(views, Some(texts)).map_err(stored)
+        // One entry, because safetensors keeps its metadata in a hash map: several would be written in
+        // a different order every time, and equal models must be equal files.
+        let texts: BTreeMap<&str, &str> =
+            self.texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let texts = serde_json::to_string(&texts)
+            .map_err(|error| Error::Stored(format!("not JSON: {error}")))?;
+        let metadata = HashMap::from([(METADATA.to_owned(), texts)]);
+        safetensors::serialize(views, Some(metadata)).map_err(stored)
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(stored)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(stored)?;
         let mut out = Self::default();
-        if let Some(texts) = metadata.metadata() {
-            out.texts = texts.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-            out.texts.sort();
+        if let Some(texts) = metadata.metadata().as_ref().and_then(|m| m.get(METADATA)) {
+            let texts: BTreeMap<String, String> = serde_json::from_str(texts)
+                .map_err(|error| Error::Stored(format!("entry `{METADATA}`: {error}")))?;
+            out.texts = texts.into_iter().collect();
         }
         for (name, view) in tensors.iter() {
             let (name, shape) = (name.to_owned(), view.shape().to_vec());

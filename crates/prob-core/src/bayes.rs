@@ -93,14 +93,8 @@ pub fn log_posterior_of(log_likelihoods: &[f64], log_prior: &[f64]) -> Result<Ve
         return Err(Error::Empty("classes"));
     }
     check_prior(log_prior, log_likelihoods.len())?;
-    check_values("log-likelihood", "a number", log_likelihoods, 1, |l| {
-        !l.is_nan()
-    })?;
-    let joint: Vec<f64> = log_likelihoods
-        .iter()
-        .zip(log_prior)
-        .map(|(l, p)| l + p)
-        .collect();
+    check_values("log-likelihood", "a number", log_likelihoods, 1, |l| !l.is_nan())?;
+    let joint: Vec<f64> = log_likelihoods.iter().zip(log_prior).map(|(l, p)| l + p).collect();
     let evidence = logsumexp(&joint);
     Ok(joint.into_iter().map(|l| l - evidence).collect())
 }
@@ -164,16 +158,10 @@ fn check_prior(log_prior: &[f64], classes: usize) -> Result<(), Error> {
             expected: format!("[{classes}], one per model"),
         });
     }
-    check_values("log prior", "0 or less", log_prior, 1, |l| {
-        l <= SUM_TOLERANCE
-    })?;
+    check_values("log prior", "0 or less", log_prior, 1, |l| l <= SUM_TOLERANCE)?;
     let sum = logsumexp(log_prior).exp();
     if (sum - 1.0).abs() > SUM_TOLERANCE {
-        return Err(Error::NotNormalised {
-            row: 0,
-            sum,
-            tolerance: SUM_TOLERANCE,
-        });
+        return Err(Error::NotNormalised { row: 0, sum, tolerance: SUM_TOLERANCE });
     }
     Ok(())
 }
@@ -200,32 +188,16 @@ mod tests {
     fn the_posterior_is_bayes_rule() {
         let prior = [0.2f64.ln(), 0.3f64.ln(), 0.5f64.ln()];
         let models = coins(&[0.9, 0.5, 0.0]);
-        let got = to_host(
-            &log_posterior(&models, &prior, events(&[1, 0]))
-                .unwrap()
-                .exp(),
-        );
+        let got = to_host(&log_posterior(&models, &prior, events(&[1, 0])).unwrap().exp());
         let one = 0.2 * 0.9 + 0.3 * 0.5;
         let zero = 0.2 * 0.1 + 0.3 * 0.5 + 0.5;
-        let want = [
-            0.18 / one,
-            0.15 / one,
-            0.0,
-            0.02 / zero,
-            0.15 / zero,
-            0.5 / zero,
-        ];
+        let want = [0.18 / one, 0.15 / one, 0.0, 0.02 / zero, 0.15 / zero, 0.5 / zero];
         for (got, want) in got.iter().zip(want) {
             assert!((got - want).abs() < 1e-6, "{got} for {want}");
         }
         let on_host =
             log_posterior_of(&[0.9f64.ln(), 0.5f64.ln(), f64::NEG_INFINITY], &prior).unwrap();
-        assert!(
-            on_host
-                .iter()
-                .zip(want)
-                .all(|(l, want)| (l.exp() - want).abs() < 1e-15)
-        );
+        assert!(on_host.iter().zip(want).all(|(l, want)| (l.exp() - want).abs() < 1e-15));
         let evidence = to_host(&log_evidence(&models, &prior, events(&[1, 0])).unwrap());
         assert!((evidence[0] - one.ln()).abs() < 1e-6 && (evidence[1] - zero.ln()).abs() < 1e-6);
     }
@@ -253,41 +225,21 @@ mod tests {
     fn an_empty_batch_stays_empty() {
         let prior = [0.5f64.ln(); 2];
         let models = coins(&[0.2, 0.7]);
-        assert_eq!(
-            log_posterior(&models, &prior, events(&[])).unwrap().dims(),
-            [0, 2]
-        );
-        assert_eq!(
-            log_evidence(&models, &prior, events(&[])).unwrap().dims(),
-            [0]
-        );
+        assert_eq!(log_posterior(&models, &prior, events(&[])).unwrap().dims(), [0, 2]);
+        assert_eq!(log_evidence(&models, &prior, events(&[])).unwrap().dims(), [0]);
     }
 
     #[test]
     fn bad_priors_are_errors() {
         let models = coins(&[0.2, 0.7]);
-        let error = |prior: &[f64]| {
-            log_joint(&models, prior, events(&[1]))
-                .unwrap_err()
-                .to_string()
-        };
-        assert_eq!(
-            error(&[0.0]),
-            "log prior of shape [1], expected [2], one per model"
-        );
+        let error =
+            |prior: &[f64]| log_joint(&models, prior, events(&[1])).unwrap_err().to_string();
+        assert_eq!(error(&[0.0]), "log prior of shape [1], expected [2], one per model");
         assert!(error(&[0.0, 0.0]).contains("sum to 2"));
         assert!(error(&[f64::NAN, 0.0]).contains("log prior NaN"));
         let none: [Bernoulli; 0] = [];
-        assert_eq!(
-            log_joint(&none, &[], events(&[1])).unwrap_err(),
-            Error::Empty("models")
-        );
-        assert!(
-            log_posterior_of(&[f64::NAN], &[0.0])
-                .unwrap_err()
-                .to_string()
-                .contains("NaN")
-        );
+        assert_eq!(log_joint(&none, &[], events(&[1])).unwrap_err(), Error::Empty("models"));
+        assert!(log_posterior_of(&[f64::NAN], &[0.0]).unwrap_err().to_string().contains("NaN"));
         assert!(log_posterior_of(&[], &[]).is_err());
         assert!(log_prior_from_counts(&[], 1.0).is_err());
         assert!(log_prior_from_counts(&[1], -1.0).is_err());

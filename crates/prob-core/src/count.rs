@@ -151,10 +151,8 @@ pub fn neighbourhood(
     offsets: &[(isize, isize)],
     states: usize,
 ) -> Result<BigUint, Error> {
-    let sizes: Vec<usize> = crate::joint::neighbours(shape, offsets)?
-        .iter()
-        .map(Vec::len)
-        .collect();
+    let sizes: Vec<usize> =
+        crate::joint::neighbours(shape, offsets)?.iter().map(Vec::len).collect();
     Ok(contexts(&sizes, states))
 }
 
@@ -164,10 +162,7 @@ pub fn neighbourhood(
 /// assert_eq!(prob_core::count::contexts(&[0, 1, 2], 2).to_string(), "7");
 /// ```
 pub fn contexts(context_sizes: &[usize], states: usize) -> BigUint {
-    context_sizes
-        .iter()
-        .map(|&k| power(states, k) * die(states))
-        .sum()
+    context_sizes.iter().map(|&k| power(states, k) * die(states)).sum()
 }
 
 /// `base^exponent`, exactly.

@@ -183,9 +183,6 @@ mod tests {
         assert_eq!(human_bytes(&BigUint::from(16u8)), "16 bytes");
         assert_eq!(human_bytes(&BigUint::from(1u64 << 30)), "1024.0 MiB");
         assert_eq!(human_bytes(&BigUint::from(3u64 << 40)), "3072.0 GiB");
-        assert_eq!(
-            human_bytes(&BigUint::from(2u8).pow(784)),
-            "about 10^236 bytes"
-        );
+        assert_eq!(human_bytes(&BigUint::from(2u8).pow(784)), "about 10^236 bytes");
     }
 }

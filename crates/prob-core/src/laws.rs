@@ -68,16 +68,7 @@ pub type Law = Result<(), LawViolation>;
 
 /// Holds when `gap <= allowed`; a gap of NaN never does.
 fn require(law: &'static str, gap: f64, allowed: f64, detail: impl FnOnce() -> String) -> Law {
-    if gap <= allowed {
-        Ok(())
-    } else {
-        Err(LawViolation {
-            law,
-            detail: detail(),
-            gap,
-            allowed,
-        })
-    }
+    if gap <= allowed { Ok(()) } else { Err(LawViolation { law, detail: detail(), gap, allowed }) }
 }
 
 /// Distance of two log-probabilities, 0 when both are `-inf`.
@@ -97,14 +88,9 @@ fn distance(a: f64, b: f64) -> f64 {
 /// assert_eq!(prob_core::laws::enumerate_support(2, 2), [0, 0, 0, 1, 1, 0, 1, 1]);
 /// ```
 pub fn enumerate_support(variables: usize, states: usize) -> Vec<u8> {
-    assert!(
-        (1..=256).contains(&states),
-        "{states} states, expected 1 to 256"
-    );
+    assert!((1..=256).contains(&states), "{states} states, expected 1 to 256");
     let events = (0..variables)
-        .try_fold(1u64, |n, _| {
-            n.checked_mul(states as u64).filter(|&n| n <= MOST_EVENTS)
-        })
+        .try_fold(1u64, |n, _| n.checked_mul(states as u64).filter(|&n| n <= MOST_EVENTS))
         .unwrap_or_else(|| {
             panic!("{states}^{variables} events, expected at most {MOST_EVENTS} to enumerate")
         });
@@ -224,13 +210,7 @@ pub fn integral(
         };
         weight * l.exp()
     };
-    log_density(&points)
-        .into_iter()
-        .enumerate()
-        .map(weighted)
-        .sum::<f64>()
-        * step
-        / 3.0
+    log_density(&points).into_iter().enumerate().map(weighted).sum::<f64>() * step / 3.0
 }
 
 /// The gradient: along each of `directions` random directions of length 1, the slope of `f` by
@@ -254,12 +234,7 @@ pub fn gradient(
     tolerance: f64,
     seed: u64,
 ) -> Law {
-    assert!(
-        at.len() == gradient.len(),
-        "{} derivatives of {} numbers",
-        gradient.len(),
-        at.len()
-    );
+    assert!(at.len() == gradient.len(), "{} derivatives of {} numbers", gradient.len(), at.len());
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let norm = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();
     for n in 0..directions {
@@ -272,12 +247,9 @@ pub fn gradient(
         };
         let slope = (moved(epsilon) - moved(-epsilon)) / (2.0 * epsilon);
         let claimed: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
-        require(
-            "gradient",
-            (slope - claimed).abs(),
-            tolerance * norm(gradient).max(1.0),
-            || format!("direction {n}: slope {slope}, gradient {claimed}"),
-        )?;
+        require("gradient", (slope - claimed).abs(), tolerance * norm(gradient).max(1.0), || {
+            format!("direction {n}: slope {slope}, gradient {claimed}")
+        })?;
     }
     Ok(())
 }
@@ -289,18 +261,9 @@ pub fn gradient(
 pub fn round_trip<M: Density>(saved: &M, loaded: &M, x: M::Event) -> Law {
     let before = to_host(&saved.log_prob(x.clone()));
     let after = to_host(&loaded.log_prob(x));
-    require(
-        "round trip",
-        before.len().abs_diff(after.len()) as f64,
-        0.0,
-        || {
-            format!(
-                "{} log-probabilities before, {} after",
-                before.len(),
-                after.len()
-            )
-        },
-    )?;
+    require("round trip", before.len().abs_diff(after.len()) as f64, 0.0, || {
+        format!("{} log-probabilities before, {} after", before.len(), after.len())
+    })?;
     for (row, (a, b)) in before.iter().zip(&after).enumerate() {
         if a.to_bits() != b.to_bits() {
             return Err(LawViolation {

@@ -26,11 +26,7 @@ pub fn logsumexp(values: &[f64]) -> f64 {
     let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if max.is_infinite() {
         // All -inf, or one +inf; `a − max` would be inf − inf. f64::max drops NaN, so look again.
-        return if values.iter().any(|v| v.is_nan()) {
-            f64::NAN
-        } else {
-            max
-        };
+        return if values.iter().any(|v| v.is_nan()) { f64::NAN } else { max };
     }
     max + values.iter().map(|v| (v - max).exp()).sum::<f64>().ln()
 }

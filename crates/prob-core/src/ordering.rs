@@ -63,18 +63,11 @@ impl Ordering {
             match position.get_mut(i) {
                 Some(seen) if *seen == usize::MAX => *seen = t,
                 _ => {
-                    return Err(Error::NotAPermutation {
-                        value: i,
-                        position: t,
-                        length,
-                    });
+                    return Err(Error::NotAPermutation { value: i, position: t, length });
                 }
             }
         }
-        Ok(Self {
-            event_index,
-            position,
-        })
+        Ok(Self { event_index, position })
     }
 
     /// For constructors whose index list is a permutation by how it is made.
@@ -213,10 +206,7 @@ impl Ordering {
 
     /// The inverse permutation: `inverse()[ordering[t]] == t`.
     pub fn inverse(&self) -> Self {
-        Self {
-            event_index: self.position.clone(),
-            position: self.event_index.clone(),
-        }
+        Self { event_index: self.position.clone(), position: self.event_index.clone() }
     }
 }
 
@@ -243,11 +233,7 @@ fn gilbert(at: [isize; 2], a: [isize; 2], b: [isize; 2], cells: &mut Vec<(usize,
     let (width, height) = (length(a), length(b));
     let (step_a, step_b) = (unit(a), unit(b));
     if width == 1 || height == 1 {
-        let (count, step) = if height == 1 {
-            (width, step_a)
-        } else {
-            (height, step_b)
-        };
+        let (count, step) = if height == 1 { (width, step_a) } else { (height, step_b) };
         let mut p = at;
         for _ in 0..count {
             cells.push((p[0] as usize, p[1] as usize));
@@ -366,11 +352,7 @@ impl OrderingKind {
     /// When a kind that needs an image gets another shape, or the shape is too large to count.
     pub fn build(self, shape: &[usize]) -> Result<Ordering, Error> {
         let refuse = |expected| {
-            Err(Error::OrderingShape {
-                kind: self.name(),
-                shape: shape.to_vec(),
-                expected,
-            })
+            Err(Error::OrderingShape { kind: self.name(), shape: shape.to_vec(), expected })
         };
         let Some(variables) = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) else {
             return refuse("fewer variables");
@@ -431,14 +413,11 @@ impl<'de> Visitor<'de> for KindVisitor {
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<OrderingKind, E> {
-        match OrderingKind::PLAIN
-            .into_iter()
-            .find(|kind| kind.name() == name)
-        {
+        match OrderingKind::PLAIN.into_iter().find(|kind| kind.name() == name) {
             Some(kind) => Ok(kind),
-            None if name == "random" => Err(E::custom(
-                "ordering \"random\" needs a seed: { kind = \"random\", seed = 1 }",
-            )),
+            None if name == "random" => {
+                Err(E::custom("ordering \"random\" needs a seed: { kind = \"random\", seed = 1 }"))
+            }
             None => Err(E::unknown_variant(name, OrderingKind::NAMES)),
         }
     }
@@ -556,19 +535,10 @@ mod tests {
     fn the_positions_in_the_module_documentation_are_right() {
         let positions = |kind: OrderingKind| kind.build(&[3, 3]).unwrap().positions().to_vec();
         assert_eq!(positions(OrderingKind::Raster), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(
-            positions(OrderingKind::ReverseRaster),
-            [8, 7, 6, 5, 4, 3, 2, 1, 0]
-        );
-        assert_eq!(
-            positions(OrderingKind::ColumnMajor),
-            [0, 3, 6, 1, 4, 7, 2, 5, 8]
-        );
+        assert_eq!(positions(OrderingKind::ReverseRaster), [8, 7, 6, 5, 4, 3, 2, 1, 0]);
+        assert_eq!(positions(OrderingKind::ColumnMajor), [0, 3, 6, 1, 4, 7, 2, 5, 8]);
         assert_eq!(positions(OrderingKind::Snake), [0, 1, 2, 5, 4, 3, 6, 7, 8]);
-        assert_eq!(
-            positions(OrderingKind::Diagonal),
-            [0, 1, 3, 2, 4, 6, 5, 7, 8]
-        );
+        assert_eq!(positions(OrderingKind::Diagonal), [0, 1, 3, 2, 4, 6, 5, 7, 8]);
         assert_eq!(positions(OrderingKind::Spiral), [0, 1, 2, 7, 8, 3, 6, 5, 4]);
     }
 
@@ -583,24 +553,15 @@ mod tests {
         // Seed-indexed, so the counts are fixed: 6000 draws of 3 variables, 1000 expected each.
         let mut counts = std::collections::BTreeMap::new();
         for seed in 0..6000 {
-            *counts
-                .entry(Ordering::random(3, seed).as_slice().to_vec())
-                .or_insert(0u32) += 1;
+            *counts.entry(Ordering::random(3, seed).as_slice().to_vec()).or_insert(0u32) += 1;
         }
         assert_eq!(counts.len(), 6);
-        assert!(
-            counts.values().all(|&n| (850..1150).contains(&n)),
-            "{counts:?}"
-        );
+        assert!(counts.values().all(|&n| (850..1150).contains(&n)), "{counts:?}");
     }
 
     #[test]
     fn errors_name_the_mistake() {
-        let read = |text: &str| {
-            serde_json::from_str::<OrderingKind>(text)
-                .unwrap_err()
-                .to_string()
-        };
+        let read = |text: &str| serde_json::from_str::<OrderingKind>(text).unwrap_err().to_string();
         assert!(read("\"random\"").contains("needs a seed"));
         assert!(read("{\"kind\": \"snake\", \"seed\": 1}").contains("takes no seed"));
         assert!(read("{\"kind\": \"random\"}").contains("missing field `seed`"));

@@ -223,30 +223,12 @@ fn fitting_refuses_what_does_not_fit_in_memory() {
         "full table needs at least about 10^237 bytes of tables, expected at most 1024.0 MiB"
     );
     let chain = Markov::fit(30, Ordering::raster(784), data, 1.0).unwrap_err();
-    assert!(
-        matches!(
-            chain,
-            Error::TooLarge {
-                model: "Markov chain",
-                ..
-            }
-        ),
-        "{chain}"
-    );
+    assert!(matches!(chain, Error::TooLarge { model: "Markov chain", .. }), "{chain}");
     let long = Markov::fit(usize::MAX, Ordering::raster(784), data, 1.0).unwrap_err();
     assert!(matches!(long, Error::TooLarge { .. }), "{long}");
     let parents: Vec<Vec<usize>> = (0..784).map(|i| (0..i.min(40)).collect()).collect();
     let network = BayesianNetwork::fit(&parents, data, 1.0).unwrap_err();
-    assert!(
-        matches!(
-            network,
-            Error::TooLarge {
-                model: "Bayesian network",
-                ..
-            }
-        ),
-        "{network}"
-    );
+    assert!(matches!(network, Error::TooLarge { model: "Bayesian network", .. }), "{network}");
     // What the documentation of `FullTable::fit` says of 25 and 26 variables.
     let bytes = |variables| {
         let row = vec![0; variables];
@@ -286,32 +268,13 @@ fn bad_arguments_are_errors_that_name_them() {
     let error = Markov::fit(1, Ordering::raster(3), data, 1.0).unwrap_err();
     assert_eq!(error.to_string(), "Markov chain of 3 variables, expected 2");
     let table = FullTable::fit(data, 0.0).unwrap();
-    assert_eq!(
-        table.conditional(&[(0, 0), (1, 0)]).unwrap_err(),
-        Error::Empty("variables left")
-    );
-    assert!(matches!(
-        table.conditional(&[(0, 2)]).unwrap_err(),
-        Error::Symbol { .. }
-    ));
-    assert!(matches!(
-        table.marginal(&[2]).unwrap_err(),
-        Error::NoSuchVariable { .. }
-    ));
-    assert!(matches!(
-        table.marginal(&[0, 0]).unwrap_err(),
-        Error::Repeated { .. }
-    ));
-    assert!(
-        table
-            .conditional_independence(&[0], &[0], &[], 0.0)
-            .is_err()
-    );
+    assert_eq!(table.conditional(&[(0, 0), (1, 0)]).unwrap_err(), Error::Empty("variables left"));
+    assert!(matches!(table.conditional(&[(0, 2)]).unwrap_err(), Error::Symbol { .. }));
+    assert!(matches!(table.marginal(&[2]).unwrap_err(), Error::NoSuchVariable { .. }));
+    assert!(matches!(table.marginal(&[0, 0]).unwrap_err(), Error::Repeated { .. }));
+    assert!(table.conditional_independence(&[0], &[0], &[], 0.0).is_err());
     let certain = FullTable::fit(Symbols::new(&[0, 1], 2, 2).unwrap(), 0.0).unwrap();
-    assert_eq!(
-        certain.conditional(&[(0, 1)]).unwrap_err(),
-        Error::Impossible
-    );
+    assert_eq!(certain.conditional(&[(0, 1)]).unwrap_err(), Error::Impossible);
     // Stored tables of the wrong number, length or content.
     let half = 0.5f64.ln();
     assert!(Independent::from_tables(2, 2, vec![vec![half; 2]]).is_err());

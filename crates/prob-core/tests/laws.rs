@@ -24,17 +24,11 @@ fn host<const D: usize>(x: Tensor<D>) -> Vec<f64> {
 }
 
 fn reals(values: &[f64], dtype: DType) -> Tensor<1> {
-    Tensor::from_data(
-        TensorData::new(values.to_vec(), [values.len()]),
-        (&device(), dtype),
-    )
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&device(), dtype))
 }
 
 fn rows(values: &[f64], shape: [usize; 2]) -> Tensor<2> {
-    Tensor::from_data(
-        TensorData::new(values.to_vec(), shape),
-        (&device(), DType::F64),
-    )
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), (&device(), DType::F64))
 }
 
 fn events(values: &[u8], variables: usize) -> Tensor<2, Int> {
@@ -88,10 +82,7 @@ fn obeys_the_laws(model: impl Tabular) {
     let terms = model.log_prob_per_variable(&values);
     for (terms, sum) in terms.chunks(n).zip(model.log_prob_rows(&values)) {
         let total: f64 = terms.iter().sum();
-        assert!(
-            total == sum || (total - sum).abs() < 1e-10,
-            "{total} for {sum}"
-        );
+        assert!(total == sum || (total - sum).abs() < 1e-10, "{total} for {sum}");
     }
     // Nothing is possible outside the support, whatever stands beside it.
     for outside in [-1, m as i64, 255, 256, 1 << 40] {
@@ -155,15 +146,9 @@ fn independent_obeys_the_laws() {
 fn markov_obeys_the_laws_along_every_ordering() {
     let values = correlated(300, 6, 2, 2);
     let data = Symbols::new(&values, 6, 2).unwrap();
-    for kind in [
-        "raster",
-        "reverse-raster",
-        "column-major",
-        "snake",
-        "diagonal",
-        "spiral",
-        "hilbert",
-    ] {
+    for kind in
+        ["raster", "reverse-raster", "column-major", "snake", "diagonal", "spiral", "hilbert"]
+    {
         let kind: OrderingKind = serde_json::from_value(kind.into()).unwrap();
         for order in [0, 1, 2, 5, 9] {
             let ordering = kind.build(&[2, 3]).unwrap();
@@ -207,12 +192,8 @@ fn bayesian_network_obeys_the_laws() {
 
 #[test]
 fn full_table_obeys_the_laws() {
-    for (n, m, alpha, rows) in [
-        (6, 2, 1.0, 300),
-        (4, 3, 0.0, 20),
-        (1, 5, 0.1, 10),
-        (3, 1, 1.0, 2),
-    ] {
+    for (n, m, alpha, rows) in [(6, 2, 1.0, 300), (4, 3, 0.0, 20), (1, 5, 0.1, 10), (3, 1, 1.0, 2)]
+    {
         let values = correlated(rows, n, m, 6);
         let data = Symbols::new(&values, n, m).unwrap();
         let model = FullTable::fit(data, alpha).unwrap();
@@ -221,10 +202,7 @@ fn full_table_obeys_the_laws() {
             walks_causally(&model);
         }
         // What is read off a table speaks its float type.
-        let part = model
-            .with_dtype(FloatDType::F64)
-            .marginal(&[n - 1])
-            .unwrap();
+        let part = model.with_dtype(FloatDType::F64).marginal(&[n - 1]).unwrap();
         laws::normalised(&part, 1, m, &device(), 1e-10).unwrap();
     }
 }
@@ -247,50 +225,33 @@ fn models_survive_the_round_trip_bit_for_bit() {
     let data = Symbols::new(&values, 6, 2).unwrap();
     let x = events(&laws::enumerate_support(6, 2), 6);
     fn arrays(model: &impl Tabular) -> Vec<Vec<f64>> {
-        model
-            .table_arrays()
-            .into_iter()
-            .map(<[f64]>::to_vec)
-            .collect()
+        model.table_arrays().into_iter().map(<[f64]>::to_vec).collect()
     }
     let f64s = FloatDType::F64;
 
     let saved = Independent::fit(data, 1.0).unwrap().with_dtype(f64s);
-    let loaded = Independent::from_tables(6, 2, arrays(&saved))
-        .unwrap()
-        .with_dtype(f64s);
+    let loaded = Independent::from_tables(6, 2, arrays(&saved)).unwrap().with_dtype(f64s);
     laws::round_trip(&saved, &loaded, x.clone()).unwrap();
 
     let ordering = Ordering::random(6, 4);
-    let saved = Markov::fit(2, ordering.clone(), data, 0.0)
-        .unwrap()
-        .with_dtype(f64s);
-    let loaded = Markov::from_tables(2, ordering, 2, arrays(&saved))
-        .unwrap()
-        .with_dtype(f64s);
+    let saved = Markov::fit(2, ordering.clone(), data, 0.0).unwrap().with_dtype(f64s);
+    let loaded = Markov::from_tables(2, ordering, 2, arrays(&saved)).unwrap().with_dtype(f64s);
     laws::round_trip(&saved, &loaded, x.clone()).unwrap();
 
-    let saved = Neighbourhood::fit([2, 3], &FOUR_NEIGHBOURS, data, 1.0)
-        .unwrap()
-        .with_dtype(f64s);
+    let saved = Neighbourhood::fit([2, 3], &FOUR_NEIGHBOURS, data, 1.0).unwrap().with_dtype(f64s);
     let loaded = Neighbourhood::from_tables([2, 3], &FOUR_NEIGHBOURS, 2, arrays(&saved))
         .unwrap()
         .with_dtype(f64s);
     laws::round_trip(&saved, &loaded, x.clone()).unwrap();
 
     let parents = [vec![5], vec![], vec![0, 1], vec![], vec![3], vec![]];
-    let saved = BayesianNetwork::fit(&parents, data, 1.0)
-        .unwrap()
-        .with_dtype(f64s);
-    let loaded = BayesianNetwork::from_tables(&parents, 2, arrays(&saved))
-        .unwrap()
-        .with_dtype(f64s);
+    let saved = BayesianNetwork::fit(&parents, data, 1.0).unwrap().with_dtype(f64s);
+    let loaded =
+        BayesianNetwork::from_tables(&parents, 2, arrays(&saved)).unwrap().with_dtype(f64s);
     laws::round_trip(&saved, &loaded, x.clone()).unwrap();
 
     let saved = FullTable::fit(data, 0.0).unwrap().with_dtype(f64s);
-    let loaded = FullTable::from_tables(6, 2, arrays(&saved))
-        .unwrap()
-        .with_dtype(f64s);
+    let loaded = FullTable::from_tables(6, 2, arrays(&saved)).unwrap().with_dtype(f64s);
     laws::round_trip(&saved, &loaded, x.clone()).unwrap();
     // The walk is restored too, not only the joint.
     for (a, b) in saved.tables().iter().zip(loaded.tables()) {

@@ -45,12 +45,7 @@ impl Logistic {
         let mut weight = || 2.0 * (uniform(&mut rng) - 0.5);
         let weights = (0..N * N).map(|_| 1.5 * weight()).collect();
         let bias = (0..N).map(|_| weight()).collect();
-        Self {
-            ordering,
-            weights,
-            bias,
-            mistake,
-        }
+        Self { ordering, weights, bias, mistake }
     }
 
     fn raster(mistake: Mistake) -> Self {
@@ -65,33 +60,17 @@ impl Logistic {
 
     fn matrix(values: Vec<f64>, rows: usize) -> Tensor<2> {
         let shape = [rows, values.len() / rows];
-        Tensor::from_data(
-            TensorData::new(values, shape),
-            (&Device::default(), DType::F64),
-        )
+        Tensor::from_data(TensorData::new(values, shape), (&Device::default(), DType::F64))
     }
 
     /// The parallel path: `[batch, N]` to `[batch, N]`.
     fn logits(&self, x: Tensor<2>) -> Tensor<2> {
         let masked = (0..N * N)
-            .map(|at| {
-                if self.mask(at / N, at % N) {
-                    self.weights[at]
-                } else {
-                    0.0
-                }
-            })
+            .map(|at| if self.mask(at / N, at % N) { self.weights[at] } else { 0.0 })
             .collect();
-        let logits = x
-            .mul_scalar(2.0)
-            .sub_scalar(1.0)
-            .matmul(Self::matrix(masked, N).transpose())
+        let logits = x.mul_scalar(2.0).sub_scalar(1.0).matmul(Self::matrix(masked, N).transpose())
             + Self::matrix(self.bias.clone(), 1);
-        if self.mistake == Mistake::DoubleSigmoid {
-            sigmoid(logits)
-        } else {
-            logits
-        }
+        if self.mistake == Mistake::DoubleSigmoid { sigmoid(logits) } else { logits }
     }
 
     /// The stepped path for one row.
@@ -107,9 +86,7 @@ impl Density for Logistic {
     fn log_prob(&self, x: Self::Event) -> Tensor<1> {
         let [batch, _] = x.dims();
         let x: Tensor<2> = x.cast(burn::tensor::FloatDType::F64);
-        dist::bernoulli::log_prob(self.logits(x.clone()), x)
-            .sum_dim(1)
-            .reshape([batch])
+        dist::bernoulli::log_prob(self.logits(x.clone()), x).sum_dim(1).reshape([batch])
     }
 }
 
@@ -132,10 +109,8 @@ impl Autoregressive for Logistic {
         let i = self.ordering[state.0[0].len()];
         let logits: Vec<f64> = state.0.iter().map(|prefix| self.logit(i, prefix)).collect();
         let shape = [logits.len()];
-        let logits = Tensor::from_data(
-            TensorData::new(logits, shape),
-            (&Device::default(), DType::F64),
-        );
+        let logits =
+            Tensor::from_data(TensorData::new(logits, shape), (&Device::default(), DType::F64));
         Bernoulli::from_logits_unchecked(logits)
     }
 
@@ -150,11 +125,7 @@ impl Autoregressive for Logistic {
 
 impl Sample for Logistic {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<2, Int> {
-        let temperature = if self.mistake == Mistake::Temperature {
-            1.2
-        } else {
-            1.0
-        };
+        let temperature = if self.mistake == Mistake::Temperature { 1.2 } else { 1.0 };
         let mut prefixes = vec![Vec::new(); n];
         let step = |t: usize, prefix: &mut Vec<(usize, f64)>, rng: &mut dyn Rng| {
             let i = self.ordering[t];
@@ -185,10 +156,7 @@ impl Sample for Logistic {
 }
 
 fn support() -> Tensor<2, Int> {
-    let values: Vec<i64> = laws::enumerate_support(N, 2)
-        .into_iter()
-        .map(i64::from)
-        .collect();
+    let values: Vec<i64> = laws::enumerate_support(N, 2).into_iter().map(i64::from).collect();
     Tensor::from_data(TensorData::new(values, [1 << N, N]), &Device::default())
 }
 
@@ -206,18 +174,10 @@ fn causal_by_derivative(model: &Logistic) -> Law {
 }
 
 fn causal_by_change(model: &Logistic) -> Law {
-    laws::causal_perturbation(
-        &model.ordering,
-        2,
-        &[0, 1, 1, 0, 1, 1, 1, 0, 0, 0],
-        |rows| {
-            let values = rows.iter().map(|&v| f64::from(v)).collect();
-            model
-                .logits(Logistic::matrix(values, rows.len() / N))
-                .try_into_vec_as()
-                .unwrap()
-        },
-    )
+    laws::causal_perturbation(&model.ordering, 2, &[0, 1, 1, 0, 1, 1, 1, 0, 0, 0], |rows| {
+        let values = rows.iter().map(|&v| f64::from(v)).collect();
+        model.logits(Logistic::matrix(values, rows.len() / N)).try_into_vec_as().unwrap()
+    })
 }
 
 fn sampler(model: &Logistic) -> Law {
@@ -245,11 +205,7 @@ fn broken(model: &Logistic) -> Vec<&'static str> {
 
 #[test]
 fn the_right_model_passes_every_law() {
-    for ordering in [
-        Ordering::raster(N),
-        Ordering::reverse_raster(N),
-        Ordering::random(N, 3),
-    ] {
+    for ordering in [Ordering::raster(N), Ordering::reverse_raster(N), Ordering::random(N, 3)] {
         assert_eq!(broken(&Logistic::new(ordering, Mistake::None)), [""; 0]);
     }
 }
@@ -257,21 +213,11 @@ fn the_right_model_passes_every_law() {
 #[test]
 fn a_mask_that_leaks_its_diagonal_is_caught() {
     let model = Logistic::raster(Mistake::LeakingDiagonal);
-    let expected = [
-        "normalised",
-        "chain rule",
-        "causal (derivative)",
-        "causal (change)",
-        "sampler",
-    ];
+    let expected =
+        ["normalised", "chain rule", "causal (derivative)", "causal (change)", "sampler"];
     assert_eq!(broken(&model), expected);
     let violation = causal_by_derivative(&model).unwrap_err();
-    assert!(
-        violation
-            .detail
-            .contains("variable 0 moves with variable 0"),
-        "{violation}"
-    );
+    assert!(violation.detail.contains("variable 0 moves with variable 0"), "{violation}");
 }
 
 #[test]
@@ -290,10 +236,7 @@ fn a_sampler_at_temperature_1_2_is_caught() {
         let test = |seed| laws::sampler(model, N, 2, &Device::default(), DRAWS, seed, ALPHA);
         (0..100).filter(|&seed| test(seed).is_err()).count()
     };
-    assert_eq!(
-        (seeds(&model), seeds(&Logistic::raster(Mistake::None))),
-        (100, 0)
-    );
+    assert_eq!((seeds(&model), seeds(&Logistic::raster(Mistake::None))), (100, 0));
 }
 
 #[test]
@@ -318,18 +261,13 @@ fn ensemble(rows: &[u8], average_logits: bool) -> Vec<f64> {
         .map(|ordering| Logistic::new(ordering, Mistake::None).logits(x.clone()))
         .collect();
     let log_prob = |logits: Tensor<2>| -> Vec<f64> {
-        dist::bernoulli::log_prob(logits, x.clone())
-            .sum_dim(1)
-            .try_into_vec_as()
-            .unwrap()
+        dist::bernoulli::log_prob(logits, x.clone()).sum_dim(1).try_into_vec_as().unwrap()
     };
     if average_logits {
         return log_prob((members[0].clone() + members[1].clone()).div_scalar(2.0));
     }
     let members: Vec<Vec<f64>> = members.into_iter().map(log_prob).collect();
-    (0..rows.len() / N)
-        .map(|r| log_mean_exp(&[members[0][r], members[1][r]]))
-        .collect()
+    (0..rows.len() / N).map(|r| log_mean_exp(&[members[0][r], members[1][r]])).collect()
 }
 
 #[test]
@@ -343,11 +281,7 @@ fn averaged_logits_are_no_distribution_and_averaged_probabilities_are() {
 fn a_table_that_does_not_sum_to_one_is_caught() {
     let data = Symbols::new(&[0, 1, 1, 1, 0, 0], 2, 2).unwrap();
     let model = Markov::fit(1, Ordering::raster(2), data, 1.0).unwrap();
-    let mut tables: Vec<Vec<f64>> = model
-        .table_arrays()
-        .into_iter()
-        .map(<[f64]>::to_vec)
-        .collect();
+    let mut tables: Vec<Vec<f64>> = model.table_arrays().into_iter().map(<[f64]>::to_vec).collect();
     tables[1][2] += 1e-3;
     let off = |rows: &[u8]| {
         let row = |e: &[u8]| tables[0][usize::from(e[0])] + tables[1][usize::from(2 * e[0] + e[1])];
@@ -357,21 +291,12 @@ fn a_table_that_does_not_sum_to_one_is_caught() {
     laws::normalised_rows(2, 2, 1e-10, |rows| model.log_prob_rows(rows)).unwrap();
     // And loading refuses such a table.
     let error = Markov::from_tables(1, Ordering::raster(2), 2, tables).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("probabilities of row 1 sum to 1.00"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("probabilities of row 1 sum to 1.00"), "{error}");
 }
 
 #[test]
 fn a_density_that_is_too_wide_does_not_integrate_to_one() {
-    let normal = |x: &[f64]| {
-        x.iter()
-            .map(|x| -0.5 * x * x - 0.9189385332046727)
-            .collect()
-    };
+    let normal = |x: &[f64]| x.iter().map(|x| -0.5 * x * x - 0.9189385332046727).collect();
     laws::integrates_to_one(-10.0, 10.0, 2000, 1e-10, normal).unwrap();
     let too_high = |x: &[f64]| x.iter().map(|x| -0.5 * x * x - 0.9).collect();
     assert!(laws::integrates_to_one(-10.0, 10.0, 2000, 1e-10, too_high).is_err());

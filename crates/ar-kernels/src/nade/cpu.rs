@@ -177,7 +177,8 @@ unsafe fn store_row<L: Lanes, const K: usize>(
     }
 }
 
-/// Calls `$f::<L, K>` with K registers for a slab of `$width` units.
+/// Calls `$f::<L, K>` with K registers for a slab of `$width` units, of which a forward slab has at
+/// most SLAB.
 macro_rules! with_registers {
     ($width:expr, $lanes:ident, $f:ident($($arg:expr),* $(,)?)) => {
         match $width / $lanes::N {
@@ -186,7 +187,6 @@ macro_rules! with_registers {
             4 => $f::<$lanes, 4>($($arg),*),
             8 => $f::<$lanes, 8>($($arg),*),
             16 => $f::<$lanes, 16>($($arg),*),
-            32 => $f::<$lanes, 32>($($arg),*),
             registers => unreachable!("a slab of {registers} registers"),
         }
     };
@@ -406,7 +406,168 @@ struct Out<E> {
     c: Columns<E>,
 }
 
-/// Gradients of one slab of hidden units over one tile of `n` images.
+/// Positions that the backward pass takes at a time. Over a block in which an image's activations do
+/// not move, its h and g are read and written once instead of once per position.
+const BLOCK: usize = 4;
+
+/// What all slabs need to know of a tile of images.
+struct Tile<E> {
+    /// Number of images.
+    n: usize,
+    nonzero: NonZero<E>,
+    /// Gradient of the logits, `grad[t * n + i]`.
+    grad: Vec<E>,
+    /// Whole blocks of positions, the last block first.
+    blocks: Vec<BlockImages<E>>,
+    /// 0..n.
+    everybody: Vec<u32>,
+}
+
+/// How the images fall in one block of positions.
+struct BlockImages<E> {
+    /// Images with x_t = 0 at all positions but perhaps the last, whose activations stay as they are
+    /// from the moment that the last position is undone.
+    clean: Vec<u32>,
+    /// The others, with their x at the block's positions, the last position first.
+    dirty: Vec<(u32, [E; BLOCK])>,
+}
+
+impl<E: Real> Tile<E> {
+    /// From rows of x and of the logits' gradient, `[n, dim]`.
+    fn of(x: &[E], grad: &[E], dim: usize) -> Self {
+        let n = x.len() / dim;
+        let mut by_position = vec![E::default(); grad.len()];
+        transpose(grad, n, dim, &mut by_position);
+        let blocks = (0..dim / BLOCK).map(|block| {
+            let top = dim - 1 - block * BLOCK;
+            let mut images = BlockImages { clean: Vec::new(), dirty: Vec::new() };
+            for (i, row) in x.chunks_exact(dim).enumerate() {
+                let here: [E; BLOCK] = core::array::from_fn(|j| row[top - j]);
+                if here[1..].iter().all(|x| x.is_zero()) {
+                    images.clean.push(i as u32);
+                } else {
+                    images.dirty.push((i as u32, here));
+                }
+            }
+            images
+        });
+        Self {
+            n,
+            nonzero: NonZero::of(x, dim),
+            grad: by_position,
+            blocks: blocks.collect(),
+            everybody: (0..n as u32).collect(),
+        }
+    }
+}
+
+/// Where a block of positions is: `top`, `top - 1`, … of one slab and tile.
+struct Block<'a, E> {
+    params: Params<'a, E>,
+    start: usize,
+    tile: &'a Tile<E>,
+    top: usize,
+}
+
+/// The backward pass over M positions, from `top` downwards, for all images of a tile: first the
+/// activations of `top` are restored, then the `clean` images take all positions at once and the
+/// `dirty` ones one after the other.
+///
+/// # Safety
+/// As for [`backward_slab`]; `a`, `h` and `g` hold a row of K * N per image, and `clean` and `dirty`
+/// name images of the tile.
+#[inline(always)]
+unsafe fn backward_block<L: Lanes, const K: usize, const M: usize>(
+    block: &Block<'_, L::Elem>,
+    clean: &[u32],
+    dirty: &[(u32, [L::Elem; BLOCK])],
+    a: &mut [L::Elem],
+    h: &mut [L::Elem],
+    g: &mut [L::Elem],
+    out: &Out<L::Elem>,
+) {
+    let &Block { params, start, tile, top } = block;
+    let (_, hidden) = params.dims();
+    let (width, n) = (K * L::N, tile.n);
+    assert!(a.len() == n * width && h.len() == n * width && g.len() == n * width);
+    let (a, h, g) = (a.as_mut_ptr(), h.as_mut_ptr(), g.as_mut_ptr());
+    // SAFETY: image i's row starts at i * width and position t's at t * hidden; of the gradients only
+    // the slab's columns are touched; the rest is the caller's.
+    unsafe {
+        let row_of = |matrix: *const L::Elem, j: usize| -> [L; K] {
+            load_row(matrix.add((top - j) * hidden), start, hidden)
+        };
+        let undo = |i: usize, x: L::Elem, w: &[L; K], dw: &mut [L; K]| {
+            let x = L::splat(x);
+            for k in 0..K {
+                let at = i * width + k * L::N;
+                dw[k] = x.mul_add(L::load(g.add(at)), dw[k]);
+                let before = x.neg_mul_add(w[k], L::load(a.add(at)));
+                before.store(a.add(at));
+                before.sigmoid().store(h.add(at));
+            }
+        };
+
+        let here = tile.nonzero.at(top);
+        if !here.is_empty() {
+            let w = row_of(params.w.as_ptr(), 0);
+            let mut dw = row_of(out.w.0, 0);
+            for &(i, x) in here {
+                undo(i as usize, x, &w, &mut dw);
+            }
+            store_row(dw, out.w.0.add(top * hidden), start, hidden);
+        }
+
+        let v: [[L; K]; M] = core::array::from_fn(|j| row_of(params.v.as_ptr(), j));
+        let mut dv: [[L; K]; M] = core::array::from_fn(|j| row_of(out.v.0, j));
+        let delta = |j: usize, i: usize| L::splat(*tile.grad.as_ptr().add((top - j) * n + i));
+        for &i in clean {
+            let i = i as usize;
+            let deltas: [L; M] = core::array::from_fn(|j| delta(j, i));
+            for k in 0..K {
+                let at = i * width + k * L::N;
+                let h = L::load(h.add(at));
+                let mut sum = deltas[0].mul(v[0][k]);
+                dv[0][k] = deltas[0].mul_add(h, dv[0][k]);
+                for j in 1..M {
+                    sum = deltas[j].mul_add(v[j][k], sum);
+                    dv[j][k] = deltas[j].mul_add(h, dv[j][k]);
+                }
+                // σ' = h − h²
+                let slope = h.neg_mul_add(h, h);
+                sum.mul_add(slope, L::load(g.add(at))).store(g.add(at));
+            }
+        }
+        if !dirty.is_empty() {
+            let w: [[L; K]; M] = core::array::from_fn(|j| row_of(params.w.as_ptr(), j));
+            let mut dw: [[L; K]; M] = core::array::from_fn(|j| row_of(out.w.0, j));
+            for &(i, x) in dirty {
+                let i = i as usize;
+                for j in 0..M {
+                    if j > 0 && !x[j].is_zero() {
+                        undo(i, x[j], &w[j], &mut dw[j]);
+                    }
+                    let delta = delta(j, i);
+                    for k in 0..K {
+                        let at = i * width + k * L::N;
+                        let h = L::load(h.add(at));
+                        dv[j][k] = delta.mul_add(h, dv[j][k]);
+                        let slope = h.neg_mul_add(h, h);
+                        delta.mul(v[j][k]).mul_add(slope, L::load(g.add(at))).store(g.add(at));
+                    }
+                }
+            }
+            for (j, dw) in dw.into_iter().enumerate().skip(1) {
+                store_row(dw, out.w.0.add((top - j) * hidden), start, hidden);
+            }
+        }
+        for (j, dv) in dv.into_iter().enumerate() {
+            store_row(dv, out.v.0.add((top - j) * hidden), start, hidden);
+        }
+    }
+}
+
+/// Gradients of one slab of hidden units over one tile of images.
 ///
 /// # Safety
 /// The contract of [`Lanes`]; `out` points to the three gradients, and no other thread touches the
@@ -416,15 +577,19 @@ unsafe fn backward_slab<L: Lanes>(
     _: PhantomData<L>,
     params: Params<'_, L::Elem>,
     slab: (usize, usize),
-    nonzero: &NonZero<L::Elem>,
-    grad: &[L::Elem],
-    n: usize,
+    tile: &Tile<L::Elem>,
     out: &Out<L::Elem>,
 ) {
     let (start, width) = slab;
     // SAFETY: the caller's.
     unsafe {
-        with_registers!(width, L, backward_tile(params, start, nonzero, grad, n, out));
+        // Few registers: a block of positions keeps four times as many.
+        match width / L::N {
+            1 => backward_tile::<L, 1>(params, start, tile, out),
+            2 => backward_tile::<L, 2>(params, start, tile, out),
+            4 => backward_tile::<L, 4>(params, start, tile, out),
+            registers => unreachable!("a backward slab of {registers} registers"),
+        }
     }
 }
 
@@ -434,32 +599,26 @@ unsafe fn backward_slab<L: Lanes>(
 unsafe fn backward_tile<L: Lanes, const K: usize>(
     params: Params<'_, L::Elem>,
     start: usize,
-    nonzero: &NonZero<L::Elem>,
-    grad: &[L::Elem],
-    n: usize,
+    tile: &Tile<L::Elem>,
     out: &Out<L::Elem>,
 ) {
     let (dim, hidden) = params.dims();
-    let width = K * L::N;
-    assert_eq!(grad.len(), dim * n);
+    let (width, n) = (K * L::N, tile.n);
+    assert_eq!(tile.grad.len(), dim * n);
     let mut a = Aligned::zeros(n * width);
     let mut h = Aligned::zeros(n * width);
     let mut g = Aligned::<L::Elem>::zeros(n * width);
-    let row_of = |matrix: &[L::Elem], t: usize| -> [L; K] {
-        // SAFETY: matrix is [dim, hidden] and t < dim; the lane contract is the caller's.
-        unsafe { load_row(matrix.as_ptr().add(t * hidden), start, hidden) }
-    };
     // SAFETY: row i of a, h and g starts at i * width, i < n; row t of the gradients at t * hidden,
     // and only the slab's columns are touched; the rest is the caller's.
     unsafe {
         // The activations after the last position, by the forward pass's own additions.
         begin::<L, K>(params.c, start, &mut a, &mut h);
         for t in 0..dim {
-            let here = nonzero.at(t);
+            let here = tile.nonzero.at(t);
             if here.is_empty() {
                 continue;
             }
-            let w = row_of(params.w, t);
+            let w: [L; K] = load_row(params.w.as_ptr().add(t * hidden), start, hidden);
             for &(i, x) in here {
                 let a = a.as_mut_ptr().add(i as usize * width);
                 for (k, &w) in w.iter().enumerate() {
@@ -472,42 +631,25 @@ unsafe fn backward_tile<L: Lanes, const K: usize>(
             L::load(a.as_ptr()).sigmoid().store(h.as_mut_ptr());
         }
 
-        for t in (0..dim).rev() {
-            let here = nonzero.at(t);
-            if !here.is_empty() {
-                let w = row_of(params.w, t);
-                let to = out.w.0.add(t * hidden);
-                let mut dw: [L; K] = load_row(to, start, hidden);
-                for &(i, x) in here {
-                    let row = i as usize * width;
-                    debug_assert!(row < a.len());
-                    let x = L::splat(x);
-                    for k in 0..K {
-                        let at = row + k * L::N;
-                        dw[k] = x.mul_add(L::load(g.as_ptr().add(at)), dw[k]);
-                        let before = x.neg_mul_add(w[k], L::load(a.as_ptr().add(at)));
-                        before.store(a.as_mut_ptr().add(at));
-                        before.sigmoid().store(h.as_mut_ptr().add(at));
-                    }
-                }
-                store_row(dw, to, start, hidden);
-            }
-            let v = row_of(params.v, t);
-            let to = out.v.0.add(t * hidden);
-            let mut dv: [L; K] = load_row(to, start, hidden);
-            for (i, &delta) in grad[t * n..(t + 1) * n].iter().enumerate() {
-                let delta = L::splat(delta);
-                for k in 0..K {
-                    let at = i * width + k * L::N;
-                    let h = L::load(h.as_ptr().add(at));
-                    dv[k] = delta.mul_add(h, dv[k]);
-                    // σ' = h − h²
-                    let slope = h.neg_mul_add(h, h);
-                    let g = g.as_mut_ptr().add(at);
-                    delta.mul(v[k]).mul_add(slope, L::load(g)).store(g);
-                }
-            }
-            store_row(dv, to, start, hidden);
+        // Positions in blocks, from the last: whole blocks, then what is left one at a time.
+        let mut top = dim;
+        for block in &tile.blocks {
+            top -= BLOCK;
+            let at = Block { params, start, tile, top: top + BLOCK - 1 };
+            backward_block::<L, K, BLOCK>(
+                &at,
+                &block.clean,
+                &block.dirty,
+                &mut a,
+                &mut h,
+                &mut g,
+                out,
+            );
+        }
+        while top > 0 {
+            top -= 1;
+            let at = Block { params, start, tile, top };
+            backward_block::<L, K, 1>(&at, &tile.everybody, &[], &mut a, &mut h, &mut g, out);
         }
 
         let mut dc: [L; K] = load_row(out.c.0, start, hidden);
@@ -523,8 +665,7 @@ unsafe fn backward_tile<L: Lanes, const K: usize>(
 dispatch! {
     /// [`backward_slab`] for f32.
     fn backward_slab_f32(
-        params: Params<'_, f32>, slab: (usize, usize), nonzero: &NonZero<f32>, grad: &[f32],
-        n: usize, out: &Out<f32>,
+        params: Params<'_, f32>, slab: (usize, usize), tile: &Tile<f32>, out: &Out<f32>,
     ) = backward_slab
 }
 
@@ -546,8 +687,8 @@ pub fn backward(x: &[f32], params: Params<'_, f32>, grad_logits: &[f32]) -> Vec<
 }
 
 fn backward_on(isa: Isa, x: &[f32], params: Params<'_, f32>, grad: &[f32]) -> Vec<f32> {
-    backward_with(x, params, grad, |params, slab, nonzero, grad, n, out| {
-        backward_slab_f32(isa, params, slab, nonzero, grad, n, out);
+    backward_with(x, params, grad, |params, slab, tile, out| {
+        backward_slab_f32(isa, params, slab, tile, out);
     })
 }
 
@@ -556,7 +697,7 @@ fn backward_with<E: Real>(
     x: &[E],
     params: Params<'_, E>,
     grad_logits: &[E],
-    slab: impl Fn(Params<'_, E>, (usize, usize), &NonZero<E>, &[E], usize, &Out<E>) + Sync,
+    slab: impl Fn(Params<'_, E>, (usize, usize), &Tile<E>, &Out<E>) + Sync,
 ) -> Vec<E> {
     let (dim, hidden) = params.dims();
     assert_eq!(x.len(), grad_logits.len(), "x and grad_logits must both be [batch, dim]");
@@ -569,18 +710,13 @@ fn backward_with<E: Real>(
     let (dv, rest) = rest.split_at_mut(dim * hidden);
     let (db, dc) = rest.split_at_mut(dim);
 
-    let tiles: Vec<_> = x
-        .chunks(TILE * dim)
-        .zip(grad_logits.chunks(TILE * dim))
-        .map(|(x, grad)| {
-            let n = x.len() / dim;
-            let mut by_position = vec![E::default(); grad.len()];
-            transpose(grad, n, dim, &mut by_position);
-            (n, NonZero::of(x, dim), by_position)
-        })
+    let tiles: Vec<Tile<E>> = x
+        .par_chunks(TILE * dim)
+        .zip(grad_logits.par_chunks(TILE * dim))
+        .map(|(x, grad)| Tile::of(x, grad, dim))
         .collect();
-    for (n, _, grad) in &tiles {
-        for (db, grad) in db.iter_mut().zip(grad.chunks_exact(*n)) {
+    for tile in &tiles {
+        for (db, grad) in db.iter_mut().zip(tile.grad.chunks_exact(tile.n)) {
             for &delta in grad {
                 *db += delta;
             }
@@ -592,8 +728,8 @@ fn backward_with<E: Real>(
         c: Columns(dc.as_mut_ptr()),
     };
     slabs(hidden, BACKWARD_SLAB).into_par_iter().for_each(|Slab { start, width }| {
-        for (n, nonzero, grad) in &tiles {
-            slab(params, (start, width), nonzero, grad, *n, &out);
+        for tile in &tiles {
+            slab(params, (start, width), tile, &out);
         }
     });
     gradients
@@ -654,6 +790,10 @@ fn sample_on(
     x
 }
 
+/// Positions whose logits a sampler computes at a time, supposing that nothing but zeros is drawn in
+/// between: mostly true of binary images, and then h is read once for all of them.
+const AHEAD: usize = 4;
+
 /// Where one chunk's values come from.
 struct Dice<'a> {
     uniforms: &'a [f64],
@@ -708,7 +848,7 @@ unsafe fn sample_chunk<L: Lanes<Elem = f32>>(
     // One block per slab, [n, width] each, so that the inner loops are those of the forward pass.
     let mut a = Aligned::zeros(n * padded);
     let mut h = Aligned::zeros(n * padded);
-    let mut logits = vec![0.0_f32; n];
+    let mut logits = vec![0.0_f32; AHEAD * n];
     let mut here: Vec<(u32, f32)> = Vec::with_capacity(n);
     // SAFETY: block `slab` starts at slab.start * n and holds n rows of slab.width; the lane
     // contract is the caller's.
@@ -718,30 +858,126 @@ unsafe fn sample_chunk<L: Lanes<Elem = f32>>(
             let (a, h) = (&mut a[block.clone()], &mut h[block]);
             with_registers!(slab.width, L, begin(params.c, slab.start, a, h));
         }
-        for t in 0..dim {
-            logits.fill(params.b[t]);
+        let mut rows = Aligned::zeros(AHEAD * padded);
+        for first in (0..dim).step_by(AHEAD) {
+            let m = AHEAD.min(dim - first);
+            // Rows of V side by side, slab by slab, zero where there is no position.
             for slab in &slabs {
-                let h = &h[slab.start * n..(slab.start + slab.width) * n];
-                with_registers!(
-                    slab.width,
-                    L,
-                    add_dots(params.v.as_ptr().add(t * hidden), slab.start, hidden, h, &mut logits)
-                );
-            }
-            here.clear();
-            for (i, &logit) in logits.iter().enumerate() {
-                let value = dice.choose(t, i, dim, logit);
-                x[i * dim + t] = value;
-                if value != 0.0 {
-                    here.push((i as u32, value));
+                for j in 0..AHEAD {
+                    let to = slab.start * AHEAD + j * slab.width;
+                    let to = &mut rows[to..to + slab.width];
+                    to.fill(0.0);
+                    if j < m {
+                        let end = (slab.start + slab.width).min(hidden);
+                        let row = &params.v[(first + j) * hidden..(first + j + 1) * hidden];
+                        let from = &row[slab.start.min(end)..end];
+                        to[..from.len()].copy_from_slice(from);
+                    }
                 }
             }
-            for slab in &slabs {
-                let block = slab.start * n..(slab.start + slab.width) * n;
-                let (a, h) = (&mut a[block.clone()], &mut h[block]);
-                let row = params.w.as_ptr().add(t * hidden);
-                with_registers!(slab.width, L, advance(row, slab.start, hidden, &here, a, h));
+            // Logits of all positions of the block as if every value drawn in it were 0 …
+            for (j, logits) in logits.chunks_exact_mut(n).enumerate() {
+                logits.fill(if j < m { params.b[first + j] } else { 0.0 });
             }
+            for slab in &slabs {
+                let h = &h[slab.start * n..(slab.start + slab.width) * n];
+                let v = &rows[slab.start * AHEAD..(slab.start + slab.width) * AHEAD];
+                with_registers!(slab.width, L, dots_ahead(v, h, n, &mut logits));
+            }
+            for j in 0..m {
+                let t = first + j;
+                here.clear();
+                for i in 0..n {
+                    let value = dice.choose(t, i, dim, logits[j * n + i]);
+                    x[i * dim + t] = value;
+                    if value != 0.0 {
+                        here.push((i as u32, value));
+                    }
+                }
+                for slab in &slabs {
+                    let block = slab.start * n..(slab.start + slab.width) * n;
+                    let (a, h) = (&mut a[block.clone()], &mut h[block]);
+                    let row = params.w.as_ptr().add(t * hidden);
+                    with_registers!(slab.width, L, advance(row, slab.start, hidden, &here, a, h));
+                }
+                // … and anew for the images where one was not.
+                for later in j + 1..m {
+                    let logits = &mut logits[later * n..(later + 1) * n];
+                    for &(i, _) in &here {
+                        logits[i as usize] = params.b[first + later];
+                    }
+                    for slab in &slabs {
+                        let h = &h[slab.start * n..(slab.start + slab.width) * n];
+                        let v = slab.start * AHEAD + later * slab.width;
+                        let v = &rows[v..v + slab.width];
+                        with_registers!(slab.width, L, dots_of(v, h, &here, logits));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `out[j * n + i] += h[i] · v[j]` over one slab, for [`AHEAD`] rows of V: each h is read once.
+///
+/// # Safety
+/// The contract of [`Lanes`]; `v` holds AHEAD rows and `h` n rows of K * N.
+#[inline(always)]
+unsafe fn dots_ahead<L: Lanes, const K: usize>(
+    v: &[L::Elem],
+    h: &[L::Elem],
+    n: usize,
+    out: &mut [L::Elem],
+) {
+    let width = K * L::N;
+    assert!(v.len() == AHEAD * width && h.len() == n * width && out.len() == AHEAD * n);
+    // SAFETY: rows of K * N scalars as asserted; the lane contract is the caller's.
+    unsafe {
+        let v = |j: usize, k: usize| L::load(v.as_ptr().add(j * width + k * L::N));
+        for i in 0..n {
+            let h = |k: usize| L::load(h.as_ptr().add(i * width + k * L::N));
+            // The chains of `dot`, for all rows side by side.
+            let mut even: [L; AHEAD] = core::array::from_fn(|j| h(0).mul(v(j, 0)));
+            if K > 1 {
+                let mut odd: [L; AHEAD] = core::array::from_fn(|j| h(1).mul(v(j, 1)));
+                let mut k = 2;
+                while k < K {
+                    for j in 0..AHEAD {
+                        even[j] = h(k).mul_add(v(j, k), even[j]);
+                        odd[j] = h(k + 1).mul_add(v(j, k + 1), odd[j]);
+                    }
+                    k += 2;
+                }
+                for j in 0..AHEAD {
+                    even[j] = even[j].add(odd[j]);
+                }
+            }
+            for (j, sum) in even.into_iter().enumerate() {
+                out[j * n + i] += sum.sum();
+            }
+        }
+    }
+}
+
+/// `out[i] += h[i] · v` over one slab, for the images `here` alone.
+///
+/// # Safety
+/// The contract of [`Lanes`]; `v` holds K * N scalars, and every image of `here` has its row in `h`.
+#[inline(always)]
+unsafe fn dots_of<L: Lanes, const K: usize>(
+    v: &[L::Elem],
+    h: &[L::Elem],
+    here: &[(u32, L::Elem)],
+    out: &mut [L::Elem],
+) {
+    assert_eq!(v.len(), K * L::N);
+    // SAFETY: the caller's.
+    unsafe {
+        let v: [L; K] = core::array::from_fn(|k| L::load(v.as_ptr().add(k * L::N)));
+        for &(i, _) in here {
+            let row = i as usize * K * L::N;
+            debug_assert!(row < h.len());
+            out[i as usize] += dot::<L, K>(h.as_ptr().add(row), &v).sum();
         }
     }
 }
@@ -850,9 +1086,9 @@ mod tests {
     }
 
     fn backward_f64(x: &[f64], params: Params<'_, f64>, grad: &[f64]) -> Vec<f64> {
-        backward_with(x, params, grad, |params, slab, nonzero, grad, n, out| {
+        backward_with(x, params, grad, |params, slab, tile, out| {
             // SAFETY: plain Rust, any processor; slabs are disjoint.
-            unsafe { backward_slab(PhantomData::<Double>, params, slab, nonzero, grad, n, out) }
+            unsafe { backward_slab(PhantomData::<Double>, params, slab, tile, out) }
         })
     }
 

@@ -51,11 +51,7 @@ fn softplus<const D: usize>(z: Tensor<D>) -> Tensor<D> {
     };
     let linear = z.clone().greater_scalar(linear_from);
     // Clipped before exp, so that the branch not taken has no inf · 0 in its gradient.
-    let curved = z
-        .clone()
-        .mask_fill(linear.clone(), linear_from)
-        .exp()
-        .log1p();
+    let curved = z.clone().mask_fill(linear.clone(), linear_from).exp().log1p();
     curved.mask_where(linear, z)
 }
 
@@ -127,12 +123,8 @@ impl Bernoulli {
     /// # Errors
     /// When a probability is outside [0, 1] or NaN.
     pub fn from_probs(probs: Tensor<1>) -> Result<Self, Error> {
-        check_values("probability", "0 to 1", &to_host(&probs), 1, |p| {
-            (0.0..=1.0).contains(&p)
-        })?;
-        Ok(Self {
-            logits: probs.clone().log() - probs.neg().log1p(),
-        })
+        check_values("probability", "0 to 1", &to_host(&probs), 1, |p| (0.0..=1.0).contains(&p))?;
+        Ok(Self { logits: probs.clone().log() - probs.neg().log1p() })
     }
 
     /// The log-odds, `[batch]`.
@@ -172,10 +164,7 @@ impl Density for Bernoulli {
         if n == 0 {
             return empty_like(&self.logits);
         }
-        let outside = x
-            .clone()
-            .lower_scalar(0)
-            .bool_or(x.clone().greater_scalar(1)); // [batch]
+        let outside = x.clone().lower_scalar(0).bool_or(x.clone().greater_scalar(1)); // [batch]
         let x = x.cast(float_dtype(&self.logits));
         log_prob(self.logits.clone(), x).mask_fill(outside, f64::NEG_INFINITY)
     }
@@ -190,15 +179,9 @@ impl Sample for Bernoulli {
         let logits = to_host(&self.logits);
         check_batch(logits.len(), n);
         let row = |r: usize| {
-            if logits.len() == 1 {
-                logits[0]
-            } else {
-                logits[r]
-            }
+            if logits.len() == 1 { logits[0] } else { logits[r] }
         };
-        let draws = (0..n)
-            .map(|r| i64::from(draw(row(r), uniform(rng))))
-            .collect();
+        let draws = (0..n).map(|r| i64::from(draw(row(r), uniform(rng)))).collect();
         from_host_int(draws, [n], &self.logits.device())
     }
 }
@@ -233,11 +216,7 @@ mod tests {
     /// The definition in f64, by the branch that is exact on each side.
     fn exact(l: f64, x: f64) -> f64 {
         let z = (1.0 - 2.0 * x) * l;
-        if z > 0.0 {
-            -z - (-z).exp().ln_1p()
-        } else {
-            -z.exp().ln_1p()
-        }
+        if z > 0.0 { -z - (-z).exp().ln_1p() } else { -z.exp().ln_1p() }
     }
 
     #[test]
@@ -249,11 +228,7 @@ mod tests {
                 assert_eq!(got.dtype(), dtype);
                 for (&l, got) in LOGITS.iter().zip(to_host(&got)) {
                     let want = exact(l, x);
-                    let want = if dtype == DType::F32 {
-                        f64::from(want as f32)
-                    } else {
-                        want
-                    };
+                    let want = if dtype == DType::F32 { f64::from(want as f32) } else { want };
                     assert!(
                         got == want || (got - want).abs() <= tolerance * want.abs(),
                         "l = {l}, x = {x}, {dtype:?}: {got} for {want}"
@@ -274,10 +249,7 @@ mod tests {
                 for (&l, got) in logits.iter().zip(to_host(&grad)) {
                     // x − σ(l), written so that it does not cancel.
                     let want = (2.0 * x - 1.0) * sigmoid((1.0 - 2.0 * x) * l);
-                    assert!(
-                        (got - want).abs() <= tolerance,
-                        "l = {l}, x = {x}: {got} for {want}"
-                    );
+                    assert!((got - want).abs() <= tolerance, "l = {l}, x = {x}: {got} for {want}");
                     let relative = (got - want).abs() / want.abs().max(1e-30);
                     assert!(relative < 1e-5, "l = {l}, x = {x}: {got} for {want}");
                 }
@@ -322,15 +294,10 @@ mod tests {
             assert_eq!(x.dims(), [0]);
             assert_eq!(coins.log_prob(x).dims(), [0]);
             assert_eq!(
-                coins
-                    .log_prob(from_host_int(vec![], [0], &Device::default()))
-                    .dtype(),
+                coins.log_prob(from_host_int(vec![], [0], &Device::default())).dtype(),
                 DType::F64
             );
-            assert_eq!(
-                (coins.entropy().dims(), coins.mean().dims()),
-                ([rows], [rows])
-            );
+            assert_eq!((coins.entropy().dims(), coins.mean().dims()), ([rows], [rows]));
         }
     }
 
@@ -339,10 +306,7 @@ mod tests {
         let error = Bernoulli::from_logits(tensor(&[0.0, f64::NAN], DType::F32)).unwrap_err();
         assert_eq!(error.to_string(), "logit NaN in row 1, expected a number");
         for p in [-0.1, 1.1, f64::NAN] {
-            assert!(
-                Bernoulli::from_probs(tensor(&[p], DType::F64)).is_err(),
-                "{p}"
-            );
+            assert!(Bernoulli::from_probs(tensor(&[p], DType::F64)).is_err(), "{p}");
         }
     }
 
@@ -353,10 +317,8 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let got = super::super::to_host_int(&coins.sample(4, &mut rng));
         let mut again = ChaCha8Rng::seed_from_u64(3);
-        let want: Vec<i64> = logits
-            .iter()
-            .map(|&l| i64::from(uniform(&mut again) < sigmoid(l)))
-            .collect();
+        let want: Vec<i64> =
+            logits.iter().map(|&l| i64::from(uniform(&mut again) < sigmoid(l))).collect();
         assert_eq!(got, want);
         assert_eq!(got[2..], [1, 0]);
         assert_eq!(rng.next_u64(), again.next_u64());

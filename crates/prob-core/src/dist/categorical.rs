@@ -81,9 +81,7 @@ impl Categorical {
     pub fn from_logits(logits: Tensor<2>) -> Result<Self, Error> {
         let classes = check_classes(&logits, "logits")?;
         let values = to_host(&logits);
-        check_values("logit", "a number below infinity", &values, classes, |l| {
-            l < f64::INFINITY
-        })?;
+        check_values("logit", "a number below infinity", &values, classes, |l| l < f64::INFINITY)?;
         for (row, values) in values.chunks_exact(classes).enumerate() {
             if values.iter().all(|&l| l == f64::NEG_INFINITY) {
                 return Err(Error::Parameter {
@@ -135,9 +133,7 @@ impl Categorical {
             (0.0..=1.0 + SUM_TOLERANCE).contains(&p)
         })?;
         check_sums(&values, classes)?;
-        Ok(Self {
-            logits: probs.log(),
-        })
+        Ok(Self { logits: probs.log() })
     }
 
     /// The unnormalised log-probabilities, `[batch, classes]`.
@@ -189,10 +185,7 @@ impl Categorical {
         let log_probs = self.log_probs();
         let impossible = log_probs.clone().equal_scalar(f64::NEG_INFINITY);
         let probs = log_probs.clone().exp();
-        (probs * log_probs.mask_fill(impossible, 0.0))
-            .sum_dim(1)
-            .reshape([batch])
-            .neg()
+        (probs * log_probs.mask_fill(impossible, 0.0)).sum_dim(1).reshape([batch]).neg()
     }
 }
 
@@ -211,11 +204,7 @@ fn check_sums(probs: &[f64], classes: usize) -> Result<(), Error> {
     for (row, probs) in probs.chunks_exact(classes).enumerate() {
         let sum: f64 = probs.iter().sum();
         if (sum - 1.0).abs() > SUM_TOLERANCE {
-            return Err(Error::NotNormalised {
-                row,
-                sum,
-                tolerance: SUM_TOLERANCE,
-            });
+            return Err(Error::NotNormalised { row, sum, tolerance: SUM_TOLERANCE });
         }
     }
     Ok(())
@@ -235,10 +224,8 @@ impl Density for Categorical {
         if n == 0 {
             return empty_like(&self.logits);
         }
-        let outside = x
-            .clone()
-            .lower_scalar(0)
-            .bool_or(x.clone().greater_equal_scalar(classes as i64)); // [batch]
+        let outside =
+            x.clone().lower_scalar(0).bool_or(x.clone().greater_equal_scalar(classes as i64)); // [batch]
         // gather does not take an index out of range, so those read class 0 and are masked after.
         let index = x.mask_fill(outside.clone(), 0).reshape([n, 1]);
         let log_probs = self.log_probs().expand([n, classes]);
@@ -290,10 +277,7 @@ mod tests {
             let got = to_host(&dist.log_prob(symbols(&[1, 1, 0])));
             let third = -(1f64 + 1f64.exp() + 2f64.exp()).ln();
             for (got, want) in got.iter().zip([-(2f64.ln()), 0.0, third]) {
-                assert!(
-                    (got - want).abs() < tolerance,
-                    "{dtype:?}: {got} for {want}"
-                );
+                assert!((got - want).abs() < tolerance, "{dtype:?}: {got} for {want}");
             }
             assert_eq!(to_host(&dist.log_prob(symbols(&[2, 0, 3]))), [-inf; 3]);
             assert_eq!(dist.log_prob(symbols(&[0, 0, 0])).dtype(), dtype);
@@ -306,10 +290,7 @@ mod tests {
         let logs = probs.map(|row| row.map(f64::ln));
         let by_probs = Categorical::from_probs(tensor(probs, DType::F64)).unwrap();
         let by_logs = Categorical::from_log_probs(tensor(logs, DType::F64)).unwrap();
-        for (a, b) in to_host(&by_probs.probs())
-            .iter()
-            .zip(to_host(&by_logs.probs()))
-        {
+        for (a, b) in to_host(&by_probs.probs()).iter().zip(to_host(&by_logs.probs())) {
             assert!((a - b).abs() < 1e-15);
         }
         let mean = to_host(&by_probs.mean());
@@ -323,10 +304,7 @@ mod tests {
     #[test]
     fn one_class_is_certain() {
         let dist = Categorical::from_logits(tensor([[-7.0], [3.0]], DType::F32)).unwrap();
-        assert_eq!(
-            to_host(&dist.log_prob(symbols(&[0, 1]))),
-            [0.0, f64::NEG_INFINITY]
-        );
+        assert_eq!(to_host(&dist.log_prob(symbols(&[0, 1]))), [0.0, f64::NEG_INFINITY]);
         assert_eq!(to_host(&dist.entropy()), [0.0, 0.0]);
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         assert_eq!(to_host_int(&dist.sample(2, &mut rng)), [0, 0]);
@@ -353,9 +331,7 @@ mod tests {
     fn bad_parameters_are_errors_that_name_them() {
         let inf = f64::INFINITY;
         let message = |rows: [[f64; 2]; 2]| {
-            Categorical::from_logits(tensor(rows, DType::F32))
-                .unwrap_err()
-                .to_string()
+            Categorical::from_logits(tensor(rows, DType::F32)).unwrap_err().to_string()
         };
         assert_eq!(
             message([[0.0, 0.0], [0.0, f64::NAN]]),
@@ -364,17 +340,9 @@ mod tests {
         assert!(message([[inf, 0.0], [0.0, 0.0]]).contains("logit inf in row 0"));
         assert!(message([[0.0, 0.0], [-inf, -inf]]).contains("logit -inf in row 1"));
         let none: Tensor<2> = Tensor::empty([2, 0], &Device::default());
-        assert!(
-            Categorical::from_logits(none)
-                .unwrap_err()
-                .to_string()
-                .contains("at least one")
-        );
+        assert!(Categorical::from_logits(none).unwrap_err().to_string().contains("at least one"));
         for row in [[0.5, 0.4], [1.2, -0.2], [f64::NAN, 1.0]] {
-            assert!(
-                Categorical::from_probs(tensor([row], DType::F32)).is_err(),
-                "{row:?}"
-            );
+            assert!(Categorical::from_probs(tensor([row], DType::F32)).is_err(), "{row:?}");
         }
         assert!(Categorical::from_log_probs(tensor([[0.0, 0.0]], DType::F32)).is_err());
     }
@@ -419,10 +387,8 @@ mod tests {
     #[test]
     fn rounding_at_the_upper_end_never_draws_the_impossible() {
         let below_one = 1.0 - f64::EPSILON / 2.0;
-        let logits: Vec<f64> = (0..7)
-            .map(|_| (1.0 / 7.0f64).ln())
-            .chain([f64::NEG_INFINITY; 2])
-            .collect();
+        let logits: Vec<f64> =
+            (0..7).map(|_| (1.0 / 7.0f64).ln()).chain([f64::NEG_INFINITY; 2]).collect();
         assert_eq!(draw(&logits, below_one), 6);
         assert_eq!(draw(&[f64::NEG_INFINITY, 0.0], 0.0), 1);
     }

@@ -61,13 +61,7 @@ impl GaussianMixture {
         }
         let logits = super::Categorical::from_logits(logits)?.logits().clone();
         let components = logits.dims()[1];
-        check_values(
-            "mean",
-            "a finite number",
-            &to_host(&means),
-            components,
-            f64::is_finite,
-        )?;
+        check_values("mean", "a finite number", &to_host(&means), components, f64::is_finite)?;
         let usable = |s: f64| s.exp() > 0.0 && s.exp().is_finite();
         check_values(
             "log-scale",
@@ -76,11 +70,7 @@ impl GaussianMixture {
             components,
             usable,
         )?;
-        Ok(Self {
-            logits,
-            means,
-            log_scales,
-        })
+        Ok(Self { logits, means, log_scales })
     }
 
     /// From parameters that are good by how they were computed; nothing is read back to the host.
@@ -88,11 +78,7 @@ impl GaussianMixture {
     /// # Shapes
     /// All three: `[batch, components]`.
     pub fn new_unchecked(logits: Tensor<2>, means: Tensor<2>, log_scales: Tensor<2>) -> Self {
-        Self {
-            logits,
-            means,
-            log_scales,
-        }
+        Self { logits, means, log_scales }
     }
 
     /// Number of parameter rows.
@@ -160,12 +146,7 @@ mod tests {
     use rand::{SeedableRng, rngs::ChaCha8Rng};
 
     fn row(values: &[f64], dtype: DType) -> Tensor<2> {
-        from_host(
-            values.to_vec(),
-            [1, values.len()],
-            &Device::default(),
-            dtype,
-        )
+        from_host(values.to_vec(), [1, values.len()], &Device::default(), dtype)
     }
 
     fn events(values: &[f64], dtype: DType) -> Tensor<1> {
@@ -193,11 +174,7 @@ mod tests {
                 })
                 .sum();
             let got = to_host(&dist.log_prob(events(&[x], DType::F64)))[0];
-            assert!(
-                (got - direct.ln()).abs() < 1e-13,
-                "{x}: {got} for {}",
-                direct.ln()
-            );
+            assert!((got - direct.ln()).abs() < 1e-13, "{x}: {got} for {}", direct.ln());
         }
         let far = to_host(&dist.log_prob(events(&[200.0, -200.0, f64::INFINITY], DType::F64)));
         assert!((far[0] - (0.5f64.ln() - 2f64.ln() - HALF_LN_TAU - 5000.0)).abs() < 1e-9);
@@ -214,22 +191,15 @@ mod tests {
             (got[0] + HALF_LN_TAU).abs() < 1e-14 && (got[1] + HALF_LN_TAU + 32.0).abs() < 1e-13
         );
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        assert!(
-            to_host(&dist.sample(1000, &mut rng))
-                .iter()
-                .all(|&x| x < 7.0)
-        );
+        assert!(to_host(&dist.sample(1000, &mut rng)).iter().all(|&x| x < 7.0));
     }
 
     #[test]
     fn gradients_are_finite_where_one_component_explains_everything() {
         let f = DType::F32;
-        let leaves = [
-            row(&[0.0, f64::NEG_INFINITY], f),
-            row(&[0.0, 40.0], f),
-            row(&[0.0, -3.0], f),
-        ]
-        .map(|leaf| leaf.autodiff().require_grad());
+        let leaves =
+            [row(&[0.0, f64::NEG_INFINITY], f), row(&[0.0, 40.0], f), row(&[0.0, -3.0], f)]
+                .map(|leaf| leaf.autodiff().require_grad());
         let [logits, means, log_scales] = leaves.clone();
         let dist = GaussianMixture::new_unchecked(logits, means, log_scales);
         let grads = dist.log_prob(events(&[0.5], f)).sum().backward();
@@ -265,12 +235,8 @@ mod tests {
 
     #[test]
     fn draws_have_the_mixture_mean_and_variance() {
-        let dist = mixture(
-            &[0.25f64.ln(), 0.75f64.ln()],
-            &[-1.0, 3.0],
-            &[0.0, 0.5f64.ln()],
-        )
-        .unwrap();
+        let dist =
+            mixture(&[0.25f64.ln(), 0.75f64.ln()], &[-1.0, 3.0], &[0.0, 0.5f64.ln()]).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         let x = to_host(&dist.sample(100_000, &mut rng));
         let mean = x.iter().sum::<f64>() / 1e5;

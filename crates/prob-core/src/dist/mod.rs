@@ -52,16 +52,12 @@ pub fn standard_normal(rng: &mut dyn Rng) -> f64 {
 
 /// A tensor's values on the host in f64.
 pub(crate) fn to_host<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
-    tensor
-        .try_to_vec_as::<f64>()
-        .expect("a float tensor reads back as f64")
+    tensor.try_to_vec_as::<f64>().expect("a float tensor reads back as f64")
 }
 
 /// An integer tensor's values on the host.
 pub(crate) fn to_host_int<const D: usize>(tensor: &Tensor<D, Int>) -> Vec<i64> {
-    tensor
-        .try_to_vec_as::<i64>()
-        .expect("an int tensor reads back as i64")
+    tensor.try_to_vec_as::<i64>().expect("an int tensor reads back as i64")
 }
 
 /// Host values as a float tensor.

@@ -51,20 +51,10 @@ impl Normal {
                 expected: format!("{:?}, that of the mean", mean.dims()),
             });
         }
-        check_values(
-            "mean",
-            "a finite number",
-            &to_host(&mean),
-            1,
-            f64::is_finite,
-        )?;
-        check_values(
-            "scale",
-            "a finite number above 0",
-            &to_host(&scale),
-            1,
-            |s| s > 0.0 && s.is_finite(),
-        )?;
+        check_values("mean", "a finite number", &to_host(&mean), 1, f64::is_finite)?;
+        check_values("scale", "a finite number above 0", &to_host(&scale), 1, |s| {
+            s > 0.0 && s.is_finite()
+        })?;
         Ok(Self { mean, scale })
     }
 
@@ -169,20 +159,14 @@ mod tests {
         let draws = dist.sample(100_000, &mut rng);
         let cost = -to_host(&dist.log_prob(draws)).iter().sum::<f64>() / 1e5;
         // The cost's standard deviation is √½, so its standard error 0.0022; five of them.
-        assert!(
-            (cost - to_host(&dist.entropy())[0]).abs() < 0.0112,
-            "{cost}"
-        );
+        assert!((cost - to_host(&dist.entropy())[0]).abs() < 0.0112, "{cost}");
     }
 
     #[test]
     fn bad_parameters_are_errors_that_name_them() {
         let message =
             |mean: &[f64], scale: &[f64]| normal(mean, scale, DType::F32).unwrap_err().to_string();
-        assert_eq!(
-            message(&[0.0], &[0.0]),
-            "scale 0 in row 0, expected a finite number above 0"
-        );
+        assert_eq!(message(&[0.0], &[0.0]), "scale 0 in row 0, expected a finite number above 0");
         for scale in [-1.0, f64::NAN, f64::INFINITY] {
             assert!(normal(&[0.0], &[scale], DType::F32).is_err(), "{scale}");
         }
@@ -204,10 +188,7 @@ mod tests {
     #[test]
     fn gradients_match_the_formula() {
         let (mean, scale) = (tensor(&[0.3], DType::F64), tensor(&[1.7], DType::F64));
-        let (mean, scale) = (
-            mean.autodiff().require_grad(),
-            scale.autodiff().require_grad(),
-        );
+        let (mean, scale) = (mean.autodiff().require_grad(), scale.autodiff().require_grad());
         let dist = Normal::new_unchecked(mean.clone(), scale.clone());
         let grads = dist.log_prob(tensor(&[2.0], DType::F64)).sum().backward();
         let z: f64 = 1.0;

@@ -61,10 +61,7 @@ impl BayesianNetwork {
         limit_bytes: u64,
     ) -> Result<Self, Error> {
         let tables = structure(parents, data.states())?.fit(data, pseudo_count, limit_bytes)?;
-        Ok(Self {
-            parents: parents.to_vec(),
-            tables,
-        })
+        Ok(Self { parents: parents.to_vec(), tables })
     }
 
     /// From stored [`table_arrays`](super::Tabular::table_arrays): one per variable, in the order of
@@ -79,10 +76,7 @@ impl BayesianNetwork {
         tables: Vec<Vec<f64>>,
     ) -> Result<Self, Error> {
         let tables = structure(parents, states)?.stored(tables)?;
-        Ok(Self {
-            parents: parents.to_vec(),
-            tables,
-        })
+        Ok(Self { parents: parents.to_vec(), tables })
     }
 
     /// Parents of each variable.
@@ -93,17 +87,8 @@ impl BayesianNetwork {
 
 fn structure(parents: &[Vec<usize>], states: usize) -> Result<Structure, Error> {
     let ordering = topological_order(parents)?;
-    let contexts = ordering
-        .as_slice()
-        .iter()
-        .map(|&i| parents[i].clone())
-        .collect();
-    Ok(Structure {
-        model: "Bayesian network",
-        ordering,
-        states,
-        contexts,
-    })
+    let contexts = ordering.as_slice().iter().map(|&i| parents[i].clone()).collect();
+    Ok(Structure { model: "Bayesian network", ordering, states, contexts })
 }
 
 /// An ordering in which every variable comes after its parents; of those that could come next,
@@ -124,26 +109,18 @@ pub fn topological_order(parents: &[Vec<usize>]) -> Result<Ordering, Error> {
     for (i, list) in parents.iter().enumerate() {
         for (n, &j) in list.iter().enumerate() {
             if j >= variables {
-                return Err(Error::NoSuchVariable {
-                    variable: j,
-                    variables,
-                });
+                return Err(Error::NoSuchVariable { variable: j, variables });
             }
             if list[..n].contains(&j) {
                 let value = format!("{j} of variable {i}");
-                return Err(Error::Repeated {
-                    what: "parent",
-                    value,
-                });
+                return Err(Error::Repeated { what: "parent", value });
             }
             children[j].push(i);
         }
     }
     let mut missing: Vec<usize> = parents.iter().map(Vec::len).collect();
-    let mut ready: BinaryHeap<Reverse<usize>> = (0..variables)
-        .filter(|&i| missing[i] == 0)
-        .map(Reverse)
-        .collect();
+    let mut ready: BinaryHeap<Reverse<usize>> =
+        (0..variables).filter(|&i| missing[i] == 0).map(Reverse).collect();
     let mut order = Vec::with_capacity(variables);
     while let Some(Reverse(i)) = ready.pop() {
         order.push(i);
@@ -167,10 +144,7 @@ fn cycle_from(start: usize, parents: &[Vec<usize>], missing: &[usize]) -> Vec<us
     loop {
         let last = path[path.len() - 1];
         let stuck = |j: &&usize| missing[**j] > 0;
-        let next = *parents[last]
-            .iter()
-            .find(stuck)
-            .expect("a stuck variable has a stuck parent");
+        let next = *parents[last].iter().find(stuck).expect("a stuck variable has a stuck parent");
         if let Some(at) = path.iter().position(|&i| i == next) {
             return path.split_off(at);
         }
@@ -198,10 +172,7 @@ mod tests {
         };
         cycle.sort_unstable();
         assert_eq!(cycle, [0, 1, 2]);
-        assert_eq!(
-            topological_order(&[vec![], vec![1]]).unwrap_err(),
-            Error::Cycle(vec![1])
-        );
+        assert_eq!(topological_order(&[vec![], vec![1]]).unwrap_err(), Error::Cycle(vec![1]));
     }
 
     #[test]
@@ -209,16 +180,10 @@ mod tests {
         let error = topological_order(&[vec![], vec![2]]).unwrap_err();
         assert_eq!(error.to_string(), "variable 2, expected less than 2");
         let error = topological_order(&[vec![], vec![0, 0]]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "parent 0 of variable 1 is listed twice, expected once"
-        );
+        assert_eq!(error.to_string(), "parent 0 of variable 1 is listed twice, expected once");
         let data = Symbols::new(&[0, 1, 1], 3, 2).unwrap();
         let error = BayesianNetwork::fit(&[vec![], vec![0]], data, 1.0).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "Bayesian network of 2 variables, expected 3"
-        );
+        assert_eq!(error.to_string(), "Bayesian network of 2 variables, expected 3");
     }
 
     proptest! {

@@ -86,9 +86,7 @@ impl FullTable {
         let cells = check_size_within(variables, states, limit_bytes)?;
         let mut log_probs = vec![0.0; cells];
         for event in data.values().chunks_exact(variables) {
-            log_probs[event
-                .iter()
-                .fold(0, |cell, &s| cell * states + usize::from(s))] += 1.0;
+            log_probs[event.iter().fold(0, |cell, &s| cell * states + usize::from(s))] += 1.0;
         }
         counts_to_log_probs(&mut log_probs, pseudo_count);
         Self::with_chain(variables, states, log_probs, limit_bytes)
@@ -205,24 +203,15 @@ impl FullTable {
         let known: Vec<usize> = given.iter().map(|&(i, _)| i).collect();
         self.check_variables(&[&known])?;
         if let Some(&(variable, value)) = given.iter().find(|(_, s)| usize::from(*s) >= states) {
-            return Err(Error::Symbol {
-                value,
-                row: 0,
-                variable,
-                states,
-            });
+            return Err(Error::Symbol { value, row: 0, variable, states });
         }
-        let rest: Vec<usize> = (0..self.variables())
-            .filter(|i| !known.contains(i))
-            .collect();
+        let rest: Vec<usize> = (0..self.variables()).filter(|i| !known.contains(i)).collect();
         if rest.is_empty() {
             return Err(Error::Empty("variables left"));
         }
         // With the known variables in front, what is given is one contiguous stretch.
         let joint = self.sum_out(&[known, rest.clone()].concat());
-        let stretch = given
-            .iter()
-            .fold(0, |cell, &(_, s)| cell * states + usize::from(s));
+        let stretch = given.iter().fold(0, |cell, &(_, s)| cell * states + usize::from(s));
         let cells = joint.len() / states.pow(given.len() as u32);
         let mut log_probs = joint[stretch * cells..(stretch + 1) * cells].to_vec();
         let evidence = logsumexp(&log_probs);
@@ -271,24 +260,16 @@ impl FullTable {
         let size = |set: &[usize]| states.pow(set.len() as u32);
         let (size_x, size_y, size_z) = (size(x), size(y), size(z));
         // Axes in the order z, x, y.
-        let joint: Vec<f64> = self
-            .sum_out(&[z, x, y].concat())
-            .into_iter()
-            .map(f64::exp)
-            .collect();
+        let joint: Vec<f64> = self.sum_out(&[z, x, y].concat()).into_iter().map(f64::exp).collect();
         let (mut information, mut deviation) = (0.0, 0.0f64);
         for slice in joint.chunks_exact(size_x * size_y).take(size_z) {
             let p_z: f64 = slice.iter().sum();
             if p_z == 0.0 {
                 continue;
             }
-            let p_x: Vec<f64> = slice
-                .chunks_exact(size_y)
-                .map(|row| row.iter().sum())
-                .collect();
-            let p_y: Vec<f64> = (0..size_y)
-                .map(|b| slice.iter().skip(b).step_by(size_y).sum())
-                .collect();
+            let p_x: Vec<f64> = slice.chunks_exact(size_y).map(|row| row.iter().sum()).collect();
+            let p_y: Vec<f64> =
+                (0..size_y).map(|b| slice.iter().skip(b).step_by(size_y).sum()).collect();
             for (cell, &p) in slice.iter().enumerate() {
                 let product = p_x[cell / size_y] * p_y[cell % size_y] / p_z;
                 deviation = deviation.max((p - product).abs() / p_z);
@@ -320,16 +301,10 @@ impl FullTable {
         for &i in sets.iter().copied().flatten() {
             match seen.get_mut(i) {
                 None => {
-                    return Err(Error::NoSuchVariable {
-                        variable: i,
-                        variables,
-                    });
+                    return Err(Error::NoSuchVariable { variable: i, variables });
                 }
                 Some(true) => {
-                    return Err(Error::Repeated {
-                        what: "variable",
-                        value: i.to_string(),
-                    });
+                    return Err(Error::Repeated { what: "variable", value: i.to_string() });
                 }
                 Some(seen) => *seen = true,
             }

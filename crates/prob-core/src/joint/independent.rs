@@ -44,9 +44,7 @@ impl Independent {
         limit_bytes: u64,
     ) -> Result<Self, Error> {
         let structure = structure(data.variables(), data.states());
-        Ok(Self {
-            tables: structure.fit(data, pseudo_count, limit_bytes)?,
-        })
+        Ok(Self { tables: structure.fit(data, pseudo_count, limit_bytes)? })
     }
 
     /// From stored [`table_arrays`](super::Tabular::table_arrays): one per variable, in event order.
@@ -58,9 +56,7 @@ impl Independent {
         states: usize,
         tables: Vec<Vec<f64>>,
     ) -> Result<Self, Error> {
-        Ok(Self {
-            tables: structure(variables, states).stored(tables)?,
-        })
+        Ok(Self { tables: structure(variables, states).stored(tables)? })
     }
 }
 

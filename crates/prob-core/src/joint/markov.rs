@@ -43,13 +43,7 @@ impl Markov {
         data: Symbols<'_>,
         pseudo_count: f64,
     ) -> Result<Self, Error> {
-        Self::fit_within(
-            order,
-            ordering,
-            data,
-            pseudo_count,
-            DEFAULT_MEMORY_LIMIT_BYTES,
-        )
+        Self::fit_within(order, ordering, data, pseudo_count, DEFAULT_MEMORY_LIMIT_BYTES)
     }
 
     /// [`fit`](Self::fit) with another memory limit.
@@ -64,10 +58,7 @@ impl Markov {
         limit_bytes: u64,
     ) -> Result<Self, Error> {
         let structure = structure(order, ordering, data.states(), limit_bytes)?;
-        Ok(Self {
-            order,
-            tables: structure.fit(data, pseudo_count, limit_bytes)?,
-        })
+        Ok(Self { order, tables: structure.fit(data, pseudo_count, limit_bytes)? })
     }
 
     /// From stored [`table_arrays`](super::Tabular::table_arrays): one per position.
@@ -80,10 +71,7 @@ impl Markov {
         states: usize,
         tables: Vec<Vec<f64>>,
     ) -> Result<Self, Error> {
-        Ok(Self {
-            order,
-            tables: structure(order, ordering, states, u64::MAX)?.stored(tables)?,
-        })
+        Ok(Self { order, tables: structure(order, ordering, states, u64::MAX)?.stored(tables)? })
     }
 
     /// How many variables back each conditional looks.
@@ -101,21 +89,10 @@ fn structure(
     const MODEL: &str = "Markov chain";
     // The lists of contexts grow with the order too, so the largest table is checked before them.
     let largest_context = order.min(ordering.len().saturating_sub(1));
-    check_memory(
-        MODEL,
-        count::power(states, largest_context + 1),
-        limit_bytes,
-    )?;
+    check_memory(MODEL, count::power(states, largest_context + 1), limit_bytes)?;
     let visits = ordering.as_slice();
-    let contexts = (0..visits.len())
-        .map(|t| visits[t.saturating_sub(order)..t].to_vec())
-        .collect();
-    Ok(Structure {
-        model: MODEL,
-        ordering,
-        states,
-        contexts,
-    })
+    let contexts = (0..visits.len()).map(|t| visits[t.saturating_sub(order)..t].to_vec()).collect();
+    Ok(Structure { model: MODEL, ordering, states, contexts })
 }
 
 impl_tabular!(

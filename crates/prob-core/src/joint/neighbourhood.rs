@@ -18,18 +18,8 @@ use crate::ordering::Ordering;
 pub const FOUR_NEIGHBOURS: [(isize, isize); 4] = [(0, -1), (-1, -1), (-1, 0), (-1, 1)];
 
 /// [`FOUR_NEIGHBOURS`], then two left, two up, and the four knight's moves that come earlier.
-pub const TEN_NEIGHBOURS: [(isize, isize); 10] = [
-    (0, -1),
-    (-1, -1),
-    (-1, 0),
-    (-1, 1),
-    (0, -2),
-    (-2, 0),
-    (-1, -2),
-    (-1, 2),
-    (-2, -1),
-    (-2, 1),
-];
+pub const TEN_NEIGHBOURS: [(isize, isize); 10] =
+    [(0, -1), (-1, -1), (-1, 0), (-1, 1), (0, -2), (-2, 0), (-1, -2), (-1, 2), (-2, -1), (-2, 1)];
 
 /// A causal neighbourhood on an image, one table per pixel.
 ///
@@ -62,13 +52,7 @@ impl Neighbourhood {
         data: Symbols<'_>,
         pseudo_count: f64,
     ) -> Result<Self, Error> {
-        Self::fit_within(
-            shape,
-            offsets,
-            data,
-            pseudo_count,
-            DEFAULT_MEMORY_LIMIT_BYTES,
-        )
+        Self::fit_within(shape, offsets, data, pseudo_count, DEFAULT_MEMORY_LIMIT_BYTES)
     }
 
     /// [`fit`](Self::fit) with another memory limit.
@@ -92,11 +76,7 @@ impl Neighbourhood {
         }
         let tables =
             structure(shape, offsets, data.states())?.fit(data, pseudo_count, limit_bytes)?;
-        Ok(Self {
-            shape,
-            offsets: offsets.to_vec(),
-            tables,
-        })
+        Ok(Self { shape, offsets: offsets.to_vec(), tables })
     }
 
     /// From stored [`table_arrays`](super::Tabular::table_arrays): one per pixel, in raster order.
@@ -118,11 +98,7 @@ impl Neighbourhood {
             });
         }
         let tables = structure(shape, offsets, states)?.stored(tables)?;
-        Ok(Self {
-            shape,
-            offsets: offsets.to_vec(),
-            tables,
-        })
+        Ok(Self { shape, offsets: offsets.to_vec(), tables })
     }
 
     /// Rows and columns of the image.
@@ -148,10 +124,7 @@ pub fn neighbours(shape: [usize; 2], offsets: &[(isize, isize)]) -> Result<Vec<V
         }
         if offsets[..n].contains(&(row, column)) {
             let value = format!("({row}, {column})");
-            return Err(Error::Repeated {
-                what: "neighbour",
-                value,
-            });
+            return Err(Error::Repeated { what: "neighbour", value });
         }
     }
     let [rows, columns] = shape;
@@ -163,9 +136,7 @@ pub fn neighbours(shape: [usize; 2], offsets: &[(isize, isize)]) -> Result<Vec<V
         };
         offsets.iter().filter_map(at).collect()
     };
-    Ok((0..rows)
-        .flat_map(|r| (0..columns).map(move |c| inside(r, c)))
-        .collect())
+    Ok((0..rows).flat_map(|r| (0..columns).map(move |c| inside(r, c))).collect())
 }
 
 fn structure(
@@ -175,12 +146,7 @@ fn structure(
 ) -> Result<Structure, Error> {
     let contexts = neighbours(shape, offsets)?;
     let ordering = Ordering::raster(contexts.len());
-    Ok(Structure {
-        model: "neighbourhood",
-        ordering,
-        states,
-        contexts,
-    })
+    Ok(Structure { model: "neighbourhood", ordering, states, contexts })
 }
 
 impl_tabular!(
@@ -197,30 +163,17 @@ mod tests {
     fn offsets_must_come_strictly_before() {
         for offset in [(0, 0), (0, 1), (1, -1), (1, 0)] {
             let error = neighbours([3, 3], &[offset]).unwrap_err();
-            assert_eq!(
-                error,
-                Error::NotCausal {
-                    row: offset.0,
-                    column: offset.1
-                }
-            );
+            assert_eq!(error, Error::NotCausal { row: offset.0, column: offset.1 });
         }
         let twice = neighbours([3, 3], &[(0, -1), (0, -1)]).unwrap_err();
-        assert_eq!(
-            twice.to_string(),
-            "neighbour (0, -1) is listed twice, expected once"
-        );
+        assert_eq!(twice.to_string(), "neighbour (0, -1) is listed twice, expected once");
         assert!(neighbours([3, 3], &TEN_NEIGHBOURS).is_ok());
     }
 
     #[test]
     fn every_neighbour_has_a_smaller_index_and_the_right_place() {
         let of = neighbours([3, 4], &TEN_NEIGHBOURS).unwrap();
-        assert!(
-            of.iter()
-                .enumerate()
-                .all(|(i, context)| context.iter().all(|&j| j < i))
-        );
+        assert!(of.iter().enumerate().all(|(i, context)| context.iter().all(|&j| j < i)));
         assert!(of[0].is_empty());
         assert_eq!(of[1], [0]);
         // Row 2, column 2: W, NW, N, NE, two left, two up, (-1,-2); (-1,2) is outside; (-2,±1).

@@ -30,17 +30,10 @@ impl<'a> Symbols<'a> {
     pub fn new(values: &'a [u8], variables: usize, states: usize) -> Result<Self, Error> {
         check_size(variables, states)?;
         if !values.len().is_multiple_of(variables) {
-            return Err(Error::Ragged {
-                length: values.len(),
-                variables,
-            });
+            return Err(Error::Ragged { length: values.len(), variables });
         }
         match values.iter().position(|&v| usize::from(v) >= states) {
-            None => Ok(Self {
-                values,
-                variables,
-                states,
-            }),
+            None => Ok(Self { values, variables, states }),
             Some(at) => Err(Error::Symbol {
                 value: values[at],
                 row: at / variables,
@@ -92,10 +85,7 @@ mod tests {
         assert_eq!(Symbols::new(&[], 1, 0).unwrap_err(), Error::States(0));
         assert_eq!(Symbols::new(&[], 1, 257).unwrap_err(), Error::States(257));
         let ragged = Symbols::new(&[0, 1, 0], 2, 2).unwrap_err();
-        assert_eq!(
-            ragged.to_string(),
-            "3 values, expected a multiple of 2 variables"
-        );
+        assert_eq!(ragged.to_string(), "3 values, expected a multiple of 2 variables");
         assert_eq!(Symbols::new(&[], 3, 256).unwrap().rows(), 0);
     }
 }

@@ -48,9 +48,7 @@ impl ConditionalTable {
     /// # Panics
     /// When a symbol of the context is not below the number of states.
     pub fn row(&self, event: &[u8]) -> &[f64] {
-        let start = self
-            .row_start(event)
-            .expect("symbols below the number of states");
+        let start = self.row_start(event).expect("symbols below the number of states");
         &self.log_probs[start..start + self.states]
     }
 
@@ -105,17 +103,11 @@ impl Structure {
     /// When all together exceed `limit_bytes`, with `extra` entries kept elsewhere.
     fn table_sizes(&self, extra: BigUint, limit_bytes: u64) -> Result<Vec<usize>, Error> {
         check_size(self.ordering.len(), self.states)?;
-        let sizes: Vec<BigUint> = self
-            .contexts
-            .iter()
-            .map(|c| crate::count::power(self.states, c.len() + 1))
-            .collect();
+        let sizes: Vec<BigUint> =
+            self.contexts.iter().map(|c| crate::count::power(self.states, c.len() + 1)).collect();
         let entries: BigUint = sizes.iter().sum::<BigUint>() + extra;
         check_memory(self.model, entries, limit_bytes)?;
-        Ok(sizes
-            .iter()
-            .map(|s| usize::try_from(s).expect("within the limit"))
-            .collect())
+        Ok(sizes.iter().map(|s| usize::try_from(s).expect("within the limit")).collect())
     }
 
     fn with_log_probs(self, log_probs: Vec<Vec<f64>>) -> Tables {
@@ -160,11 +152,7 @@ impl Structure {
         let mut tables = self.with_log_probs(log_probs);
         // Each task owns some tables and reads all rows. Counts are whole numbers, exact in f64 up
         // to 2^53, so neither the split nor the order of rows can change them.
-        let a_task = tables
-            .tables
-            .len()
-            .div_ceil(4 * rayon::current_num_threads())
-            .max(1);
+        let a_task = tables.tables.len().div_ceil(4 * rayon::current_num_threads()).max(1);
         tables.tables.par_chunks_mut(a_task).for_each(|tables| {
             for event in data.values().chunks_exact(data.variables()) {
                 for table in tables.iter_mut() {
@@ -222,11 +210,7 @@ pub(super) fn check_memory(
 ) -> Result<(), Error> {
     let needed_bytes = entries * size_of::<f64>();
     if needed_bytes > BigUint::from(limit_bytes.min(isize::MAX as u64)) {
-        return Err(Error::TooLarge {
-            model,
-            needed_bytes,
-            limit_bytes,
-        });
+        return Err(Error::TooLarge { model, needed_bytes, limit_bytes });
     }
     Ok(())
 }
@@ -243,11 +227,7 @@ fn check_count(what: &str, got: usize, expected: usize) -> Result<(), Error> {
     if got == expected {
         Ok(())
     } else {
-        Err(Error::Table {
-            what: format!("number of {what}"),
-            got,
-            expected,
-        })
+        Err(Error::Table { what: format!("number of {what}"), got, expected })
     }
 }
 
@@ -257,11 +237,7 @@ pub(super) fn check_rows(log_probs: &[f64], columns: usize) -> Result<(), Error>
         let sum = logsumexp(log_probs).exp();
         let close = (sum - 1.0).abs() <= SUM_TOLERANCE;
         if !close {
-            return Err(Error::NotNormalised {
-                row,
-                sum,
-                tolerance: SUM_TOLERANCE,
-            });
+            return Err(Error::NotNormalised { row, sum, tolerance: SUM_TOLERANCE });
         }
     }
     Ok(())
@@ -272,11 +248,7 @@ pub(super) fn counts_to_log_probs(counts: &mut [f64], pseudo_count: f64) {
     let states = counts.len() as f64;
     let total = counts.iter().sum::<f64>() + states * pseudo_count;
     for count in counts {
-        *count = if total > 0.0 {
-            ((*count + pseudo_count) / total).ln()
-        } else {
-            -states.ln()
-        };
+        *count = if total > 0.0 { ((*count + pseudo_count) / total).ln() } else { -states.ln() };
     }
 }
 
@@ -329,9 +301,7 @@ impl Tables {
     /// Sum over the tables, in the order of the walk.
     pub(super) fn log_prob_rows(&self, values: &[u8]) -> Vec<f64> {
         self.check_whole_rows(values);
-        self.map_rows(values, |event| {
-            self.tables.iter().map(|table| table.log_prob(event)).sum()
-        })
+        self.map_rows(values, |event| self.tables.iter().map(|table| table.log_prob(event)).sum())
     }
 
     /// One number per row, in parallel; each row is computed by itself, so threads change nothing.
@@ -341,11 +311,7 @@ impl Tables {
         f: impl Fn(&[u8]) -> f64 + Send + Sync,
     ) -> Vec<f64> {
         let variables = self.ordering.len();
-        values
-            .par_chunks_exact(variables)
-            .with_min_len(ROWS_A_TASK)
-            .map(f)
-            .collect()
+        values.par_chunks_exact(variables).with_min_len(ROWS_A_TASK).map(f).collect()
     }
 
     pub(super) fn log_prob_per_variable(&self, values: &[u8]) -> Vec<f64> {
@@ -370,17 +336,8 @@ impl Tables {
         let variables = self.ordering.len();
         let values = to_host_int(x);
         let outside = |&v: &i64| v < 0 || v >= self.states as i64;
-        let impossible = values
-            .chunks_exact(variables)
-            .map(|r| r.iter().any(outside))
-            .collect();
-        (
-            values
-                .iter()
-                .map(|&v| u8::try_from(v).unwrap_or(u8::MAX))
-                .collect(),
-            impossible,
-        )
+        let impossible = values.chunks_exact(variables).map(|r| r.iter().any(outside)).collect();
+        (values.iter().map(|&v| u8::try_from(v).unwrap_or(u8::MAX)).collect(), impossible)
     }
 
     /// Log-probabilities of a batch of events as a tensor on their device.
@@ -391,10 +348,7 @@ impl Tables {
     ) -> Tensor<1> {
         let [batch, columns] = x.dims();
         let variables = self.ordering.len();
-        assert!(
-            columns == variables,
-            "events of {columns} variables, expected {variables}"
-        );
+        assert!(columns == variables, "events of {columns} variables, expected {variables}");
         let (values, impossible) = self.symbols_of(x);
         let mut log_probs = rows(&values);
         for (log_prob, impossible) in log_probs.iter_mut().zip(impossible) {
@@ -427,11 +381,7 @@ impl Tables {
     }
 
     pub(super) fn init_state(&self, batch: usize) -> TableState {
-        TableState {
-            position: 0,
-            batch,
-            values: vec![0; batch * self.ordering.len()],
-        }
+        TableState { position: 0, batch, values: vec![0; batch * self.ordering.len()] }
     }
 
     pub(super) fn conditional(&self, state: &TableState) -> Categorical {
@@ -454,11 +404,7 @@ impl Tables {
             symbols.len(),
             state.batch
         );
-        for (event, &symbol) in state
-            .values
-            .chunks_exact_mut(self.ordering.len())
-            .zip(&symbols)
-        {
+        for (event, &symbol) in state.values.chunks_exact_mut(self.ordering.len()).zip(&symbols) {
             assert!(
                 (0..self.states as i64).contains(&symbol),
                 "symbol {symbol}, expected 0 to {}",
@@ -513,11 +459,7 @@ impl TableState {
 
 /// Every table as it is.
 pub(super) fn all_arrays(tables: &Tables) -> Vec<&[f64]> {
-    tables
-        .tables()
-        .iter()
-        .map(ConditionalTable::log_probs)
-        .collect()
+    tables.tables().iter().map(ConditionalTable::log_probs).collect()
 }
 
 /// `Σ contexts · (m − 1)` over the tables.

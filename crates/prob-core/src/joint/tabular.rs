@@ -72,10 +72,7 @@ pub trait Tabular:
 
     /// Bytes that the tables take.
     fn table_bytes(&self) -> usize {
-        self.tables()
-            .iter()
-            .map(|t| size_of_val(t.log_probs()))
-            .sum()
+        self.tables().iter().map(|t| size_of_val(t.log_probs())).sum()
     }
 }
 

@@ -36,9 +36,7 @@ impl Uniform {
             states,
             contexts: vec![Vec::new(); variables],
         };
-        Ok(Self {
-            tables: structure.uniform(DEFAULT_MEMORY_LIMIT_BYTES)?,
-        })
+        Ok(Self { tables: structure.uniform(DEFAULT_MEMORY_LIMIT_BYTES)? })
     }
 }
 

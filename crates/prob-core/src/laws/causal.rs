@@ -21,11 +21,7 @@ pub fn causal_jacobian(
     let mut sees_something = variables < 2;
     for i in 0..variables {
         let row = jacobian_row(i);
-        assert!(
-            row.len() == variables,
-            "{} derivatives, expected {variables}",
-            row.len()
-        );
+        assert!(row.len() == variables, "{} derivatives, expected {variables}", row.len());
         for (j, derivative) in row.into_iter().enumerate() {
             if ordering.position_of(j) >= ordering.position_of(i) {
                 require("causal", derivative.abs(), 0.0, || {
@@ -108,10 +104,7 @@ pub fn causal_perturbation(
     assert!(!events.is_empty(), "no events, expected at least one");
     let before = conditionals(events);
     let width = before.len() / events.len();
-    assert!(
-        width > 0 && width * events.len() == before.len(),
-        "conditionals of uneven width"
-    );
+    assert!(width > 0 && width * events.len() == before.len(), "conditionals of uneven width");
     let mut sees_something = variables < 2;
     for j in 0..variables {
         for shift in 1..states {
@@ -122,11 +115,7 @@ pub fn causal_perturbation(
             let after = conditionals(&changed);
             for (at, (a, b)) in before.chunks(width).zip(after.chunks(width)).enumerate() {
                 let (row, i) = (at / variables, at % variables);
-                let gap = a
-                    .iter()
-                    .zip(b)
-                    .map(|(a, b)| distance(*a, *b))
-                    .fold(0.0, f64::max);
+                let gap = a.iter().zip(b).map(|(a, b)| distance(*a, *b)).fold(0.0, f64::max);
                 let moved = a.iter().zip(b).any(|(a, b)| a.to_bits() != b.to_bits());
                 if ordering.position_of(i) > ordering.position_of(j) {
                     sees_something |= moved;

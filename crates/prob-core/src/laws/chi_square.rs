@@ -85,10 +85,7 @@ pub fn chi_square_p_value(statistic: f64, freedom: usize) -> f64 {
 /// assert!((chi_square_critical_value(0.05, 10) - 18.307038053275).abs() < 1e-9);
 /// ```
 pub fn chi_square_critical_value(alpha: f64, freedom: usize) -> f64 {
-    assert!(
-        alpha > 0.0 && alpha < 1.0,
-        "alpha {alpha}, expected between 0 and 1"
-    );
+    assert!(alpha > 0.0 && alpha < 1.0, "alpha {alpha}, expected between 0 and 1");
     let (mut low, mut high) = (0.0, freedom as f64 + 1.0);
     while chi_square_p_value(high, freedom) > alpha {
         high *= 2.0;
@@ -125,12 +122,7 @@ fn ln_gamma(a: f64) -> f64 {
         return (std::f64::consts::PI / sine).ln() - ln_gamma(1.0 - a);
     }
     let a = a - 1.0;
-    let sum: f64 = FIRST
-        + TERMS
-            .iter()
-            .zip(1..)
-            .map(|(c, k)| c / (a + f64::from(k)))
-            .sum::<f64>();
+    let sum: f64 = FIRST + TERMS.iter().zip(1..).map(|(c, k)| c / (a + f64::from(k))).sum::<f64>();
     let t = a + 7.5;
     0.5 * std::f64::consts::TAU.ln() + (a + 0.5) * t.ln() - t + sum.ln()
 }
@@ -149,10 +141,7 @@ mod tests {
             (40.521_828_189_389_93, 7, 1e-6),
         ] {
             let got = chi_square_p_value(statistic, freedom);
-            assert!(
-                (got / p - 1.0).abs() < 1e-4,
-                "{statistic} on {freedom}: {got} for {p}"
-            );
+            assert!((got / p - 1.0).abs() < 1e-4, "{statistic} on {freedom}: {got} for {p}");
         }
         // Even degrees have a closed form: exp(−x) Σ_{k < a} x^k / k!.
         for (statistic, freedom) in [(0.3, 4), (7.0, 6), (30.0, 8), (80.0, 20)] {
@@ -164,10 +153,7 @@ mod tests {
             }
             let want = f64::exp(-x) * sum;
             let got = chi_square_p_value(statistic, freedom);
-            assert!(
-                (got / want - 1.0).abs() < 1e-11,
-                "{statistic} on {freedom}: {got} for {want}"
-            );
+            assert!((got / want - 1.0).abs() < 1e-11, "{statistic} on {freedom}: {got} for {want}");
         }
         assert_eq!(chi_square_p_value(0.0, 3), 1.0);
         assert_eq!(chi_square_p_value(f64::NAN, 3), 0.0);
@@ -177,10 +163,7 @@ mod tests {
     fn ln_gamma_matches_factorials_and_the_half() {
         let mut factorial = 1.0f64;
         for n in 1..20 {
-            assert!(
-                (ln_gamma(f64::from(n)) - factorial.ln()).abs() < 1e-12,
-                "{n}"
-            );
+            assert!((ln_gamma(f64::from(n)) - factorial.ln()).abs() < 1e-12, "{n}");
             factorial *= f64::from(n);
         }
         assert!((ln_gamma(0.5) - std::f64::consts::PI.sqrt().ln()).abs() < 1e-14);

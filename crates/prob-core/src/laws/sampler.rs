@@ -36,13 +36,8 @@ where
     require("sampler", drawn.abs_diff(draws) as f64, 0.0, || {
         format!("{drawn} samples, {draws} asked for")
     })?;
-    let outside = symbols
-        .iter()
-        .filter(|&&s| s < 0 || s >= states as i64)
-        .count();
-    require("sampler", outside as f64, 0.0, || {
-        "symbols outside the support".to_owned()
-    })?;
+    let outside = symbols.iter().filter(|&&s| s < 0 || s >= states as i64).count();
+    require("sampler", outside as f64, 0.0, || "symbols outside the support".to_owned())?;
     let cell = |event: &[i64]| event.iter().fold(0, |cell, &s| cell * states + s as usize);
     sampler_cells(&log_probs, symbols.chunks_exact(variables).map(cell), alpha)
 }
@@ -63,9 +58,7 @@ pub fn sampler_cells(log_probs: &[f64], cells: impl IntoIterator<Item = usize>, 
     let mut cells: Vec<(f64, f64)> = Vec::with_capacity(log_probs.len());
     for (cell, (&l, &n)) in log_probs.iter().zip(&observed).enumerate() {
         if l == f64::NEG_INFINITY {
-            require("sampler", n as f64, 0.0, || {
-                format!("impossible cell {cell} was drawn")
-            })?;
+            require("sampler", n as f64, 0.0, || format!("impossible cell {cell} was drawn"))?;
         } else {
             cells.push((l.exp() * draws, n as f64));
         }
@@ -107,12 +100,7 @@ mod tests {
         let impossible = [half, half, f64::NEG_INFINITY];
         assert!(sampler_cells(&impossible, (0..1000).map(|n| n % 2), 1e-6).is_ok());
         let drawn = (0..1000).map(|n| if n == 7 { 2 } else { n % 2 });
-        assert!(
-            sampler_cells(&impossible, drawn, 1e-6)
-                .unwrap_err()
-                .detail
-                .contains("impossible")
-        );
+        assert!(sampler_cells(&impossible, drawn, 1e-6).unwrap_err().detail.contains("impossible"));
         let few = sampler_cells(&[half, half], [0, 1, 0], 1e-6).unwrap_err();
         assert!(few.detail.contains("too few"), "{few}");
     }

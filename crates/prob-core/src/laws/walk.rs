@@ -39,10 +39,7 @@ where
     for t in 0..variables {
         let x_t: Tensor<1, K> = x.clone().narrow(1, ordering[t], 1).reshape([batch]);
         let conditional = model.conditional(&state);
-        for (sum, l) in stepped
-            .iter_mut()
-            .zip(to_host(&conditional.log_prob(x_t.clone())))
-        {
+        for (sum, l) in stepped.iter_mut().zip(to_host(&conditional.log_prob(x_t.clone()))) {
             *sum += l;
         }
         model.advance(&mut state, x_t);
@@ -72,11 +69,7 @@ where
         columns.push(x_t.clone().reshape([n, 1]));
         model.advance(&mut state, x_t);
     }
-    let in_event_order = ordering
-        .positions()
-        .iter()
-        .map(|&t| columns[t].clone())
-        .collect();
+    let in_event_order = ordering.positions().iter().map(|&t| columns[t].clone()).collect();
     Tensor::cat(in_event_order, 1)
 }
 
@@ -91,25 +84,13 @@ where
     M: Autoregressive<Event = Tensor<2, K>> + Sample,
     M::Conditional: Density<Event = Tensor<1, K>>,
 {
-    let (mut one, mut other) = (
-        ChaCha8Rng::seed_from_u64(seed),
-        ChaCha8Rng::seed_from_u64(seed),
-    );
+    let (mut one, mut other) = (ChaCha8Rng::seed_from_u64(seed), ChaCha8Rng::seed_from_u64(seed));
     let values = |x: Tensor<2, K>| x.into_data().iter::<f64>().collect::<Vec<f64>>();
     let plain = values(plain_walk(model, ordering, n, &mut one));
     let fast = values(model.sample(n, &mut other));
-    require(
-        "same draws",
-        plain.len().abs_diff(fast.len()) as f64,
-        0.0,
-        || {
-            format!(
-                "{} values by the plain walk, {} by sample",
-                plain.len(),
-                fast.len()
-            )
-        },
-    )?;
+    require("same draws", plain.len().abs_diff(fast.len()) as f64, 0.0, || {
+        format!("{} values by the plain walk, {} by sample", plain.len(), fast.len())
+    })?;
     let variables = ordering.len();
     for (at, (&a, &b)) in plain.iter().zip(&fast).enumerate() {
         require("same draws", distance(a, b), tolerance, || {

@@ -1,0 +1,240 @@
+//! The laws of every neural model, in f64, each beside a model that breaks it.
+//!
+//! The default precision of a device can be set once per process, so these tests have a binary of
+//! their own. What runs here is the plain path; `fused.rs` shows that the fast one is equal to it.
+
+use std::sync::Once;
+
+use ar_models::logistic::{Logistic, LogisticConfig};
+use ar_models::nade::{Nade, NadeConfig};
+use ar_models::neural::{Neural, Weight, map_weights, weights};
+use burn::module::Module;
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData};
+use prob_core::dist::bernoulli;
+use prob_core::laws::{
+    causal_autodiff, chain_rule, enumerate_support, gradient, normalised, normalised_rows, sampler,
+};
+use prob_core::ordering::{Ordering, OrderingKind};
+use prob_core::{Autoregressive, Density, standard_normal};
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+
+const SHAPE: [usize; 2] = [3, 3];
+const VARIABLES: usize = 9;
+
+/// The default device, in f64.
+fn device() -> Device {
+    static F64: Once = Once::new();
+    let mut device = Device::default();
+    F64.call_once(|| {
+        device.configure(DeviceConfig::default().float_dtype(FloatDType::F64)).unwrap();
+    });
+    device
+}
+
+fn orderings() -> Vec<Ordering> {
+    [
+        OrderingKind::Raster,
+        OrderingKind::Snake,
+        OrderingKind::Hilbert,
+        OrderingKind::Random { seed: 5 },
+    ]
+    .map(|kind| kind.build(&SHAPE).unwrap())
+    .into()
+}
+
+/// Weights far from their initial values, where a wrong model shows.
+fn shaken<M: Module>(model: M, seed: u64) -> M {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    map_weights(model, |_, weight| {
+        let values: Vec<f64> = (0..weight.dims()[0]).map(|_| standard_normal(&mut rng)).collect();
+        Tensor::from_data(TensorData::new(values, weight.dims()), &weight.device())
+    })
+}
+
+fn nade(ordering: Ordering, device: &Device) -> Nade {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    shaken(NadeConfig::new(ordering, 7).init(&[0.5; VARIABLES], &mut rng, device), 2)
+}
+
+fn logistic(ordering: Ordering, device: &Device) -> Logistic {
+    shaken(LogisticConfig { ordering }.init(&[0.5; VARIABLES], device), 3)
+}
+
+/// Every event, `[512, 9]`.
+fn events(device: &Device) -> Tensor<2, Int> {
+    let values: Vec<i32> = enumerate_support(VARIABLES, 2).into_iter().map(i32::from).collect();
+    Tensor::from_data(TensorData::new(values, [1 << VARIABLES, VARIABLES]), device)
+}
+
+fn host(x: Tensor<1>) -> Vec<f64> {
+    x.into_data().iter::<f64>().collect()
+}
+
+fn obeys<M>(model: &M, logits: impl Fn(Tensor<2>) -> Tensor<2>)
+where
+    M: Neural,
+{
+    let device = device();
+    let ordering = model.ordering();
+    normalised(model, VARIABLES, 2, &device, 1e-10).unwrap();
+    chain_rule(model, ordering, events(&device), 1e-10).unwrap();
+    causal_autodiff(ordering, events(&device).float().slice([100..140]), logits).unwrap();
+    sampler(model, VARIABLES, 2, &device, 20_000, 7, 1e-6).unwrap();
+    // The per-variable costs are the factors of the same product.
+    let x = events(&device);
+    let sums = host(model.log_prob_per_variable(x.clone()).sum_dim(1).squeeze_dim(1));
+    for (sum, log_prob) in sums.into_iter().zip(host(model.log_prob(x))) {
+        assert!((sum - log_prob).abs() < 1e-10);
+    }
+}
+
+#[test]
+fn nade_obeys_the_laws_along_every_ordering() {
+    for ordering in orderings() {
+        let model = nade(ordering, &device());
+        // The Jacobian is taken on the autodiff device, so of the same weights there.
+        let tracked = nade(model.ordering().clone(), &device().autodiff());
+        obeys(&model, |x| tracked.logits(x));
+    }
+}
+
+#[test]
+fn the_logistic_autoregression_obeys_the_laws_along_every_ordering() {
+    for ordering in orderings() {
+        let model = logistic(ordering, &device());
+        let tracked = logistic(model.ordering().clone(), &device().autodiff());
+        obeys(&model, |x| tracked.logits(x));
+    }
+}
+
+/// The gradient of the mean log-likelihood of some events, against central differences.
+fn has_the_right_gradient<M: Neural>(model: M, tamper: f64) -> prob_core::laws::Law {
+    let x = events(&device().autodiff()).slice([37..90]);
+    let own: Vec<Weight> = weights(&model);
+    let at: Vec<f64> = own.iter().flat_map(|w| host(w.values.clone())).collect();
+    let with = |flat: &[f64]| {
+        let mut start = 0;
+        map_weights(model.clone(), |_, old| {
+            let [n] = old.dims();
+            start += n;
+            Tensor::from_data(TensorData::new(flat[start - n..start].to_vec(), [n]), &old.device())
+        })
+    };
+    let loss = |model: &M| model.log_prob(x.clone()).mean();
+    let mut grads = loss(&model).backward();
+    let mut claimed = Vec::new();
+    struct Collect<'a>(&'a mut burn::tensor::Gradients, &'a mut Vec<f64>);
+    impl burn::module::ModuleVisitor for Collect<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+            let grad = param.val().grad_remove(self.0).expect("every weight has a gradient");
+            self.1.extend(grad.into_data().iter::<f64>());
+        }
+    }
+    model.visit(&mut Collect(&mut grads, &mut claimed));
+    claimed[3] += tamper;
+    gradient(|flat| loss(&with(flat)).into_scalar::<f64>(), &at, &claimed, 6, 1e-5, 1e-8, 11)
+}
+
+#[test]
+fn gradients_match_central_differences() {
+    let (device, ordering) = (device().autodiff(), orderings().remove(3));
+    has_the_right_gradient(nade(ordering.clone(), &device), 0.0).unwrap();
+    has_the_right_gradient(logistic(ordering.clone(), &device), 0.0).unwrap();
+    // Negative control: one derivative off by a thousandth.
+    assert!(has_the_right_gradient(nade(ordering, &device), 1e-3).is_err());
+}
+
+/// log p of every event from logits, as a model with those logits would have it.
+fn rows_from(logits: impl Fn(Tensor<2>) -> Tensor<2>) -> impl FnMut(&[u8]) -> Vec<f64> {
+    move |rows| {
+        let values: Vec<f64> = rows.iter().map(|&x| f64::from(x)).collect();
+        let x = Tensor::<2>::from_data(
+            TensorData::new(values, [rows.len() / VARIABLES, VARIABLES]),
+            &device(),
+        );
+        host(bernoulli::log_prob(logits(x.clone()), x).sum_dim(1).squeeze_dim(1))
+    }
+}
+
+#[test]
+fn a_mask_that_leaks_its_diagonal_breaks_the_laws() {
+    let ordering = Ordering::raster(VARIABLES);
+    let leaky = |device: &Device| {
+        let model = logistic(Ordering::raster(VARIABLES), device);
+        // The mask of the model is tril(-1); this one lets each variable see itself.
+        move |x: Tensor<2>| {
+            x.matmul(model.u.val().tril(0).transpose()) + model.b.val().unsqueeze::<2>()
+        }
+    };
+    assert!(normalised_rows(VARIABLES, 2, 1e-3, rows_from(leaky(&device()))).is_err());
+    let x = events(&device()).float().slice([100..140]);
+    assert!(causal_autodiff(&ordering, x, leaky(&device().autodiff())).is_err());
+}
+
+#[test]
+fn averaged_logits_are_not_a_distribution() {
+    // Mistake 2 of the field: an ensemble over orderings must average joint probabilities.
+    let models: Vec<Nade> =
+        orderings().into_iter().map(|ordering| nade(ordering, &device())).collect();
+    let averaged = |x: Tensor<2>| {
+        let count = models.len() as f64;
+        let sum = models.iter().map(|model| model.logits(x.clone())).reduce(|a, b| a + b);
+        sum.expect("there are models").div_scalar(count)
+    };
+    assert!(normalised_rows(VARIABLES, 2, 1e-3, rows_from(averaged)).is_err());
+    // The average of the joint probabilities is one.
+    let joint = |rows: &[u8]| {
+        let log_probs: Vec<Vec<f64>> =
+            models.iter().map(|model| rows_from(|x| model.logits(x))(rows)).collect();
+        (0..log_probs[0].len())
+            .map(|n| {
+                let each: Vec<f64> = log_probs.iter().map(|l| l[n]).collect();
+                prob_core::logspace::log_mean_exp(&each)
+            })
+            .collect()
+    };
+    normalised_rows(VARIABLES, 2, 1e-10, joint).unwrap();
+}
+
+/// NADE with a sigmoid applied twice in its likelihood, and once in its conditionals.
+#[derive(Module, Debug)]
+struct DoubleSigmoid {
+    nade: Nade,
+}
+
+impl Density for DoubleSigmoid {
+    type Event = Tensor<2, Int>;
+    fn log_prob(&self, x: Self::Event) -> Tensor<1> {
+        let x = x.float();
+        let probs = sigmoid(self.nade.logits(x.clone()));
+        bernoulli::log_prob(probs, x).sum_dim(1).squeeze_dim(1)
+    }
+}
+
+impl Autoregressive for DoubleSigmoid {
+    type State = <Nade as Autoregressive>::State;
+    type Conditional = <Nade as Autoregressive>::Conditional;
+    fn event_len(&self) -> usize {
+        self.nade.event_len()
+    }
+    fn init_state(&self, batch: usize) -> Self::State {
+        self.nade.init_state(batch)
+    }
+    fn conditional(&self, state: &Self::State) -> Self::Conditional {
+        self.nade.conditional(state)
+    }
+    fn advance(&self, state: &mut Self::State, x_t: Tensor<1, Int>) {
+        self.nade.advance(state, x_t);
+    }
+}
+
+#[test]
+fn a_double_sigmoid_is_normalised_and_yet_caught() {
+    let model = DoubleSigmoid { nade: nade(Ordering::raster(VARIABLES), &device()) };
+    // Mass 1, so the first law does not see it; the chain rule does.
+    normalised(&model, VARIABLES, 2, &device(), 1e-10).unwrap();
+    let ordering = Ordering::raster(VARIABLES);
+    assert!(chain_rule(&model, &ordering, events(&device()), 1e-3).is_err());
+}

@@ -1,0 +1,280 @@
+//! Training: it learns, it can be interrupted anywhere, and it says where it broke.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use ar_models::config::{EventSpec, ModelConfig};
+use ar_models::examples::InMemory;
+use ar_models::model::Model;
+use ar_models::train::{
+    EpochRecord, Observer, OptimizerConfig, Run, ScheduleConfig, TrainConfig, Trained, train,
+};
+use ar_models::{Error, scoring};
+use burn::tensor::Device;
+use prob_core::ordering::OrderingKind;
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+/// Rows of 4×4 bits in which each row of pixels has one colour, with some noise: nothing an
+/// independent model can see.
+fn stripes(n: usize, seed: u64) -> InMemory {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut values = Vec::new();
+    for _ in 0..n * 4 {
+        let colour = rng.random::<bool>();
+        values.extend((0..4).map(|_| u8::from(colour ^ (rng.random::<f64>() < 0.05))));
+    }
+    InMemory::new(values, 16)
+}
+
+fn event() -> EventSpec {
+    EventSpec { shape: vec![4, 4], levels: 2 }
+}
+
+fn nade() -> ModelConfig {
+    ModelConfig::Nade { hidden: 10, ordering: OrderingKind::Random { seed: 2 }, init_scale: 0.01 }
+}
+
+fn config() -> TrainConfig {
+    TrainConfig {
+        batch_size: 32,
+        optimizer: OptimizerConfig::Adam {
+            learning_rate: 0.02,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+        },
+        schedule: ScheduleConfig::Cosine { warmup_steps: 3, final_factor: 0.0 },
+        weight_decay: 1e-4,
+        clip_norm: Some(5.0),
+        ema_decay: Some(0.9),
+        early_stopping: Some(5),
+        checkpoint_steps: Some(4),
+        ..TrainConfig::epochs(6)
+    }
+}
+
+fn run(
+    model: &ModelConfig,
+    config: &TrainConfig,
+    checkpoint: Option<&Path>,
+    resume: bool,
+    observer: &mut dyn Observer,
+) -> Result<Trained, Error> {
+    let (train_set, valid) = (stripes(300, 1), stripes(100, 2));
+    let device = Device::default();
+    train(
+        &Run {
+            model,
+            event: &event(),
+            config,
+            seed: 7,
+            device: &device,
+            train: &train_set,
+            valid: Some(&valid),
+            checkpoint,
+            resume,
+        },
+        observer,
+    )
+}
+
+/// History without the clock.
+fn timeless(history: &[EpochRecord]) -> Vec<EpochRecord> {
+    history.iter().map(|record| EpochRecord { seconds: 0.0, ..record.clone() }).collect()
+}
+
+#[test]
+fn the_ladder_climbs() {
+    let test = stripes(200, 3);
+    let nll = |model: &Model| scoring::evaluate(model, &test, |_| ()).nll_nats;
+    let trained = |model: ModelConfig, epochs| {
+        let config = TrainConfig {
+            optimizer: OptimizerConfig::Adam {
+                learning_rate: 0.02,
+                beta_1: 0.9,
+                beta_2: 0.999,
+                epsilon: 1e-8,
+            },
+            ..TrainConfig::epochs(epochs)
+        };
+        nll(&run(&model, &config, None, false, &mut ()).unwrap().model)
+    };
+    let uniform = trained(ModelConfig::Uniform {}, 1);
+    let independent = trained(ModelConfig::Independent { pseudo_count: 1.0 }, 1);
+    let logistic = trained(ModelConfig::Logistic { ordering: OrderingKind::Raster }, 40);
+    let nade = trained(nade(), 40);
+    assert!((uniform - 16.0 * 2.0_f64.ln()).abs() < 1e-9);
+    assert!((independent - uniform).abs() < 0.3, "{independent}");
+    // Four colours and sixteen noisy pixels: 4 ln 2 + 16 H(0.05) = 5.95 nats at best.
+    assert!(logistic < 7.5 && nade < 7.5, "logistic {logistic}, nade {nade}");
+    assert!(logistic > 5.8 && nade > 5.8, "logistic {logistic}, nade {nade}");
+}
+
+#[test]
+fn the_best_weights_are_kept() {
+    let trained = run(&nade(), &config(), None, false, &mut ()).unwrap();
+    let best = &trained.history[trained.best_epoch - 1];
+    let lowest = trained.history.iter().filter_map(|r| r.valid_nll_nats).fold(f64::MAX, f64::min);
+    assert_eq!(best.valid_nll_nats, Some(lowest));
+    let again = scoring::evaluate(&trained.model, &stripes(100, 2), |_| ()).nll_nats;
+    assert_eq!(again, lowest);
+}
+
+/// Dies at a given step of the process.
+struct DiesAfter {
+    steps: usize,
+}
+
+impl Observer for DiesAfter {
+    fn step(&mut self, _: usize, _: usize, _: usize, _: f64) {
+        if self.steps == 0 {
+            panic!("killed");
+        }
+        self.steps -= 1;
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_and_resumed_ends_with_the_same_bits() {
+    for model in [nade(), ModelConfig::Logistic { ordering: OrderingKind::Raster }] {
+        let alone = run(&model, &config(), None, false, &mut ()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint.safetensors");
+        let mut lives = 0;
+        let resumed = loop {
+            // 60 steps in all; die after 0, 7, 14, … of a life.
+            let mut observer = DiesAfter { steps: lives * 7 };
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                run(&model, &config(), Some(&path), true, &mut observer)
+            }));
+            lives += 1;
+            if let Ok(trained) = result {
+                break trained.unwrap();
+            }
+        };
+        assert!(lives > 4, "{lives} lives");
+        assert!(resumed.model.to_bytes().unwrap() == alone.model.to_bytes().unwrap());
+        assert_eq!(timeless(&resumed.history), timeless(&alone.history));
+        // A finished run resumes to its end at once.
+        let again = run(&model, &config(), Some(&path), true, &mut DiesAfter { steps: 0 }).unwrap();
+        assert!(again.model.to_bytes().unwrap() == alone.model.to_bytes().unwrap());
+    }
+}
+
+#[test]
+fn forgetting_the_moments_is_noticed() {
+    // Negative control of the test above: bits do differ when something is not restored.
+    let alone = run(&nade(), &config(), None, false, &mut ()).unwrap();
+    let other = TrainConfig { weight_decay: 1.001e-4, ..config() };
+    let other = run(&nade(), &other, None, false, &mut ()).unwrap();
+    assert!(other.model.to_bytes().unwrap() != alone.model.to_bytes().unwrap());
+}
+
+#[test]
+fn training_does_not_depend_on_the_number_of_threads() {
+    let bytes = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let trained = pool.install(|| run(&nade(), &config(), None, false, &mut ()).unwrap());
+        trained.model.to_bytes().unwrap()
+    };
+    let one = bytes(1);
+    assert!(bytes(2) == one);
+    assert!(bytes(5) == one);
+}
+
+#[test]
+fn another_config_does_not_continue_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    run(&nade(), &config(), Some(&path), false, &mut ()).unwrap();
+    let other = TrainConfig { batch_size: 31, ..config() };
+    let error = run(&nade(), &other, Some(&path), true, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("batch_size: 31") && error.contains("batch_size: 32"), "{error}");
+}
+
+#[test]
+fn a_broken_checkpoint_is_an_error_that_names_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    run(&nade(), &config(), Some(&path), false, &mut ()).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let error = run(&nade(), &config(), Some(&path), true, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("checkpoint.safetensors"), "{error}");
+}
+
+#[test]
+fn a_loss_that_leaves_the_finite_numbers_stops_with_the_place() {
+    let wild = TrainConfig {
+        optimizer: OptimizerConfig::Sgd { learning_rate: 1e30, momentum: 0.9 },
+        clip_norm: None,
+        ..config()
+    };
+    let error = run(&nade(), &wild, None, false, &mut ()).unwrap_err();
+    let Error::NonFinite { epoch: 1, step, .. } = &error else { panic!("{error}") };
+    assert!((2..10).contains(step), "{error}");
+    assert!(error.to_string().contains("weight `") || error.to_string().contains("gradient of `"));
+}
+
+#[test]
+fn early_stopping_stops() {
+    let impatient = TrainConfig {
+        early_stopping: Some(1),
+        ema_decay: None,
+        optimizer: OptimizerConfig::Sgd { learning_rate: 5.0, momentum: 0.0 },
+        clip_norm: None,
+        schedule: ScheduleConfig::default(),
+        ..TrainConfig::epochs(200)
+    };
+    let trained = run(&nade(), &impatient, None, false, &mut ()).unwrap();
+    assert!(trained.history.len() < 200);
+    assert_eq!(trained.history.len(), trained.best_epoch + 1);
+}
+
+#[test]
+fn every_kind_of_model_comes_back_from_its_bytes() {
+    let device = Device::default();
+    let rows: Vec<u8> = {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        (0..16 * 20).map(|_| u8::from(rng.random::<bool>())).collect()
+    };
+    let chain: Vec<Vec<usize>> =
+        (0..16).map(|i| if i == 0 { vec![] } else { vec![i - 1] }).collect();
+    for model in [
+        ModelConfig::Uniform {},
+        ModelConfig::Independent { pseudo_count: 1.0 },
+        ModelConfig::Markov { order: 3, ordering: OrderingKind::Snake, pseudo_count: 0.5 },
+        ModelConfig::Neighbourhood { offsets: vec![[0, -1], [-1, 1]], pseudo_count: 1.0 },
+        ModelConfig::BayesianNetwork { parents: chain, pseudo_count: 1.0 },
+        ModelConfig::FullTable { pseudo_count: 1.0 },
+        ModelConfig::Logistic { ordering: OrderingKind::Spiral },
+        nade(),
+    ] {
+        let trained = run(&model, &TrainConfig::epochs(1), None, false, &mut ()).unwrap().model;
+        let bytes = trained.to_bytes().unwrap();
+        let loaded = Model::from_bytes(&model, &event(), &bytes, &device).unwrap();
+        assert_eq!(loaded.log_prob(&rows), trained.log_prob(&rows), "{}", model.kind());
+        assert!(loaded.to_bytes().unwrap() == bytes, "{}", model.kind());
+        // And samples alike.
+        let draw = |model: &Model| model.sample(5, &mut ChaCha8Rng::seed_from_u64(1));
+        assert!(draw(&loaded) == draw(&trained));
+        // Another model's file is refused.
+        let other =
+            ModelConfig::Nade { hidden: 11, ordering: OrderingKind::Raster, init_scale: 0.01 };
+        assert!(Model::from_bytes(&other, &event(), &bytes, &device).is_err());
+        assert!(Model::from_bytes(&model, &event(), &bytes[..bytes.len() - 1], &device).is_err());
+    }
+}
+
+#[test]
+fn mismatches_between_model_and_data_are_errors() {
+    let grey = EventSpec { shape: vec![4, 4], levels: 17 };
+    assert!(nade().check(&grey).unwrap_err().to_string().contains("17 levels"));
+    let table = EventSpec { shape: vec![16], levels: 2 };
+    let snake = ModelConfig::Logistic { ordering: OrderingKind::Snake };
+    assert!(snake.check(&table).unwrap_err().to_string().contains("snake"));
+    let markov =
+        ModelConfig::Markov { order: 16, ordering: OrderingKind::Raster, pseudo_count: 1.0 };
+    assert!(markov.check(&table).unwrap_err().to_string().contains("model.order"));
+}
