@@ -94,11 +94,7 @@ impl Chainrule {
 
     /// Uses a binary that is there already.
     pub(crate) fn at(root: &Path, program: PathBuf, device: Option<&str>) -> Self {
-        Self {
-            program,
-            root: root.to_path_buf(),
-            device: device.map(str::to_owned),
-        }
+        Self { program, root: root.to_path_buf(), device: device.map(str::to_owned) }
     }
 
     /// `chainrule train CONFIG --out RUN`; `progress` is called about every second meanwhile.
@@ -156,15 +152,9 @@ impl Chainrule {
         let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(&self.root);
         command.env("COLUMNS", "100").env("NO_COLOR", "1");
-        let output = command
-            .output()
-            .with_context(|| format!("cannot start `{}`", shown(&command)))?;
-        ensure!(
-            output.status.success(),
-            "`{}` failed ({})",
-            shown(&command),
-            output.status
-        );
+        let output =
+            command.output().with_context(|| format!("cannot start `{}`", shown(&command)))?;
+        ensure!(output.status.success(), "`{}` failed ({})", shown(&command), output.status);
         String::from_utf8(output.stdout).context("the help text is not UTF-8")
     }
 
@@ -218,8 +208,7 @@ impl Chainrule {
                 }
             };
             let collect = |text: std::thread::ScopedJoinHandle<'_, String>| {
-                text.join()
-                    .map_err(|_| anyhow::anyhow!("a reader thread panicked"))
+                text.join().map_err(|_| anyhow::anyhow!("a reader thread panicked"))
             };
             Ok((status, collect(out)?, collect(err)?))
         })?;
@@ -262,9 +251,7 @@ pub(crate) fn built_by_tests(root: &Path) -> Result<Option<PathBuf>> {
 fn executable(mut command: Command) -> Result<Option<PathBuf>> {
     command.arg("--message-format=json-render-diagnostics");
     command.stderr(Stdio::inherit());
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start `{}`", shown(&command)))?;
+    let output = command.output().with_context(|| format!("cannot start `{}`", shown(&command)))?;
     if !output.status.success() {
         let message = format!("`{}` failed ({})", shown(&command), output.status);
         bail!(Mistake::new(message));
@@ -286,9 +273,7 @@ fn binary_of(message: &str) -> Option<PathBuf> {
 
 /// The cargo feature of `ar-cli` that a device string needs: the part before the colon.
 fn feature_of(device: &str) -> &str {
-    device
-        .split_once(':')
-        .map_or(device, |(backend, _)| backend)
+    device.split_once(':').map_or(device, |(backend, _)| backend)
 }
 
 fn read_all(pipe: Option<&mut impl std::io::Read>) -> String {
@@ -303,9 +288,7 @@ fn read_all(pipe: Option<&mut impl std::io::Read>) -> String {
 /// The epochs of a run so far; an unfinished last line is left out.
 pub(crate) fn epochs(run: &Path) -> Vec<Epoch> {
     let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
-    text.lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect()
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 #[cfg(test)]

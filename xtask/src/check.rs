@@ -60,27 +60,18 @@ enum Ended {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let root = root()?;
     let wanted = |step: &&Step| args.only.is_empty() || args.only.contains(step);
-    let steps: Vec<Step> = Step::value_variants()
-        .iter()
-        .filter(wanted)
-        .copied()
-        .collect();
+    let steps: Vec<Step> = Step::value_variants().iter().filter(wanted).copied().collect();
     let start = Instant::now();
     let mut summary = String::new();
     let (mut passed, mut skipped, mut failure) = (0, 0, None);
     let mut chainrule = None;
     for &step in &steps {
-        let name = step
-            .to_possible_value()
-            .map_or_else(String::new, |v| v.get_name().to_owned());
+        let name = step.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned());
         if failure.is_some() {
             let _ = writeln!(summary, "  {name:<12}   not run");
             continue;
         }
-        terminal::note(&format!(
-            "\n── {name} {}",
-            "─".repeat(60_usize.saturating_sub(name.len()))
-        ));
+        terminal::note(&format!("\n── {name} {}", "─".repeat(60_usize.saturating_sub(name.len()))));
         let step_start = Instant::now();
         let outcome = perform(step, &root, &mut chainrule);
         let elapsed = step_start.elapsed().as_secs_f64();
@@ -97,22 +88,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         };
         terminal::note(&format!("── {name}: {word}, {elapsed:.1} s"));
         let _ = writeln!(summary, "  {name:<12} {elapsed:>7.1} s  {word}");
-        failure = outcome
-            .err()
-            .map(|error| error.context(format!("step {name} failed")));
+        failure = outcome.err().map(|error| error.context(format!("step {name} failed")));
     }
-    let _ = write!(
-        summary,
-        "  {:<12} {:>7.1} s",
-        "in all",
-        start.elapsed().as_secs_f64()
-    );
+    let _ = write!(summary, "  {:<12} {:>7.1} s", "in all", start.elapsed().as_secs_f64());
     terminal::note("");
     terminal::out(&summary)?;
     let failed = usize::from(failure.is_some());
-    terminal::out(&format!(
-        "checks: {passed} passed, {failed} failed, {skipped} skipped"
-    ))?;
+    terminal::out(&format!("checks: {passed} passed, {failed} failed, {skipped} skipped"))?;
     failure.map_or(Ok(()), Err)
 }
 
@@ -144,11 +126,7 @@ fn perform(step: Step, root: &Path, chainrule: &mut Option<PathBuf>) -> Result<E
         }
         Step::Clippy => {
             let clippy = ["clippy", "--release", "--workspace", "--all-targets"];
-            announce(
-                root,
-                &[&clippy[..], &["--", "-D", "warnings"]].concat(),
-                &[],
-            )?;
+            announce(root, &[&clippy[..], &["--", "-D", "warnings"]].concat(), &[])?;
         }
         Step::Docs => {
             let docs = ["doc", "--release", "--workspace", "--no-deps"];
@@ -194,9 +172,6 @@ pub(crate) fn is_installed(root: &Path, arguments: &[&str]) -> bool {
 }
 
 fn is_there(command: &mut std::process::Command) -> bool {
-    let silent = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .stdin(Stdio::null());
+    let silent = command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
     silent.status().is_ok_and(|status| status.success())
 }

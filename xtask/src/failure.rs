@@ -13,10 +13,7 @@ pub(crate) struct Mistake {
 impl Mistake {
     /// A mistake with no more to say than `message`.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: None,
-        }
+        Self { message: message.into(), hint: None }
     }
 
     /// Adds what to do about it.

@@ -54,11 +54,7 @@ fn section(root: &Path, name: &str, chainrule: Option<&Path>) -> Result<String> 
                 let hint = format!("`cargo xtask experiment {ladder} --save` writes it");
                 bail!(Mistake::new(message).hint(hint));
             };
-            Ok(format!(
-                "{}\n{}\n",
-                Table::new(&results.outcomes).markdown(),
-                source(&results)
-            ))
+            Ok(format!("{}\n{}\n", Table::new(&results.outcomes).markdown(), source(&results)))
         }
     }
 }
@@ -66,10 +62,7 @@ fn section(root: &Path, name: &str, chainrule: Option<&Path>) -> Result<String> 
 /// Where the numbers of a table come from.
 fn source(results: &Results) -> String {
     let machine = &results.provenance.machine;
-    let examples = results
-        .outcomes
-        .first()
-        .map_or(0, |outcome| outcome.test.examples);
+    let examples = results.outcomes.first().map_or(0, |outcome| outcome.test.examples);
     format!(
         "{examples} test examples; `cargo xtask experiment {}` on {} cores of {}.",
         results.experiment, machine.cores, machine.cpu
@@ -129,10 +122,7 @@ fn replace_sections(
     let mut stale = Vec::new();
     let mut open: Option<(&str, String)> = None;
     for line in text.split_inclusive('\n') {
-        let marker = line
-            .trim()
-            .strip_prefix("<!-- ")
-            .and_then(|rest| rest.strip_suffix(" -->"));
+        let marker = line.trim().strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
         match (marker.and_then(|marker| marker.split_once(':')), &mut open) {
             (Some(("begin", name)), None) => {
                 replaced.push_str(line);
@@ -158,9 +148,7 @@ fn replace_sections(
     }
     match open {
         Some((name, _)) => {
-            bail!(Mistake::new(format!(
-                "<!-- begin:{name} --> in README.md has no end"
-            )))
+            bail!(Mistake::new(format!("<!-- begin:{name} --> in README.md has no end")))
         }
         None => Ok((replaced, stale)),
     }
@@ -184,10 +172,7 @@ mod tests {
         let expected = "# A\n<!-- begin:one -->\n\n1\n\n<!-- end:one -->\nkept\n\
                         <!-- begin:two -->\n\n2\n\n<!-- end:two -->\nlast";
         assert_eq!((new.as_str(), stale), (expected, vec!["one".to_owned()]));
-        assert_eq!(
-            replace_sections(&new, number).unwrap(),
-            (new.clone(), vec![])
-        );
+        assert_eq!(replace_sections(&new, number).unwrap(), (new.clone(), vec![]));
     }
 
     #[test]

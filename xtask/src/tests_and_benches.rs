@@ -13,14 +13,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     } else {
         terminal::note("cargo-nextest is not installed; cargo test runs the tests");
         // The targets one by one, because doctests come below and benches are no tests.
-        command.args([
-            "test",
-            "--release",
-            "--workspace",
-            "--lib",
-            "--bins",
-            "--tests",
-        ]);
+        command.args(["test", "--release", "--workspace", "--lib", "--bins", "--tests"]);
     }
     run(command.args(arguments))?;
     if arguments.is_empty() {
@@ -31,7 +24,5 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
 
 /// Runs the benches.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
-    run(cargo(&root()?)
-        .args(["bench", "--package", "chainrule-benches"])
-        .args(arguments))
+    run(cargo(&root()?).args(["bench", "--package", "chainrule-benches"]).args(arguments))
 }

@@ -21,10 +21,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("ar-models", &["prob-core", "ar-kernels"]),
     ("ar-data", &[]),
     ("ar-cli", &["prob-core", "ar-models", "ar-data"]),
-    (
-        "chainrule-benches",
-        &["prob-core", "ar-kernels", "ar-models"],
-    ),
+    ("chainrule-benches", &["prob-core", "ar-kernels", "ar-models"]),
     ("xtask", &[]),
 ];
 
@@ -92,34 +89,22 @@ struct EdgeKind {
 
 impl Metadata {
     fn members(&self) -> impl Iterator<Item = &Package> {
-        self.packages
-            .iter()
-            .filter(|package| self.workspace_members.contains(&package.id))
+        self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
     }
 }
 
 fn metadata(root: &Path) -> Result<Metadata> {
     let mut command = cargo(root);
     command.args(["metadata", "--format-version", "1"]);
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start `{}`", shown(&command)))?;
+    let output = command.output().with_context(|| format!("cannot start `{}`", shown(&command)))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "`{}` failed: {}",
-        shown(&command),
-        said.trim()
-    );
+    ensure!(output.status.success(), "`{}` failed: {}", shown(&command), said.trim());
     serde_json::from_slice(&output.stdout).context("unexpected output of cargo metadata")
 }
 
 /// Dependencies between crates of the workspace that the design does not have.
 fn arrows(metadata: &Metadata) -> Vec<String> {
-    let ours: BTreeSet<&str> = metadata
-        .members()
-        .map(|package| package.name.as_str())
-        .collect();
+    let ours: BTreeSet<&str> = metadata.members().map(|package| package.name.as_str()).collect();
     let mut findings = Vec::new();
     for package in metadata.members() {
         let name = package.name.as_str();
@@ -131,11 +116,8 @@ fn arrows(metadata: &Metadata) -> Vec<String> {
             let target = dependency.name.as_str();
             let is_dev = dependency.kind.as_deref() == Some("dev");
             if ours.contains(target) && !is_dev && !allowed.contains(&target) {
-                let allowed = if allowed.is_empty() {
-                    "none of ours".into()
-                } else {
-                    allowed.join(", ")
-                };
+                let allowed =
+                    if allowed.is_empty() { "none of ours".into() } else { allowed.join(", ") };
                 findings.push(format!("{name} depends on {target}; allowed: {allowed}"));
             }
         }
@@ -145,29 +127,20 @@ fn arrows(metadata: &Metadata) -> Vec<String> {
 
 /// Crates that reach burn and must not, by way of which crate.
 fn burn_in_tree(metadata: &Metadata) -> Vec<String> {
-    let nodes: BTreeMap<&str, &Node> = metadata
-        .resolve
-        .nodes
-        .iter()
-        .map(|node| (node.id.as_str(), node))
-        .collect();
+    let nodes: BTreeMap<&str, &Node> =
+        metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
     let names: BTreeMap<&str, &str> = metadata
         .packages
         .iter()
         .map(|package| (package.id.as_str(), package.name.as_str()))
         .collect();
     let mut findings = Vec::new();
-    for start in metadata
-        .members()
-        .filter(|p| WITHOUT_BURN.contains(&p.name.as_str()))
-    {
+    for start in metadata.members().filter(|p| WITHOUT_BURN.contains(&p.name.as_str())) {
         let mut seen = BTreeSet::from([start.id.as_str()]);
         let mut open = vec![start.id.as_str()];
         while let Some(id) = open.pop() {
             let edges = nodes.get(id).map_or(&[][..], |node| &node.deps);
-            let normal = edges
-                .iter()
-                .filter(|e| e.dep_kinds.iter().any(|k| k.kind.is_none()));
+            let normal = edges.iter().filter(|e| e.dep_kinds.iter().any(|k| k.kind.is_none()));
             for edge in normal {
                 let name = names.get(edge.pkg.as_str()).copied().unwrap_or_default();
                 if name == "burn" || name.starts_with("burn-") {
@@ -190,19 +163,12 @@ fn unsafe_outside(root: &Path, metadata: &Metadata) -> Result<Vec<String>> {
     if level.as_str() != Some("forbid") {
         findings.push("[workspace.lints.rust] must say unsafe_code = \"forbid\"".to_owned());
     }
-    for package in metadata
-        .members()
-        .filter(|package| package.name != UNSAFE_CRATE)
-    {
+    for package in metadata.members().filter(|package| package.name != UNSAFE_CRATE) {
         let manifest = manifest(Path::new(&package.manifest_path))?;
-        let inherits = manifest
-            .get("lints")
-            .and_then(|lints| lints.get("workspace"));
+        let inherits = manifest.get("lints").and_then(|lints| lints.get("workspace"));
         if inherits.and_then(toml::Value::as_bool) != Some(true) {
             let name = &package.name;
-            findings.push(format!(
-                "{name} must inherit the lints: [lints] workspace = true"
-            ));
+            findings.push(format!("{name} must inherit the lints: [lints] workspace = true"));
         }
     }
     Ok(findings)
@@ -211,29 +177,18 @@ fn unsafe_outside(root: &Path, metadata: &Metadata) -> Result<Vec<String>> {
 fn manifest(path: &Path) -> Result<toml::Table> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    text.parse()
-        .with_context(|| format!("{} is no TOML", path.display()))
+    text.parse().with_context(|| format!("{} is no TOML", path.display()))
 }
 
 /// Lines of committed files that name a folder which exists only on somebody's machine.
 fn machine_paths(root: &Path) -> Result<Vec<String>> {
     let mut command = Command::new("git");
-    command.args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]);
+    command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let output = command
         .current_dir(root)
         .output()
         .with_context(|| format!("cannot start `{}`", shown(&command)))?;
-    ensure!(
-        output.status.success(),
-        "`{}` failed; is this a git checkout?",
-        shown(&command)
-    );
+    ensure!(output.status.success(), "`{}` failed; is this a git checkout?", shown(&command));
     let files = String::from_utf8_lossy(&output.stdout);
     let mut findings = Vec::new();
     for file in files.split('\0').filter(|file| !file.is_empty()) {
@@ -298,16 +253,8 @@ fn stale_results(root: &Path) -> Result<Vec<String>> {
                 continue;
             }
         };
-        let now: Vec<_> = experiment
-            .rungs()
-            .iter()
-            .map(|c| (&c.name, &c.sha256))
-            .collect();
-        let then: Vec<_> = results
-            .outcomes
-            .iter()
-            .map(|o| (&o.config, &o.config_sha256))
-            .collect();
+        let now: Vec<_> = experiment.rungs().iter().map(|c| (&c.name, &c.sha256)).collect();
+        let then: Vec<_> = results.outcomes.iter().map(|o| (&o.config, &o.config_sha256)).collect();
         if now != then {
             findings.push(format!(
                 "results/{name}.json was computed from other configs; \
@@ -359,14 +306,8 @@ mod tests {
             ("prob-core", &[("burn", None)]),
             ("ar-kernels", &[("burn", None), ("prob-core", Some("dev"))]),
             ("ar-models", &[("prob-core", None), ("ar-kernels", None)]),
-            (
-                "ar-data",
-                &[("thiserror", None), ("prob-core", Some("dev"))],
-            ),
-            (
-                "ar-cli",
-                &[("prob-core", None), ("ar-models", None), ("ar-data", None)],
-            ),
+            ("ar-data", &[("thiserror", None), ("prob-core", Some("dev"))]),
+            ("ar-cli", &[("prob-core", None), ("ar-models", None), ("ar-data", None)]),
             ("burn", &[]),
             ("thiserror", &[]),
         ]);
@@ -395,10 +336,7 @@ mod tests {
     fn a_crate_without_a_line_is_found() {
         let mut metadata = workspace(&[("prob-core", &[]), ("ar-extra", &[])]);
         metadata.workspace_members.insert("ar-extra".to_owned());
-        assert_eq!(
-            arrows(&metadata),
-            ["ar-extra has no line in ARROWS of xtask/src/tidy.rs"]
-        );
+        assert_eq!(arrows(&metadata), ["ar-extra has no line in ARROWS of xtask/src/tidy.rs"]);
     }
 
     #[test]
@@ -409,10 +347,7 @@ mod tests {
             ("burn-tensor", &[]),
             ("burn-flex", &[]),
         ]);
-        assert_eq!(
-            burn_in_tree(&metadata),
-            ["ar-data reaches burn-tensor, through helper"]
-        );
+        assert_eq!(burn_in_tree(&metadata), ["ar-data reaches burn-tensor, through helper"]);
     }
 
     #[test]
@@ -422,14 +357,8 @@ mod tests {
             machine_path(&format!("see {folder}me/x.rs, there")),
             Some(&*format!("{folder}me/x.rs,"))
         );
-        assert_eq!(
-            machine_path(&format!("\"{folder}me\"")),
-            Some(&*format!("{folder}me"))
-        );
-        assert_eq!(
-            machine_path(&format!("https://example.org{folder}me")),
-            None
-        );
+        assert_eq!(machine_path(&format!("\"{folder}me\"")), Some(&*format!("{folder}me")));
+        assert_eq!(machine_path(&format!("https://example.org{folder}me")), None);
         assert_eq!(machine_path(&format!("..{folder}me and $X{folder}")), None);
     }
 }

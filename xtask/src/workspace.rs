@@ -37,14 +37,7 @@ pub(crate) fn shown(command: &Command) -> String {
         }
     }
     let program = Path::new(command.get_program());
-    let _ = write!(
-        text,
-        "{}",
-        program
-            .file_name()
-            .unwrap_or(command.get_program())
-            .display()
-    );
+    let _ = write!(text, "{}", program.file_name().unwrap_or(command.get_program()).display());
     for argument in command.get_args() {
         let _ = write!(text, " {}", argument.display());
     }
@@ -54,20 +47,15 @@ pub(crate) fn shown(command: &Command) -> String {
 /// A path as seen from the current folder when it lies below it.
 pub(crate) fn relative(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(here)
-        .unwrap_or(path)
-        .display()
-        .to_string()
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
 /// Lower-case hexadecimal SHA-256, the number `sha256sum` prints.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Replaces a file in one step, so that a reader or a crash never sees half of it.
@@ -95,29 +83,12 @@ pub(crate) struct Git {
 /// The commit of the checkout; none outside a git checkout or before its first commit.
 pub(crate) fn git(root: &Path) -> Option<Git> {
     let ask = |arguments: &[&str]| {
-        let output = Command::new("git")
-            .args(arguments)
-            .current_dir(root)
-            .output()
-            .ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        let output = Command::new("git").args(arguments).current_dir(root).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let revision = ask(&["rev-parse", "HEAD"])?;
-    let status = ask(&[
-        "status",
-        "--porcelain",
-        "--",
-        ".",
-        ":!results",
-        ":!README.md",
-    ])?;
-    Some(Git {
-        revision,
-        dirty: !status.is_empty(),
-    })
+    let status = ask(&["status", "--porcelain", "--", ".", ":!results", ":!README.md"])?;
+    Some(Git { revision, dirty: !status.is_empty() })
 }
 
 /// The computer a result was computed on.
@@ -147,9 +118,7 @@ pub(crate) fn machine() -> Machine {
 
 /// The time now, UTC, as `2026-01-31T23:59:59Z`.
 pub(crate) fn now() -> String {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     timestamp(seconds)
 }
 
@@ -163,11 +132,7 @@ fn timestamp(seconds: u64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
@@ -179,14 +144,9 @@ fn timestamp(seconds: u64) -> String {
 ///
 /// When it cannot be started or does not succeed.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    let status = command.status().with_context(|| format!("cannot start `{}`", shown(command)))?;
     if !status.success() {
-        bail!(crate::failure::Mistake::new(format!(
-            "`{}` failed ({status})",
-            shown(command)
-        )));
+        bail!(crate::failure::Mistake::new(format!("`{}` failed ({status})", shown(command))));
     }
     Ok(())
 }
@@ -221,9 +181,6 @@ mod tests {
         write(&path, b"old").unwrap();
         write(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
-        assert_eq!(
-            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            1
-        );
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 }

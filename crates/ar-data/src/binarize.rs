@@ -47,13 +47,7 @@ pub fn threshold_level(levels: u16) -> u8 {
 pub fn threshold(data: &Dataset) -> Result<Dataset> {
     let (symbols, levels) = data.symbols()?;
     let level = threshold_level(levels);
-    Ok(data.with_symbols(
-        symbols
-            .iter()
-            .map(|&value| u8::from(value >= level))
-            .collect(),
-        2,
-    ))
+    Ok(data.with_symbols(symbols.iter().map(|&value| u8::from(value >= level)).collect(), 2))
 }
 
 /// Bits by chance; bits stay as they are.
@@ -91,15 +85,11 @@ pub fn stochastic_rows(
         // One stream per row, one word per position.
         stream.set_stream(row as u64);
         stream.set_word_pos(0);
-        bits.extend(
-            symbols[row * width..(row + 1) * width]
-                .iter()
-                .map(|&value| {
-                    // Uniform on 0..top up to 2^-24; certain at both ends.
-                    let draw = (u64::from(stream.next_u32()) * top) >> 32;
-                    u8::from(draw < u64::from(value))
-                }),
-        );
+        bits.extend(symbols[row * width..(row + 1) * width].iter().map(|&value| {
+            // Uniform on 0..top up to 2^-24; certain at both ends.
+            let draw = (u64::from(stream.next_u32()) * top) >> 32;
+            u8::from(draw < u64::from(value))
+        }));
     }
     Ok(())
 }
@@ -125,9 +115,7 @@ mod tests {
     use crate::Values;
 
     fn greys(levels: u16, rows: usize, width: usize) -> Dataset {
-        let data = (0..rows * width)
-            .map(|i| (i % usize::from(levels)) as u8)
-            .collect();
+        let data = (0..rows * width).map(|i| (i % usize::from(levels)) as u8).collect();
         Dataset::new("g", Values::Symbols { data, levels }, &[width]).unwrap()
     }
 
@@ -135,15 +123,9 @@ mod tests {
     fn the_threshold_is_half_the_levels_rounded_down() {
         let bits = threshold(&greys(17, 1, 17)).unwrap();
         let (bits, levels) = bits.symbols().unwrap();
-        assert_eq!(
-            (bits.iter().position(|&bit| bit == 1), levels),
-            (Some(8), 2)
-        );
+        assert_eq!((bits.iter().position(|&bit| bit == 1), levels), (Some(8), 2));
         let bits = threshold(&greys(256, 1, 256)).unwrap();
-        assert_eq!(
-            bits.symbols().unwrap().0.iter().position(|&bit| bit == 1),
-            Some(128)
-        );
+        assert_eq!(bits.symbols().unwrap().0.iter().position(|&bit| bit == 1), Some(128));
         let same = greys(2, 3, 2);
         assert_eq!(threshold(&same).unwrap(), same);
         assert_eq!(stochastic(&same, 5, Draw::Epoch(3)).unwrap(), same);
@@ -158,12 +140,9 @@ mod tests {
         let mut bits = Vec::new();
         stochastic_rows(&data, rows, 7, Draw::Epoch(2), &mut bits).unwrap();
         assert_eq!(bits, all.subset(&rows).unwrap().symbols().unwrap().0);
-        for (seed, draw) in [
-            (8, Draw::Epoch(2)),
-            (7, Draw::Epoch(3)),
-            (7, Draw::Evaluation),
-            (7, Draw::Epoch(0)),
-        ] {
+        for (seed, draw) in
+            [(8, Draw::Epoch(2)), (7, Draw::Epoch(3)), (7, Draw::Evaluation), (7, Draw::Epoch(0))]
+        {
             assert_ne!(stochastic(&data, seed, draw).unwrap(), all);
         }
         assert_ne!(
@@ -177,13 +156,8 @@ mod tests {
     #[test]
     fn the_bits_of_a_seed_never_change() {
         let bits = stochastic(&greys(17, 2, 17), 1, Draw::Evaluation).unwrap();
-        let shown: String = bits
-            .symbols()
-            .unwrap()
-            .0
-            .iter()
-            .map(|bit| char::from(b'0' + bit))
-            .collect();
+        let shown: String =
+            bits.symbols().unwrap().0.iter().map(|bit| char::from(b'0' + bit)).collect();
         assert_eq!(shown, "0000010011110110100000001110111111");
     }
 
@@ -195,19 +169,11 @@ mod tests {
         let bits = stochastic(&greys(17, rows, width), 1, Draw::Epoch(1)).unwrap();
         let (bits, _) = bits.symbols().unwrap();
         for value in 0..width {
-            let ones: u32 = bits
-                .iter()
-                .skip(value)
-                .step_by(width)
-                .map(|&bit| u32::from(bit))
-                .sum();
+            let ones: u32 = bits.iter().skip(value).step_by(width).map(|&bit| u32::from(bit)).sum();
             let p = value as f64 / 16.0;
             let (mean, deviation) = (rows as f64 * p, (rows as f64 * p * (1.0 - p)).sqrt());
             let gap = (f64::from(ones) - mean).abs();
-            assert!(
-                gap <= 5.4 * deviation,
-                "value {value}: {ones} ones, expected {mean}"
-            );
+            assert!(gap <= 5.4 * deviation, "value {value}: {ones} ones, expected {mean}");
         }
     }
 }

@@ -80,11 +80,7 @@ pub struct KnownFile {
 }
 
 const fn file(name: &'static str, bytes: u64, sha256: &'static str) -> KnownFile {
-    KnownFile {
-        name,
-        bytes,
-        sha256,
-    }
+    KnownFile { name, bytes, sha256 }
 }
 
 static ALL: [Builtin; 5] = [
@@ -235,12 +231,7 @@ static ALL: [Builtin; 5] = [
                 "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
             ),
         ],
-        folders: &[
-            "cifar10",
-            "cifar10/cifar-10-batches-bin",
-            "cifar-10-batches-bin",
-            "",
-        ],
+        folders: &["cifar10", "cifar10/cifar-10-batches-bin", "cifar-10-batches-bin", ""],
         read: read_cifar10,
     },
 ];
@@ -256,17 +247,11 @@ pub fn all() -> &'static [Builtin] {
 ///
 /// [`Error::UnknownName`] if there is none.
 pub fn find(name: &str) -> Result<&'static Builtin> {
-    ALL.iter()
-        .find(|builtin| builtin.name == name)
-        .ok_or_else(|| Error::UnknownName {
-            name: name.to_owned(),
-            known: ALL
-                .iter()
-                .map(|builtin| builtin.name)
-                .collect::<Vec<_>>()
-                .join(", "),
-            nearest: nearest(name),
-        })
+    ALL.iter().find(|builtin| builtin.name == name).ok_or_else(|| Error::UnknownName {
+        name: name.to_owned(),
+        known: ALL.iter().map(|builtin| builtin.name).collect::<Vec<_>>().join(", "),
+        nearest: nearest(name),
+    })
 }
 
 /// Loads all parts of a built-in dataset.
@@ -302,29 +287,17 @@ impl Builtin {
     ///
     /// Those of [`load`].
     pub fn load_split(&self, split: Split, locations: &Locations) -> Result<Dataset> {
-        Ok((self.read)(
-            &Found {
-                builtin: self,
-                locations,
-            },
-            split,
-        )?
-        .with_name(self.name))
+        Ok((self.read)(&Found { builtin: self, locations }, split)?.with_name(self.name))
     }
 
     fn read_train_and_valid(&self, locations: &Locations) -> Result<Option<(Dataset, Dataset)>> {
-        let found = Found {
-            builtin: self,
-            locations,
-        };
+        let found = Found { builtin: self, locations };
         let pool = match self.name {
             "mnist" | "fashion-mnist" => read_idx_pair(&found, 0)?,
             "cifar10" => read_batches(&found, 0..5)?,
             _ => return Ok(None),
         };
-        pool.with_name(self.name)
-            .split_off_last(self.examples[1])
-            .map(Some)
+        pool.with_name(self.name).split_off_last(self.examples[1]).map(Some)
     }
 
     /// The paths of all files, in the order of `files`, without looking into them.
@@ -333,10 +306,7 @@ impl Builtin {
     ///
     /// [`Error::NotFound`] for the first file that is on none of the locations.
     pub fn locate(&'static self, locations: &Locations) -> Result<Vec<PathBuf>> {
-        let found = Found {
-            builtin: self,
-            locations,
-        };
+        let found = Found { builtin: self, locations };
         self.files.iter().map(|file| found.path(file)).collect()
     }
 
@@ -352,10 +322,7 @@ impl Builtin {
     /// [`Error::NotFound`] for a file that is missing, [`Error::Digest`] for one that is wrong.
     pub fn verify(&'static self, locations: &Locations) -> Result<()> {
         let paths = self.locate(locations)?;
-        self.files
-            .iter()
-            .zip(&paths)
-            .try_for_each(|(file, path)| check(file, path))
+        self.files.iter().zip(&paths).try_for_each(|(file, path)| check(file, path))
     }
 }
 
@@ -370,11 +337,7 @@ pub(crate) fn check_content(path: &Path, bytes: u64, sha256: &str) -> Result<()>
     if found == sha256 {
         return Ok(());
     }
-    Err(Error::Digest {
-        path: path.to_owned(),
-        expected: sha256.to_owned(),
-        found,
-    })
+    Err(Error::Digest { path: path.to_owned(), expected: sha256.to_owned(), found })
 }
 
 /// A built-in dataset and where to look for its files.
@@ -388,11 +351,7 @@ impl Found<'_> {
         let mut looked = Vec::new();
         for dir in self.locations.dirs() {
             for folder in self.builtin.folders {
-                let folder = if folder.is_empty() {
-                    dir.clone()
-                } else {
-                    dir.join(folder)
-                };
+                let folder = if folder.is_empty() { dir.clone() } else { dir.join(folder) };
                 for name in [file.name.to_owned(), format!("{}.gz", file.name)] {
                     let path = folder.join(name);
                     if path.is_file() {
@@ -404,11 +363,7 @@ impl Found<'_> {
         }
         // The table of this module is where the name comes from, hence its lifetime.
         let name = find(self.builtin.name)?.name;
-        Err(Error::NotFound {
-            name,
-            file: file.name,
-            looked,
-        })
+        Err(Error::NotFound { name, file: file.name, looked })
     }
 
     /// Reads and verifies the file of this index. The digest comes from the same pass; a file that
@@ -428,11 +383,7 @@ impl Found<'_> {
         if digest == file.sha256 {
             return Ok(parsed);
         }
-        Err(Error::Digest {
-            path,
-            expected: file.sha256.to_owned(),
-            found: digest,
-        })
+        Err(Error::Digest { path, expected: file.sha256.to_owned(), found: digest })
     }
 
     fn options(&self) -> ReadOptions {
@@ -449,9 +400,7 @@ fn read_digits(found: &Found<'_>, split: Split) -> Result<Dataset> {
     let path = Path::new("digits.csv.gz (embedded)");
     let input = Input::from_bytes(path, DIGITS.to_vec(), MAX_CONTENT_BYTES)?;
     let (data, _) = table::read(input, &found.options())?;
-    let data = data
-        .last_column_as_labels()?
-        .with_shape(found.builtin.shape)?;
+    let data = data.last_column_as_labels()?.with_shape(found.builtin.shape)?;
     let is_in = |row: &usize| match split {
         Split::Test => row % 5 == 4,
         Split::Valid => row % 5 == 3,
@@ -462,12 +411,9 @@ fn read_digits(found: &Found<'_>, split: Split) -> Result<Dataset> {
 
 /// The images of one file with the labels of the next.
 fn read_idx_pair(found: &Found<'_>, images: usize) -> Result<Dataset> {
-    let data = found.read(images, |mut input| {
-        Ok((idx::read(&mut input, &found.options())?, input))
-    })?;
-    let labels = found.read(images + 1, |mut input| {
-        Ok((idx::read_labels(&mut input)?, input))
-    })?;
+    let data =
+        found.read(images, |mut input| Ok((idx::read(&mut input, &found.options())?, input)))?;
+    let labels = found.read(images + 1, |mut input| Ok((idx::read_labels(&mut input)?, input)))?;
     data.with_labels(labels)
 }
 
@@ -485,9 +431,7 @@ fn read_binarized_mnist(found: &Found<'_>, split: Split) -> Result<Dataset> {
         Split::Valid => 1,
         Split::Test => 2,
     };
-    found
-        .read(index, |input| table::read(input, &found.options()))?
-        .with_shape(found.builtin.shape)
+    found.read(index, |input| table::read(input, &found.options()))?.with_shape(found.builtin.shape)
 }
 
 fn read_cifar10(found: &Found<'_>, split: Split) -> Result<Dataset> {
@@ -508,10 +452,7 @@ fn read_batches(found: &Found<'_>, files: std::ops::Range<usize>) -> Result<Data
             Ok(((), input))
         })?;
     }
-    let values = Values::Symbols {
-        data: pixels,
-        levels: found.builtin.levels,
-    };
+    let values = Values::Symbols { data: pixels, levels: found.builtin.levels };
     Dataset::new(found.builtin.name, values, found.builtin.shape)?.with_labels(labels)
 }
 
@@ -532,9 +473,7 @@ impl Locations {
 
     /// These folders and no others.
     pub fn only(dirs: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self {
-            dirs: dirs.into_iter().collect(),
-        }
+        Self { dirs: dirs.into_iter().collect() }
     }
 
     /// The folders, in order.
@@ -554,9 +493,7 @@ impl Default for Locations {
 pub fn cache_dir() -> Option<PathBuf> {
     let variable = |name: &str| {
         // The XDG specification says that relative paths are to be ignored.
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
+        env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
     };
     let platform = || {
         if cfg!(windows) {
@@ -567,11 +504,7 @@ pub fn cache_dir() -> Option<PathBuf> {
             variable("HOME").map(|home| home.join(".cache"))
         }
     };
-    Some(
-        variable("XDG_CACHE_HOME")
-            .or_else(platform)?
-            .join("chainrule"),
-    )
+    Some(variable("XDG_CACHE_HOME").or_else(platform)?.join("chainrule"))
 }
 
 /// What a user may write for a dataset: a built-in name or a path.
@@ -601,11 +534,7 @@ impl FromStr for Spec {
             Err(unknown) => unknown,
         };
         let path = PathBuf::from(text);
-        if path.exists() {
-            Ok(Self::Path(path))
-        } else {
-            Err(unknown)
-        }
+        if path.exists() { Ok(Self::Path(path)) } else { Err(unknown) }
     }
 }
 
@@ -630,9 +559,7 @@ impl Spec {
 
 /// The built-in name at an edit distance of at most 2, or one that starts like `name`.
 fn nearest(name: &str) -> Option<&'static str> {
-    let close = ALL
-        .iter()
-        .map(|builtin| (distance(name, builtin.name), builtin.name));
+    let close = ALL.iter().map(|builtin| (distance(name, builtin.name), builtin.name));
     match close.min() {
         Some((0..=2, near)) => Some(near),
         _ => ALL
@@ -679,10 +606,7 @@ mod tests {
         let digits = load("digits", &nowhere()).unwrap();
         for (split, count) in Split::ALL.into_iter().zip([1079, 359, 359]) {
             let part = digits.get(split).unwrap();
-            assert_eq!(
-                (part.len(), part.shape(), part.levels()),
-                (count, &[8, 8][..], Some(17))
-            );
+            assert_eq!((part.len(), part.shape(), part.levels()), (count, &[8, 8][..], Some(17)));
             assert_eq!(part.name(), "digits");
             assert!(part.labels().unwrap().iter().all(|&label| label < 10));
         }
@@ -690,10 +614,7 @@ mod tests {
         assert_eq!(digits.train.labels().unwrap()[..4], [0, 1, 2, 5]);
         assert_eq!(digits.valid.unwrap().labels().unwrap()[0], 3);
         assert_eq!(digits.test.unwrap().labels().unwrap()[0], 4);
-        assert_eq!(
-            digits.train.symbols().unwrap().0[..8],
-            [0, 0, 5, 13, 9, 1, 0, 0]
-        );
+        assert_eq!(digits.train.symbols().unwrap().0[..8], [0, 0, 5, 13, 9, 1, 0, 0]);
     }
 
     /// The first rung of the ladder, computed by hand: a coin per pixel with one pseudo-count per
@@ -701,34 +622,18 @@ mod tests {
     #[test]
     fn independent_pixels_of_the_digits_cost_the_stated_nats() {
         let digits = load("digits", &nowhere()).unwrap();
-        let (train, test) = (
-            threshold(&digits.train).unwrap(),
-            threshold(&digits.test.unwrap()),
-        );
+        let (train, test) = (threshold(&digits.train).unwrap(), threshold(&digits.test.unwrap()));
         let (train, test) = (train.symbols().unwrap().0, test.unwrap());
         let test = test.symbols().unwrap().0;
         let rows = train.len() / 64;
-        let ones = |pixel: usize| {
-            train
-                .iter()
-                .skip(pixel)
-                .step_by(64)
-                .filter(|&&bit| bit == 1)
-                .count()
-        };
-        let p: Vec<f64> = (0..64)
-            .map(|pixel| (ones(pixel) + 1) as f64 / (rows + 2) as f64)
-            .collect();
+        let ones =
+            |pixel: usize| train.iter().skip(pixel).step_by(64).filter(|&&bit| bit == 1).count();
+        let p: Vec<f64> =
+            (0..64).map(|pixel| (ones(pixel) + 1) as f64 / (rows + 2) as f64).collect();
         let total: f64 = test
             .iter()
             .enumerate()
-            .map(|(i, &bit)| {
-                if bit == 1 {
-                    -p[i % 64].ln()
-                } else {
-                    -(1.0 - p[i % 64]).ln()
-                }
-            })
+            .map(|(i, &bit)| if bit == 1 { -p[i % 64].ln() } else { -(1.0 - p[i % 64]).ln() })
             .sum();
         let nats = total / (test.len() / 64) as f64;
         assert!((nats - 24.7840).abs() < 5e-5, "{nats}");
@@ -748,12 +653,7 @@ mod tests {
             )
         );
         assert!(error.hint().unwrap().contains("chainrule data fetch mnist"));
-        assert!(
-            load("cifar10", &nowhere())
-                .unwrap_err()
-                .to_string()
-                .contains("no folder")
-        );
+        assert!(load("cifar10", &nowhere()).unwrap_err().to_string().contains("no folder"));
         assert!(!find("mnist").unwrap().is_present(&nowhere()));
         assert!(find("digits").unwrap().is_present(&nowhere()));
     }
@@ -767,22 +667,13 @@ mod tests {
         fs::write(&images, b"not an IDX file").unwrap();
         fs::write(&labels, b"").unwrap();
         let error = load_split("mnist", Split::Test, &locations).unwrap_err();
-        let Error::Digest {
-            path,
-            expected,
-            found,
-        } = &error
-        else {
-            panic!("{error}")
-        };
+        let Error::Digest { path, expected, found } = &error else { panic!("{error}") };
         assert_eq!(path, &images);
         assert!(expected.starts_with("0fa7898d") && found.len() == 64 && found != expected);
         assert!(error.hint().unwrap().contains("delete"));
         // Well-formed, but not the known content.
         let mut forged = vec![0, 0, 8, 3];
-        [10_000_u32, 28, 28]
-            .iter()
-            .for_each(|axis| forged.extend(axis.to_be_bytes()));
+        [10_000_u32, 28, 28].iter().for_each(|axis| forged.extend(axis.to_be_bytes()));
         forged.resize(7_840_016, 0);
         fs::write(&images, &forged).unwrap();
         let error = load_split("mnist", Split::Test, &locations).unwrap_err();
@@ -818,9 +709,6 @@ mod tests {
             assert_eq!(nearest(name), expected, "{name:?}");
         }
         let error = "no-such-file.csv".parse::<Spec>().unwrap_err();
-        assert!(
-            error.to_string().contains("digits, mnist, binarized-mnist"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("digits, mnist, binarized-mnist"), "{error}");
     }
 }

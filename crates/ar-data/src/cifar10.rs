@@ -89,26 +89,15 @@ mod tests {
         assert_eq!((data.len(), data.shape()), (2, &SHAPE[..]));
         assert_eq!(data.labels().unwrap(), [3, 9]);
         let (pixels, levels) = data.symbols().unwrap();
-        assert_eq!(
-            (pixels[0], pixels[1], pixels[PIXELS], levels),
-            (255, 3, 255, 256)
-        );
+        assert_eq!((pixels[0], pixels[1], pixels[PIXELS], levels), (255, 3, 255, 256));
     }
 
     #[test]
     fn malformed_files_are_named() {
         let good = records(&[3, 9]);
         for (bytes, flaw, message) in [
-            (
-                vec![],
-                Flaw::Empty,
-                "batch.bin: empty: expected records of 3073 bytes",
-            ),
-            (
-                good[..5000].to_vec(),
-                Flaw::Truncated,
-                "byte 3074: truncated: expected 3072 bytes",
-            ),
+            (vec![], Flaw::Empty, "batch.bin: empty: expected records of 3073 bytes"),
+            (good[..5000].to_vec(), Flaw::Truncated, "byte 3074: truncated: expected 3072 bytes"),
             (
                 [&good[..], &[1]].concat(),
                 Flaw::Truncated,

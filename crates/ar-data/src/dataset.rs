@@ -111,14 +111,7 @@ impl Dataset {
                 }
             }
         }
-        Ok(Self {
-            name,
-            values,
-            shape: shape.to_vec(),
-            event_len,
-            labels: None,
-            columns: None,
-        })
+        Ok(Self { name, values, shape: shape.to_vec(), event_len, labels: None, columns: None })
     }
 
     /// Adds one label per event.
@@ -131,10 +124,7 @@ impl Dataset {
             return Err(Error::inconsistent(
                 self.name,
                 "labels",
-                format!(
-                    "one label for each of {} events",
-                    self.values.len() / self.event_len
-                ),
+                format!("one label for each of {} events", self.values.len() / self.event_len),
                 labels.len().to_string(),
             ));
         }
@@ -186,32 +176,19 @@ impl Dataset {
     /// [`Error::Inconsistent`] if the values are reals, a symbol is not below `levels`, or
     /// `levels` is not 2 to 256.
     pub fn with_levels(self, levels: u16) -> Result<Self> {
-        let Self {
-            name,
-            values,
-            shape,
-            labels,
-            columns,
-            ..
-        } = self;
+        let Self { name, values, shape, labels, columns, .. } = self;
         let Values::Symbols { data, .. } = values else {
             return Err(Error::inconsistent(name, "values", "symbols", "reals"));
         };
         let fresh = Self::new(name, Values::Symbols { data, levels }, &shape)?;
-        Ok(Self {
-            labels,
-            columns,
-            ..fresh
-        })
+        Ok(Self { labels, columns, ..fresh })
     }
 
     /// The same events with every symbol as a real number; reals are left as they are.
     #[must_use]
     pub fn into_reals(mut self) -> Self {
         if let Values::Symbols { data, .. } = self.values {
-            self.values = Values::Reals {
-                data: data.into_iter().map(f32::from).collect(),
-            };
+            self.values = Values::Reals { data: data.into_iter().map(f32::from).collect() };
         }
         self
     }
@@ -262,10 +239,8 @@ impl Dataset {
         match &self.values {
             Values::Symbols { data, levels } => Ok((data, *levels)),
             Values::Reals { .. } => {
-                Err(
-                    Error::inconsistent(&self.name, "values", "symbols", "real numbers")
-                        .advise("choose kind = \"symbols\" or a model of real values"),
-                )
+                Err(Error::inconsistent(&self.name, "values", "symbols", "real numbers")
+                    .advise("choose kind = \"symbols\" or a model of real values"))
             }
         }
     }
@@ -326,10 +301,7 @@ impl Dataset {
             Values::Symbols { data, levels } => {
                 let mut chosen = Vec::with_capacity(rows.len() * width);
                 events.for_each(|range| chosen.extend_from_slice(&data[range]));
-                Values::Symbols {
-                    data: chosen,
-                    levels: *levels,
-                }
+                Values::Symbols { data: chosen, levels: *levels }
             }
             Values::Reals { data } => {
                 let mut chosen = Vec::with_capacity(rows.len() * width);
@@ -342,10 +314,7 @@ impl Dataset {
             values,
             shape: self.shape.clone(),
             event_len: width,
-            labels: self
-                .labels
-                .as_ref()
-                .map(|labels| rows.iter().map(|&i| labels[i]).collect()),
+            labels: self.labels.as_ref().map(|labels| rows.iter().map(|&i| labels[i]).collect()),
             columns: self.columns.clone(),
         })
     }
@@ -368,13 +337,10 @@ impl Dataset {
         Ok(Self {
             name: self.name.clone(),
             values: match &self.values {
-                Values::Symbols { data, levels } => Values::Symbols {
-                    data: data[range].to_vec(),
-                    levels: *levels,
-                },
-                Values::Reals { data } => Values::Reals {
-                    data: data[range].to_vec(),
-                },
+                Values::Symbols { data, levels } => {
+                    Values::Symbols { data: data[range].to_vec(), levels: *levels }
+                }
+                Values::Reals { data } => Values::Reals { data: data[range].to_vec() },
             },
             shape: self.shape.clone(),
             event_len: self.event_len,
@@ -413,33 +379,14 @@ impl Dataset {
 
     /// Takes the last column of a table of symbols out of the events and makes it their label.
     pub(crate) fn last_column_as_labels(self) -> Result<Self> {
-        let Self {
-            name,
-            values,
-            event_len: width,
-            ..
-        } = self;
+        let Self { name, values, event_len: width, .. } = self;
         let Values::Symbols { data, levels } = values else {
             return Err(Error::inconsistent(name, "values", "symbols", "reals"));
         };
-        let labels = data
-            .iter()
-            .skip(width - 1)
-            .step_by(width)
-            .copied()
-            .collect();
+        let labels = data.iter().skip(width - 1).step_by(width).copied().collect();
         let mut events = Vec::with_capacity(data.len());
-        data.chunks_exact(width)
-            .for_each(|row| events.extend_from_slice(&row[..width - 1]));
-        Self::new(
-            name,
-            Values::Symbols {
-                data: events,
-                levels,
-            },
-            &[width - 1],
-        )?
-        .with_labels(labels)
+        data.chunks_exact(width).for_each(|row| events.extend_from_slice(&row[..width - 1]));
+        Self::new(name, Values::Symbols { data: events, levels }, &[width - 1])?.with_labels(labels)
     }
 
     /// The same dataset with other symbols of the same layout.
@@ -458,19 +405,13 @@ impl Dataset {
     /// The dataset as the only part of [`Splits`].
     #[must_use]
     pub fn into_train(self) -> Splits {
-        Splits {
-            train: self,
-            valid: None,
-            test: None,
-        }
+        Splits { train: self, valid: None, test: None }
     }
 }
 
 /// The number of values in an event of this shape.
 fn event_len(name: &str, shape: &[usize]) -> Result<usize> {
-    let len = shape
-        .iter()
-        .try_fold(1_usize, |len, &axis| len.checked_mul(axis));
+    let len = shape.iter().try_fold(1_usize, |len, &axis| len.checked_mul(axis));
     match len {
         Some(len) if len > 0 && !shape.is_empty() => Ok(len),
         _ => Err(Error::inconsistent(
@@ -487,12 +428,7 @@ pub(crate) fn check_levels(name: &str, levels: u16) -> Result<()> {
     if (2..=256).contains(&levels) {
         return Ok(());
     }
-    Err(Error::inconsistent(
-        name,
-        "levels",
-        "2 to 256",
-        levels.to_string(),
-    ))
+    Err(Error::inconsistent(name, "levels", "2 to 256", levels.to_string()))
 }
 
 #[cfg(test)]
@@ -508,10 +444,7 @@ mod tests {
 
     #[test]
     fn a_dataset_refuses_parts_that_disagree() {
-        let symbols = |data: &[u8], levels| Values::Symbols {
-            data: data.to_vec(),
-            levels,
-        };
+        let symbols = |data: &[u8], levels| Values::Symbols { data: data.to_vec(), levels };
         for (values, shape, word) in [
             (symbols(&[0, 1, 1], 2), &[2][..], "shape"),
             (symbols(&[0, 2], 2), &[2], "2 at row 0, position 1"),
@@ -520,13 +453,7 @@ mod tests {
             (symbols(&[0, 0], 2), &[], "axes"),
             (symbols(&[], 2), &[3, 0], "axes"),
             (symbols(&[], 2), &[usize::MAX, 2], "axes"),
-            (
-                Values::Reals {
-                    data: vec![0.0, f32::NAN],
-                },
-                &[1],
-                "NaN at row 1",
-            ),
+            (Values::Reals { data: vec![0.0, f32::NAN] }, &[1], "NaN at row 1"),
         ] {
             let message = Dataset::new("d", values, shape).unwrap_err().to_string();
             assert!(message.contains(word), "{message}");
@@ -550,10 +477,7 @@ mod tests {
         assert!(data.rows(1..1).unwrap().is_empty());
         assert!(data.rows(2..4).is_err());
         let (head, tail) = data.clone().split_off_last(1).unwrap();
-        assert_eq!(
-            (head, tail),
-            (data.rows(0..2).unwrap(), data.rows(2..3).unwrap())
-        );
+        assert_eq!((head, tail), (data.rows(0..2).unwrap(), data.rows(2..3).unwrap()));
         assert!(data.split_off_last(4).is_err());
     }
 

@@ -56,10 +56,7 @@ pub enum Error {
     },
 
     /// A built-in dataset whose files are not on this machine.
-    #[error(
-        "{name}: file {file} (plain or .gz) not found; looked in {}",
-        list(looked)
-    )]
+    #[error("{name}: file {file} (plain or .gz) not found; looked in {}", list(looked))]
     NotFound {
         /// The dataset.
         name: &'static str,
@@ -258,11 +255,7 @@ impl Error {
     }
 
     pub(crate) fn io(path: &Path, action: &'static str, source: io::Error) -> Self {
-        Self::Io {
-            path: path.to_owned(),
-            action,
-            source,
-        }
+        Self::Io { path: path.to_owned(), action, source }
     }
 
     pub(crate) fn malformed(
@@ -313,11 +306,7 @@ fn list(paths: &[PathBuf]) -> String {
     if paths.is_empty() {
         return "no folder (no data folder is set and there is no user cache folder)".to_owned();
     }
-    paths
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect::<Vec<_>>()
-        .join(", ")
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn attempts(tried: &[Attempt]) -> String {
@@ -334,10 +323,7 @@ fn attempts(tried: &[Attempt]) -> String {
 /// The found text of a cell, short and printable.
 pub(crate) fn shown(text: &[u8]) -> String {
     const LONGEST: usize = 32;
-    let mut shown: String = String::from_utf8_lossy(text)
-        .chars()
-        .take(LONGEST)
-        .collect();
+    let mut shown: String = String::from_utf8_lossy(text).chars().take(LONGEST).collect();
     if shown.is_empty() {
         return "nothing".to_owned();
     }

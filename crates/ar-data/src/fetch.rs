@@ -176,10 +176,7 @@ impl Plan {
     /// [`Error::UnknownName`].
     pub fn builtin(name: &str) -> Result<Self> {
         let builtin = builtin::find(name)?;
-        Ok(Self {
-            name: builtin.name.to_owned(),
-            downloads: mirrors::downloads(builtin),
-        })
+        Ok(Self { name: builtin.name.to_owned(), downloads: mirrors::downloads(builtin) })
     }
 
     /// Downloads what is not there yet.
@@ -192,29 +189,18 @@ impl Plan {
         if !self.downloads.is_empty() {
             fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, "create", error))?;
         }
-        let mut fetched = Fetched {
-            folder,
-            files: Vec::new(),
-            downloaded: 0,
-        };
+        let mut fetched = Fetched { folder, files: Vec::new(), downloaded: 0 };
         for download in &self.downloads {
-            let present: Option<Vec<_>> = download
-                .wanted
-                .iter()
-                .map(|wanted| wanted.present(&fetched.folder))
-                .collect();
+            let present: Option<Vec<_>> =
+                download.wanted.iter().map(|wanted| wanted.present(&fetched.folder)).collect();
             match present {
                 Some(paths) => {
-                    paths
-                        .iter()
-                        .for_each(|path| progress.event(&Event::Present { path }));
+                    paths.iter().for_each(|path| progress.event(&Event::Present { path }));
                     fetched.files.extend(paths);
                 }
                 None => {
                     let paths = download.run(&self.name, &fetched.folder, progress)?;
-                    paths
-                        .iter()
-                        .for_each(|path| progress.event(&Event::Finished { path }));
+                    paths.iter().for_each(|path| progress.event(&Event::Finished { path }));
                     fetched.downloaded += paths.len();
                     fetched.files.extend(paths);
                 }
@@ -251,22 +237,12 @@ impl Download {
                 Ok(paths) => return Ok(paths),
                 Err(Failure::Here(error)) => return Err(error),
                 Err(Failure::Mirror(why)) => {
-                    progress.event(&Event::Failed {
-                        url: &mirror.url,
-                        why: &why,
-                    });
-                    tried.push(Attempt {
-                        url: mirror.url.clone(),
-                        why,
-                    });
+                    progress.event(&Event::Failed { url: &mirror.url, why: &why });
+                    tried.push(Attempt { url: mirror.url.clone(), why });
                 }
             }
         }
-        Err(Error::Fetch {
-            name: name.to_owned(),
-            file: self.title(),
-            tried,
-        })
+        Err(Error::Fetch { name: name.to_owned(), file: self.title(), tried })
     }
 
     fn try_mirror(
@@ -278,10 +254,7 @@ impl Download {
         let title = self.title();
         // Mirrors pack differently, so that one cannot go on where another stopped.
         let digest = hex(&Sha256::digest(mirror.url.as_bytes()));
-        let stem = self
-            .wanted
-            .first()
-            .map_or("download", |wanted| &wanted.file);
+        let stem = self.wanted.first().map_or("download", |wanted| &wanted.file);
         let path = folder.join(format!("{stem}.{}.part", &digest[..8]));
         let mut part = Part::open(&path)?;
         let mut resumed = part.len()? > 0;
@@ -338,24 +311,15 @@ impl Part {
             // Some network file systems know no locks; the checksum still guards the result.
             Err(TryLockError::Error(_)) => {}
         }
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-        })
+        Ok(Self { path: path.to_owned(), file })
     }
 
     fn len(&self) -> Result<u64> {
-        Ok(self
-            .file
-            .metadata()
-            .map_err(|error| Error::io(&self.path, "read", error))?
-            .len())
+        Ok(self.file.metadata().map_err(|error| Error::io(&self.path, "read", error))?.len())
     }
 
     fn truncate(&mut self) -> Result<()> {
-        self.file
-            .set_len(0)
-            .map_err(|error| Error::io(&self.path, "write", error))
+        self.file.set_len(0).map_err(|error| Error::io(&self.path, "write", error))
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {

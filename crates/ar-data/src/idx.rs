@@ -34,9 +34,7 @@ pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> 
     }
     let data = elements(input, &axes, *count)?;
     let start = 4 + 4 * axes.len() as u64;
-    let values = symbols_of_bytes(input, data, options, |index| {
-        Place::Byte(start + index as u64)
-    })?;
+    let values = symbols_of_bytes(input, data, options, |index| Place::Byte(start + index as u64))?;
     let shape: Vec<usize> = event.iter().map(|&axis| axis as usize).collect();
     Dataset::new(name_of(input.path()), values, &shape)
 }
@@ -46,24 +44,14 @@ pub(crate) fn read_labels(input: &mut Input) -> Result<Vec<u8>> {
     let axes = header(input)?;
     let [count] = axes[..] else {
         let found = format!("{} axes", axes.len());
-        return Err(input.malformed(
-            Place::Byte(3),
-            Flaw::WrongMagic,
-            "one axis of labels",
-            found,
-        ));
+        return Err(input.malformed(Place::Byte(3), Flaw::WrongMagic, "one axis of labels", found));
     };
     elements(input, &axes, count)
 }
 
 fn too_few_axes(input: &Input) -> crate::Error {
     input
-        .malformed(
-            Place::Byte(3),
-            Flaw::Unsupported,
-            "two axes or more",
-            "one axis",
-        )
+        .malformed(Place::Byte(3), Flaw::Unsupported, "two axes or more", "one axis")
         .advise("this is a file of labels; name the file of images")
 }
 
@@ -83,9 +71,7 @@ fn header(input: &mut Input) -> Result<Vec<u32>> {
         let found = format!("type {element:#04x}");
         return Err(input.malformed(Place::Byte(2), Flaw::Unsupported, expected, found));
     }
-    (0..axes)
-        .map(|_| Ok(u32::from_be_bytes(input.array("IDX axis")?)))
-        .collect()
+    (0..axes).map(|_| Ok(u32::from_be_bytes(input.array("IDX axis")?))).collect()
 }
 
 fn wrong_magic(input: &Input, magic: [u8; 4]) -> crate::Error {
@@ -101,9 +87,7 @@ fn elements(input: &mut Input, axes: &[u32], count: u32) -> Result<Vec<u8>> {
         return Err(input.malformed(Place::Byte(4), Flaw::Empty, expected, format!("{axes:?}")));
     }
     // The product may pass u64; saturated, it is above every limit.
-    let len = axes
-        .iter()
-        .fold(1_u64, |len, &axis| len.saturating_mul(u64::from(axis)));
+    let len = axes.iter().fold(1_u64, |len, &axis| len.saturating_mul(u64::from(axis)));
     let mut data = Vec::new();
     input.append(&mut data, len, &what)?;
     input.end(&what)?;
@@ -118,26 +102,18 @@ mod tests {
 
     pub(crate) fn idx(axes: &[u32], data: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0, 0, 8, axes.len() as u8];
-        axes.iter()
-            .for_each(|axis| bytes.extend(axis.to_be_bytes()));
+        axes.iter().for_each(|axis| bytes.extend(axis.to_be_bytes()));
         bytes.extend(data);
         bytes
     }
 
     fn parse(bytes: Vec<u8>, options: &ReadOptions) -> Result<Dataset> {
-        read(
-            &mut Input::from_bytes(Path::new("dir/images"), bytes, 1 << 30)?,
-            options,
-        )
+        read(&mut Input::from_bytes(Path::new("dir/images"), bytes, 1 << 30)?, options)
     }
 
     #[test]
     fn images_and_labels_are_read() {
-        let data = parse(
-            idx(&[2, 1, 3], &[1, 2, 3, 4, 5, 255]),
-            &ReadOptions::default(),
-        )
-        .unwrap();
+        let data = parse(idx(&[2, 1, 3], &[1, 2, 3, 4, 5, 255]), &ReadOptions::default()).unwrap();
         assert_eq!((data.len(), data.shape()), (2, &[1, 3][..]));
         assert_eq!(data.symbols().unwrap(), (&[1, 2, 3, 4, 5, 255][..], 256));
         assert_eq!(data.name(), "images");
@@ -155,18 +131,10 @@ mod tests {
             bytes
         };
         let open = ReadOptions::default();
-        let binary = ReadOptions {
-            kind: Some(Kind::Binary),
-            ..ReadOptions::default()
-        };
+        let binary = ReadOptions { kind: Some(Kind::Binary), ..ReadOptions::default() };
         let huge = idx(&[u32::MAX, u32::MAX, u32::MAX], &[]);
         for (bytes, options, flaw, message) in [
-            (
-                vec![],
-                &open,
-                Flaw::Empty,
-                "expected an IDX file, found no bytes",
-            ),
+            (vec![], &open, Flaw::Empty, "expected an IDX file, found no bytes"),
             (
                 good[..20].to_vec(),
                 &open,
@@ -174,12 +142,7 @@ mod tests {
                 "byte 16: truncated: expected 6 bytes of elements (2 examples, axes [2, 1, 3]), \
                  found 4",
             ),
-            (
-                good[..9].to_vec(),
-                &open,
-                Flaw::Truncated,
-                "byte 8: truncated: expected 4 bytes",
-            ),
+            (good[..9].to_vec(), &open, Flaw::Truncated, "byte 8: truncated: expected 4 bytes"),
             (
                 [&good[..], &[0]].concat(),
                 &open,
@@ -187,39 +150,16 @@ mod tests {
                 "byte 22: oversized: expected the end of the file",
             ),
             (with(0, 1), &open, Flaw::WrongMagic, "found 01 00 08 03"),
-            (
-                with(2, 0x0d),
-                &open,
-                Flaw::Unsupported,
-                "byte 2: unsupported",
-            ),
+            (with(2, 0x0d), &open, Flaw::Unsupported, "byte 2: unsupported"),
             (with(7, 0), &open, Flaw::Empty, "found [0, 1, 3]"),
-            (
-                idx(&[2], &[1; 2]),
-                &open,
-                Flaw::Unsupported,
-                "expected two axes or more",
-            ),
-            (
-                huge,
-                &open,
-                Flaw::TooLarge,
-                "too large: expected at most 1073741824 bytes",
-            ),
-            (
-                with(20, 2),
-                &binary,
-                Flaw::OutOfRange,
-                "byte 20: out of range: expected 0 or 1",
-            ),
+            (idx(&[2], &[1; 2]), &open, Flaw::Unsupported, "expected two axes or more"),
+            (huge, &open, Flaw::TooLarge, "too large: expected at most 1073741824 bytes"),
+            (with(20, 2), &binary, Flaw::OutOfRange, "byte 20: out of range: expected 0 or 1"),
         ] {
             let error = parse(bytes, options).unwrap_err();
             let text = error.to_string();
             assert_eq!(error.flaw(), Some(flaw), "{text}");
-            assert!(
-                text.starts_with("dir/images: ") && text.contains(message),
-                "{text}"
-            );
+            assert!(text.starts_with("dir/images: ") && text.contains(message), "{text}");
         }
     }
 }

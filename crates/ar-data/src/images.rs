@@ -64,10 +64,8 @@ pub(crate) fn read_folder(folder: &Path, options: &ReadOptions) -> Result<Datase
             kind: options.kind.filter(|kind| *kind != Kind::Real),
             ..options.clone()
         };
-        if let Values::Symbols {
-            data: image,
-            levels: found,
-        } = values(&input, image.data, size, &symbols)?
+        if let Values::Symbols { data: image, levels: found } =
+            values(&input, image.data, size, &symbols)?
         {
             data.extend(image);
             levels = found;
@@ -83,11 +81,7 @@ pub(crate) fn read_folder(folder: &Path, options: &ReadOptions) -> Result<Datase
         ));
     };
     let dataset = Dataset::new(name_of(folder), Values::Symbols { data, levels }, &shape)?;
-    Ok(if options.kind == Some(Kind::Real) {
-        dataset.into_reals()
-    } else {
-        dataset
-    })
+    Ok(if options.kind == Some(Kind::Real) { dataset.into_reals() } else { dataset })
 }
 
 /// The image files of a folder, in the order of their names.
@@ -96,9 +90,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let is_png = path
-            .extension()
-            .is_some_and(|end| end.eq_ignore_ascii_case("png"));
+        let is_png = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png"));
         if is_png && path.is_file() {
             files.push(path);
         }
@@ -115,10 +107,7 @@ fn values(
 ) -> Result<Values> {
     let place = |index: usize| {
         let index = index % (rows * columns);
-        Place::Pixel {
-            row: (index / columns) as u64,
-            column: (index % columns) as u64,
-        }
+        Place::Pixel { row: (index / columns) as u64, column: (index % columns) as u64 }
     };
     if options.kind != Some(Kind::Binary) {
         return symbols_of_bytes(input, data, options, place);
@@ -173,9 +162,7 @@ fn decode(input: &mut Input, cap: u64) -> Result<Image> {
     }
     let stored = file.len() as u64;
     let mut file = Cursor::new(file);
-    let limits = Limits {
-        bytes: usize::try_from(cap).unwrap_or(usize::MAX),
-    };
+    let limits = Limits { bytes: usize::try_from(cap).unwrap_or(usize::MAX) };
     let mut decoder = Decoder::new_with_limits(&mut file, limits);
     decoder.set_transformations(Transformations::EXPAND);
     decoder.set_ignore_text_chunk(true);
@@ -190,12 +177,7 @@ fn decode(input: &mut Input, cap: u64) -> Result<Image> {
             let found = format!("{color:?} of {} bits", depth as u8);
             let expected = "grey or RGB of 8 bits, without transparency";
             return Err(input
-                .malformed(
-                    Place::Byte(MAGIC.len() as u64),
-                    Flaw::Unsupported,
-                    expected,
-                    found,
-                )
+                .malformed(Place::Byte(MAGIC.len() as u64), Flaw::Unsupported, expected, found)
                 .advise(
                     "convert it, for example with `magick in.png -alpha off -depth 8 out.png`",
                 ));
@@ -218,9 +200,7 @@ fn decode(input: &mut Input, cap: u64) -> Result<Image> {
         return Err(input.no_memory(bytes));
     }
     interleaved.resize(bytes as usize, 0);
-    reader
-        .next_frame(&mut interleaved)
-        .map_err(|error| failed(input, error))?;
+    reader.next_frame(&mut interleaved).map_err(|error| failed(input, error))?;
     reader.finish().map_err(|error| failed(input, error))?;
     drop(reader);
     let end = file.position();
@@ -235,24 +215,15 @@ fn decode(input: &mut Input, cap: u64) -> Result<Image> {
             .flat_map(|channel| interleaved.iter().skip(channel).step_by(channels).copied())
             .collect(),
     };
-    Ok(Image {
-        channels,
-        rows,
-        columns,
-        data,
-    })
+    Ok(Image { channels, rows, columns, data })
 }
 
 fn failed(input: &Input, error: DecodingError) -> Error {
     let expected = "a PNG image";
     match error {
-        DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => input
-            .malformed(
-                Place::File,
-                Flaw::Truncated,
-                expected,
-                "the end of the file inside it",
-            ),
+        DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            input.malformed(Place::File, Flaw::Truncated, expected, "the end of the file inside it")
+        }
         DecodingError::LimitsExceeded => input.malformed(
             Place::File,
             Flaw::TooLarge,
@@ -272,11 +243,7 @@ mod tests {
         let mut encoder = png::Encoder::new(&mut bytes, columns, rows);
         encoder.set_color(color);
         encoder.set_depth(depth);
-        encoder
-            .write_header()
-            .unwrap()
-            .write_image_data(data)
-            .unwrap();
+        encoder.write_header().unwrap().write_image_data(data).unwrap();
         bytes
     }
 
@@ -294,10 +261,7 @@ mod tests {
 
     fn parse(bytes: Vec<u8>) -> Result<Dataset> {
         let options = ReadOptions::default();
-        read(
-            &mut Input::from_bytes(Path::new("x.png"), bytes, options.max_bytes)?,
-            &options,
-        )
+        read(&mut Input::from_bytes(Path::new("x.png"), bytes, options.max_bytes)?, &options)
     }
 
     #[test]
@@ -310,24 +274,14 @@ mod tests {
         let data = read_folder(dir.path(), &ReadOptions::default()).unwrap();
         assert_eq!((data.len(), data.shape()), (2, &[1, 3][..]));
         assert_eq!(data.symbols().unwrap(), (&[1, 2, 3, 4, 5, 6][..], 256));
-        let real = ReadOptions {
-            kind: Some(Kind::Real),
-            ..ReadOptions::default()
-        };
+        let real = ReadOptions { kind: Some(Kind::Real), ..ReadOptions::default() };
         let data = read_folder(dir.path(), &real).unwrap();
         assert_eq!(data.reals().unwrap()[5], 6.0);
     }
 
     #[test]
     fn colours_come_channel_first() {
-        let data = parse(png(
-            2,
-            1,
-            ColorType::Rgb,
-            BitDepth::Eight,
-            &[1, 2, 3, 4, 5, 6],
-        ))
-        .unwrap();
+        let data = parse(png(2, 1, ColorType::Rgb, BitDepth::Eight, &[1, 2, 3, 4, 5, 6])).unwrap();
         assert_eq!(data.shape(), [3, 1, 2]);
         assert_eq!(data.symbols().unwrap().0, [1, 4, 2, 5, 3, 6]);
     }
@@ -335,14 +289,8 @@ mod tests {
     #[test]
     fn one_bit_images_are_black_and_white() {
         let bits = png(4, 1, ColorType::Grayscale, BitDepth::One, &[0b1010_0000]);
-        assert_eq!(
-            parse(bits.clone()).unwrap().symbols().unwrap().0,
-            [255, 0, 255, 0]
-        );
-        let binary = ReadOptions {
-            kind: Some(Kind::Binary),
-            ..ReadOptions::default()
-        };
+        assert_eq!(parse(bits.clone()).unwrap().symbols().unwrap().0, [255, 0, 255, 0]);
+        let binary = ReadOptions { kind: Some(Kind::Binary), ..ReadOptions::default() };
         let dir = folder(&[("a.png", bits)]);
         let data = read_folder(dir.path(), &binary).unwrap();
         assert_eq!(data.symbols().unwrap(), (&[1, 0, 1, 0][..], 2));
@@ -350,9 +298,7 @@ mod tests {
         let error = read_folder(dir.path(), &binary).unwrap_err();
         assert_eq!(error.flaw(), Some(Flaw::OutOfRange));
         assert!(
-            error
-                .to_string()
-                .contains("a.png: pixel row 1, column 0: out of range"),
+            error.to_string().contains("a.png: pixel row 1, column 0: out of range"),
             "{error}"
         );
     }
@@ -373,30 +319,18 @@ mod tests {
             ([&good[..], b"tail"].concat(), &[Flaw::Oversized]),
             (bent, &[Flaw::Corrupt]),
             (huge, &[Flaw::Corrupt, Flaw::TooLarge]),
-            (
-                png(1, 1, ColorType::Rgba, BitDepth::Eight, &[0; 4]),
-                &[Flaw::Unsupported],
-            ),
-            (
-                png(1, 1, ColorType::Grayscale, BitDepth::Sixteen, &[0; 2]),
-                &[Flaw::Unsupported],
-            ),
+            (png(1, 1, ColorType::Rgba, BitDepth::Eight, &[0; 4]), &[Flaw::Unsupported]),
+            (png(1, 1, ColorType::Grayscale, BitDepth::Sixteen, &[0; 2]), &[Flaw::Unsupported]),
         ] {
             let error = parse(bytes).unwrap_err();
-            assert!(
-                error.flaw().is_some_and(|flaw| flaws.contains(&flaw)),
-                "{error}"
-            );
+            assert!(error.flaw().is_some_and(|flaw| flaws.contains(&flaw)), "{error}");
             assert!(error.to_string().starts_with("x.png: "), "{error}");
         }
     }
 
     #[test]
     fn a_folder_must_hold_images_of_one_size() {
-        let dir = folder(&[
-            ("a.png", grey(2, 1, &[1, 2])),
-            ("b.png", grey(1, 2, &[1, 2])),
-        ]);
+        let dir = folder(&[("a.png", grey(2, 1, &[1, 2])), ("b.png", grey(1, 2, &[1, 2]))]);
         let error = read_folder(dir.path(), &ReadOptions::default()).unwrap_err();
         assert_eq!(error.flaw(), Some(Flaw::Ragged));
         let text = error.to_string();
@@ -407,14 +341,8 @@ mod tests {
         let dir = folder(&[("readme.txt", Vec::new())]);
         let error = read_folder(dir.path(), &ReadOptions::default()).unwrap_err();
         assert_eq!(error.flaw(), Some(Flaw::Empty));
-        let dir = folder(&[
-            ("a.png", grey(2, 1, &[1, 2])),
-            ("b.png", grey(2, 1, &[1, 2])),
-        ]);
-        let tight = ReadOptions {
-            max_bytes: 3,
-            ..ReadOptions::default()
-        };
+        let dir = folder(&[("a.png", grey(2, 1, &[1, 2])), ("b.png", grey(2, 1, &[1, 2]))]);
+        let tight = ReadOptions { max_bytes: 3, ..ReadOptions::default() };
         let error = read_folder(dir.path(), &tight).unwrap_err();
         assert_eq!(error.flaw(), Some(Flaw::TooLarge));
     }

@@ -62,9 +62,7 @@ impl Input {
     /// Opens a file whose content may have up to `cap` bytes.
     pub(crate) fn open(path: &Path, cap: u64) -> Result<Self> {
         let file = File::open(path).map_err(|error| Error::io(path, "open", error))?;
-        let metadata = file
-            .metadata()
-            .map_err(|error| Error::io(path, "open", error))?;
+        let metadata = file.metadata().map_err(|error| Error::io(path, "open", error))?;
         if !metadata.is_file() {
             // A device or a pipe may have no end.
             let error = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
@@ -81,29 +79,13 @@ impl Input {
 
     fn new(path: &Path, inner: Box<dyn Read>, stored: u64, cap: u64) -> Result<Self> {
         let mut inner = BufReader::with_capacity(BUFFER_BYTES, inner);
-        let start = inner
-            .fill_buf()
-            .map_err(|error| Error::io(path, "read", error))?;
+        let start = inner.fill_buf().map_err(|error| Error::io(path, "read", error))?;
         let gzip = start.starts_with(&[0x1f, 0x8b]);
-        let inner: Box<dyn Read> = if gzip {
-            Box::new(MultiGzDecoder::new(inner))
-        } else {
-            Box::new(inner)
-        };
-        let counted = Counted {
-            inner,
-            count: 0,
-            cap,
-            hash: None,
-        };
+        let inner: Box<dyn Read> =
+            if gzip { Box::new(MultiGzDecoder::new(inner)) } else { Box::new(inner) };
+        let counted = Counted { inner, count: 0, cap, hash: None };
         let reader = BufReader::with_capacity(BUFFER_BYTES, counted);
-        let input = Self {
-            path: path.to_owned(),
-            reader,
-            gzip,
-            stored,
-            cap,
-        };
+        let input = Self { path: path.to_owned(), reader, gzip, stored, cap };
         if !gzip && stored > cap {
             return Err(input.above_cap(&format!("a file of {stored} bytes")));
         }
@@ -166,18 +148,12 @@ impl Input {
         if start.checked_add(len).is_none_or(|end| end > self.cap) {
             return Err(self.above_cap(&format!("a header that states {len} bytes of {what}")));
         }
-        let most = if self.gzip {
-            self.stored.saturating_mul(DEFLATE_MAX_RATIO)
-        } else {
-            self.stored
-        };
+        let most =
+            if self.gzip { self.stored.saturating_mul(DEFLATE_MAX_RATIO) } else { self.stored };
         let left = most.saturating_sub(start);
         if left < len {
             let found = if self.gzip {
-                format!(
-                    "a compressed file of {} bytes, which cannot hold them",
-                    self.stored
-                )
+                format!("a compressed file of {} bytes, which cannot hold them", self.stored)
             } else {
                 format!("{left}")
             };
@@ -260,10 +236,8 @@ impl Input {
     }
 
     pub(crate) fn no_memory(&self, len: u64) -> Error {
-        let error = io::Error::new(
-            io::ErrorKind::OutOfMemory,
-            format!("no memory for {len} bytes"),
-        );
+        let error =
+            io::Error::new(io::ErrorKind::OutOfMemory, format!("no memory for {len} bytes"));
         Error::io(&self.path, "read", error)
     }
 
@@ -330,11 +304,7 @@ mod tests {
     fn plain_and_gzip_have_the_same_content_and_digest() {
         let content = b"abc";
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        for stored in [
-            content.to_vec(),
-            gzip(content),
-            [gzip(b"a"), gzip(b"bc")].concat(),
-        ] {
+        for stored in [content.to_vec(), gzip(content), [gzip(b"a"), gzip(b"bc")].concat()] {
             let mut file = input(stored.clone(), 3).unwrap();
             assert_eq!(file.array::<3>("letters").unwrap(), *content);
             assert_eq!(file.offset(), 3);
@@ -383,11 +353,9 @@ mod tests {
         let crc = whole.len() - 8;
         bent[crc] ^= 1;
         let garbage = [&whole[..], b"garbage after the stream"].concat();
-        for (bytes, flaw) in [
-            (cut, Flaw::Truncated),
-            (bent, Flaw::Corrupt),
-            (garbage, Flaw::Corrupt),
-        ] {
+        for (bytes, flaw) in
+            [(cut, Flaw::Truncated), (bent, Flaw::Corrupt), (garbage, Flaw::Corrupt)]
+        {
             let error = input(bytes, 2000).unwrap().digest().unwrap_err();
             assert_eq!(error.flaw(), Some(flaw), "{error}");
         }
@@ -397,9 +365,6 @@ mod tests {
     fn what_is_no_regular_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(Input::open(dir.path(), 10), Err(Error::Io { .. })));
-        assert!(matches!(
-            Input::open(&dir.path().join("none"), 10),
-            Err(Error::Io { .. })
-        ));
+        assert!(matches!(Input::open(&dir.path().join("none"), 10), Err(Error::Io { .. })));
     }
 }

@@ -56,9 +56,7 @@ pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> 
         let found = format!("shape {axes:?}");
         return Err(input.malformed(Place::File, Flaw::Empty, "axes of at least 1", found));
     }
-    let count = axes
-        .iter()
-        .fold(1_u64, |len, &axis| len.saturating_mul(axis));
+    let count = axes.iter().fold(1_u64, |len, &axis| len.saturating_mul(axis));
     let what = format!("elements (shape {axes:?}, {} bytes each)", element.bytes);
     input.check_room(count.saturating_mul(element.bytes as u64), &what)?;
     let shape: Vec<usize> = event.iter().map(|&axis| axis as usize).collect();
@@ -97,12 +95,7 @@ pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> 
 fn too_few_axes(input: &Input, axes: &[u64]) -> crate::Error {
     let expected = "two axes or more, the first counting examples";
     input
-        .malformed(
-            Place::File,
-            Flaw::Unsupported,
-            expected,
-            format!("shape {axes:?}"),
-        )
+        .malformed(Place::File, Flaw::Unsupported, expected, format!("shape {axes:?}"))
         .advise("reshape the array to [examples, 1]")
 }
 
@@ -141,12 +134,7 @@ fn header(input: &mut Input) -> Result<(Element, Vec<u64>)> {
     })?;
     if header.fortran_order {
         return Err(input
-            .malformed(
-                Place::Byte(start),
-                Flaw::Unsupported,
-                "C order",
-                "Fortran order",
-            )
+            .malformed(Place::Byte(start), Flaw::Unsupported, "C order", "Fortran order")
             .advise("save np.ascontiguousarray(array)"));
     }
     let element = Element::parse(header.descr).ok_or_else(|| {
@@ -171,11 +159,7 @@ impl Element {
             _ => return None,
         };
         // A file written with the native order of an unknown machine: nearly all are little.
-        Some(Self {
-            kind,
-            bytes: usize::from(bytes),
-            big_endian: order == b'>',
-        })
+        Some(Self { kind, bytes: usize::from(bytes), big_endian: order == b'>' })
     }
 
     /// The value of one element; integers beyond 2^53 are rounded, which no kind distinguishes.
@@ -189,11 +173,7 @@ impl Element {
         }
         let word = u64::from_le_bytes(word);
         let unused = 64 - 8 * self.bytes as u32;
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_wrap,
-            reason = "see above"
-        )]
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "see above")]
         #[expect(clippy::cast_possible_truncation, reason = "the upper half is zero")]
         match (self.kind, self.bytes) {
             (Kind::Bool, _) => f64::from(u8::from(word != 0)),
@@ -237,10 +217,7 @@ impl<'a> Header<'a> {
                     let inside = inside.trim();
                     let inside = inside.strip_suffix(',').unwrap_or(inside);
                     let axes = inside.split(',').filter(|axis| !axis.trim().is_empty());
-                    shape = Some(
-                        axes.map(|axis| axis.trim().parse().ok())
-                            .collect::<Option<_>>()?,
-                    );
+                    shape = Some(axes.map(|axis| axis.trim().parse().ok()).collect::<Option<_>>()?);
                     rest = after;
                 }
                 _ => return None,
@@ -252,20 +229,13 @@ impl<'a> Header<'a> {
                 None => return None,
             };
         }
-        Some(Self {
-            descr: descr?,
-            fortran_order: fortran_order?,
-            shape: shape?,
-        })
+        Some(Self { descr: descr?, fortran_order: fortran_order?, shape: shape? })
     }
 }
 
 /// A quoted string without escapes, and what follows it.
 fn string(text: &str) -> Option<(&str, &str)> {
-    let quote = text
-        .chars()
-        .next()
-        .filter(|quote| matches!(quote, '\'' | '"'))?;
+    let quote = text.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
     text[1..].split_once(quote)
 }
 
@@ -286,10 +256,7 @@ mod tests {
     }
 
     fn parse_with(bytes: Vec<u8>, options: &ReadOptions) -> Result<Dataset, Error> {
-        read(
-            &mut Input::from_bytes(Path::new("a.npy"), bytes, 1 << 20)?,
-            options,
-        )
+        read(&mut Input::from_bytes(Path::new("a.npy"), bytes, 1 << 20)?, options)
     }
 
     fn parse(bytes: Vec<u8>) -> Result<Dataset, Error> {
@@ -309,18 +276,9 @@ mod tests {
                 })
                 .collect::<Vec<_>>()
         };
-        let singles: Vec<u8> = values
-            .iter()
-            .flat_map(|&v| f32::from(v).to_be_bytes())
-            .collect();
-        let doubles: Vec<u8> = values
-            .iter()
-            .flat_map(|&v| f64::from(v).to_le_bytes())
-            .collect();
-        let symbols = ReadOptions {
-            levels: Some(256),
-            ..ReadOptions::default()
-        };
+        let singles: Vec<u8> = values.iter().flat_map(|&v| f32::from(v).to_be_bytes()).collect();
+        let doubles: Vec<u8> = values.iter().flat_map(|&v| f64::from(v).to_le_bytes()).collect();
+        let symbols = ReadOptions { levels: Some(256), ..ReadOptions::default() };
         for (descr, data) in [
             ("|u1", wide(1, false)),
             ("<u2", wide(2, false)),
@@ -341,17 +299,9 @@ mod tests {
 
     #[test]
     fn floats_are_reals_and_negative_integers_too() {
-        let ones: Vec<u8> = [1.0_f32, 0.0]
-            .iter()
-            .flat_map(|v| v.to_le_bytes())
-            .collect();
+        let ones: Vec<u8> = [1.0_f32, 0.0].iter().flat_map(|v| v.to_le_bytes()).collect();
         let data = parse(npy("<f4", "(2, 1)", &ones)).unwrap();
-        assert_eq!(
-            data.values(),
-            &Values::Reals {
-                data: vec![1.0, 0.0]
-            }
-        );
+        assert_eq!(data.values(), &Values::Reals { data: vec![1.0, 0.0] });
         let data = parse(npy("|i1", "(2, 1)", &[255, 7])).unwrap();
         assert_eq!(data.reals().unwrap(), [-1.0, 7.0]);
     }
@@ -368,49 +318,21 @@ mod tests {
         let deep = npy("|u1", &"(".repeat(30_000), &[]);
         for (bytes, flaw, message) in [
             (vec![], Flaw::Empty, "a.npy: empty"),
-            (
-                b"\x93NUMPX\x01\x00".to_vec(),
-                Flaw::WrongMagic,
-                "byte 0: wrong magic",
-            ),
+            (b"\x93NUMPX\x01\x00".to_vec(), Flaw::WrongMagic, "byte 0: wrong magic"),
             (good[..4].to_vec(), Flaw::Truncated, "byte 0: truncated"),
             (good[..30].to_vec(), Flaw::Truncated, "byte 10: truncated"),
-            (
-                good[..good.len() - 1].to_vec(),
-                Flaw::Truncated,
-                "6 bytes of elements",
-            ),
+            (good[..good.len() - 1].to_vec(), Flaw::Truncated, "6 bytes of elements"),
             ([&good[..], &[0]].concat(), Flaw::Oversized, "oversized"),
             (npy("|u1", "(2, 0)", &[]), Flaw::Empty, "found shape [2, 0]"),
             (npy("|u1", "(2,)", &[1; 2]), Flaw::Unsupported, "two axes"),
             (npy("|u1", "()", &[1]), Flaw::Unsupported, "two axes"),
             (npy("|O", "(2, 3)", &[]), Flaw::Unsupported, "found \"|O\""),
-            (
-                npy("<f2", "(2, 3)", &[]),
-                Flaw::Unsupported,
-                "found \"<f2\"",
-            ),
+            (npy("<f2", "(2, 3)", &[]), Flaw::Unsupported, "found \"<f2\""),
             (npy("|u1", "(2, -3)", &[]), Flaw::WrongMagic, "dictionary"),
-            (
-                npy("|u1", "(99999999, 99999999999)", &[]),
-                Flaw::TooLarge,
-                "too large",
-            ),
-            (
-                npy("<f8", "(4294967296, 4294967296)", &[]),
-                Flaw::TooLarge,
-                "too large",
-            ),
-            (
-                npy("|u1", "(1000, 1000)", &[]),
-                Flaw::Truncated,
-                "truncated",
-            ),
-            (
-                nan,
-                Flaw::OutOfRange,
-                "out of range: expected a finite number",
-            ),
+            (npy("|u1", "(99999999, 99999999999)", &[]), Flaw::TooLarge, "too large"),
+            (npy("<f8", "(4294967296, 4294967296)", &[]), Flaw::TooLarge, "too large"),
+            (npy("|u1", "(1000, 1000)", &[]), Flaw::Truncated, "truncated"),
+            (nan, Flaw::OutOfRange, "out of range: expected a finite number"),
             (fortran, Flaw::Unsupported, "expected C order"),
             (long, Flaw::TooLarge, "a header of at most"),
             (deep, Flaw::WrongMagic, "dictionary"),
@@ -420,10 +342,7 @@ mod tests {
             assert_eq!(error.flaw(), Some(flaw), "{text}");
             assert!(text.contains(message), "{text}");
         }
-        let binary = ReadOptions {
-            kind: Some(crate::Kind::Binary),
-            ..ReadOptions::default()
-        };
+        let binary = ReadOptions { kind: Some(crate::Kind::Binary), ..ReadOptions::default() };
         let error = parse_with(npy("|u1", "(2, 3)", &[1, 1, 1, 1, 9, 1]), &binary).unwrap_err();
         assert_eq!(error.flaw(), Some(Flaw::OutOfRange));
         assert!(error.to_string().contains("found 9"), "{error}");

@@ -92,10 +92,7 @@ impl Numbers {
             self.symbols = Vec::new();
             self.is_real = true;
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "reals are stored in single precision"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "reals are stored in single precision")]
         let single = value as f32;
         if !single.is_finite() {
             return Err(Refused {
@@ -118,16 +115,9 @@ impl Numbers {
                 format!("a whole number from 0 to {}", levels.saturating_sub(1)),
                 "state a larger levels, or kind = \"real\"",
             ),
-            _ => (
-                "a whole number from 0 to 255".to_owned(),
-                "state kind = \"real\"",
-            ),
+            _ => ("a whole number from 0 to 255".to_owned(), "state kind = \"real\""),
         };
-        Refused {
-            flaw: Flaw::OutOfRange,
-            expected,
-            hint: Some(hint),
-        }
+        Refused { flaw: Flaw::OutOfRange, expected, hint: Some(hint) }
     }
 
     /// The values, as symbols or reals.
@@ -137,13 +127,8 @@ impl Numbers {
             return Values::Reals { data: self.reals };
         }
         self.symbols.shrink_to_fit();
-        let levels = self
-            .levels
-            .unwrap_or_else(|| (u16::from(self.largest) + 1).max(2));
-        Values::Symbols {
-            data: self.symbols,
-            levels,
-        }
+        let levels = self.levels.unwrap_or_else(|| (u16::from(self.largest) + 1).max(2));
+        Values::Symbols { data: self.symbols, levels }
     }
 }
 
@@ -162,48 +147,26 @@ mod tests {
     }
 
     fn stated(kind: Option<Kind>, levels: Option<u16>) -> ReadOptions {
-        ReadOptions {
-            kind,
-            levels,
-            ..ReadOptions::default()
-        }
+        ReadOptions { kind, levels, ..ReadOptions::default() }
     }
 
     #[test]
     fn the_kind_is_what_the_numbers_need() {
         let open = || stated(None, None);
-        let symbols = |data: &[u8], levels| {
-            Some(Values::Symbols {
-                data: data.to_vec(),
-                levels,
-            })
-        };
-        let reals = |data: &[f32]| {
-            Some(Values::Reals {
-                data: data.to_vec(),
-            })
-        };
+        let symbols = |data: &[u8], levels| Some(Values::Symbols { data: data.to_vec(), levels });
+        let reals = |data: &[f32]| Some(Values::Reals { data: data.to_vec() });
         assert_eq!(collect(open(), &[0.0, -0.0]), symbols(&[0, 0], 2));
         assert_eq!(collect(open(), &[0.0, 16.0]), symbols(&[0, 16], 17));
         assert_eq!(collect(open(), &[255.0]), symbols(&[255], 256));
-        assert_eq!(
-            collect(open(), &[3.0, 256.0, 1.0]),
-            reals(&[3.0, 256.0, 1.0])
-        );
+        assert_eq!(collect(open(), &[3.0, 256.0, 1.0]), reals(&[3.0, 256.0, 1.0]));
         assert_eq!(collect(open(), &[3.0, -1.0]), reals(&[3.0, -1.0]));
         assert_eq!(collect(open(), &[1e39]), None);
         assert_eq!(collect(open(), &[f64::NAN]), None);
         assert_eq!(collect(stated(None, Some(17)), &[16.0]), symbols(&[16], 17));
         assert_eq!(collect(stated(None, Some(17)), &[17.0]), None);
-        assert_eq!(
-            collect(stated(Some(Kind::Binary), None), &[1.0]),
-            symbols(&[1], 2)
-        );
+        assert_eq!(collect(stated(Some(Kind::Binary), None), &[1.0]), symbols(&[1], 2));
         assert_eq!(collect(stated(Some(Kind::Binary), None), &[2.0]), None);
         assert_eq!(collect(stated(Some(Kind::Symbols), None), &[0.5]), None);
-        assert_eq!(
-            collect(stated(Some(Kind::Real), None), &[1.0]),
-            reals(&[1.0])
-        );
+        assert_eq!(collect(stated(Some(Kind::Real), None), &[1.0]), reals(&[1.0]));
     }
 }

@@ -63,12 +63,7 @@ pub struct ReadOptions {
 impl Default for ReadOptions {
     /// Everything open, and [`MAX_CONTENT_BYTES`].
     fn default() -> Self {
-        Self {
-            kind: None,
-            levels: None,
-            shape: None,
-            max_bytes: MAX_CONTENT_BYTES,
-        }
+        Self { kind: None, levels: None, shape: None, max_bytes: MAX_CONTENT_BYTES }
     }
 }
 
@@ -83,12 +78,7 @@ impl ReadOptions {
             Some(Kind::Real) => "none with kind = \"real\"",
             _ => return Ok(()),
         };
-        Err(Error::inconsistent(
-            "options",
-            "levels",
-            wrong,
-            levels.to_string(),
-        ))
+        Err(Error::inconsistent("options", "levels", wrong, levels.to_string()))
     }
 }
 
@@ -143,10 +133,7 @@ fn shaped(path: &Path, data: Dataset, options: &ReadOptions) -> Result<Dataset> 
     };
     // The name alone would not tell which of two files of one name is meant.
     let name = data.name().to_owned();
-    Ok(data
-        .with_name(path.display().to_string())
-        .with_shape(shape)?
-        .with_name(name))
+    Ok(data.with_name(path.display().to_string()).with_shape(shape)?.with_name(name))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,9 +206,7 @@ pub(crate) fn symbols_of_bytes(
 ) -> Result<Values> {
     let levels = match options.kind {
         Some(Kind::Real) => {
-            return Ok(Values::Reals {
-                data: data.into_iter().map(f32::from).collect(),
-            });
+            return Ok(Values::Reals { data: data.into_iter().map(f32::from).collect() });
         }
         Some(Kind::Binary) => 2,
         _ => options.levels.unwrap_or(256),
@@ -230,27 +215,19 @@ pub(crate) fn symbols_of_bytes(
         None => Ok(Values::Symbols { data, levels }),
         Some(index) => {
             let (expected, hint) = if levels == 2 {
-                (
-                    "0 or 1".to_owned(),
-                    "read it as symbols and choose binarize = \"threshold\"",
-                )
+                ("0 or 1".to_owned(), "read it as symbols and choose binarize = \"threshold\"")
             } else {
                 (format!("0 to {}", levels - 1), "state a larger levels")
             };
             let found = data[index].to_string();
-            Err(input
-                .malformed(place(index), Flaw::OutOfRange, expected, found)
-                .advise(hint))
+            Err(input.malformed(place(index), Flaw::OutOfRange, expected, found).advise(hint))
         }
     }
 }
 
 /// What a dataset read from `path` is called.
 pub(crate) fn name_of(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -280,12 +257,7 @@ mod tests {
         let read =
             |bytes: &[u8]| read_bytes(Path::new("thing"), bytes.to_vec(), &ReadOptions::default());
         assert_eq!(read(b"0 1\n").unwrap().shape(), [2]);
-        assert_eq!(
-            read(&[0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 1, 7])
-                .unwrap()
-                .shape(),
-            [1]
-        );
+        assert_eq!(read(&[0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 1, 7]).unwrap().shape(), [1]);
         let error = read(b"PK\x03\x04....").unwrap_err();
         assert_eq!(error.flaw(), Some(Flaw::WrongMagic));
         assert!(error.hint().unwrap().contains(".npy"));
@@ -298,52 +270,19 @@ mod tests {
             |options: ReadOptions| read_bytes(Path::new("d/t.csv"), b"0,1\n".to_vec(), &options);
         let open = ReadOptions::default;
         for (options, word) in [
+            (ReadOptions { levels: Some(1), ..open() }, "levels: expected 2 to 256, found 1"),
+            (ReadOptions { kind: Some(Kind::Binary), levels: Some(3), ..open() }, "binary"),
+            (ReadOptions { kind: Some(Kind::Real), levels: Some(3), ..open() }, "real"),
             (
-                ReadOptions {
-                    levels: Some(1),
-                    ..open()
-                },
-                "levels: expected 2 to 256, found 1",
-            ),
-            (
-                ReadOptions {
-                    kind: Some(Kind::Binary),
-                    levels: Some(3),
-                    ..open()
-                },
-                "binary",
-            ),
-            (
-                ReadOptions {
-                    kind: Some(Kind::Real),
-                    levels: Some(3),
-                    ..open()
-                },
-                "real",
-            ),
-            (
-                ReadOptions {
-                    shape: Some(vec![3]),
-                    ..open()
-                },
+                ReadOptions { shape: Some(vec![3]), ..open() },
                 "d/t.csv: shape: expected a shape of 2 values, found [3], which has 3",
             ),
-            (
-                ReadOptions {
-                    shape: Some(vec![]),
-                    ..open()
-                },
-                "axes",
-            ),
+            (ReadOptions { shape: Some(vec![]), ..open() }, "axes"),
         ] {
             let message = read(options).unwrap_err().to_string();
             assert!(message.contains(word), "{message}");
         }
-        let data = read(ReadOptions {
-            shape: Some(vec![2, 1]),
-            ..open()
-        })
-        .unwrap();
+        let data = read(ReadOptions { shape: Some(vec![2, 1]), ..open() }).unwrap();
         assert_eq!((data.shape(), data.name()), (&[2, 1][..], "t.csv"));
     }
 

@@ -37,14 +37,13 @@ impl FromStr for Split {
     type Err = Error;
 
     fn from_str(word: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|split| split.to_string() == word)
-            .ok_or_else(|| Error::UnknownWord {
+        Self::ALL.into_iter().find(|split| split.to_string() == word).ok_or_else(|| {
+            Error::UnknownWord {
                 what: "split",
                 found: word.to_owned(),
                 expected: "train, valid or test",
-            })
+            }
+        })
     }
 }
 
@@ -101,28 +100,17 @@ impl Splits {
         options: &ReadOptions,
     ) -> Result<Self> {
         let read = |path| read_path(path, options);
-        let (train, valid, test) = (
-            read(train)?,
-            valid.map(read).transpose()?,
-            test.map(read).transpose()?,
-        );
+        let (train, valid, test) =
+            (read(train)?, valid.map(read).transpose()?, test.map(read).transpose()?);
         let parts = [Some(&train), valid.as_ref(), test.as_ref()];
         let any_reals = parts.iter().flatten().any(|part| part.levels().is_none());
-        let levels = parts
-            .iter()
-            .flatten()
-            .filter_map(|part| part.levels())
-            .max();
+        let levels = parts.iter().flatten().filter_map(|part| part.levels()).max();
         let unify = |part: Dataset| match levels {
             _ if any_reals => Ok(part.into_reals()),
             Some(levels) => part.with_levels(levels),
             None => Ok(part),
         };
-        Self::new(
-            unify(train)?,
-            valid.map(unify).transpose()?,
-            test.map(unify).transpose()?,
-        )
+        Self::new(unify(train)?, valid.map(unify).transpose()?, test.map(unify).transpose()?)
     }
 
     /// One part.
@@ -162,15 +150,7 @@ mod tests {
     use super::*;
 
     fn symbols(name: &str, data: &[u8], levels: u16) -> Dataset {
-        Dataset::new(
-            name,
-            Values::Symbols {
-                data: data.to_vec(),
-                levels,
-            },
-            &[data.len()],
-        )
-        .unwrap()
+        Dataset::new(name, Values::Symbols { data: data.to_vec(), levels }, &[data.len()]).unwrap()
     }
 
     #[test]
@@ -179,10 +159,7 @@ mod tests {
             assert_eq!(split.to_string().parse::<Split>().unwrap(), split);
         }
         let message = "dev".parse::<Split>().unwrap_err().to_string();
-        assert_eq!(
-            message,
-            "unknown split \"dev\": expected train, valid or test"
-        );
+        assert_eq!(message, "unknown split \"dev\": expected train, valid or test");
     }
 
     #[test]
@@ -204,11 +181,7 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             path
         };
-        let (a, b, c) = (
-            write("a.csv", "0,1\n"),
-            write("b.csv", "3,0\n"),
-            write("c.csv", "0.5,0"),
-        );
+        let (a, b, c) = (write("a.csv", "0,1\n"), write("b.csv", "3,0\n"), write("c.csv", "0.5,0"));
         let options = ReadOptions::default();
         let splits = Splits::read(&a, Some(&b), None, &options).unwrap();
         assert_eq!(splits.train.levels(), Some(4));

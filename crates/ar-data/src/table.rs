@@ -37,10 +37,7 @@ pub(crate) fn read(mut input: Input, options: &ReadOptions) -> Result<(Dataset, 
 
 /// The separator in the first line, `None` for white space.
 fn separator(start: &[u8]) -> Option<u8> {
-    let start = &start[start
-        .iter()
-        .take_while(|byte| byte.is_ascii_whitespace())
-        .count()..];
+    let start = &start[start.iter().take_while(|byte| byte.is_ascii_whitespace()).count()..];
     let mut quoted = false;
     let mut comma = false;
     for &byte in start.iter().take_while(|&&byte| byte != b'\n') {
@@ -63,9 +60,7 @@ fn spaced(mut input: Input, table: &mut Table) -> Result<Input> {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let values = line
-            .split(u8::is_ascii_whitespace)
-            .filter(|value: &&[u8]| !value.is_empty());
+        let values = line.split(u8::is_ascii_whitespace).filter(|value: &&[u8]| !value.is_empty());
         table.row(number, values)?;
     }
     Ok(input)
@@ -93,11 +88,7 @@ fn separated(input: Input, separator: u8, table: &mut Table) -> Result<Input> {
         }
         let line = record.position().map_or(0, csv::Position::line);
         // A line of blanks alone is one empty value.
-        if record.len() == 1
-            && record
-                .get(0)
-                .is_some_and(|value| value.trim_ascii().is_empty())
-        {
+        if record.len() == 1 && record.get(0).is_some_and(|value| value.trim_ascii().is_empty()) {
             continue;
         }
         table.row(line, record.iter().map(<[u8]>::trim_ascii))?;
@@ -117,9 +108,8 @@ impl Table {
     fn row<'a>(&mut self, line: u64, values: impl Iterator<Item = &'a [u8]> + Clone) -> Result<()> {
         if self.width.is_none() && values.clone().all(|value| number(value).is_none()) {
             // One line of words is a header; if it is all there is, `finish` calls it empty.
-            let columns: Vec<_> = values
-                .map(|value| String::from_utf8_lossy(value).into_owned())
-                .collect();
+            let columns: Vec<_> =
+                values.map(|value| String::from_utf8_lossy(value).into_owned()).collect();
             self.width = Some((columns.len() as u64, line));
             self.columns = Some(columns);
             return Ok(());
@@ -177,11 +167,7 @@ impl Table {
         let width = match self.width {
             Some((width, _)) if self.rows > 0 => width as usize,
             _ => {
-                let found = if self.columns.is_some() {
-                    "a header alone"
-                } else {
-                    "no line"
-                };
+                let found = if self.columns.is_some() { "a header alone" } else { "no line" };
                 let expected = "lines of numbers";
                 return Err(Error::malformed(
                     &self.path,
@@ -204,9 +190,8 @@ impl Table {
 /// A number; the words that Rust also reads as one ("inf", "nan") are none here.
 fn number(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
-    let is_word = text
-        .bytes()
-        .any(|byte| byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E'));
+    let is_word =
+        text.bytes().any(|byte| byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E'));
     if is_word { None } else { text.parse().ok() }
 }
 
@@ -226,10 +211,7 @@ mod tests {
     }
 
     fn symbols(data: &[u8], levels: u16) -> Values {
-        Values::Symbols {
-            data: data.to_vec(),
-            levels,
-        }
+        Values::Symbols { data: data.to_vec(), levels }
     }
 
     #[test]
@@ -253,11 +235,8 @@ mod tests {
 
     #[test]
     fn headers_name_columns() {
-        let data = parse(
-            "\"fixed; acidity\";\"pH\"\n7.4;3\n7,5;3\n"
-                .replace("7,5", "7.5")
-                .as_str(),
-        );
+        let data =
+            parse("\"fixed; acidity\";\"pH\"\n7.4;3\n7,5;3\n".replace("7,5", "7.5").as_str());
         let data = data.unwrap();
         assert_eq!(data.columns().unwrap(), ["fixed; acidity", "pH"]);
         assert_eq!(data.reals().unwrap(), [7.4, 3.0, 7.5, 3.0]);
@@ -273,21 +252,10 @@ mod tests {
     #[test]
     fn malformed_tables_are_named() {
         let open = ReadOptions::default();
-        let binary = ReadOptions {
-            kind: Some(Kind::Binary),
-            ..ReadOptions::default()
-        };
-        let levels = ReadOptions {
-            levels: Some(17),
-            ..ReadOptions::default()
-        };
+        let binary = ReadOptions { kind: Some(Kind::Binary), ..ReadOptions::default() };
+        let levels = ReadOptions { levels: Some(17), ..ReadOptions::default() };
         for (text, options, flaw, message) in [
-            (
-                "",
-                &open,
-                Flaw::Empty,
-                "empty: expected lines of numbers, found no line",
-            ),
+            ("", &open, Flaw::Empty, "empty: expected lines of numbers, found no line"),
             ("\n \n", &open, Flaw::Empty, "found no line"),
             ("a,b\n", &open, Flaw::Empty, "found a header alone"),
             (
@@ -307,12 +275,7 @@ mod tests {
             ("1 nan\n", &open, Flaw::NonNumeric, "line 1, column 2"),
             ("1 inf\n", &open, Flaw::NonNumeric, "line 1, column 2"),
             ("1 0x10\n", &open, Flaw::NonNumeric, "line 1, column 2"),
-            (
-                "1 1e99\n",
-                &open,
-                Flaw::OutOfRange,
-                "line 1, column 2: out of range",
-            ),
+            ("1 1e99\n", &open, Flaw::OutOfRange, "line 1, column 2: out of range"),
             (
                 "1 2\n\n1 2 3\n",
                 &open,
@@ -343,10 +306,7 @@ mod tests {
             let error = parse_with(text.as_bytes(), options).unwrap_err();
             let found = error.to_string();
             assert_eq!(error.flaw(), Some(flaw), "{text:?}: {found}");
-            assert!(
-                found.starts_with("dir/t.csv: ") && found.contains(message),
-                "{found}"
-            );
+            assert!(found.starts_with("dir/t.csv: ") && found.contains(message), "{found}");
         }
         let error = parse_with(b"1 \xff\xfe\n", &open).unwrap_err();
         assert_eq!(error.flaw(), Some(Flaw::NonNumeric));

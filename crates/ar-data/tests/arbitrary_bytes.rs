@@ -12,15 +12,8 @@ use std::io::Write;
 use std::path::Path;
 
 /// One name per reader, and one that leaves the choice to the content.
-const NAMES: [&str; 7] = [
-    "a.csv",
-    "a.amat",
-    "a.npy",
-    "a.png",
-    "a.bin",
-    "a-idx3-ubyte",
-    "no-extension",
-];
+const NAMES: [&str; 7] =
+    ["a.csv", "a.amat", "a.npy", "a.png", "a.bin", "a-idx3-ubyte", "no-extension"];
 
 /// A limit that small files can pass by stating or unpacking to more.
 const LIMIT: u64 = 1 << 16;
@@ -33,8 +26,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 fn idx(axes: &[u32], data: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, axes.len() as u8];
-    axes.iter()
-        .for_each(|axis| bytes.extend(axis.to_be_bytes()));
+    axes.iter().for_each(|axis| bytes.extend(axis.to_be_bytes()));
     [bytes, data.to_vec()].concat()
 }
 
@@ -49,11 +41,7 @@ fn png(columns: u32, rows: u32, color: png::ColorType, data: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, columns, rows);
     encoder.set_color(color);
-    encoder
-        .write_header()
-        .unwrap()
-        .write_image_data(data)
-        .unwrap();
+    encoder.write_header().unwrap().write_image_data(data).unwrap();
     bytes
 }
 
@@ -70,11 +58,7 @@ fn valid(which: usize) -> Vec<u8> {
 }
 
 fn options() -> impl Strategy<Value = ReadOptions> {
-    let kind = option::of(prop_oneof![
-        Just(Kind::Binary),
-        Just(Kind::Symbols),
-        Just(Kind::Real)
-    ]);
+    let kind = option::of(prop_oneof![Just(Kind::Binary), Just(Kind::Symbols), Just(Kind::Real)]);
     let shape = option::of(vec(0_usize..5, 0..3));
     (kind, option::of(0_u16..300), shape).prop_map(|(kind, levels, shape)| ReadOptions {
         kind,
@@ -103,11 +87,7 @@ fn check(name: &str, bytes: Vec<u8>, options: &ReadOptions) -> Result<(), TestCa
         Err(Error::Malformed(malformed)) => {
             prop_assert_eq!(&malformed.path, Path::new(name));
             let text = malformed.to_string();
-            prop_assert!(
-                text.starts_with(name) && text.contains(": expected "),
-                "{}",
-                text
-            );
+            prop_assert!(text.starts_with(name) && text.contains(": expected "), "{}", text);
         }
         Err(error @ Error::Inconsistent { .. }) => {
             prop_assert!(error.to_string().contains(": expected "), "{}", error);

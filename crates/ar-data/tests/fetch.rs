@@ -66,12 +66,7 @@ fn answer(
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let first = lines.next().unwrap()?;
-    let path = first
-        .split(' ')
-        .nth(1)
-        .unwrap()
-        .trim_start_matches('/')
-        .to_owned();
+    let path = first.split(' ').nth(1).unwrap().trim_start_matches('/').to_owned();
     let mut range = None;
     for line in lines {
         let line = line?.to_ascii_lowercase();
@@ -123,36 +118,18 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn wanted(file: &str, content: &[u8]) -> Wanted {
-    let sha256 = Sha256::digest(content)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Wanted {
-        file: file.to_owned(),
-        bytes: content.len() as u64,
-        sha256,
-    }
+    let sha256 = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    Wanted { file: file.to_owned(), bytes: content.len() as u64, sha256 }
 }
 
 fn plan(urls: &[String], packing: Packing, wanted: Vec<Wanted>) -> Plan {
-    let mirrors = urls
-        .iter()
-        .map(|url| Mirror {
-            url: url.clone(),
-            packing,
-        })
-        .collect();
-    Plan {
-        name: "set".to_owned(),
-        downloads: vec![Download { mirrors, wanted }],
-    }
+    let mirrors = urls.iter().map(|url| Mirror { url: url.clone(), packing }).collect();
+    Plan { name: "set".to_owned(), downloads: vec![Download { mirrors, wanted }] }
 }
 
 /// 200,000 bytes that do not repeat.
 fn content() -> Vec<u8> {
-    (0..50_000_u32)
-        .flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes())
-        .collect()
+    (0..50_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -168,11 +145,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn a_file_is_downloaded_verified_and_not_downloaded_again() {
     for (stored, name) in [(content(), "f"), (gzip(&content()), "f.gz")] {
         let server = Server::start(vec![("f", Habit::Good, stored.clone())]);
-        let plan = plan(
-            &[server.url("f")],
-            Packing::File,
-            vec![wanted("f", &content())],
-        );
+        let plan = plan(&[server.url("f")], Packing::File, vec![wanted("f", &content())]);
         let dir = tempfile::tempdir().unwrap();
         let mut last = (0, None);
         let mut watch = |event: &Event<'_>| {
@@ -196,19 +169,11 @@ fn a_file_is_downloaded_verified_and_not_downloaded_again() {
 #[test]
 fn a_broken_connection_is_resumed_where_it_broke() {
     let server = Server::start(vec![("f", Habit::HangsUpAfter(90_000), content())]);
-    let plan = plan(
-        &[server.url("f")],
-        Packing::File,
-        vec![wanted("f", &content())],
-    );
+    let plan = plan(&[server.url("f")], Packing::File, vec![wanted("f", &content())]);
     let dir = tempfile::tempdir().unwrap();
     let fetched = plan.run(dir.path(), &mut ()).unwrap();
     assert_eq!(fs::read(&fetched.files[0]).unwrap(), content());
-    let ranges: Vec<_> = server
-        .requests()
-        .into_iter()
-        .map(|(_, range)| range)
-        .collect();
+    let ranges: Vec<_> = server.requests().into_iter().map(|(_, range)| range).collect();
     assert_eq!(ranges, [None, Some(90_000), Some(180_000)]);
 }
 
@@ -216,19 +181,11 @@ fn a_broken_connection_is_resumed_where_it_broke() {
 fn the_part_that_an_earlier_run_left_is_used() {
     let dir = tempfile::tempdir().unwrap();
     let broken = Server::start(vec![("f", Habit::StopsAt(150_000), content())]);
-    let plan = plan(
-        &[broken.url("f")],
-        Packing::File,
-        vec![wanted("f", &content())],
-    );
+    let plan = plan(&[broken.url("f")], Packing::File, vec![wanted("f", &content())]);
     let part = part_name(&plan, dir.path());
     plan.run(dir.path(), &mut ()).unwrap_err();
     let folder = dir.path().join("set");
-    assert_eq!(
-        names(&folder),
-        [part.as_str()],
-        "a download that failed leaves what it has"
-    );
+    assert_eq!(names(&folder), [part.as_str()], "a download that failed leaves what it has");
     assert_eq!(fs::read(folder.join(part)).unwrap(), &content()[..150_000]);
     // The same port cannot be had again, and the name of the part depends on the address, so the
     // remains are laid out by hand for the servers that follow.
@@ -249,11 +206,7 @@ fn the_part_that_an_earlier_run_left_is_used() {
         fs::write(folder.join(name), left).unwrap();
         let fetched = plan.run(fresh.path(), &mut ()).unwrap();
         assert_eq!(fs::read(&fetched.files[0]).unwrap(), content());
-        let seen: Vec<_> = server
-            .requests()
-            .into_iter()
-            .map(|(_, range)| range)
-            .collect();
+        let seen: Vec<_> = server.requests().into_iter().map(|(_, range)| range).collect();
         assert_eq!(seen, requests);
         assert_eq!(names(&folder), ["f"]);
     }
@@ -262,10 +215,7 @@ fn the_part_that_an_earlier_run_left_is_used() {
 /// The name under which a plan keeps what has come so far.
 fn part_name(plan: &Plan, dir: &Path) -> String {
     let digest = Sha256::digest(plan.downloads[0].mirrors[0].url.as_bytes());
-    let digest: String = digest[..4]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
     fs::create_dir_all(dir.join("set")).unwrap();
     format!("f.{digest}.part")
 }
@@ -294,14 +244,8 @@ fn a_wrong_checksum_leads_to_the_next_mirror() {
     assert_eq!(fs::read(&fetched.files[0]).unwrap(), content());
     assert_eq!(names(&fetched.folder), ["f"]);
     assert_eq!(failed.len(), 4);
-    assert!(
-        failed[0].contains("wrong content: expected sha256"),
-        "{failed:?}"
-    );
-    assert!(
-        failed[2].contains("too large: expected at most 200000 bytes"),
-        "{failed:?}"
-    );
+    assert!(failed[0].contains("wrong content: expected sha256"), "{failed:?}");
+    assert!(failed[2].contains("too large: expected at most 200000 bytes"), "{failed:?}");
     assert!(failed[3].contains("too large"), "{failed:?}");
 }
 
@@ -309,33 +253,15 @@ fn a_wrong_checksum_leads_to_the_next_mirror() {
 fn when_no_mirror_has_it_the_error_lists_them_all() {
     let server = Server::start(vec![]);
     // Nothing listens on a port that was just given back.
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let urls = [
-        server.url("a"),
-        server.url("b"),
-        format!("http://{closed}/c"),
-    ];
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let urls = [server.url("a"), server.url("b"), format!("http://{closed}/c")];
     let plan = plan(&urls, Packing::File, vec![wanted("f", &content())]);
     let dir = tempfile::tempdir().unwrap();
     let error = plan.run(dir.path(), &mut ()).unwrap_err();
-    let Error::Fetch { name, file, tried } = &error else {
-        panic!("{error}")
-    };
+    let Error::Fetch { name, file, tried } = &error else { panic!("{error}") };
     assert_eq!((name.as_str(), file.as_str()), ("set", "f"));
-    assert_eq!(
-        tried
-            .iter()
-            .map(|attempt| attempt.url.clone())
-            .collect::<Vec<_>>(),
-        urls
-    );
-    assert!(
-        tried[0].why.contains("404") && tried[1].why.contains("404"),
-        "{error}"
-    );
+    assert_eq!(tried.iter().map(|attempt| attempt.url.clone()).collect::<Vec<_>>(), urls);
+    assert!(tried[0].why.contains("404") && tried[1].why.contains("404"), "{error}");
     for url in &urls {
         assert!(error.to_string().contains(url), "{error}");
     }
@@ -346,22 +272,13 @@ fn when_no_mirror_has_it_the_error_lists_them_all() {
 #[test]
 fn another_process_at_the_same_download_is_an_error() {
     let server = Server::start(vec![("f", Habit::Good, content())]);
-    let plan = plan(
-        &[server.url("f")],
-        Packing::File,
-        vec![wanted("f", &content())],
-    );
+    let plan = plan(&[server.url("f")], Packing::File, vec![wanted("f", &content())]);
     let dir = tempfile::tempdir().unwrap();
     let name = part_name(&plan, dir.path());
     let held = fs::File::create(dir.path().join("set").join(name)).unwrap();
     held.lock().unwrap();
     let error = plan.run(dir.path(), &mut ()).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("another process is downloading it"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("another process is downloading it"), "{error}");
 }
 
 fn tar_gz(members: &[(&str, &[u8])]) -> Vec<u8> {
@@ -390,16 +307,8 @@ fn an_archive_gives_the_wanted_members_and_touches_nothing_else() {
     ]);
     let server = Server::start(vec![
         ("lacks", Habit::Good, tar_gz(&[("one.bin", &one)])),
-        (
-            "size",
-            Habit::Good,
-            tar_gz(&[("one.bin", &one), ("two.bin", &two[1..])]),
-        ),
-        (
-            "forged",
-            Habit::Good,
-            tar_gz(&[("one.bin", &one), ("two.bin", &[6; 3000])]),
-        ),
+        ("size", Habit::Good, tar_gz(&[("one.bin", &one), ("two.bin", &two[1..])])),
+        ("forged", Habit::Good, tar_gz(&[("one.bin", &one), ("two.bin", &[6; 3000])])),
         ("text", Habit::Good, b"<html>moved</html>".to_vec()),
         ("cut", Habit::Good, good[..good.len() / 2].to_vec()),
         ("good", Habit::Good, good),
@@ -412,20 +321,12 @@ fn an_archive_gives_the_wanted_members_and_touches_nothing_else() {
             failed.push((*why).to_owned());
         }
     };
-    let fetched = plan(&urls, Packing::TarGz, both())
-        .run(dir.path(), &mut watch)
-        .unwrap();
+    let fetched = plan(&urls, Packing::TarGz, both()).run(dir.path(), &mut watch).unwrap();
     assert_eq!(names(&fetched.folder), ["one.bin", "two.bin"]);
     assert_eq!(names(dir.path()), ["set"]);
     assert_eq!(fs::read(fetched.folder.join("one.bin")).unwrap(), one);
     assert_eq!(fs::read(fetched.folder.join("two.bin")).unwrap(), two);
-    let words = [
-        "no two.bin",
-        "expected 3000 bytes, found 2999",
-        "wrong content",
-        "archive",
-        "",
-    ];
+    let words = ["no two.bin", "expected 3000 bytes, found 2999", "wrong content", "archive", ""];
     assert_eq!(failed.len(), words.len());
     for (why, word) in failed.iter().zip(words) {
         assert!(why.contains(word), "{why:?} lacks {word:?}");
@@ -434,26 +335,8 @@ fn an_archive_gives_the_wanted_members_and_touches_nothing_else() {
 
 /// A MATLAB 5 file of one matrix `[rows, columns]` of bytes, column-major.
 fn mat5(rows: u32, columns: u32, data: &[u8]) -> Vec<u8> {
-    let words = [
-        14,
-        0,
-        6,
-        8,
-        6,
-        0,
-        5,
-        8,
-        rows,
-        columns,
-        0x0001_0001,
-        0x58,
-        2,
-        data.len() as u32,
-    ];
-    let mut inside: Vec<u8> = words
-        .iter()
-        .flat_map(|word: &u32| word.to_le_bytes())
-        .collect();
+    let words = [14, 0, 6, 8, 6, 0, 5, 8, rows, columns, 0x0001_0001, 0x58, 2, data.len() as u32];
+    let mut inside: Vec<u8> = words.iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
     inside.extend(data);
     let mut zipped = flate2::write::ZlibEncoder::new(Vec::new(), Compression::default());
     zipped.write_all(&inside).unwrap();

@@ -16,9 +16,7 @@ const MIB: u64 = 1 << 20;
 /// The largest resident size of this process so far, in bytes.
 fn high_water() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
@@ -40,44 +38,21 @@ fn a_small_file_takes_little_memory_whatever_it_claims() {
     // 256 MiB in about 1 MiB, after a header of its own: gzip streams can be joined.
     let bomb = |head: &[u8], byte: u8| [gzip(1, head), gzip(256, &vec![byte; 1 << 20])].concat();
     let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (268435456, 1), }\n";
-    let npy = [
-        b"\x93NUMPY\x01\0",
-        &[header.len() as u8, 0][..],
-        header.as_bytes(),
-    ]
-    .concat();
+    let npy = [b"\x93NUMPY\x01\0", &[header.len() as u8, 0][..], header.as_bytes()].concat();
     let idx = [0, 0, 8, 2, 16, 0, 0, 0, 0, 0, 0, 1];
     let mut claims = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x40\0\0\0\x40\0\x08\0\0\0\0".to_vec();
     claims.extend([0x3d, 0x9d, 0x0d, 0x3c]);
-    let options = ReadOptions {
-        max_bytes: limit,
-        ..ReadOptions::default()
-    };
+    let options = ReadOptions { max_bytes: limit, ..ReadOptions::default() };
     let open = ReadOptions::default();
     for (name, bytes, options, flaws) in [
         ("line.csv", bomb(b"", b'0'), &options, &[Flaw::TooLarge][..]),
         ("rows.csv", bomb(b"1\n", b'\n'), &options, &[Flaw::TooLarge]),
-        (
-            "quote.csv",
-            bomb(b"1,\"", b'1'),
-            &options,
-            &[Flaw::TooLarge],
-        ),
-        (
-            "line.amat",
-            bomb(b"0 1\n", b' '),
-            &options,
-            &[Flaw::TooLarge],
-        ),
+        ("quote.csv", bomb(b"1,\"", b'1'), &options, &[Flaw::TooLarge]),
+        ("line.amat", bomb(b"0 1\n", b' '), &options, &[Flaw::TooLarge]),
         ("a.npy", bomb(&npy, 0), &options, &[Flaw::TooLarge]),
         ("a-ubyte", bomb(&idx, 0), &options, &[Flaw::TooLarge]),
         ("a.bin", bomb(b"", 0), &options, &[Flaw::TooLarge]),
-        (
-            "a.png",
-            bomb(b"\x89PNG\r\n\x1a\n", 0),
-            &options,
-            &[Flaw::TooLarge],
-        ),
+        ("a.png", bomb(b"\x89PNG\r\n\x1a\n", 0), &options, &[Flaw::TooLarge]),
         // Under the default limit of 1 GiB, headers that claim 256 MiB and bring nothing.
         ("a-ubyte", idx.to_vec(), &open, &[Flaw::Truncated]),
         ("a-ubyte", gzip(1, &idx), &open, &[Flaw::Truncated]),
@@ -86,10 +61,7 @@ fn a_small_file_takes_little_memory_whatever_it_claims() {
         ("a.png", claims, &open, &[Flaw::Truncated, Flaw::Corrupt]),
     ] {
         let error = read_bytes(Path::new(name), bytes, options).unwrap_err();
-        assert!(
-            error.flaw().is_some_and(|flaw| flaws.contains(&flaw)),
-            "{error}"
-        );
+        assert!(error.flaw().is_some_and(|flaw| flaws.contains(&flaw)), "{error}");
     }
     let taken = high_water().unwrap() - before;
     assert!(taken < 64 * MIB, "{} MiB", taken / MIB);

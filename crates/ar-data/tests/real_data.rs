@@ -49,15 +49,7 @@ fn load(name: &str) -> Option<Splits> {
 
 /// The sum of all symbols of a part.
 fn sum(splits: &Splits, split: Split) -> u64 {
-    splits
-        .get(split)
-        .unwrap()
-        .symbols()
-        .unwrap()
-        .0
-        .iter()
-        .map(|&v| u64::from(v))
-        .sum()
+    splits.get(split).unwrap().symbols().unwrap().0.iter().map(|&v| u64::from(v)).sum()
 }
 
 fn first_labels(splits: &Splits, split: Split) -> &[u8] {
@@ -125,23 +117,13 @@ fn binary_tables() {
             eprintln!("skipped {name}: not in the folder CHAINRULE_DATA names");
             continue;
         }
-        let options = ReadOptions {
-            kind: Some(Kind::Binary),
-            ..ReadOptions::default()
-        };
+        let options = ReadOptions { kind: Some(Kind::Binary), ..ReadOptions::default() };
         let (train, valid, test) = (path("train"), path("valid"), path("test"));
         let splits = Splits::read(&train, Some(&valid), Some(&test), &options).unwrap();
         let found = Split::ALL.map(|split| splits.get(split).unwrap().len());
-        assert_eq!(
-            (found, splits.train.shape()),
-            (rows, &[columns][..]),
-            "{name}"
-        );
+        assert_eq!((found, splits.train.shape()), (rows, &[columns][..]), "{name}");
         // With the kind left open the values decide, and they are bits.
-        assert_eq!(
-            read_path(&train, &ReadOptions::default()).unwrap(),
-            splits.train
-        );
+        assert_eq!(read_path(&train, &ReadOptions::default()).unwrap(), splits.train);
     }
 }
 

@@ -43,25 +43,15 @@ impl Config {
 
 /// [`Config::label`] of a config called `name` on data called `data`.
 pub(crate) fn label(name: &str, data: &str) -> String {
-    let model = name
-        .strip_suffix(data)
-        .and_then(|m| m.strip_suffix('-'))
-        .unwrap_or(name);
+    let model = name.strip_suffix(data).and_then(|m| m.strip_suffix('-')).unwrap_or(name);
     if model == "nade" {
         return "NADE".to_owned();
     }
     let digits = model.len() - model.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let (word, number) = model.split_at(model.len() - digits);
     let mut letters = word.chars();
-    let first = letters
-        .next()
-        .map(|c| c.to_uppercase().to_string())
-        .unwrap_or_default();
-    let space = if word.is_empty() || number.is_empty() {
-        ""
-    } else {
-        " "
-    };
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let space = if word.is_empty() || number.is_empty() { "" } else { " " };
     format!("{first}{}{space}{number}", letters.as_str())
 }
 
@@ -160,9 +150,7 @@ pub(crate) fn load(folder: &Path, name: &str) -> Result<Experiment> {
         .map(|rung| match load(folder, rung) {
             Ok(Experiment::Single(config)) => Ok(config),
             Ok(Experiment::Ladder { .. }) => {
-                bail!(Mistake::new(format!(
-                    "{rung:?} is a ladder, a rung must be one model"
-                )))
+                bail!(Mistake::new(format!("{rung:?} is a ladder, a rung must be one model")))
             }
             Err(error) => Err(error),
         })
@@ -171,25 +159,17 @@ pub(crate) fn load(folder: &Path, name: &str) -> Result<Experiment> {
     if rungs.is_empty() {
         bail!(Mistake::new(format!("configs/{name}.toml has no rungs")));
     }
-    Ok(Experiment::Ladder {
-        name: name.to_owned(),
-        title: ladder.title,
-        rungs,
-    })
+    Ok(Experiment::Ladder { name: name.to_owned(), title: ladder.title, rungs })
 }
 
 /// Whether a config's text is a ladder's: those list rungs, models never do.
 fn is_ladder(text: &str) -> bool {
-    text.parse::<toml::Table>()
-        .is_ok_and(|table| table.contains_key("rungs"))
+    text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("rungs"))
 }
 
 /// Names are file names and end up in paths, so a separator has no business in one.
 fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 fn parse(name: &str, text: &str, path: PathBuf) -> Result<Config> {
@@ -222,10 +202,8 @@ pub(crate) fn all(folder: &Path) -> Result<Vec<Experiment>> {
         }
     }
     names.sort();
-    let mut experiments = names
-        .iter()
-        .map(|name| load(folder, name))
-        .collect::<Result<Vec<_>>>()?;
+    let mut experiments =
+        names.iter().map(|name| load(folder, name)).collect::<Result<Vec<_>>>()?;
     experiments.sort_by_key(|experiment| matches!(experiment, Experiment::Single(_)));
     Ok(experiments)
 }
@@ -265,10 +243,7 @@ mod tests {
             ("up.toml", "title = \"Up\"\nrungs = [\"coin\", \"coin\"]\n"),
         ]);
         let all = all(folder.path()).unwrap();
-        assert_eq!(
-            all.iter().map(Experiment::name).collect::<Vec<_>>(),
-            ["up", "coin"]
-        );
+        assert_eq!(all.iter().map(Experiment::name).collect::<Vec<_>>(), ["up", "coin"]);
         assert_eq!(all[0].rungs().len(), 2);
         assert_eq!(all[0].rungs()[1].seed, 7);
     }
@@ -299,10 +274,7 @@ mod tests {
     fn the_committed_configs_are_all_readable() {
         let configs = crate::workspace::root().unwrap().join("configs");
         let all = all(&configs).unwrap();
-        let ladders = all
-            .iter()
-            .filter(|e| matches!(e, Experiment::Ladder { .. }))
-            .count();
+        let ladders = all.iter().filter(|e| matches!(e, Experiment::Ladder { .. })).count();
         assert!(ladders >= 2, "ladder-digits and ladder-mnist");
     }
 }

@@ -88,10 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     } else if args.names.is_empty() {
         vec![config::load(&configs, DEFAULT)?]
     } else {
-        args.names
-            .iter()
-            .map(|name| config::load(&configs, name))
-            .collect::<Result<_>>()?
+        args.names.iter().map(|name| config::load(&configs, name)).collect::<Result<_>>()?
     };
     if args.check {
         // Before minutes of work: is there anything to compare with?
@@ -121,24 +118,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     if !failed.is_empty() {
-        bail!(Mistake::new(format!(
-            "{} failed: {}",
-            failed.len(),
-            failed.join(", ")
-        )));
+        bail!(Mistake::new(format!("{} failed: {}", failed.len(), failed.join(", "))));
     }
     Ok(())
 }
 
 /// Every ladder, and the configs that no ladder runs.
 fn all_once(experiments: Vec<Experiment>) -> Vec<Experiment> {
-    let ladders = experiments
-        .iter()
-        .filter(|e| matches!(e, Experiment::Ladder { .. }));
-    let in_ladders: Vec<String> = ladders
-        .flat_map(|ladder| ladder.rungs())
-        .map(|rung| rung.name.clone())
-        .collect();
+    let ladders = experiments.iter().filter(|e| matches!(e, Experiment::Ladder { .. }));
+    let in_ladders: Vec<String> =
+        ladders.flat_map(|ladder| ladder.rungs()).map(|rung| rung.name.clone()).collect();
     let mut all = experiments;
     all.retain(|experiment| match experiment {
         Experiment::Single(config) => !in_ladders.contains(&config.name),
@@ -158,11 +147,9 @@ pub(crate) fn results_path(root: &Path, name: &str) -> PathBuf {
 
 fn committed(root: &Path, name: &str) -> Result<Results> {
     Results::load(&results_path(root, name))?.ok_or_else(|| {
-        Mistake::new(format!(
-            "results/{name}.json is missing, so there is nothing to check"
-        ))
-        .hint(format!("`cargo xtask experiment {name} --save` writes it"))
-        .into()
+        Mistake::new(format!("results/{name}.json is missing, so there is nothing to check"))
+            .hint(format!("`cargo xtask experiment {name} --save` writes it"))
+            .into()
     })
 }
 
@@ -195,11 +182,7 @@ fn conduct(
         pictures.push(picture);
     }
     let results = Results::new(name, experiment.title(), provenance, outcomes);
-    terminal::out(&format!(
-        "{}\n\n{}",
-        results.title,
-        Table::new(&results.outcomes).text()
-    ))?;
+    terminal::out(&format!("{}\n\n{}", results.title, Table::new(&results.outcomes).text()))?;
 
     let test_images = match rungs.first() {
         Some(config) if pictures.iter().any(|picture| picture.samples.is_some()) => {
@@ -225,19 +208,14 @@ fn conduct(
         }
         written.push(path);
     }
-    let files: Vec<String> = written
-        .iter()
-        .map(|path| format!("  {}", relative(path)))
-        .collect();
+    let files: Vec<String> = written.iter().map(|path| format!("  {}", relative(path))).collect();
     terminal::out(&format!("\nwritten:\n{}", files.join("\n")))?;
 
     if args.check {
         let differences = committed(root, name)?.differences(&results);
         if !differences.is_empty() {
-            let message = format!(
-                "{name} differs from results/{name}.json:\n  {}",
-                differences.join("\n  ")
-            );
+            let message =
+                format!("{name} differs from results/{name}.json:\n  {}", differences.join("\n  "));
             let hint = format!("if that is meant, `cargo xtask experiment {name} --save`");
             bail!(Mistake::new(message).hint(hint));
         }
@@ -280,10 +258,8 @@ fn climb(
         }
     };
     progress.finish(&outcome);
-    let pictures = Pictures {
-        samples: Images::new(npy::read(&samples)?),
-        costs: Some(npy::read(&costs)?),
-    };
+    let pictures =
+        Pictures { samples: Images::new(npy::read(&samples)?), costs: Some(npy::read(&costs)?) };
     Ok((outcome, pictures))
 }
 
@@ -306,9 +282,7 @@ fn prepare(run: &Path, resume: bool) -> Result<bool> {
 /// the samples.
 fn test_images(chainrule: &Chainrule, config: &Config, folder: &Path) -> Option<Images> {
     let file = folder.join("test-images.npy");
-    let images = chainrule
-        .export(&config.path, &file)
-        .and_then(|()| npy::read(&file));
+    let images = chainrule.export(&config.path, &file).and_then(|()| npy::read(&file));
     match images {
         Ok(array) => Images::new(array.evenly_spaced(SAMPLES)),
         Err(error) => {
@@ -329,17 +303,13 @@ fn sample_sheet(
         note: "real".to_owned(),
         images,
     });
-    let drawn = results
-        .outcomes
-        .iter()
-        .zip(pictures)
-        .filter_map(|(outcome, pictures)| {
-            Some(SheetRow {
-                label: outcome.label(),
-                note: format!("{:.2} nats", outcome.test.nll_nats),
-                images: pictures.samples.as_ref()?,
-            })
-        });
+    let drawn = results.outcomes.iter().zip(pictures).filter_map(|(outcome, pictures)| {
+        Some(SheetRow {
+            label: outcome.label(),
+            note: format!("{:.2} nats", outcome.test.nll_nats),
+            images: pictures.samples.as_ref()?,
+        })
+    });
     let drawn: Vec<SheetRow<'_>> = drawn.collect();
     if drawn.is_empty() {
         return Ok(None);
@@ -358,22 +328,12 @@ struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     fn new(rung: usize, rungs: usize, name: &str, start: Instant, run: &'a Path) -> Self {
-        let prefix = if rungs > 1 {
-            format!("[{rung}/{rungs}] {name}")
-        } else {
-            name.to_owned()
-        };
+        let prefix = if rungs > 1 { format!("[{rung}/{rungs}] {name}") } else { name.to_owned() };
         let is_live = terminal::is_live();
         if is_live {
             terminal::rewrite_line(&prefix);
         }
-        Self {
-            prefix: format!("{prefix:<40}"),
-            run,
-            start,
-            is_live,
-            last_line: Instant::now(),
-        }
+        Self { prefix: format!("{prefix:<40}"), run, start, is_live, last_line: Instant::now() }
     }
 
     fn tick(&mut self) {
@@ -386,11 +346,7 @@ impl<'a> Progress<'a> {
             let valid = epoch.valid_nll_nats.unwrap_or(f64::NAN);
             format!("epoch {:>4}, validation {valid:.2} nats", epoch.epoch)
         });
-        let line = format!(
-            "{}  {news}  {:.0} s",
-            self.prefix,
-            self.start.elapsed().as_secs_f64()
-        );
+        let line = format!("{}  {news}  {:.0} s", self.prefix, self.start.elapsed().as_secs_f64());
         if self.is_live {
             terminal::rewrite_line(&line);
         } else {
@@ -407,10 +363,7 @@ impl<'a> Progress<'a> {
     fn finish(&self, outcome: &Outcome) {
         self.abandon();
         let (nll_nats, elapsed) = (outcome.test.nll_nats, self.start.elapsed().as_secs_f64());
-        terminal::note(&format!(
-            "{}  {nll_nats:>9.4} nats  {elapsed:>6.1} s",
-            self.prefix
-        ));
+        terminal::note(&format!("{}  {nll_nats:>9.4} nats  {elapsed:>6.1} s", self.prefix));
     }
 }
 
@@ -422,22 +375,13 @@ fn list(root: &Path, experiments: &[Experiment]) -> Result<()> {
         let (model, data, paper, number) = match experiment {
             Experiment::Ladder { rungs, .. } => {
                 let best = committed.as_ref().and_then(|results| {
-                    results
-                        .outcomes
-                        .iter()
-                        .map(|o| o.test.nll_nats)
-                        .min_by(f64::total_cmp)
+                    results.outcomes.iter().map(|o| o.test.nll_nats).min_by(f64::total_cmp)
                 });
-                let data = rungs
-                    .first()
-                    .map(|rung| rung.data.clone())
-                    .unwrap_or_default();
+                let data = rungs.first().map(|rung| rung.data.clone()).unwrap_or_default();
                 (format!("{} rungs", rungs.len()), data, None, best)
             }
             Experiment::Single(config) => {
-                let outcome = committed
-                    .as_ref()
-                    .and_then(|results| results.outcomes.first());
+                let outcome = committed.as_ref().and_then(|results| results.outcomes.first());
                 let paper = config.paper.as_ref().map(|paper| paper.test_nll_nats);
                 let ours = outcome.map(|outcome| outcome.test.nll_nats);
                 (config.kind.clone(), config.data.clone(), paper, ours)
@@ -447,17 +391,11 @@ fn list(root: &Path, experiments: &[Experiment]) -> Result<()> {
         let number = number.map_or_else(|| "–".to_owned(), |nats| format!("{nats:.4}"));
         rows.push([experiment.name().to_owned(), model, data, paper, number]);
     }
-    let widths: [usize; 5] = std::array::from_fn(|i| {
-        rows.iter()
-            .map(|row| row[i].chars().count())
-            .max()
-            .unwrap_or(0)
-    });
+    let widths: [usize; 5] =
+        std::array::from_fn(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0));
     for [name, model, data, paper, number] in &rows {
         let [a, b, c, d, e] = widths;
-        terminal::out(&format!(
-            "{name:a$}  {model:b$}  {data:c$}  {paper:>d$}  {number:>e$}"
-        ))?;
+        terminal::out(&format!("{name:a$}  {model:b$}  {data:c$}  {paper:>d$}  {number:>e$}"))?;
     }
     Ok(())
 }
@@ -489,11 +427,8 @@ mod tests {
     fn all_runs_no_config_twice() {
         let configs = workspace::root().unwrap().join("configs");
         let all = all_once(config::all(&configs).unwrap());
-        let mut names: Vec<&str> = all
-            .iter()
-            .flat_map(Experiment::rungs)
-            .map(|rung| rung.name.as_str())
-            .collect();
+        let mut names: Vec<&str> =
+            all.iter().flat_map(Experiment::rungs).map(|rung| rung.name.as_str()).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

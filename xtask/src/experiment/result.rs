@@ -177,16 +177,8 @@ impl Outcome {
                 differences.push(format!("{what} is {fresh}, committed {committed}"));
             }
         };
-        exact(
-            "the config's sha256",
-            &self.config_sha256,
-            &fresh.config_sha256,
-        );
-        exact(
-            "the number of parameters",
-            &self.parameters,
-            &fresh.parameters,
-        );
+        exact("the config's sha256", &self.config_sha256, &fresh.config_sha256);
+        exact("the number of parameters", &self.parameters, &fresh.parameters);
         exact(
             "the number of test examples",
             &self.test.examples.to_string(),
@@ -238,13 +230,7 @@ impl Results {
         provenance: Provenance,
         outcomes: Vec<Outcome>,
     ) -> Self {
-        Self {
-            version: VERSION,
-            experiment: experiment.to_owned(),
-            title,
-            provenance,
-            outcomes,
-        }
+        Self { version: VERSION, experiment: experiment.to_owned(), title, provenance, outcomes }
     }
 
     /// Reads a file; `None` when there is none.
@@ -291,28 +277,16 @@ impl Results {
     /// Every way in which `fresh` differs from these committed results by more than it may.
     pub(crate) fn differences(&self, fresh: &Self) -> Vec<String> {
         let names = |results: &Self| {
-            results
-                .outcomes
-                .iter()
-                .map(|o| o.config.clone())
-                .collect::<Vec<_>>()
-                .join(", ")
+            results.outcomes.iter().map(|o| o.config.clone()).collect::<Vec<_>>().join(", ")
         };
         if names(self) != names(fresh) {
-            return vec![format!(
-                "the rungs are {}, committed {}",
-                names(fresh),
-                names(self)
-            )];
+            return vec![format!("the rungs are {}, committed {}", names(fresh), names(self))];
         }
         let pairs = self.outcomes.iter().zip(&fresh.outcomes);
         pairs
             .flat_map(|(committed, fresh)| {
                 let name = &committed.config;
-                committed
-                    .differences(fresh)
-                    .into_iter()
-                    .map(move |d| format!("{name}: {d}"))
+                committed.differences(fresh).into_iter().map(move |d| format!("{name}: {d}"))
             })
             .collect()
     }
@@ -363,22 +337,12 @@ pub(crate) mod tests {
             })
             .collect();
         nade.paper = Some(Published {
-            paper: Paper {
-                test_nll_nats: 18.0,
-                source: "A & B 2016, <Table> 2".to_owned(),
-            },
+            paper: Paper { test_nll_nats: 18.0, source: "A & B 2016, <Table> 2".to_owned() },
             difference_nats: -0.5,
         });
         let provenance = Provenance {
-            git: Some(Git {
-                revision: "0123456789abcdef".to_owned(),
-                dirty: false,
-            }),
-            machine: Machine {
-                cpu: "A \"fast\" CPU".to_owned(),
-                cores: 2,
-                os: "linux".to_owned(),
-            },
+            git: Some(Git { revision: "0123456789abcdef".to_owned(), dirty: false }),
+            machine: Machine { cpu: "A \"fast\" CPU".to_owned(), cores: 2, os: "linux".to_owned() },
             date: "2026-01-31T23:59:59Z".to_owned(),
         };
         let title = "From a coin flip to NADE".to_owned();

@@ -81,26 +81,14 @@ impl Table {
         let line = |cells: Vec<&str>| {
             let cells = cells.iter().zip(&widths).zip(&self.columns).map(
                 |((cell, &width), &(_, is_number))| {
-                    if is_number {
-                        format!("{cell:>width$}")
-                    } else {
-                        format!("{cell:<width$}")
-                    }
+                    if is_number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
                 },
             );
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
-        let rule = widths
-            .iter()
-            .map(|&width| "─".repeat(width))
-            .collect::<Vec<_>>()
-            .join("  ");
+        let rule = widths.iter().map(|&width| "─".repeat(width)).collect::<Vec<_>>().join("  ");
         let mut lines = vec![line(heading), rule];
-        lines.extend(
-            self.rows
-                .iter()
-                .map(|row| line(row.iter().map(String::as_str).collect())),
-        );
+        lines.extend(self.rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
         lines.join("\n")
     }
 
@@ -108,12 +96,7 @@ impl Table {
     pub(crate) fn markdown(&self) -> String {
         let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
         let mut text = line(self.columns.iter().map(|&(name, _)| name).collect());
-        text += &line(
-            self.columns
-                .iter()
-                .map(|&(_, n)| if n { "---:" } else { "---" })
-                .collect(),
-        );
+        text += &line(self.columns.iter().map(|&(_, n)| if n { "---:" } else { "---" }).collect());
         for row in &self.rows {
             let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
             text += &line(cells.iter().map(String::as_str).collect());
@@ -182,26 +165,18 @@ NADE      the pixel before            16,777,215  17.5000 ± 0.25    0.3945     
 
     #[test]
     fn seconds_have_the_decimals_they_deserve() {
-        for (value, expected) in [
-            (0.0042, "0.004"),
-            (0.1, "0.10"),
-            (9.9, "9.90"),
-            (9.96, "10.0"),
-            (312.0, "312.0"),
-        ] {
+        for (value, expected) in
+            [(0.0042, "0.004"), (0.1, "0.10"), (9.9, "9.90"), (9.96, "10.0"), (312.0, "312.0")]
+        {
             assert_eq!(seconds(value), expected);
         }
     }
 
     #[test]
     fn digits_are_grouped_from_the_right() {
-        for (decimal, expected) in [
-            ("0", "0"),
-            ("999", "999"),
-            ("1000", "1,000"),
-            ("16777215", "16,777,215"),
-            ("", ""),
-        ] {
+        for (decimal, expected) in
+            [("0", "0"), ("999", "999"), ("1000", "1,000"), ("16777215", "16,777,215"), ("", "")]
+        {
             assert_eq!(grouped(decimal), expected);
         }
         assert_eq!(grouped("2^784"), "2^784");

@@ -76,28 +76,13 @@ pub(crate) fn curve(
     reference: Option<&Reference>,
 ) -> String {
     let last = points.last().map_or(1, |point| point.epoch).max(2) as f64;
-    let x = Axis {
-        low: 1.0,
-        high: last,
-        start: LEFT,
-        end: WIDTH - RIGHT,
-    };
-    let y = Axis {
-        low: range.0,
-        high: range.1,
-        start: HEIGHT - BOTTOM,
-        end: TOP,
-    };
-    let clip = format!(
-        "clip-{}",
-        label.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
-    );
+    let x = Axis { low: 1.0, high: last, start: LEFT, end: WIDTH - RIGHT };
+    let y = Axis { low: range.0, high: range.1, start: HEIGHT - BOTTOM, end: TOP };
+    let clip = format!("clip-{}", label.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
 
     let mut svg = format!(
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
-        escape(&format!(
-            "Training and validation negative log-likelihood of {label} by epoch"
-        ))
+        escape(&format!("Training and validation negative log-likelihood of {label} by epoch"))
     );
     let _ = writeln!(
         svg,
@@ -119,10 +104,7 @@ pub(crate) fn curve(
         );
     }
     let baseline = HEIGHT - BOTTOM;
-    for tick in ticks(x.low, x.high)
-        .into_iter()
-        .filter(|tick| tick.fract() == 0.0)
-    {
+    for tick in ticks(x.low, x.high).into_iter().filter(|tick| tick.fract() == 0.0) {
         let at = x.position(tick);
         let _ = writeln!(
             svg,
@@ -153,26 +135,16 @@ pub(crate) fn curve(
             WIDTH - RIGHT
         );
     }
-    svg.push_str(&polyline("train", points, x, y, |point| {
-        point.train_nll_nats
-    }));
-    svg.push_str(&polyline("valid", points, x, y, |point| {
-        point.valid_nll_nats
-    }));
+    svg.push_str(&polyline("train", points, x, y, |point| point.train_nll_nats));
+    svg.push_str(&polyline("valid", points, x, y, |point| point.valid_nll_nats));
     svg.push_str("</g>\n");
     // Not clipped, because the best epoch is often the last, on the edge.
     if let Some(best) = points
         .iter()
         .find(|point| Some(point.epoch) == best_epoch && point.valid_nll_nats <= y.high)
     {
-        let (at_x, at_y) = (
-            x.position(best.epoch as f64),
-            y.position(best.valid_nll_nats),
-        );
-        let _ = writeln!(
-            svg,
-            "<circle class=\"best\" cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"4\"/>"
-        );
+        let (at_x, at_y) = (x.position(best.epoch as f64), y.position(best.valid_nll_nats));
+        let _ = writeln!(svg, "<circle class=\"best\" cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"4\"/>");
     }
     svg.push_str("</svg>");
     svg
@@ -190,29 +162,16 @@ fn polyline(
     for point in points.iter().filter(|point| value(point).is_finite()) {
         // Far outside the frame is outside the frame; keeps a diverged run's numbers short.
         let nats = value(point).min(y.high + 10.0 * (y.high - y.low));
-        let _ = write!(
-            path,
-            "{:.1},{:.1} ",
-            x.position(point.epoch as f64),
-            y.position(nats)
-        );
+        let _ = write!(path, "{:.1},{:.1} ", x.position(point.epoch as f64), y.position(nats));
     }
-    format!(
-        "<polyline class=\"{class}\" points=\"{}\"/>\n",
-        path.trim_end()
-    )
+    format!("<polyline class=\"{class}\" points=\"{}\"/>\n", path.trim_end())
 }
 
 /// The colour bar of the cost maps: `gradient` gives the colours at equal steps from 0 to
 /// `largest` nats.
 pub(crate) fn color_bar(gradient: &[[u8; 3]], largest: f64) -> String {
     let (left, width, height) = (16.0, 428.0, 12.0);
-    let x = Axis {
-        low: 0.0,
-        high: largest,
-        start: left,
-        end: left + width,
-    };
+    let x = Axis { low: 0.0, high: largest, start: left, end: left + width };
     let mut svg = String::from(
         "<svg viewBox=\"0 0 460 44\" role=\"img\" aria-label=\"Colour scale of the cost maps\">\n\
          <defs><linearGradient id=\"scale\">",
@@ -220,10 +179,8 @@ pub(crate) fn color_bar(gradient: &[[u8; 3]], largest: f64) -> String {
     let steps = gradient.len().saturating_sub(1).max(1) as f64;
     for (i, [red, green, blue]) in gradient.iter().enumerate() {
         let offset = i as f64 / steps;
-        let _ = write!(
-            svg,
-            "<stop offset=\"{offset:.4}\" stop-color=\"rgb({red},{green},{blue})\"/>"
-        );
+        let _ =
+            write!(svg, "<stop offset=\"{offset:.4}\" stop-color=\"rgb({red},{green},{blue})\"/>");
     }
     let _ = writeln!(
         svg,
@@ -231,10 +188,8 @@ pub(crate) fn color_bar(gradient: &[[u8; 3]], largest: f64) -> String {
          <rect x=\"{left}\" y=\"2\" width=\"{width}\" height=\"{height}\" fill=\"url(#scale)\"/>"
     );
     let coin = std::f64::consts::LN_2;
-    let mut marks: Vec<(f64, String)> = ticks(0.0, largest)
-        .into_iter()
-        .map(|tick| (tick, number(tick)))
-        .collect();
+    let mut marks: Vec<(f64, String)> =
+        ticks(0.0, largest).into_iter().map(|tick| (tick, number(tick))).collect();
     if coin <= largest {
         marks.retain(|(tick, _)| (tick - coin).abs() > 0.08 * largest);
         marks.push((coin, "ln 2".to_owned()));
@@ -265,10 +220,7 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
             factor if factor < 7.5 => 5.0,
             _ => 10.0,
         };
-    let (first, last) = (
-        (low / step).ceil() as i64,
-        (high / step + 1e-9).floor() as i64,
-    );
+    let (first, last) = ((low / step).ceil() as i64, (high / step + 1e-9).floor() as i64);
     (first..=last).map(|i| i as f64 * step).collect()
 }
 
@@ -286,10 +238,7 @@ mod tests {
     fn ticks_are_round_and_inside_the_range() {
         assert_eq!(ticks(1.0, 100.0), [20.0, 40.0, 60.0, 80.0, 100.0]);
         let tenths: Vec<String> = ticks(0.0, 0.72).into_iter().map(number).collect();
-        assert_eq!(
-            tenths,
-            ["0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]
-        );
+        assert_eq!(tenths, ["0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]);
         assert_eq!(ticks(13.0, 23.0), [14.0, 16.0, 18.0, 20.0, 22.0]);
         assert_eq!(ticks(1.0, 1.0), Vec::<f64>::new());
         assert_eq!(ticks(0.0, f64::NAN), Vec::<f64>::new());
@@ -297,23 +246,12 @@ mod tests {
 
     #[test]
     fn the_range_holds_the_late_epochs_and_does_not_let_the_first_dwarf_them() {
-        let point = |epoch, nats| Point {
-            epoch,
-            train_nll_nats: nats,
-            valid_nll_nats: nats,
-        };
-        let curve: Vec<Point> = (1..=24)
-            .map(|e| point(e, if e == 1 { 500.0 } else { 20.0 }))
-            .collect();
-        let reference = Reference {
-            label: "Markov 1".to_owned(),
-            nll_nats: 24.0,
-        };
+        let point = |epoch, nats| Point { epoch, train_nll_nats: nats, valid_nll_nats: nats };
+        let curve: Vec<Point> =
+            (1..=24).map(|e| point(e, if e == 1 { 500.0 } else { 20.0 })).collect();
+        let reference = Reference { label: "Markov 1".to_owned(), nll_nats: 24.0 };
         let (low, high) = shared_range([&curve[..]].into_iter(), Some(&reference));
-        assert!(
-            low < 20.0 && low > 19.0 && high > 24.0 && high < 25.0,
-            "{low} {high}"
-        );
+        assert!(low < 20.0 && low > 19.0 && high > 24.0 && high < 25.0, "{low} {high}");
         assert_eq!(shared_range([].into_iter(), None), (-0.06, 1.06));
     }
 }

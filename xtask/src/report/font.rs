@@ -16,11 +16,7 @@ pub(crate) fn dots(text: &str) -> Vec<(usize, usize)> {
     let mut dots = Vec::new();
     for (i, letter) in text.chars().enumerate() {
         for (x, column) in columns(letter).into_iter().enumerate() {
-            dots.extend(
-                (0..HEIGHT)
-                    .filter(|y| column >> y & 1 == 1)
-                    .map(|y| (i * ADVANCE + x, y)),
-            );
+            dots.extend((0..HEIGHT).filter(|y| column >> y & 1 == 1).map(|y| (i * ADVANCE + x, y)));
         }
     }
     dots
@@ -116,10 +112,6 @@ mod tests {
     #[test]
     fn dots_lie_inside_the_text() {
         let text = "jQ8 nats";
-        assert!(
-            dots(text)
-                .iter()
-                .all(|&(x, y)| x < width(text) && y < HEIGHT)
-        );
+        assert!(dots(text).iter().all(|&(x, y)| x < width(text) && y < HEIGHT));
     }
 }

@@ -63,12 +63,7 @@ fn about(page: &mut String, results: &Results) {
     let Some(first) = results.outcomes.first() else {
         return;
     };
-    let date = results
-        .provenance
-        .date
-        .split('T')
-        .next()
-        .unwrap_or_default();
+    let date = results.provenance.date.split('T').next().unwrap_or_default();
     let models = match results.outcomes.len() {
         1 => String::new(),
         count => format!("{count} models · "),
@@ -90,10 +85,7 @@ fn introduction(page: &mut String, outcomes: &[Outcome]) {
          <var>p</var>(<var>x<sub>t</sub></var> | <var>x</var><sub>&lt;<var>t</var></sub>)</p>\n",
     );
     let by_nll = |a: &&Outcome, b: &&Outcome| a.test.nll_nats.total_cmp(&b.test.nll_nats);
-    let (best, worst) = (
-        outcomes.iter().min_by(by_nll),
-        outcomes.iter().max_by(by_nll),
-    );
+    let (best, worst) = (outcomes.iter().min_by(by_nll), outcomes.iter().max_by(by_nll));
     if let (Some(best), Some(worst), true) = (best, worst, outcomes.len() > 1) {
         let bits = |outcome: &Outcome| outcome.test.nll_nats / std::f64::consts::LN_2;
         let _ = writeln!(
@@ -120,18 +112,10 @@ fn table(page: &mut String, outcomes: &[Outcome]) {
          aria-label=\"Results\" tabindex=\"0\">\n<table>\n<thead>\n<tr>",
     );
     for &(name, is_number) in table.columns() {
-        let _ = write!(
-            page,
-            "<th scope=\"col\"{}>{}</th>",
-            class(is_number),
-            escape(name)
-        );
+        let _ = write!(page, "<th scope=\"col\"{}>{}</th>", class(is_number), escape(name));
     }
     page.push_str("</tr>\n</thead>\n<tbody>\n");
-    let largest = outcomes
-        .iter()
-        .map(|o| o.test.nll_nats)
-        .fold(f64::MIN_POSITIVE, f64::max);
+    let largest = outcomes.iter().map(|o| o.test.nll_nats).fold(f64::MIN_POSITIVE, f64::max);
     for (row, outcome) in table.rows().iter().zip(outcomes) {
         page.push_str("<tr>");
         for (i, (cell, &(name, is_number))) in row.iter().zip(table.columns()).enumerate() {
@@ -176,18 +160,11 @@ fn samples(
     pictures: &[Pictures],
     test_images: Option<&Images>,
 ) -> Result<()> {
-    let drawn = || {
-        pictures
-            .iter()
-            .filter_map(|pictures| pictures.samples.as_ref())
-    };
+    let drawn = || pictures.iter().filter_map(|pictures| pictures.samples.as_ref());
     if drawn().next().is_none() {
         return Ok(());
     }
-    let full_ink = drawn()
-        .chain(test_images)
-        .map(Images::full_ink)
-        .fold(1.0, f32::max);
+    let full_ink = drawn().chain(test_images).map(Images::full_ink).fold(1.0, f32::max);
     page.push_str("<h2>Samples</h2>\n<figure>\n");
     let mut row = |class: &str, name: &str, note: &str, images: &Images| -> Result<()> {
         let (name, note) = (escape(name), escape(note));
@@ -240,12 +217,7 @@ fn curves(page: &mut String, outcomes: &[Outcome]) {
     let reference = outcomes
         .iter()
         .filter(|outcome| outcome.curve.is_empty())
-        .filter_map(|o| {
-            Some(Reference {
-                label: o.label(),
-                nll_nats: o.valid.as_ref()?.nll_nats,
-            })
-        })
+        .filter_map(|o| Some(Reference { label: o.label(), nll_nats: o.valid.as_ref()?.nll_nats }))
         .min_by(|a, b| a.nll_nats.total_cmp(&b.nll_nats));
     let range = chart::shared_range(trained().map(|o| o.curve.as_slice()), reference.as_ref());
     let key = |class: &str, text: &str| {
@@ -262,10 +234,7 @@ fn curves(page: &mut String, outcomes: &[Outcome]) {
          cy=\"5\" r=\"4\"/></svg>weights that were kept</li>\n",
     );
     if let Some(reference) = &reference {
-        let text = format!(
-            "{}, the best table, on validation",
-            escape(&reference.label)
-        );
+        let text = format!("{}, the best table, on validation", escape(&reference.label));
         page.push_str(&key("reference", &text));
     }
     page.push_str("</ul>\n<div class=\"charts\">\n");
@@ -275,13 +244,7 @@ fn curves(page: &mut String, outcomes: &[Outcome]) {
             page,
             "<div class=\"chart\">\n<h3>{}</h3>\n{}\n</div>",
             escape(&label),
-            chart::curve(
-                &label,
-                &outcome.curve,
-                outcome.best_epoch,
-                range,
-                reference.as_ref()
-            )
+            chart::curve(&label, &outcome.curve, outcome.best_epoch, range, reference.as_ref())
         );
     }
     page.push_str(
@@ -295,11 +258,7 @@ fn cost_maps(page: &mut String, outcomes: &[Outcome], pictures: &[Pictures]) -> 
     /// Colours of the bar; the scale itself is linear between nine.
     const STOPS: usize = 17;
 
-    let costs = || {
-        pictures
-            .iter()
-            .filter_map(|pictures| pictures.costs.as_ref())
-    };
+    let costs = || pictures.iter().filter_map(|pictures| pictures.costs.as_ref());
     let largest = costs()
         .flat_map(|costs| costs.values.iter().copied())
         .filter(|cost| cost.is_finite())
@@ -328,9 +287,8 @@ fn cost_maps(page: &mut String, outcomes: &[Outcome], pictures: &[Pictures]) -> 
     if maps.is_empty() {
         return Ok(());
     }
-    let gradient: Vec<_> = (0..STOPS)
-        .map(|i| picture::color(i as f32 / (STOPS - 1) as f32))
-        .collect();
+    let gradient: Vec<_> =
+        (0..STOPS).map(|i| picture::color(i as f32 / (STOPS - 1) as f32)).collect();
     let _ = writeln!(
         page,
         "<h2>Where the nats go</h2>\n<figure>\n<div class=\"maps\">\n{maps}</div>\n\
@@ -352,15 +310,8 @@ fn footer(page: &mut String, results: &Results) {
             format!("{short}{}", if git.dirty { " with changes" } else { "" })
         },
     );
-    let wall: f64 = results
-        .outcomes
-        .iter()
-        .map(|outcome| outcome.wall_seconds)
-        .sum();
-    let device = results
-        .outcomes
-        .first()
-        .map_or("", |outcome| outcome.device.as_str());
+    let wall: f64 = results.outcomes.iter().map(|outcome| outcome.wall_seconds).sum();
+    let device = results.outcomes.first().map_or("", |outcome| outcome.device.as_str());
     let _ = writeln!(
         page,
         "<footer>\n<p><code>cargo xtask experiment {}</code></p>\n\
@@ -398,10 +349,7 @@ mod tests {
             if tag.matches('"').count() % 2 == 1 {
                 return Some(format!("odd quotes in <{tag}>"));
             }
-            let name = tag
-                .split([' ', '\n', '/'])
-                .find(|part| !part.is_empty())
-                .unwrap_or("");
+            let name = tag.split([' ', '\n', '/']).find(|part| !part.is_empty()).unwrap_or("");
             if tag.starts_with('!') || tag.ends_with('/') {
                 continue;
             } else if tag.starts_with('/') {
@@ -418,10 +366,7 @@ mod tests {
     fn page() -> String {
         let pictures = |count| Pictures {
             samples: Some(images(count)),
-            costs: Some(Array {
-                shape: vec![2, 3],
-                values: vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
-            }),
+            costs: Some(Array { shape: vec![2, 3], values: vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6] }),
         };
         render(&results(), &[pictures(4), pictures(4)], Some(&images(4))).unwrap()
     }
@@ -436,10 +381,7 @@ mod tests {
     fn the_check_for_well_formed_pages_finds_flaws() {
         let page = page();
         for broken in ["</figure>", "</svg>", "</td>", "<table>", "</body>"] {
-            assert!(
-                flaw(&page.replacen(broken, "", 1)).is_some(),
-                "without one {broken}"
-            );
+            assert!(flaw(&page.replacen(broken, "", 1)).is_some(), "without one {broken}");
         }
         assert!(flaw(&page.replacen("<h2>", "<h2 class=\">", 1)).is_some());
     }
@@ -481,12 +423,7 @@ mod tests {
 
     #[test]
     fn tables_of_no_image_have_a_report_without_pictures() {
-        let page = render(
-            &results(),
-            &[Pictures::default(), Pictures::default()],
-            None,
-        )
-        .unwrap();
+        let page = render(&results(), &[Pictures::default(), Pictures::default()], None).unwrap();
         assert!(!page.contains("<img") && !page.contains("Samples"));
     }
 }

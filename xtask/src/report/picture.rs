@@ -24,11 +24,9 @@ impl Images {
     /// Images out of an array `[count, rows, columns]`; `None` where the events are no images.
     pub(crate) fn new(array: Array) -> Option<Self> {
         match array.shape[..] {
-            [_, rows, columns] if rows > 0 && columns > 0 => Some(Self {
-                rows,
-                columns,
-                symbols: array.values,
-            }),
+            [_, rows, columns] if rows > 0 && columns > 0 => {
+                Some(Self { rows, columns, symbols: array.values })
+            }
             _ => None,
         }
     }
@@ -45,10 +43,7 @@ impl Images {
 
     /// One image as the bytes of a grey PNG, ink on paper.
     pub(crate) fn png(&self, image: &[f32], full_ink: f32) -> Result<Vec<u8>> {
-        let pixels: Vec<u8> = image
-            .iter()
-            .map(|&symbol| ink(symbol, full_ink)[0])
-            .collect();
+        let pixels: Vec<u8> = image.iter().map(|&symbol| ink(symbol, full_ink)[0]).collect();
         encode(self.columns, self.rows, png::ColorType::Grayscale, &pixels)
     }
 }
@@ -73,9 +68,7 @@ fn encode(width: usize, height: usize, color: png::ColorType, pixels: &[u8]) -> 
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::High);
     let mut writer = encoder.write_header().context("cannot encode a PNG")?;
-    writer
-        .write_image_data(pixels)
-        .context("cannot encode a PNG")?;
+    writer.write_image_data(pixels).context("cannot encode a PNG")?;
     writer.finish().context("cannot encode a PNG")?;
     Ok(bytes)
 }
@@ -111,11 +104,7 @@ pub(crate) fn heat_map(costs: &Array, largest: f32) -> Result<Option<Vec<u8>>> {
     if rows == 0 || columns == 0 {
         return Ok(None);
     }
-    let pixels: Vec<u8> = costs
-        .values
-        .iter()
-        .flat_map(|&cost| color(cost / largest))
-        .collect();
+    let pixels: Vec<u8> = costs.values.iter().flat_map(|&cost| color(cost / largest)).collect();
     encode(columns, rows, png::ColorType::Rgb, &pixels).map(Some)
 }
 
@@ -155,23 +144,14 @@ pub(crate) fn sheet(rows: &[SheetRow<'_>]) -> Result<Vec<u8>> {
     let height = 2 * MARGIN + rows.iter().map(row_height).sum::<usize>() - GAP;
 
     let mut canvas = Canvas::new(width, height);
-    let full_ink = rows
-        .iter()
-        .map(|row| row.images.full_ink())
-        .fold(1.0, f32::max);
+    let full_ink = rows.iter().map(|row| row.images.full_ink()).fold(1.0, f32::max);
     let mut top = MARGIN;
     for row in rows {
         let side = scale(row.images);
         let text_height = 2 * font::HEIGHT * DOT + 2 * DOT;
         let text_top = top + (row.images.rows * side).saturating_sub(text_height) / 2;
         canvas.text(MARGIN, text_top, DOT, &row.label, INK);
-        canvas.text(
-            MARGIN,
-            text_top + (font::HEIGHT + 2) * DOT,
-            DOT,
-            &row.note,
-            MUTED,
-        );
+        canvas.text(MARGIN, text_top + (font::HEIGHT + 2) * DOT, DOT, &row.note, MUTED);
         let mut left = 2 * MARGIN + label_width;
         for image in row.images.iter() {
             for (i, &symbol) in image.iter().enumerate() {
@@ -182,12 +162,7 @@ pub(crate) fn sheet(rows: &[SheetRow<'_>]) -> Result<Vec<u8>> {
         }
         top += row_height(row);
     }
-    encode(
-        canvas.width,
-        canvas.height,
-        png::ColorType::Rgb,
-        &canvas.pixels,
-    )
+    encode(canvas.width, canvas.height, png::ColorType::Rgb, &canvas.pixels)
 }
 
 /// A picture to draw squares on.
@@ -199,11 +174,7 @@ struct Canvas {
 
 impl Canvas {
     fn new(width: usize, height: usize) -> Self {
-        Self {
-            width,
-            height,
-            pixels: PAPER.repeat(width * height),
-        }
+        Self { width, height, pixels: PAPER.repeat(width * height) }
     }
 
     /// A filled square; what lies outside the picture is cut off.
@@ -232,11 +203,7 @@ pub(crate) fn data_uri(png: &[u8]) -> String {
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
         for i in 0..4 {
             let digit = (bits >> (18 - 6 * i)) & 63;
-            text.push(if i <= chunk.len() {
-                char::from(ALPHABET[digit as usize])
-            } else {
-                '='
-            });
+            text.push(if i <= chunk.len() { char::from(ALPHABET[digit as usize]) } else { '=' });
         }
     }
     text
@@ -249,17 +216,11 @@ pub(crate) mod tests {
     /// `count` images of 2 rows and 3 columns.
     pub(crate) fn images(count: usize) -> Images {
         let values = (0..count * 6).map(|i| (i % 2) as f32).collect();
-        Images::new(Array {
-            shape: vec![count, 2, 3],
-            values,
-        })
-        .unwrap()
+        Images::new(Array { shape: vec![count, 2, 3], values }).unwrap()
     }
 
     fn decode(bytes: &[u8]) -> (u32, u32, Vec<u8>) {
-        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes))
-            .read_info()
-            .unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut pixels).unwrap();
         (info.width, info.height, pixels)
@@ -270,18 +231,12 @@ pub(crate) mod tests {
         let images = images(1);
         let png = images.png(images.iter().next().unwrap(), 1.0).unwrap();
         let (paper, ink) = (CELL[0], INK[0]);
-        assert_eq!(
-            decode(&png),
-            (3, 2, vec![paper, ink, paper, ink, paper, ink])
-        );
+        assert_eq!(decode(&png), (3, 2, vec![paper, ink, paper, ink, paper, ink]));
     }
 
     #[test]
     fn tables_and_colour_images_are_no_images_here() {
-        let array = |shape: &[usize]| Array {
-            shape: shape.to_vec(),
-            values: vec![],
-        };
+        let array = |shape: &[usize]| Array { shape: shape.to_vec(), values: vec![] };
         assert_eq!(Images::new(array(&[4, 7])), None);
         assert_eq!(Images::new(array(&[4, 8, 8, 3])), None);
         assert_eq!(heat_map(&array(&[7]), 1.0).unwrap(), None);
@@ -319,17 +274,10 @@ pub(crate) mod tests {
 
     #[test]
     fn base64_pads_like_rfc_4648() {
-        for (bytes, expected) in [
-            ("", ""),
-            ("M", "TQ=="),
-            ("Ma", "TWE="),
-            ("Man", "TWFu"),
-            ("Man!", "TWFuIQ=="),
-        ] {
-            assert_eq!(
-                data_uri(bytes.as_bytes()),
-                format!("data:image/png;base64,{expected}")
-            );
+        for (bytes, expected) in
+            [("", ""), ("M", "TQ=="), ("Ma", "TWE="), ("Man", "TWFu"), ("Man!", "TWFuIQ==")]
+        {
+            assert_eq!(data_uri(bytes.as_bytes()), format!("data:image/png;base64,{expected}"));
         }
     }
 }

@@ -24,14 +24,8 @@ pub(super) fn unpack(
 ) -> Result<Vec<PathBuf>, Failure> {
     match packing {
         Packing::TarGz => tar_gz(path, wanted, folder),
-        Packing::File => wanted
-            .iter()
-            .map(|wanted| whole(path, wanted, folder))
-            .collect(),
-        Packing::Mat5 => wanted
-            .iter()
-            .map(|wanted| matrix(path, wanted, folder))
-            .collect(),
+        Packing::File => wanted.iter().map(|wanted| whole(path, wanted, folder)).collect(),
+        Packing::Mat5 => wanted.iter().map(|wanted| matrix(path, wanted, folder)).collect(),
     }
 }
 
@@ -39,9 +33,7 @@ pub(super) fn unpack(
 fn whole(path: &Path, wanted: &Wanted, folder: &Path) -> Result<PathBuf, Failure> {
     check_content(path, wanted.bytes, &wanted.sha256).map_err(|error| match error {
         Error::Io { .. } => Failure::Here(error),
-        Error::Digest {
-            expected, found, ..
-        } => wrong(&expected, &found),
+        Error::Digest { expected, found, .. } => wrong(&expected, &found),
         Error::Malformed(malformed) => {
             let (flaw, expected, found) = (malformed.flaw, malformed.expected, malformed.found);
             Failure::Mirror(format!("{flaw}: expected {expected}, found {found}"))
@@ -64,9 +56,7 @@ fn whole(path: &Path, wanted: &Wanted, folder: &Path) -> Result<PathBuf, Failure
 }
 
 fn wrong(expected: &str, found: &str) -> Failure {
-    Failure::Mirror(format!(
-        "wrong content: expected sha256 {expected}, found {found}"
-    ))
+    Failure::Mirror(format!("wrong content: expected sha256 {expected}, found {found}"))
 }
 
 /// The download is an archive. Only regular members with a wanted name and its exact size are
@@ -83,11 +73,7 @@ fn tar_gz(path: &Path, wanted: &[Wanted], folder: &Path) -> Result<Vec<PathBuf>,
         if entry.header().entry_type() != EntryType::Regular {
             continue;
         }
-        let name = entry
-            .path()
-            .map_err(broken)?
-            .file_name()
-            .map(ToOwned::to_owned);
+        let name = entry.path().map_err(broken)?.file_name().map(ToOwned::to_owned);
         let Some(index) = wanted
             .iter()
             .position(|wanted| name.as_deref().is_some_and(|n| n == wanted.file.as_str()))
@@ -112,10 +98,7 @@ fn tar_gz(path: &Path, wanted: &[Wanted], folder: &Path) -> Result<Vec<PathBuf>,
         staged[index] = Some((stage, target));
     }
     if let Some(index) = staged.iter().position(Option::is_none) {
-        return Err(Failure::Mirror(format!(
-            "no {} in the archive",
-            wanted[index].file
-        )));
+        return Err(Failure::Mirror(format!("no {} in the archive", wanted[index].file)));
     }
     let publish = |(stage, target): (Staged, PathBuf)| {
         stage.publish(&target)?;
@@ -131,9 +114,8 @@ fn copy_hashed(from: &mut impl Read, stage: &Staged) -> Result<String, Failure> 
     let mut hash = Sha256::new();
     let mut chunk = vec![0; 1 << 16];
     loop {
-        let read = from
-            .read(&mut chunk)
-            .map_err(|error| Failure::Mirror(format!("broken: {error}")))?;
+        let read =
+            from.read(&mut chunk).map_err(|error| Failure::Mirror(format!("broken: {error}")))?;
         if read == 0 {
             return Ok(hex(&hash.finalize()));
         }
@@ -166,10 +148,7 @@ fn matrix(path: &Path, wanted: &Wanted, folder: &Path) -> Result<PathBuf, Failur
         hash.update(&line);
         zipped.write_all(&line).map_err(failed)?;
     }
-    zipped
-        .finish()
-        .and_then(|mut file| file.flush())
-        .map_err(failed)?;
+    zipped.finish().and_then(|mut file| file.flush()).map_err(failed)?;
     let digest = hex(&hash.finalize());
     if digest != wanted.sha256 {
         return Err(wrong(&wanted.sha256, &digest));
@@ -220,11 +199,7 @@ impl Matrix {
         let (rows, columns) = (word(&mut from)?, word(&mut from)?);
         // The name: up to four bytes lie in the tag itself, more follow in units of eight.
         let tag = word(&mut from)?;
-        let name = if tag >> 16 == 0 {
-            u64::from(word(&mut from)?).div_ceil(8) * 8
-        } else {
-            4
-        };
+        let name = if tag >> 16 == 0 { u64::from(word(&mut from)?).div_ceil(8) * 8 } else { 4 };
         if name > 2048 {
             return Err(bad("a long name"));
         }
@@ -243,11 +218,7 @@ impl Matrix {
         if data.iter().any(|&digit| digit > 9) {
             return Err(bad("a value above 9"));
         }
-        Ok(Self {
-            rows: rows as usize,
-            columns: columns as usize,
-            data,
-        })
+        Ok(Self { rows: rows as usize, columns: columns as usize, data })
     }
 }
 
@@ -277,10 +248,7 @@ impl Staged {
     fn publish(self, target: &Path) -> Result<(), Error> {
         let failed = |error| Error::io(target, "write", error);
         // Some systems only flush what is open for writing.
-        let file = File::options()
-            .write(true)
-            .open(&self.path)
-            .map_err(failed)?;
+        let file = File::options().write(true).open(&self.path).map_err(failed)?;
         file.sync_all().map_err(failed)?;
         drop(file);
         fs::rename(&self.path, target).map_err(failed)
@@ -302,22 +270,9 @@ mod tests {
     /// A MATLAB 5 file of one matrix, column-major.
     pub(crate) fn mat5(rows: u32, columns: u32, data: &[u8]) -> Vec<u8> {
         let mut inside = Vec::new();
-        for word in [
-            14,
-            0,
-            6,
-            8,
-            6,
-            0,
-            5,
-            8,
-            rows,
-            columns,
-            0x0001_0001,
-            0x58,
-            2,
-            data.len() as u32,
-        ] {
+        for word in
+            [14, 0, 6, 8, 6, 0, 5, 8, rows, columns, 0x0001_0001, 0x58, 2, data.len() as u32]
+        {
             inside.extend(word.to_le_bytes());
         }
         inside.extend(data);

@@ -57,9 +57,7 @@ fn agent(url: &str) -> Agent {
         .timeout_per_read(Some(Duration::from_secs(60)))
         .user_agent(concat!("chainrule/", env!("CARGO_PKG_VERSION")));
     // A proxy for the outside world knows nothing of this machine's own ports.
-    let is_here = ["http://127.0.0.1", "http://localhost"]
-        .iter()
-        .any(|h| url.starts_with(h));
+    let is_here = ["http://127.0.0.1", "http://localhost"].iter().any(|h| url.starts_with(h));
     let config = if is_here { config.proxy(None) } else { config };
     config.build().new_agent()
 }
@@ -76,18 +74,14 @@ fn once(
     if have > 0 {
         request = request.header(header::RANGE, format!("bytes={have}-"));
     }
-    let mut response = request
-        .call()
-        .map_err(|error| Broken::Off(error.to_string()))?;
+    let mut response = request.call().map_err(|error| Broken::Off(error.to_string()))?;
     let refused = |why: String| Broken::For(Failure::Mirror(why));
     let (have, total) = match response.status() {
         StatusCode::PARTIAL_CONTENT => match content_range(&response) {
             Some((Some(start), total)) if start == have => (have, total),
             _ => {
                 part.truncate()?;
-                return Err(Broken::Off(
-                    "a part of the file that was not asked for".to_owned(),
-                ));
+                return Err(Broken::Off("a part of the file that was not asked for".to_owned()));
             }
         },
         StatusCode::OK => {
@@ -108,19 +102,12 @@ fn once(
     if total.is_some_and(|total| total > MAX_DOWNLOAD_BYTES) {
         return Err(refused(format!("more than {MAX_DOWNLOAD_BYTES} bytes")));
     }
-    progress.event(&Event::Started {
-        file: title,
-        url,
-        done: have,
-        total,
-    });
+    progress.event(&Event::Started { file: title, url, done: have, total });
     let mut body = response.body_mut().as_reader();
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut done = have;
     loop {
-        let read = body
-            .read(&mut chunk)
-            .map_err(|error| Broken::Off(error.to_string()))?;
+        let read = body.read(&mut chunk).map_err(|error| Broken::Off(error.to_string()))?;
         if read == 0 {
             break;
         }
@@ -132,23 +119,19 @@ fn once(
         progress.event(&Event::Advanced { done, total });
     }
     match total {
-        Some(total) if done < total => Err(Broken::Off(format!(
-            "the connection ended after {done} of {total} bytes"
-        ))),
-        Some(total) if done > total => Err(refused(format!(
-            "{done} bytes where {total} were announced"
-        ))),
+        Some(total) if done < total => {
+            Err(Broken::Off(format!("the connection ended after {done} of {total} bytes")))
+        }
+        Some(total) if done > total => {
+            Err(refused(format!("{done} bytes where {total} were announced")))
+        }
         _ => Ok(()),
     }
 }
 
 /// The start (none for `*`) and the total of `Content-Range: bytes 5-9/10` or `bytes */10`.
 fn content_range<T>(response: &Response<T>) -> Option<(Option<u64>, Option<u64>)> {
-    let value = response
-        .headers()
-        .get(header::CONTENT_RANGE)?
-        .to_str()
-        .ok()?;
+    let value = response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     let start = match range.trim() {
         "*" => None,

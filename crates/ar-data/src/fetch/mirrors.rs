@@ -52,10 +52,7 @@ pub(super) fn downloads(builtin: &Builtin) -> Vec<Download> {
         }),
         "cifar10" => vec![Download {
             mirrors: CIFAR10
-                .map(|url| Mirror {
-                    url: url.to_owned(),
-                    packing: Packing::TarGz,
-                })
+                .map(|url| Mirror { url: url.to_owned(), packing: Packing::TarGz })
                 .to_vec(),
             wanted: builtin.files.iter().map(wanted).collect(),
         }],
@@ -64,33 +61,21 @@ pub(super) fn downloads(builtin: &Builtin) -> Vec<Download> {
 }
 
 fn one_by_one(builtin: &Builtin, mirrors: impl Fn(&str) -> Vec<Mirror>) -> Vec<Download> {
-    let download = |file: &KnownFile| Download {
-        mirrors: mirrors(file.name),
-        wanted: vec![wanted(file)],
-    };
+    let download =
+        |file: &KnownFile| Download { mirrors: mirrors(file.name), wanted: vec![wanted(file)] };
     builtin.files.iter().map(download).collect()
 }
 
 fn gzips(bases: &[&str], file: &str) -> Vec<Mirror> {
-    bases
-        .iter()
-        .map(|base| mirror(base, &format!("{file}.gz"), Packing::File))
-        .collect()
+    bases.iter().map(|base| mirror(base, &format!("{file}.gz"), Packing::File)).collect()
 }
 
 fn mirror(base: &str, file: &str, packing: Packing) -> Mirror {
-    Mirror {
-        url: format!("{base}/{file}"),
-        packing,
-    }
+    Mirror { url: format!("{base}/{file}"), packing }
 }
 
 fn wanted(file: &KnownFile) -> Wanted {
-    Wanted {
-        file: file.name.to_owned(),
-        bytes: file.bytes,
-        sha256: file.sha256.to_owned(),
-    }
+    Wanted { file: file.name.to_owned(), bytes: file.bytes, sha256: file.sha256.to_owned() }
 }
 
 #[cfg(test)]
@@ -102,21 +87,14 @@ mod tests {
     fn every_file_has_several_mirrors() {
         for builtin in builtin::all() {
             let downloads = downloads(builtin);
-            let wanted: Vec<_> = downloads
-                .iter()
-                .flat_map(|d| d.wanted.iter().map(|w| w.file.as_str()))
-                .collect();
+            let wanted: Vec<_> =
+                downloads.iter().flat_map(|d| d.wanted.iter().map(|w| w.file.as_str())).collect();
             let known: Vec<_> = builtin.files.iter().map(|file| file.name).collect();
             assert_eq!(wanted, known, "{}", builtin.name);
             for download in downloads {
                 assert!(download.mirrors.len() >= 2, "{}", builtin.name);
                 assert!(download.mirrors.iter().all(|m| m.url.starts_with("http")));
-                assert!(
-                    !download
-                        .mirrors
-                        .iter()
-                        .any(|m| m.url.contains(char::is_whitespace))
-                );
+                assert!(!download.mirrors.iter().any(|m| m.url.contains(char::is_whitespace)));
             }
         }
     }

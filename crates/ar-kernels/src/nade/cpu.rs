@@ -137,14 +137,31 @@ unsafe fn load_row<L: Lanes, const K: usize>(
     // the caller's.
     unsafe {
         if len >= start + K * L::N {
-            core::array::from_fn(|k| L::load(row.add(start + k * L::N)))
+            load_all(row.add(start))
         } else {
             let mut padded = [L::Elem::default(); SLAB];
             for (k, value) in padded.iter_mut().take(len.saturating_sub(start)).enumerate() {
                 *value = *row.add(start + k);
             }
-            core::array::from_fn(|k| L::load(padded.as_ptr().add(k * L::N)))
+            load_all(padded.as_ptr())
         }
+    }
+}
+
+/// K registers from consecutive scalars. (Closures, as `array::from_fn` takes them, would be functions
+/// of their own, compiled without the wrapper's instructions.)
+///
+/// # Safety
+/// The contract of [`Lanes`]; `from` valid for K * N scalars.
+#[inline(always)]
+unsafe fn load_all<L: Lanes, const K: usize>(from: *const L::Elem) -> [L; K] {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut registers = [L::splat(L::Elem::default()); K];
+        for (k, register) in registers.iter_mut().enumerate() {
+            *register = L::load(from.add(k * L::N));
+        }
+        registers
     }
 }
 
@@ -461,6 +478,53 @@ impl<E: Real> Tile<E> {
     }
 }
 
+/// Rows `top`, `top - 1`, … of a `[dim, hidden]` matrix, one slab of each.
+///
+/// # Safety
+/// The contract of [`Lanes`]; `matrix` valid for reads of those rows, and `top + 1 >= M`.
+#[inline(always)]
+unsafe fn load_rows<L: Lanes, const K: usize, const M: usize>(
+    matrix: *const L::Elem,
+    top: usize,
+    start: usize,
+    hidden: usize,
+) -> [[L; K]; M] {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut rows = [[L::splat(L::Elem::default()); K]; M];
+        for (j, row) in rows.iter_mut().enumerate() {
+            *row = load_row(matrix.add((top - j) * hidden), start, hidden);
+        }
+        rows
+    }
+}
+
+/// Takes x·w out of one image's activations, after its part of ∂W: `dw += g x; a -= x w; h = σ(a)`.
+///
+/// # Safety
+/// The contract of [`Lanes`]; `a`, `h` and `g` valid for K * N scalars.
+#[inline(always)]
+unsafe fn undo<L: Lanes, const K: usize>(
+    x: L::Elem,
+    w: &[L; K],
+    a: *mut L::Elem,
+    h: *mut L::Elem,
+    g: *const L::Elem,
+    dw: &mut [L; K],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let x = L::splat(x);
+        for k in 0..K {
+            let at = k * L::N;
+            dw[k] = x.mul_add(L::load(g.add(at)), dw[k]);
+            let before = x.neg_mul_add(w[k], L::load(a.add(at)));
+            before.store(a.add(at));
+            before.sigmoid().store(h.add(at));
+        }
+    }
+}
+
 /// Where a block of positions is: `top`, `top - 1`, … of one slab and tile.
 struct Block<'a, E> {
     params: Params<'a, E>,
@@ -494,36 +558,26 @@ unsafe fn backward_block<L: Lanes, const K: usize, const M: usize>(
     // SAFETY: image i's row starts at i * width and position t's at t * hidden; of the gradients only
     // the slab's columns are touched; the rest is the caller's.
     unsafe {
-        let row_of = |matrix: *const L::Elem, j: usize| -> [L; K] {
-            load_row(matrix.add((top - j) * hidden), start, hidden)
-        };
-        let undo = |i: usize, x: L::Elem, w: &[L; K], dw: &mut [L; K]| {
-            let x = L::splat(x);
-            for k in 0..K {
-                let at = i * width + k * L::N;
-                dw[k] = x.mul_add(L::load(g.add(at)), dw[k]);
-                let before = x.neg_mul_add(w[k], L::load(a.add(at)));
-                before.store(a.add(at));
-                before.sigmoid().store(h.add(at));
-            }
-        };
-
         let here = tile.nonzero.at(top);
         if !here.is_empty() {
-            let w = row_of(params.w.as_ptr(), 0);
-            let mut dw = row_of(out.w.0, 0);
+            let w: [L; K] = load_row(params.w.as_ptr().add(top * hidden), start, hidden);
+            let mut dw: [L; K] = load_row(out.w.0.add(top * hidden), start, hidden);
             for &(i, x) in here {
-                undo(i as usize, x, &w, &mut dw);
+                let row = i as usize * width;
+                undo(x, &w, a.add(row), h.add(row), g.add(row), &mut dw);
             }
             store_row(dw, out.w.0.add(top * hidden), start, hidden);
         }
 
-        let v: [[L; K]; M] = core::array::from_fn(|j| row_of(params.v.as_ptr(), j));
-        let mut dv: [[L; K]; M] = core::array::from_fn(|j| row_of(out.v.0, j));
-        let delta = |j: usize, i: usize| L::splat(*tile.grad.as_ptr().add((top - j) * n + i));
+        let v: [[L; K]; M] = load_rows(params.v.as_ptr(), top, start, hidden);
+        let mut dv: [[L; K]; M] = load_rows(out.v.0, top, start, hidden);
+        let grad = tile.grad.as_ptr();
         for &i in clean {
             let i = i as usize;
-            let deltas: [L; M] = core::array::from_fn(|j| delta(j, i));
+            let mut deltas = [L::splat(L::Elem::default()); M];
+            for (j, delta) in deltas.iter_mut().enumerate() {
+                *delta = L::splat(*grad.add((top - j) * n + i));
+            }
             for k in 0..K {
                 let at = i * width + k * L::N;
                 let h = L::load(h.add(at));
@@ -539,15 +593,16 @@ unsafe fn backward_block<L: Lanes, const K: usize, const M: usize>(
             }
         }
         if !dirty.is_empty() {
-            let w: [[L; K]; M] = core::array::from_fn(|j| row_of(params.w.as_ptr(), j));
-            let mut dw: [[L; K]; M] = core::array::from_fn(|j| row_of(out.w.0, j));
+            let w: [[L; K]; M] = load_rows(params.w.as_ptr(), top, start, hidden);
+            let mut dw: [[L; K]; M] = load_rows(out.w.0, top, start, hidden);
             for &(i, x) in dirty {
                 let i = i as usize;
+                let row = i * width;
                 for j in 0..M {
                     if j > 0 && !x[j].is_zero() {
-                        undo(i, x[j], &w[j], &mut dw[j]);
+                        undo(x[j], &w[j], a.add(row), h.add(row), g.add(row), &mut dw[j]);
                     }
-                    let delta = delta(j, i);
+                    let delta = L::splat(*grad.add((top - j) * n + i));
                     for k in 0..K {
                         let at = i * width + k * L::N;
                         let h = L::load(h.add(at));
@@ -933,18 +988,26 @@ unsafe fn dots_ahead<L: Lanes, const K: usize>(
     assert!(v.len() == AHEAD * width && h.len() == n * width && out.len() == AHEAD * n);
     // SAFETY: rows of K * N scalars as asserted; the lane contract is the caller's.
     unsafe {
-        let v = |j: usize, k: usize| L::load(v.as_ptr().add(j * width + k * L::N));
+        let v = v.as_ptr();
         for i in 0..n {
-            let h = |k: usize| L::load(h.as_ptr().add(i * width + k * L::N));
+            let h = h.as_ptr().add(i * width);
             // The chains of `dot`, for all rows side by side.
-            let mut even: [L; AHEAD] = core::array::from_fn(|j| h(0).mul(v(j, 0)));
+            let mut even = [L::load(h); AHEAD];
+            for (j, even) in even.iter_mut().enumerate() {
+                *even = even.mul(L::load(v.add(j * width)));
+            }
             if K > 1 {
-                let mut odd: [L; AHEAD] = core::array::from_fn(|j| h(1).mul(v(j, 1)));
+                let mut odd = [L::load(h.add(L::N)); AHEAD];
+                for (j, odd) in odd.iter_mut().enumerate() {
+                    *odd = odd.mul(L::load(v.add(j * width + L::N)));
+                }
                 let mut k = 2;
                 while k < K {
+                    let (at, next) = (k * L::N, (k + 1) * L::N);
+                    let (h_even, h_odd) = (L::load(h.add(at)), L::load(h.add(next)));
                     for j in 0..AHEAD {
-                        even[j] = h(k).mul_add(v(j, k), even[j]);
-                        odd[j] = h(k + 1).mul_add(v(j, k + 1), odd[j]);
+                        even[j] = h_even.mul_add(L::load(v.add(j * width + at)), even[j]);
+                        odd[j] = h_odd.mul_add(L::load(v.add(j * width + next)), odd[j]);
                     }
                     k += 2;
                 }
@@ -973,7 +1036,7 @@ unsafe fn dots_of<L: Lanes, const K: usize>(
     assert_eq!(v.len(), K * L::N);
     // SAFETY: the caller's.
     unsafe {
-        let v: [L; K] = core::array::from_fn(|k| L::load(v.as_ptr().add(k * L::N)));
+        let v: [L; K] = load_all(v.as_ptr());
         for &(i, _) in here {
             let row = i as usize * K * L::N;
             debug_assert!(row < h.len());
