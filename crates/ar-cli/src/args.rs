@@ -1,0 +1,261 @@
+//! The command line, as clap parses it.
+
+use std::path::PathBuf;
+
+use ar_data::Split;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Exact-likelihood autoregressive models: train, evaluate, sample, count
+///
+/// Any joint distribution factors exactly into p(x) = Π p(x_t | what came before). A model is a choice
+/// of the ordering and of what each conditional may look at; this program shows what each choice buys,
+/// from a coin flip to NADE, in nats on held-out data.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chainrule",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 something is wrong with the input or the machine, 2 a bug."
+)]
+pub(crate) struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Print one JSON object on stdout instead of words
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print nothing on stderr but errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Say on stderr what was found where, and show no progress bars
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// Where data files are looked for first, and fetched to; then CHAINRULE_DATA, then the user's
+    /// cache folder
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Threads to compute with [default: one per core]; results do not depend on it
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train (or fit) the model of a config and evaluate it
+    Train(TrainArgs),
+    /// Evaluate a trained model: mean negative log-likelihood of a set
+    Eval(EvalArgs),
+    /// Draw samples from a trained model
+    Sample(SampleArgs),
+    /// Show what a model is: ordering, what each conditional sees, free parameters, memory
+    Inspect(InspectArgs),
+    /// Count the free parameters of a family, exactly
+    Count(CountArgs),
+    /// List, describe, fetch and export datasets
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Print a shell completion script
+    Completions(CompletionsArgs),
+}
+
+/// `chainrule train`.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// The config, for example configs/nade-digits.toml
+    pub(crate) config: PathBuf,
+    /// The run directory to write [default: runs/<name of the config>]
+    #[arg(long, value_name = "RUN")]
+    pub(crate) out: Option<PathBuf>,
+    /// Override a key of the config with a TOML value, for example --set model.hidden=100; a plain
+    /// word needs no quotes: --set model.ordering=snake; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// Continue the run in RUN, or start it if there is none
+    #[arg(long)]
+    pub(crate) resume: bool,
+}
+
+/// `chainrule eval`.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    /// Other data than the run's: a built-in name, or a path (which has no splits)
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) data: Option<String>,
+    /// Which part of the data [default: test]
+    #[arg(long, value_parser = split_parser())]
+    pub(crate) split: Option<Split>,
+    /// Also write the mean cost of each variable, in nats, as f32 in the shape of an event
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) per_variable: Option<PathBuf>,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+}
+
+/// `chainrule sample`.
+#[derive(Debug, Args)]
+pub(crate) struct SampleArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    /// The file to write: a grid of images (.png), an array [count, ...event shape] of u8 (.npy), or a
+    /// table with a row per sample (.csv)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Number of samples
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count_parser())]
+    pub(crate) count: usize,
+    /// Seed; the same seed and count draw the same samples
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Columns of the grid (.png only) [default: about a square]
+    #[arg(long, value_name = "C", value_parser = count_parser())]
+    pub(crate) columns: Option<usize>,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+}
+
+/// `chainrule inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A run directory or a config
+    #[arg(value_name = "RUN|CONFIG.toml")]
+    pub(crate) target: PathBuf,
+}
+
+/// `chainrule count`.
+#[derive(Debug, Args)]
+pub(crate) struct CountArgs {
+    /// What each conditional sees
+    #[arg(long, value_enum)]
+    pub(crate) family: Family,
+    /// Number of variables
+    #[arg(long, value_name = "N", value_parser = count_parser())]
+    pub(crate) variables: Option<usize>,
+    /// Number of states of each variable [default: 2]
+    #[arg(long, value_name = "M", value_parser = count_parser())]
+    pub(crate) states: Option<usize>,
+    /// How many predecessors each variable sees (markov)
+    #[arg(long, value_name = "K")]
+    pub(crate) order: Option<usize>,
+    /// The image, for example 28x28, instead of --variables (neighbourhood)
+    #[arg(long, value_name = "ROWSxCOLUMNS")]
+    pub(crate) shape: Option<String>,
+    /// 4: W, NW, N, NE; 10: those, WW, NN and the four knight's moves (neighbourhood) [default: 4]
+    #[arg(long, value_name = "4|10", hide_possible_values = true, value_parser = PossibleValuesParser::new(["4", "10"]))]
+    pub(crate) neighbours: Option<String>,
+    /// Hidden units (nade)
+    #[arg(long, value_name = "H", value_parser = count_parser())]
+    pub(crate) hidden: Option<usize>,
+}
+
+/// The families that `count` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Family {
+    /// One binary variable: 1
+    Coin,
+    /// One variable of m states: m − 1
+    Die,
+    /// The full joint table: m^n − 1
+    Full,
+    /// The chain rule's own sum, every variable given all before it: 1 + 2 + 4 + … for bits
+    ChainRule,
+    /// Every variable on its own: n (m − 1)
+    Independent,
+    /// Every variable given the k before it
+    Markov,
+    /// Every pixel given earlier pixels around it
+    Neighbourhood,
+    /// Logistic regression of every bit on all before it: n (n + 1) / 2
+    Logistic,
+    /// NADE: 2 n h + h + n
+    Nade,
+}
+
+/// `chainrule data`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// List the built-in datasets and whether their files are here
+    List,
+    /// Describe a built-in dataset or a file
+    Info {
+        /// A built-in name or a path
+        spec: String,
+    },
+    /// Download a built-in dataset, or verify the files that are here
+    Fetch {
+        /// A built-in name
+        name: String,
+    },
+    /// Write a split as the model of a config or run sees it (binarized), or as it is
+    Export {
+        /// A config, a run directory, a built-in name or a data file
+        #[arg(value_name = "CONFIG.toml|RUN|SPEC")]
+        source: String,
+        /// Which part of the data [default: test]
+        #[arg(long, value_parser = split_parser())]
+        split: Option<Split>,
+        /// The file to write: .npy, .csv or .png, as for `sample`
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Only the first N examples
+        #[arg(long, value_name = "N", value_parser = count_parser())]
+        count: Option<usize>,
+        /// Columns of the grid (.png only) [default: about a square]
+        #[arg(long, value_name = "C", value_parser = count_parser())]
+        columns: Option<usize>,
+    },
+}
+
+/// `chainrule completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+fn split_parser() -> impl TypedValueParser<Value = Split> {
+    PossibleValuesParser::new(["train", "valid", "test"]).try_map(|word| word.parse::<Split>())
+}
+
+/// At least 1, and small enough that a product of two does not overflow.
+fn count_parser() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u64).range(1..=u64::from(u32::MAX)).map(|count| count as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_after_the_command() {
+        for line in ["chainrule --json --quiet data list", "chainrule data list --json --quiet"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert!(cli.global.json && cli.global.quiet, "{line}");
+        }
+    }
+}

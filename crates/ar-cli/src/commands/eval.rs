@@ -1,0 +1,106 @@
+//! `chainrule eval RUN`: what a set costs under a trained model.
+
+use std::path::Path;
+
+use anyhow::Result;
+use ar_data::{Spec, Split};
+use ar_models::model::Model;
+use ar_models::scoring::cost_per_variable;
+use serde::Serialize;
+
+use super::{Evaluation, Session, Subject};
+use crate::args::EvalArgs;
+use crate::config::Config;
+use crate::data::{self, Prepared};
+use crate::device;
+use crate::error::{Internal, mistake};
+use crate::files;
+use crate::output::{RECORD_VERSION, columns, human_seconds};
+use crate::run_dir::RunDir;
+
+/// What the command prints.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    version: u32,
+    command: &'static str,
+    #[serde(flatten)]
+    evaluation: &'a Evaluation,
+}
+
+/// Evaluates and prints.
+///
+/// # Errors
+/// When the run is not trained, or the data does not suit it.
+pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
+    if let Some(path) = &args.per_variable {
+        files::check_npy(path)?;
+    }
+    let run = RunDir::open(&args.run)?;
+    let config = run.load_config()?;
+    let device = device::choose(args.device.as_deref())?;
+    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let model = run.load_model(&config, &event, &device.device)?;
+    let (data, split) = match &args.data {
+        Some(spec) => other_data(spec, args.split, &config, session)?,
+        None => {
+            let split = args.split.unwrap_or(Split::Test);
+            let data = data::load_split(&config.data, split, &session.locations)?;
+            (data::prepare(data, config.data.binarize, split, false)?, Some(split))
+        }
+    };
+    let terminal = &session.terminal;
+    terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));
+    let subject = Subject {
+        model: &model,
+        data: &data,
+        data_name: data.name.clone(),
+        split,
+        device: &device.name,
+        run: run.display(),
+    };
+    let evaluation = Evaluation::of(subject, terminal);
+    if let Some(path) = &args.per_variable {
+        write_costs(path, &model, &data, session)?;
+    }
+    let record = Record { version: RECORD_VERSION, command: "eval", evaluation: &evaluation };
+    terminal.result(&record, || {
+        let mut cells = vec![format!("{} on {}", evaluation.model, evaluation.data)];
+        cells.extend(evaluation.cells());
+        cells.push(human_seconds(evaluation.seconds));
+        columns(&[cells])
+    })
+}
+
+/// The data of `--data SPEC`; a path has no splits.
+fn other_data(
+    spec: &str,
+    split: Option<Split>,
+    config: &Config,
+    session: &Session,
+) -> Result<(Prepared, Option<Split>)> {
+    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let is_path = matches!(spec.parse::<Spec>()?, Spec::Path(_));
+    if let Some(split) = split
+        && is_path
+    {
+        return Err(mistake(
+            format!("--split {split} with --data {spec}: a path has no splits"),
+            "remove --split, or name a built-in dataset",
+        ));
+    }
+    let split = split.unwrap_or(Split::Test);
+    let data = data::load_spec(spec, split, config, &event, &session.locations)?;
+    Ok((data, (!is_path).then_some(split)))
+}
+
+/// Writes the mean cost of each variable, in the shape of an event.
+fn write_costs(path: &Path, model: &Model, data: &Prepared, session: &Session) -> Result<()> {
+    use ar_models::examples::Examples as _;
+    let bar = session.terminal.examples_bar(data.len(), "cost per variable");
+    let costs = cost_per_variable(model, data, |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    let costs: Vec<f32> = costs.into_iter().map(|cost| cost as f32).collect();
+    files::write_f32(path, &data.event.shape, &costs)?;
+    session.terminal.detail(format!("wrote {}", path.display()));
+    Ok(())
+}

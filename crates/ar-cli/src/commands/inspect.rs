@@ -1,0 +1,175 @@
+//! `chainrule inspect RUN|CONFIG.toml`: what a model is.
+
+use anyhow::{Context as _, Result};
+use ar_models::config::EventSpec;
+use ar_models::train::TrainConfig;
+use serde::Serialize;
+
+use super::train::{self, Record as Training};
+use super::{Evaluation, Session};
+use crate::args::InspectArgs;
+use crate::config::{Binarize, Config};
+use crate::data;
+use crate::output::{
+    RECORD_VERSION, columns, human_bytes, human_seconds, human_shape, short_count,
+};
+use crate::run_dir::RunDir;
+use crate::sees;
+
+/// What the command prints.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    version: u32,
+    command: &'static str,
+    config: &'a str,
+    model: &'a str,
+    data: String,
+    binarize: &'static str,
+    seed: u64,
+    shape: &'a [usize],
+    variables: usize,
+    levels: usize,
+    ordering: String,
+    sees: String,
+    /// Free parameters, a decimal of any length.
+    parameters: String,
+    /// Bytes of the weights or tables, a decimal of any length.
+    parameter_bytes: String,
+    train: Option<&'a TrainConfig>,
+    paper: Option<&'a crate::config::Paper>,
+    deviations: &'a [String],
+    /// Only for a run.
+    run: Option<Trained<'a>>,
+}
+
+/// What a run adds.
+#[derive(Debug, Serialize)]
+struct Trained<'a> {
+    path: String,
+    finished: bool,
+    epochs: usize,
+    best_epoch: Option<usize>,
+    seconds: Option<f64>,
+    valid: Option<&'a Evaluation>,
+    test: Option<&'a Evaluation>,
+}
+
+/// Describes and prints.
+///
+/// # Errors
+/// When there is no such run or config.
+pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
+    let run = args.target.is_dir().then(|| RunDir::open(&args.target)).transpose()?;
+    let config = match &run {
+        Some(run) => run.load_config()?,
+        None => Config::load(&args.target, &[])?,
+    };
+    let event = event_of(&config, session)?;
+    let size = sees::size(&config.model, &event)
+        .with_context(|| format!("{}: the [model] table", args.target.display()))?;
+    let training = run.as_ref().and_then(train::finished);
+    let record = Record {
+        version: RECORD_VERSION,
+        command: "inspect",
+        config: &config.name,
+        model: config.model.kind(),
+        data: config.data.label(),
+        binarize: match config.data.binarize {
+            Binarize::None => "none",
+            Binarize::Threshold => "threshold",
+            Binarize::Stochastic { .. } => "stochastic",
+        },
+        seed: config.seed,
+        shape: &event.shape,
+        variables: event.variables(),
+        levels: event.levels,
+        ordering: sees::ordering(&config.model),
+        sees: sees::sees(&config.model, &event),
+        parameters: size.free_parameters.to_string(),
+        parameter_bytes: size.bytes.to_string(),
+        train: config.train.as_ref(),
+        paper: config.paper.as_ref(),
+        deviations: config.deviations.as_ref().map_or(&[], |deviations| &deviations.notes),
+        run: run.as_ref().map(|run| describe(run, training.as_ref())),
+    };
+    session.terminal.result(&record, || words(&record))
+}
+
+/// What an event is: from the config, or where it leaves that open from the training file.
+fn event_of(config: &Config, session: &Session) -> Result<EventSpec> {
+    if let Some(event) = config.event() {
+        return Ok(event);
+    }
+    let mut config = config.clone();
+    config.settle(&data::load_splits(&config.data, &session.locations)?.train);
+    let event = config.event().context(crate::error::Internal("a read file has no event"))?;
+    config.check_event(&event)?;
+    Ok(event)
+}
+
+fn describe<'a>(run: &RunDir, training: Option<&'a Training>) -> Trained<'a> {
+    let lines = std::fs::read_to_string(run.metrics()).unwrap_or_default();
+    Trained {
+        path: run.display(),
+        finished: training.is_some() && run.model().is_file(),
+        epochs: training.map_or_else(|| lines.lines().count(), |training| training.epochs),
+        best_epoch: training.map(|training| training.best_epoch),
+        seconds: training.map(|training| training.seconds),
+        valid: training.and_then(|training| training.valid.as_ref()),
+        test: training.and_then(|training| training.test.as_ref()),
+    }
+}
+
+fn words(record: &Record<'_>) -> String {
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let binarized = match record.binarize {
+        "none" => String::new(),
+        how => format!(", binarized: {how}"),
+    };
+    let mut rows = vec![
+        row("name", record.config.to_owned()),
+        row("model", record.model.to_owned()),
+        row("data", format!("{}{binarized}", record.data)),
+        row(
+            "event",
+            format!(
+                "{} = {} variables of {} levels",
+                human_shape(record.shape),
+                record.variables,
+                record.levels
+            ),
+        ),
+        row("ordering", record.ordering.clone()),
+        row("each conditional sees", record.sees.clone()),
+        row("free parameters", short_count(&record.parameters)),
+        row("memory", human_bytes(&record.parameter_bytes)),
+        row("seed", record.seed.to_string()),
+    ];
+    if let Some(train) = record.train {
+        rows.push(row(
+            "training",
+            format!("{} epochs, batches of {}", train.epochs, train.batch_size),
+        ));
+    }
+    if let Some(paper) = record.paper {
+        let nats = paper.test_nll_nats.map(|nll| format!("{nll} nats"));
+        let bits = paper.test_bits_per_dim.map(|bits| format!("{bits} bits/dim"));
+        let numbers: Vec<String> = nats.into_iter().chain(bits).collect();
+        rows.push(row("paper", format!("{} ({})", numbers.join(", "), paper.source)));
+    }
+    for note in record.deviations {
+        rows.push(row("deviation", note.clone()));
+    }
+    if let Some(run) = &record.run {
+        let state = if run.finished { "finished" } else { "not finished" };
+        rows.push(row("run", format!("{}, {state}", run.path)));
+        let best = run.best_epoch.map_or_else(String::new, |best| format!(", the best was {best}"));
+        let seconds = run.seconds.map_or_else(String::new, |s| format!(", {}", human_seconds(s)));
+        rows.push(row("epochs", format!("{}{best}{seconds}", run.epochs)));
+        for evaluation in [run.valid, run.test].into_iter().flatten() {
+            let cells = evaluation.cells();
+            rows.push(row(&cells[0], cells[1..].join(", ")));
+        }
+    }
+    columns(&rows)
+}

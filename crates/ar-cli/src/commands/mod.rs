@@ -1,0 +1,128 @@
+//! One file per command, and what they share.
+
+pub(crate) mod completions;
+pub(crate) mod count;
+pub(crate) mod data;
+pub(crate) mod eval;
+pub(crate) mod inspect;
+pub(crate) mod sample;
+pub(crate) mod train;
+
+use std::time::Instant;
+
+use ar_data::{Locations, Split};
+use ar_models::examples::Examples as _;
+use ar_models::model::Model;
+use ar_models::scoring::{Score, evaluate};
+use serde::{Deserialize, Serialize};
+
+use crate::args::Global;
+use crate::data::Prepared;
+use crate::output::Terminal;
+
+/// What the global flags say.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// How to talk.
+    pub(crate) terminal: Terminal,
+    /// Where data files are looked for.
+    pub(crate) locations: Locations,
+}
+
+impl Session {
+    /// From the flags.
+    pub(crate) fn new(global: Global) -> Self {
+        let Global { json, quiet, verbose, data_dir, threads: _ } = global;
+        Self { terminal: Terminal { json, quiet, verbose }, locations: Locations::new(data_dir) }
+    }
+}
+
+/// What `eval` prints, and `train` for its splits. A number that is not finite is `null` in JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Evaluation {
+    /// Kind of the model.
+    pub(crate) model: String,
+    /// Name of the data.
+    pub(crate) data: String,
+    /// `train`, `valid`, `test`, or `all` for a file, which has no splits.
+    pub(crate) split: String,
+    /// Number of examples.
+    pub(crate) examples: usize,
+    /// Variables of an example.
+    pub(crate) variables: usize,
+    /// Mean of −log p(x), in nats per example.
+    pub(crate) nll_nats: Option<f64>,
+    /// Standard error of that mean.
+    pub(crate) nll_nats_stderr: Option<f64>,
+    /// The mean in bits per variable.
+    pub(crate) bits_per_dim: Option<f64>,
+    /// Time that the evaluation took.
+    pub(crate) seconds: f64,
+    /// Where it ran.
+    pub(crate) device: String,
+    /// The run directory.
+    pub(crate) run: String,
+    /// Free parameters of the model.
+    pub(crate) parameters: String,
+}
+
+/// What an evaluation is about.
+pub(crate) struct Subject<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) data: &'a Prepared,
+    pub(crate) data_name: String,
+    /// None for a file without splits.
+    pub(crate) split: Option<Split>,
+    pub(crate) device: &'a str,
+    pub(crate) run: String,
+}
+
+impl Evaluation {
+    /// Evaluates, with a bar.
+    pub(crate) fn of(subject: Subject<'_>, terminal: &Terminal) -> Self {
+        let Subject { model, data, data_name, split, device, run } = subject;
+        let start = Instant::now();
+        let split = split.map_or_else(|| "all".to_owned(), |split| split.to_string());
+        let bar = terminal.examples_bar(data.len(), format!("evaluating {split}"));
+        let score = evaluate(model, data, |done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        let bits_per_dim = finite(score.bits_per_dim());
+        let Score { examples, variables, nll_nats, nll_nats_stderr } = score;
+        Self {
+            model: model.kind().to_owned(),
+            data: data_name,
+            split,
+            examples,
+            variables,
+            nll_nats: finite(nll_nats),
+            nll_nats_stderr: finite(nll_nats_stderr),
+            bits_per_dim,
+            seconds: start.elapsed().as_secs_f64(),
+            device: device.to_owned(),
+            run,
+            parameters: model.free_parameters().to_string(),
+        }
+    }
+
+    /// Cells of a line: split, NLL, bits/dim, examples.
+    pub(crate) fn cells(&self) -> Vec<String> {
+        // An example outside the support costs infinitely much; that is the one way to no number.
+        let number = |value: Option<f64>, missing: &str| {
+            value.map_or_else(|| missing.to_owned(), |value| format!("{value:.4}"))
+        };
+        vec![
+            self.split.clone(),
+            format!(
+                "{} ± {} nats",
+                number(self.nll_nats, "inf"),
+                number(self.nll_nats_stderr, "?")
+            ),
+            format!("{} bits/dim", number(self.bits_per_dim, "inf")),
+            format!("{} examples", crate::output::grouped(&self.examples.to_string())),
+        ]
+    }
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}

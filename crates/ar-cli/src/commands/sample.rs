@@ -1,0 +1,94 @@
+//! `chainrule sample RUN --out FILE`: draws from a trained model.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use ar_models::model::Model;
+use ar_models::randomness::{Purpose, stream};
+use serde::Serialize;
+
+use super::Session;
+use crate::args::SampleArgs;
+use crate::device;
+use crate::error::{Internal, mistake};
+use crate::files::{Events, Format};
+use crate::output::{RECORD_VERSION, Terminal, human_seconds};
+use crate::run_dir::RunDir;
+
+/// What the command prints.
+#[derive(Debug, Serialize)]
+struct Record {
+    version: u32,
+    command: &'static str,
+    run: String,
+    out: String,
+    count: usize,
+    seed: u64,
+    seconds: f64,
+    device: String,
+}
+
+/// The most values drawn at once: 2 GiB of them.
+const MAX_VALUES: usize = 1 << 31;
+
+/// Samples drawn in one walk. Each walk has its own stream of random numbers, so the samples depend
+/// on this number.
+const BATCH: usize = 1000;
+
+/// Draws, writes and prints.
+///
+/// # Errors
+/// When the run is not trained, or the file cannot be written or cannot show such events.
+pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
+    let run = RunDir::open(&args.run)?;
+    let config = run.load_config()?;
+    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let format = Format::of(&args.out, &event.shape, args.columns)?;
+    if args.count.saturating_mul(event.variables()) > MAX_VALUES {
+        return Err(mistake(
+            format!(
+                "--count {} of {} variables each, expected at most {MAX_VALUES} values",
+                args.count,
+                event.variables()
+            ),
+            "draw fewer, with several values of --seed",
+        ));
+    }
+    let device = device::choose(args.device.as_deref())?;
+    let model = run.load_model(&config, &event, &device.device)?;
+    let start = Instant::now();
+    let values = draw(&model, args.count, args.seed, &session.terminal);
+    let seconds = start.elapsed().as_secs_f64();
+    let events = Events {
+        values: &values,
+        shape: &event.shape,
+        levels: event.levels,
+        names: config.data.columns.as_deref(),
+    };
+    events.write(&args.out, format, args.columns)?;
+    let record = Record {
+        version: RECORD_VERSION,
+        command: "sample",
+        run: run.display(),
+        out: args.out.display().to_string(),
+        count: args.count,
+        seed: args.seed,
+        seconds,
+        device: device.name,
+    };
+    session.terminal.result(&record, || {
+        format!("{} samples to {} in {}", record.count, record.out, human_seconds(seconds))
+    })
+}
+
+fn draw(model: &Model, count: usize, seed: u64, terminal: &Terminal) -> Vec<u8> {
+    let bar = terminal.examples_bar(count, "sampling");
+    let mut values = Vec::with_capacity(count * model.variables());
+    for (index, first) in (0..count).step_by(BATCH).enumerate() {
+        let mut rng = stream(seed, Purpose::Sample, index as u64);
+        values.extend(model.sample(BATCH.min(count - first), &mut rng));
+        bar.set_position((first + BATCH).min(count) as u64);
+    }
+    bar.finish_and_clear();
+    values
+}

@@ -1,0 +1,266 @@
+//! From a config or a SPEC to examples that a model can read.
+
+use anyhow::{Context as _, Result};
+use ar_data::binarize::{self, Draw};
+use ar_data::{Dataset, Locations, ReadOptions, Spec, Split, Splits, builtin, read_path};
+use ar_models::config::EventSpec;
+use ar_models::examples::Examples;
+
+use crate::config::{Binarize, Config, DataConfig, DataSource};
+use crate::error::mistake;
+
+/// A split as a model sees it.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// What records call it: a built-in name, or the file's.
+    pub(crate) name: String,
+    /// Shape of an event, and its levels after binarization.
+    pub(crate) event: EventSpec,
+    /// Names of the variables, if the file has them.
+    pub(crate) columns: Option<Vec<String>>,
+    values: Values,
+}
+
+/// Where the symbols are.
+#[derive(Debug)]
+enum Values {
+    /// The same in every epoch.
+    Fixed(Dataset),
+    /// Bits drawn anew from grey levels in every epoch.
+    Fresh { greys: Dataset, seed: u64 },
+}
+
+impl Examples for Prepared {
+    fn len(&self) -> usize {
+        match &self.values {
+            Values::Fixed(data) | Values::Fresh { greys: data, .. } => data.len(),
+        }
+    }
+
+    fn variables(&self) -> usize {
+        self.event.variables()
+    }
+
+    fn read(&self, epoch: u64, rows: &[usize], out: &mut Vec<u8>) {
+        out.clear();
+        match &self.values {
+            Values::Fixed(data) => {
+                let width = data.event_len();
+                let symbols = symbols_of(data);
+                for &row in rows {
+                    out.extend_from_slice(&symbols[row * width..(row + 1) * width]);
+                }
+            }
+            Values::Fresh { greys, seed } => {
+                let draw = if epoch == 0 { Draw::Evaluation } else { Draw::Epoch(epoch) };
+                binarize::stochastic_rows(greys, rows.iter().copied(), *seed, draw, out)
+                    .expect("`prepare` has refused reals");
+            }
+        }
+    }
+}
+
+fn symbols_of(data: &Dataset) -> &[u8] {
+    data.symbols().expect("`prepare` has refused reals").0
+}
+
+/// Binarizes a split as `how` says. `fresh` asks for the training set's own draws in each epoch,
+/// where the config does.
+///
+/// # Errors
+/// When the values are real numbers.
+pub(crate) fn prepare(data: Dataset, how: Binarize, split: Split, fresh: bool) -> Result<Prepared> {
+    let Some(levels) = data.levels() else {
+        return Err(mistake(
+            format!(
+                "{}: real numbers, expected symbols: no model of this version takes them",
+                data.name()
+            ),
+            "state data.kind = \"symbols\" if they are whole numbers of at most 255, or bin them first",
+        ));
+    };
+    let name = data.name().to_owned();
+    let columns = data.columns().map(<[String]>::to_vec);
+    let shape = data.shape().to_vec();
+    let values = match how {
+        Binarize::None => Values::Fixed(data),
+        Binarize::Threshold => Values::Fixed(binarize::threshold(&data)?),
+        Binarize::Stochastic { seed, each_epoch } => {
+            let seed = split_seed(seed, split);
+            if each_epoch && fresh {
+                Values::Fresh { greys: data, seed }
+            } else {
+                Values::Fixed(binarize::stochastic(&data, seed, Draw::Evaluation)?)
+            }
+        }
+    };
+    let levels = if how == Binarize::None { usize::from(levels) } else { 2 };
+    Ok(Prepared { name, event: EventSpec { shape, levels }, columns, values })
+}
+
+/// Row r of the training set and row r of the test set must not be drawn with the same uniforms.
+fn split_seed(seed: u64, split: Split) -> u64 {
+    seed.wrapping_mul(3).wrapping_add(match split {
+        Split::Train => 0,
+        Split::Valid => 1,
+        Split::Test => 2,
+    })
+}
+
+/// All splits of a config, before binarization.
+///
+/// # Errors
+/// When a file is missing or malformed.
+pub(crate) fn load_splits(data: &DataConfig, locations: &Locations) -> Result<Splits> {
+    Ok(match &data.source {
+        DataSource::Builtin(name) => builtin::load(name, locations)?,
+        DataSource::Files { train, valid, test, .. } => {
+            Splits::read(train, valid.as_deref(), test.as_deref(), &data.read_options())?
+        }
+    })
+}
+
+/// One split of a config, before binarization.
+///
+/// # Errors
+/// When there is no such split, or its file is missing or malformed.
+pub(crate) fn load_split(
+    data: &DataConfig,
+    split: Split,
+    locations: &Locations,
+) -> Result<Dataset> {
+    let DataSource::Files { train, valid, test, .. } = &data.source else {
+        return Ok(builtin::load_split(&data.label(), split, locations)?);
+    };
+    let options = data.read_options();
+    // Levels that nobody stated are those of all files together.
+    if options.levels.is_none() && options.kind.is_none() {
+        return Ok(load_splits(data, locations)?.take(split)?);
+    }
+    let path = match split {
+        Split::Train => Some(train),
+        Split::Valid => valid.as_ref(),
+        Split::Test => test.as_ref(),
+    };
+    let path = path.ok_or_else(|| {
+        mistake(
+            format!("the config names no {split} file"),
+            format!("add data.{split} = \"FILE\" to the config, or name the file with --data"),
+        )
+    })?;
+    Ok(read_path(path, &options)?)
+}
+
+/// The data of `--data SPEC` for a run, checked against it and binarized like the run's own.
+///
+/// # Errors
+/// When the data is missing, malformed, or not of the run's shape and levels.
+pub(crate) fn load_spec(
+    text: &str,
+    split: Split,
+    config: &Config,
+    event: &EventSpec,
+    locations: &Locations,
+) -> Result<Prepared> {
+    let spec: Spec = text.parse().map_err(anyhow::Error::from)?;
+    let raw_levels = raw_levels(config);
+    let options = match &spec {
+        Spec::Builtin(_) => ReadOptions::default(),
+        Spec::Path(_) => ReadOptions { shape: Some(event.shape.clone()), ..ReadOptions::default() },
+    };
+    let mut data = spec.load_split(split, &options, locations)?;
+    let (levels, how) = (data.levels(), config.data.binarize);
+    // A file states no level count. If it holds nothing but 0 and 1 it is bits already, such as
+    // samples of a binarized run; else it is grey levels like the run's.
+    if let (Spec::Path(_), Some(levels), Some(raw_levels)) = (&spec, levels, raw_levels)
+        && levels < raw_levels
+        && (levels > 2 || how == Binarize::None)
+    {
+        data = data.with_levels(raw_levels)?;
+    }
+    if data.shape() != event.shape {
+        return Err(mistake(
+            format!(
+                "{}: events of shape {:?}, expected {:?} as in the run",
+                data.name(),
+                data.shape(),
+                event.shape
+            ),
+            "choose data of the run's shape; `chainrule data info SPEC` shows it",
+        ));
+    }
+    let prepared = prepare(data, how, split, false)
+        .with_context(|| format!("{text} does not suit the run"))?;
+    if prepared.event.levels != event.levels {
+        return Err(mistake(
+            format!(
+                "{}: {} levels, expected {} as in the run",
+                prepared.name, prepared.event.levels, event.levels
+            ),
+            "choose data with the run's levels; `chainrule data info SPEC` shows them",
+        ));
+    }
+    Ok(prepared)
+}
+
+/// Level count of a config's data before binarization.
+fn raw_levels(config: &Config) -> Option<u16> {
+    match &config.data.source {
+        DataSource::Builtin(name) => builtin::find(name).ok().map(|builtin| builtin.levels),
+        DataSource::Files { .. } => {
+            let options = config.data.read_options();
+            options.levels.or((options.kind == Some(ar_data::Kind::Binary)).then_some(2))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ar_models::examples::read_all;
+
+    use super::*;
+
+    fn digits(how: Binarize, fresh: bool) -> Prepared {
+        let data = builtin::load_split("digits", Split::Train, &Locations::only([])).unwrap();
+        prepare(data, how, Split::Train, fresh).unwrap()
+    }
+
+    #[test]
+    fn fresh_bits_differ_by_epoch_and_repeat_for_the_same_one() {
+        let how = Binarize::Stochastic { seed: 0, each_epoch: true };
+        let data = digits(how, true);
+        assert_eq!(data.event, EventSpec { shape: vec![8, 8], levels: 2 });
+        let [evaluation, first, second] = [0, 1, 2].map(|epoch| read_all(&data, epoch));
+        assert_ne!(first, second);
+        assert_ne!(first, evaluation);
+        assert_eq!(first, read_all(&data, 1));
+        let fixed = digits(how, false);
+        assert_eq!(read_all(&fixed, 7), evaluation, "evaluation never draws anew");
+        assert!(evaluation.iter().all(|&bit| bit < 2));
+    }
+
+    #[test]
+    fn rows_are_read_in_the_order_asked_for() {
+        let data = digits(Binarize::None, false);
+        assert_eq!(data.event.levels, 17);
+        let all = read_all(&data, 0);
+        let mut out = vec![9];
+        data.read(3, &[5, 0], &mut out);
+        assert_eq!(out, [&all[5 * 64..6 * 64], &all[..64]].concat());
+    }
+
+    #[test]
+    fn splits_are_drawn_with_different_uniforms() {
+        let seeds: Vec<u64> =
+            (0..2).flat_map(|seed| Split::ALL.map(|split| split_seed(seed, split))).collect();
+        assert_eq!(seeds, [0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn reals_are_refused() {
+        let reals = ar_data::Values::Reals { data: vec![0.5] };
+        let data = Dataset::new("r.npy", reals, &[1]).unwrap();
+        let error = prepare(data, Binarize::None, Split::Test, false).unwrap_err();
+        assert!(error.to_string().contains("r.npy: real numbers"), "{error}");
+    }
+}

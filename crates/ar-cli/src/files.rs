@@ -1,0 +1,308 @@
+//! Events and arrays as files for other programs: `.npy`, `.csv`, `.png`.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
+
+use crate::error::{Internal, mistake};
+use crate::run_dir::write_atomic;
+
+/// The format of a file of events, by the end of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A grid of images.
+    Png,
+    /// NumPy's, `u8` of `[count, ...event shape]`.
+    Npy,
+    /// A header, then one row per event.
+    Csv,
+}
+
+impl Format {
+    /// The format that a path asks for, checked against what will be written.
+    ///
+    /// # Errors
+    /// When there is none of that name, it cannot show such events, or `columns` make no sense.
+    pub(crate) fn of(path: &Path, shape: &[usize], columns: Option<usize>) -> Result<Self> {
+        let extension = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
+        let format = match extension.as_deref() {
+            Some("png") => Self::Png,
+            Some("npy") => Self::Npy,
+            Some("csv") => Self::Csv,
+            _ => {
+                return Err(mistake(
+                    format!(
+                        "--out {}: expected a name ending in .png, .npy or .csv",
+                        path.display()
+                    ),
+                    ".png draws a grid of images, .npy and .csv hold the values",
+                ));
+            }
+        };
+        if format == Self::Png {
+            Layout::of(shape).with_context(|| format!("--out {}", path.display()))?;
+        } else if columns.is_some() {
+            return Err(mistake(
+                format!("--columns with --out {}, expected it only with .png", path.display()),
+                "remove --columns",
+            ));
+        }
+        Ok(format)
+    }
+}
+
+/// Events of one shape.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Events<'a> {
+    /// `[count, variables]` in event order.
+    pub(crate) values: &'a [u8],
+    /// Shape of an event.
+    pub(crate) shape: &'a [usize],
+    /// Level count of the values.
+    pub(crate) levels: usize,
+    /// Names of the variables.
+    pub(crate) names: Option<&'a [String]>,
+}
+
+impl Events<'_> {
+    fn variables(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Writes a file in `format`; `columns` is the width of a grid.
+    ///
+    /// # Errors
+    /// When the file cannot be written, or the grid is too large.
+    pub(crate) fn write(&self, path: &Path, format: Format, columns: Option<usize>) -> Result<()> {
+        let bytes = match format {
+            Format::Png => self.png(columns)?,
+            Format::Npy => {
+                let count = self.values.len() / self.variables();
+                let shape: Vec<usize> = [&[count], self.shape].concat();
+                npy("|u1", &shape, self.values)
+            }
+            Format::Csv => self.csv()?,
+        };
+        write_atomic(path, &bytes)
+    }
+
+    fn csv(&self) -> Result<Vec<u8>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let fail = Internal("a table row is no CSV");
+        match self.names {
+            Some(names) => writer.write_record(names),
+            None => writer.write_record((0..self.variables()).map(|i| format!("x{i}"))),
+        }
+        .context(fail)?;
+        for row in self.values.chunks_exact(self.variables()) {
+            let cells = row.iter().map(ToString::to_string);
+            writer.write_record(cells).context(Internal("a table row is no CSV"))?;
+        }
+        writer.into_inner().map_err(|error| error.into_error()).context("cannot write the table")
+    }
+
+    fn png(&self, columns: Option<usize>) -> Result<Vec<u8>> {
+        let layout = Layout::of(self.shape)?;
+        let count = self.values.len() / self.variables();
+        let columns = columns.unwrap_or_else(|| count.isqrt() + usize::from(!is_square(count)));
+        let columns = columns.clamp(1, count.max(1));
+        let rows = count.div_ceil(columns);
+        // One pixel between images, and around them all.
+        let (width, height) = (columns * (layout.width + 1) + 1, rows * (layout.height + 1) + 1);
+        if width.max(height) > 1 << 16 || width * height > MAX_PIXELS {
+            return Err(mistake(
+                format!(
+                    "a grid of {rows} rows and {columns} columns has {width}×{height} pixels, \
+                     expected at most {MAX_PIXELS} and 65536 a side"
+                ),
+                "draw fewer with --count, or write a .npy",
+            ));
+        }
+        let channels = layout.channels;
+        let mut pixels = vec![SEPARATOR; width * height * channels];
+        let top = self.levels.saturating_sub(1).max(1);
+        for (k, event) in self.values.chunks_exact(self.variables()).enumerate() {
+            let (left, above) =
+                (1 + k % columns * (layout.width + 1), 1 + k / columns * (layout.height + 1));
+            for row in 0..layout.height {
+                for column in 0..layout.width {
+                    let at = ((above + row) * width + left + column) * channels;
+                    for channel in 0..channels {
+                        let value = usize::from(event[layout.index(row, column, channel)]);
+                        // Rounded to the nearest of 256 greys.
+                        pixels[at + channel] = ((value * 255 + top / 2) / top).min(255) as u8;
+                    }
+                }
+            }
+        }
+        let color = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+        let mut png = Vec::new();
+        PngEncoder::new(&mut png)
+            .write_image(&pixels, width as u32, height as u32, color)
+            .context(Internal("a grid is no PNG"))?;
+        Ok(png)
+    }
+}
+
+/// Grey between the images.
+const SEPARATOR: u8 = 96;
+
+/// The largest grid, 268 million pixels.
+const MAX_PIXELS: usize = 1 << 28;
+
+fn is_square(n: usize) -> bool {
+    n.isqrt().pow(2) == n
+}
+
+/// How an event is an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    height: usize,
+    width: usize,
+    channels: usize,
+    /// `[channel, row, column]` instead of `[row, column, channel]`.
+    channels_first: bool,
+}
+
+impl Layout {
+    fn of(shape: &[usize]) -> Result<Self> {
+        match *shape {
+            [height, width] | [1, height, width] => {
+                Ok(Self { height, width, channels: 1, channels_first: true })
+            }
+            [3, height, width] => Ok(Self { height, width, channels: 3, channels_first: true }),
+            [height, width, channels @ (1 | 3)] => {
+                Ok(Self { height, width, channels, channels_first: false })
+            }
+            _ => Err(mistake(
+                format!("events of shape {shape:?} are no images, expected [rows, columns]"),
+                "write them to a .npy or a .csv",
+            )),
+        }
+    }
+
+    fn index(&self, row: usize, column: usize, channel: usize) -> usize {
+        if self.channels_first {
+            (channel * self.height + row) * self.width + column
+        } else {
+            (row * self.width + column) * self.channels + channel
+        }
+    }
+}
+
+/// Writes f32 values of a shape as `.npy`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn write_f32(path: &Path, shape: &[usize], values: &[f32]) -> Result<()> {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    write_atomic(path, &npy("<f4", shape, &bytes))
+}
+
+/// Checks the name of a `.npy` file before there is anything to write.
+///
+/// # Errors
+/// When it ends in something else.
+pub(crate) fn check_npy(path: &Path) -> Result<()> {
+    if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("npy")) {
+        return Ok(());
+    }
+    Err(mistake(
+        format!("--per-variable {}: expected a name ending in .npy", path.display()),
+        "numpy.load reads it: an f32 array in the shape of an event",
+    ))
+}
+
+/// An array in NumPy's format, version 1.0 (NumPy Enhancement Proposal 1): magic, version, header
+/// length, a header padded so that the data is aligned to 64 bytes, the data in C order.
+fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
+    let axes: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    // A Python tuple: one of a single element keeps its comma.
+    let comma = if axes.len() == 1 { "," } else { "" };
+    let axes = axes.join(", ");
+    let mut header =
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({axes}{comma}), }}");
+    let unpadded = 10 + header.len() + 1;
+    header.extend(std::iter::repeat_n(' ', unpadded.next_multiple_of(64) - unpadded));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    let length = u16::try_from(header.len()).expect("a shape of at most 9 axes is short");
+    bytes.extend(length.to_le_bytes());
+    // Writing to memory cannot fail.
+    let _ = bytes.write_all(header.as_bytes());
+    bytes.extend_from_slice(data);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use ar_data::{ReadOptions, read_bytes};
+
+    use super::*;
+
+    fn events<'a>(values: &'a [u8], shape: &'a [usize], levels: usize) -> Events<'a> {
+        Events { values, shape, levels, names: None }
+    }
+
+    #[test]
+    fn npy_is_what_our_own_reader_reads() {
+        let bytes = npy("|u1", &[2, 3], &[0, 1, 2, 3, 4, 5]);
+        assert_eq!((bytes.len() - 6) % 64, 0);
+        let data = read_bytes(Path::new("a.npy"), bytes, &ReadOptions::default()).unwrap();
+        assert_eq!((data.len(), data.shape()), (2, &[3][..]));
+        assert_eq!(data.symbols().unwrap().0, [0, 1, 2, 3, 4, 5]);
+        let one_axis = npy("<f4", &[2], &[0; 8]);
+        assert!(String::from_utf8_lossy(&one_axis).contains("'shape': (2,), }"));
+    }
+
+    #[test]
+    fn a_grid_has_separators_and_full_contrast() {
+        // Two images of 1×2 pixels and 3 levels, side by side.
+        let png = events(&[0, 1, 2, 2], &[1, 2], 3).png(Some(2)).unwrap();
+        let image = image::load_from_memory(&png).unwrap().to_luma8();
+        assert_eq!(image.dimensions(), (7, 3));
+        let middle: Vec<u8> = (0..7).map(|x| image.get_pixel(x, 1).0[0]).collect();
+        assert_eq!(middle, [SEPARATOR, 0, 128, SEPARATOR, 255, 255, SEPARATOR]);
+        assert!((0..7).all(|x| image.get_pixel(x, 0).0[0] == SEPARATOR));
+    }
+
+    #[test]
+    fn colours_may_come_first_or_last() {
+        // Two rows of one pixel each.
+        let first = events(&[1, 4, 2, 5, 3, 6], &[3, 2, 1], 256).png(None).unwrap();
+        let last = events(&[1, 2, 3, 4, 5, 6], &[2, 1, 3], 256).png(None).unwrap();
+        for png in [first, last] {
+            let image = image::load_from_memory(&png).unwrap().to_rgb8();
+            assert_eq!(image.get_pixel(1, 1).0, [1, 2, 3]);
+            assert_eq!(image.get_pixel(1, 2).0, [4, 5, 6]);
+        }
+    }
+
+    #[test]
+    fn tables_have_a_header() {
+        let csv = events(&[0, 1, 1, 0], &[2], 2).csv().unwrap();
+        assert_eq!(String::from_utf8(csv).unwrap(), "x0,x1\n0,1\n1,0\n");
+        let names = ["a".to_owned(), "b,c".to_owned()];
+        let named = Events { names: Some(&names), ..events(&[0, 1], &[2], 2) };
+        assert_eq!(String::from_utf8(named.csv().unwrap()).unwrap(), "a,\"b,c\"\n0,1\n");
+    }
+
+    #[test]
+    fn formats_that_do_not_suit_are_refused() {
+        let of = |name: &str, shape: &[usize], columns| Format::of(Path::new(name), shape, columns);
+        assert_eq!(of("a.PNG", &[8, 8], Some(3)).unwrap(), Format::Png);
+        assert_eq!(of("a.csv", &[5], None).unwrap(), Format::Csv);
+        for (name, shape, columns) in [
+            ("a.jpg", &[8, 8][..], None),
+            ("a", &[8, 8], None),
+            ("a.png", &[64], None),
+            ("a.npy", &[64], Some(2)),
+        ] {
+            assert!(of(name, shape, columns).is_err(), "{name} {shape:?} {columns:?}");
+        }
+        assert!(check_npy(Path::new("costs.npy")).is_ok());
+        assert!(check_npy(Path::new("costs.txt")).is_err());
+    }
+}

@@ -1,0 +1,226 @@
+//! What a model is, in words and numbers, from its config alone.
+
+use ar_models::config::{EventSpec, ModelConfig};
+use num_bigint::BigUint;
+use prob_core::ordering::OrderingKind;
+use prob_core::{Error as ProbError, count, joint};
+
+/// What each conditional p(x_t | …) may look at, in words.
+pub(crate) fn sees(model: &ModelConfig, event: &EventSpec) -> String {
+    let (one, many) =
+        if event.shape.len() == 2 { ("pixel", "pixels") } else { ("variable", "variables") };
+    let all = event.variables().saturating_sub(1);
+    let along = |ordering: &OrderingKind| match ordering {
+        OrderingKind::Raster => String::new(),
+        other => format!(", in {other} order"),
+    };
+    match model {
+        ModelConfig::Uniform {} => "nothing, not even the data".into(),
+        ModelConfig::Independent { .. } => "nothing".into(),
+        ModelConfig::Markov { order: 0, .. } => "nothing".into(),
+        ModelConfig::Markov { order, ordering, .. } => match *order {
+            k if k >= all => format!("all {many} before it{}", along(ordering)),
+            1 => format!("the 1 {one} before it{}", along(ordering)),
+            k => format!("the {k} {many} before it{}", along(ordering)),
+        },
+        ModelConfig::Neighbourhood { offsets, .. } => {
+            let names: Vec<String> =
+                offsets.iter().map(|&[row, column]| compass(row, column)).collect();
+            match names.len() {
+                0 => "nothing".into(),
+                1 => format!("the pixel at {}", names[0]),
+                _ => format!("the pixels at {}", names.join(", ")),
+            }
+        }
+        ModelConfig::BayesianNetwork { parents, .. } => {
+            let most = parents.iter().map(Vec::len).max().unwrap_or(0);
+            format!("its parents in a graph, at most {most}")
+        }
+        ModelConfig::FullTable { .. } => format!("all {many} before it"),
+        ModelConfig::Logistic { ordering } => {
+            format!("all {many} before it, linearly{}", along(ordering))
+        }
+        ModelConfig::Nade { hidden, ordering, .. } => {
+            let units = if *hidden == 1 { "unit" } else { "units" };
+            format!(
+                "all {many} before it through {hidden} shared hidden {units}{}",
+                along(ordering)
+            )
+        }
+        other => format!("what a model of kind {} sees", other.kind()),
+    }
+}
+
+/// The direction of an offset: `W` is one to the left, `NNE` two up and one to the right.
+fn compass(row: isize, column: isize) -> String {
+    let name = match (row, column) {
+        (0, -1) => "W",
+        (-1, -1) => "NW",
+        (-1, 0) => "N",
+        (-1, 1) => "NE",
+        (0, -2) => "WW",
+        (-2, 0) => "NN",
+        (-1, -2) => "WNW",
+        (-1, 2) => "ENE",
+        (-2, -1) => "NNW",
+        (-2, 1) => "NNE",
+        _ => return format!("({row}, {column})"),
+    };
+    name.into()
+}
+
+/// The ordering in words.
+pub(crate) fn ordering(model: &ModelConfig) -> String {
+    match model {
+        ModelConfig::Markov { ordering, .. }
+        | ModelConfig::Logistic { ordering }
+        | ModelConfig::Nade { ordering, .. } => ordering.to_string(),
+        ModelConfig::BayesianNetwork { .. } => "topological".into(),
+        _ => "raster".into(),
+    }
+}
+
+/// How large a model is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Free parameters.
+    pub(crate) free_parameters: BigUint,
+    /// Bytes that its weights or tables take in memory.
+    pub(crate) bytes: BigUint,
+}
+
+/// The size of a model that need not exist.
+///
+/// # Errors
+/// When its structure is impossible.
+pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbError> {
+    let (n, m) = (event.variables(), event.levels);
+    Ok(match model {
+        ModelConfig::Uniform {} => {
+            // Its equal probabilities are stored like any others.
+            Size { free_parameters: BigUint::ZERO, ..tables(vec![0; n], m) }
+        }
+        ModelConfig::Independent { .. } => tables(vec![0; n], m),
+        ModelConfig::Markov { order, .. } => tables((0..n).map(|t| t.min(*order)), m),
+        ModelConfig::Neighbourhood { offsets, .. } => {
+            let shape = event.shape.as_slice().try_into().map_err(|_| ProbError::Shape {
+                what: "an event",
+                got: event.shape.clone(),
+                expected: "[rows, columns]".into(),
+            })?;
+            let offsets: Vec<(isize, isize)> = offsets.iter().map(|&[r, c]| (r, c)).collect();
+            tables(joint::neighbours(shape, &offsets)?.iter().map(Vec::len), m)
+        }
+        ModelConfig::BayesianNetwork { parents, .. } => {
+            count::bayesian_network(parents, m)?;
+            tables(parents.iter().map(Vec::len), m)
+        }
+        // Stored as its own chain of conditionals, which has as many parameters.
+        ModelConfig::FullTable { .. } => tables(0..n, m),
+        ModelConfig::Logistic { .. } => {
+            // The masked half of the square matrix is stored too.
+            let bytes = BigUint::from(n) * (n + 1) * size_of::<f32>();
+            Size { free_parameters: logistic(n), bytes }
+        }
+        ModelConfig::Nade { hidden, .. } => {
+            let free_parameters = nade(n, *hidden);
+            Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
+        }
+        other => unreachable!("a model of kind {} was added without its size", other.kind()),
+    })
+}
+
+/// Tables of `m` log-probabilities in each of m^k contexts, k for each variable in `sees`.
+fn tables(sees: impl IntoIterator<Item = usize>, m: usize) -> Size {
+    let contexts: BigUint =
+        sees.into_iter().map(|k| BigUint::from(m).pow(u32::try_from(k).unwrap_or(u32::MAX))).sum();
+    Size { free_parameters: &contexts * (m - 1), bytes: contexts * m * size_of::<f64>() }
+}
+
+/// One bias per variable, and one weight for each variable before it: n (n + 1) / 2.
+pub(crate) fn logistic(variables: usize) -> BigUint {
+    BigUint::from(variables) * (variables + 1) / 2_u8
+}
+
+/// W and V of n × h, c of h, b of n.
+pub(crate) fn nade(variables: usize, hidden: usize) -> BigUint {
+    BigUint::from(variables) * hidden * 2_u8 + hidden + variables
+}
+
+#[cfg(test)]
+mod tests {
+    use ar_models::examples::InMemory;
+    use ar_models::model::Model;
+    use burn::tensor::Device;
+
+    use super::*;
+
+    fn model(text: &str) -> ModelConfig {
+        toml::from_str(text).unwrap()
+    }
+
+    const IMAGE: [usize; 2] = [3, 4];
+
+    fn event(levels: usize) -> EventSpec {
+        EventSpec { shape: IMAGE.to_vec(), levels }
+    }
+
+    #[test]
+    fn words_for_every_kind() {
+        for (text, words) in [
+            ("kind = \"uniform\"", "nothing, not even the data"),
+            ("kind = \"independent\"", "nothing"),
+            ("kind = \"markov\"\norder = 0", "nothing"),
+            ("kind = \"markov\"\norder = 1", "the 1 pixel before it"),
+            (
+                "kind = \"markov\"\norder = 3\nordering = \"snake\"",
+                "the 3 pixels before it, in snake order",
+            ),
+            ("kind = \"markov\"\norder = 11", "all pixels before it"),
+            (
+                "kind = \"neighbourhood\"\noffsets = [[0, -1], [-1, -1], [-1, 0], [-1, 1], [-2, 1], [-3, 0]]",
+                "the pixels at W, NW, N, NE, NNE, (-3, 0)",
+            ),
+            ("kind = \"full-table\"", "all pixels before it"),
+            ("kind = \"logistic\"", "all pixels before it, linearly"),
+            (
+                "kind = \"nade\"\nhidden = 500",
+                "all pixels before it through 500 shared hidden units",
+            ),
+        ] {
+            assert_eq!(sees(&model(text), &event(2)), words);
+        }
+        let table = EventSpec { shape: vec![5], levels: 2 };
+        let chain = model("kind = \"markov\"\norder = 2");
+        assert_eq!(sees(&chain, &table), "the 2 variables before it");
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_models_themselves() {
+        let device = Device::default();
+        for (text, levels) in [
+            ("kind = \"uniform\"", 3),
+            ("kind = \"independent\"", 3),
+            ("kind = \"markov\"\norder = 2\nordering = \"spiral\"", 3),
+            ("kind = \"neighbourhood\"\noffsets = [[0, -1], [-1, 0], [-1, 2]]", 3),
+            (
+                "kind = \"bayesian-network\"\nparents = [[], [0], [0, 1], [], [], [], [], [], [], [], [], [2, 9]]",
+                3,
+            ),
+            ("kind = \"full-table\"", 2),
+            ("kind = \"logistic\"", 2),
+            ("kind = \"nade\"\nhidden = 5", 2),
+        ] {
+            let (config, event) = (model(text), event(levels));
+            let data = InMemory::new(vec![0; event.variables()], event.variables());
+            let real = if config.is_neural() {
+                Model::init(&config, &event, &data, 0, &device).unwrap()
+            } else {
+                Model::fit(&config, &event, &data).unwrap()
+            };
+            let size = size(&config, &event).unwrap();
+            assert_eq!(size.free_parameters, real.free_parameters(), "{text}");
+            assert_eq!(size.bytes, real.parameter_bytes().into(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The binary from outside: one test program, so that it is linked once.
+
+mod commands;
+mod common;
+mod golden;
+mod resume;
+mod transcripts;
