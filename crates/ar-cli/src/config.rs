@@ -262,6 +262,8 @@ impl Config {
     /// When it cannot.
     pub(crate) fn check_event(&self, event: &EventSpec) -> Result<()> {
         self.model.check(event).map_err(|error| self.origin.blame(error))?;
+        // Whether the structure itself exists: neighbours that come earlier, parents without a cycle.
+        crate::sees::size(&self.model, event).map_err(|error| self.origin.blame(error.into()))?;
         if let Some(columns) = &self.data.columns
             && columns.len() != event.variables()
         {
@@ -1136,6 +1138,10 @@ source = "somewhere"
             (&["data.columns=[\"a\"]"], "1 columns, expected one per variable, 64"),
             (&["model.kind=markov", "model.order=64"], "less than the number of variables, 64"),
             (&["model.pseudo_count=-1"], "`model.pseudo_count = -1`"),
+            (
+                &["model.kind=neighbourhood", "model.offsets=[[0, 1]]"],
+                "neighbour (0, 1) is not before its pixel",
+            ),
         ] {
             let overrides: Vec<&str> = overrides.to_vec();
             let message = load(independent, &overrides).unwrap_err().to_string();

@@ -122,6 +122,9 @@ fn data_hint(error: &ar_data::Error) -> String {
     }
     match error {
         Error::Io { source, .. } => io_hint(source),
+        Error::Malformed(malformed) if malformed.flaw == ar_data::Flaw::Empty => {
+            "name a data file, or a folder of .png images".into()
+        }
         Error::Malformed(_) => {
             "the file is damaged or not what its name says; get it again, or name it by its format"
                 .into()

@@ -66,7 +66,7 @@ pub(crate) trait Lanes: Copy {
 /// (Cephes `expf`), and ln(2) in two parts for an exact reduction.
 mod exp {
     pub(super) const LOG2_E: f32 = core::f32::consts::LOG2_E;
-    pub(super) const LN2_HI: f32 = 0.693_359_375;
+    pub(super) const LN2_HI: f32 = 355.0 / 512.0;
     pub(super) const LN2_LO: f32 = -2.121_944_4e-4;
     pub(super) const C: [f32; 6] = [
         1.987_569_1e-4,
@@ -107,14 +107,8 @@ macro_rules! map {
 /// is clamped to ±87.
 #[inline(always)]
 pub(crate) fn exp_f32(x: f32) -> f32 {
-    // A NaN passes both comparisons and survives.
-    let mut y = x;
-    if y < exp::MIN {
-        y = exp::MIN;
-    }
-    if y > exp::MAX {
-        y = exp::MAX;
-    }
+    // A NaN stays one.
+    let y = x.clamp(exp::MIN, exp::MAX);
     // 1.5 * 2^23: adding it rounds to an integer, held in the low mantissa bits.
     const ROUND: f32 = 12_582_912.0;
     let shifted = y * exp::LOG2_E + ROUND;

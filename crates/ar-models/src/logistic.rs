@@ -140,8 +140,7 @@ impl Autoregressive for Logistic {
     fn conditional(&self, state: &LogisticState) -> Bernoulli {
         let t = state.position;
         assert!(t < self.event_len(), "the walk is over after {t} variables");
-        let [batch, _] = state.logits.dims();
-        let logits = state.logits.clone().slice([0..batch, t..t + 1]); // [batch, 1]
+        let logits = state.logits.clone().narrow(1, t, 1); // [batch, 1]
         Bernoulli::from_logits_unchecked(logits.squeeze_dim::<1>(1))
     }
 
@@ -150,7 +149,7 @@ impl Autoregressive for Logistic {
         assert!(t < self.event_len(), "the walk is over after {t} variables");
         assert_eq!(x_t.dims()[0], state.logits.dims()[0], "one value per walk");
         let x_t = floats(x_t, &state.logits).unsqueeze_dim::<2>(1); // [batch, 1]
-        let from_t = state.from.clone().slice([t..t + 1]); // [1, dim]
+        let from_t = state.from.clone().narrow(0, t, 1); // [1, dim]
         state.logits = state.logits.clone() + x_t.mul(from_t); // [batch, dim]
         state.position += 1;
     }

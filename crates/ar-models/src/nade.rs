@@ -167,8 +167,8 @@ impl Autoregressive for Nade {
     fn conditional(&self, state: &NadeState) -> Bernoulli {
         let t = state.position;
         assert!(t < self.event_len(), "the walk is over after {t} variables");
-        let v_t = self.v.val().slice([t..t + 1]); // [1, hidden]
-        let b_t = self.b.val().slice([t..t + 1]); // [1]
+        let v_t = self.v.val().narrow(0, t, 1); // [1, hidden]
+        let b_t = self.b.val().narrow(0, t, 1); // [1]
         let dots = sigmoid(state.a.clone()).mul(v_t).sum_dim(1).squeeze_dim::<1>(1); // [batch]
         Bernoulli::from_logits_unchecked(dots + b_t)
     }
@@ -177,7 +177,7 @@ impl Autoregressive for Nade {
         let t = state.position;
         assert!(t < self.event_len(), "the walk is over after {t} variables");
         assert_eq!(x_t.dims()[0], state.a.dims()[0], "one value per walk");
-        let w_t = self.w.val().slice([t..t + 1]); // [1, hidden]
+        let w_t = self.w.val().narrow(0, t, 1); // [1, hidden]
         let x_t = floats(x_t, &state.a).unsqueeze_dim::<2>(1); // [batch, 1]
         state.a = state.a.clone() + x_t.mul(w_t); // [batch, hidden]
         state.position += 1;

@@ -80,7 +80,7 @@ where
     let ordering = model.ordering();
     normalised(model, VARIABLES, 2, &device, 1e-10).unwrap();
     chain_rule(model, ordering, events(&device), 1e-10).unwrap();
-    causal_autodiff(ordering, events(&device).float().slice([100..140]), logits).unwrap();
+    causal_autodiff(ordering, events(&device).float().narrow(0, 100, 40), logits).unwrap();
     sampler(model, VARIABLES, 2, &device, 20_000, 7, 1e-6).unwrap();
     // The per-variable costs are the factors of the same product.
     let x = events(&device);
@@ -111,7 +111,7 @@ fn the_logistic_autoregression_obeys_the_laws_along_every_ordering() {
 
 /// The gradient of the mean log-likelihood of some events, against central differences.
 fn has_the_right_gradient<M: Neural>(model: M, tamper: f64) -> prob_core::laws::Law {
-    let x = events(&device().autodiff()).slice([37..90]);
+    let x = events(&device().autodiff()).narrow(0, 37, 53);
     let own: Vec<Weight> = weights(&model);
     let at: Vec<f64> = own.iter().flat_map(|w| host(w.values.clone())).collect();
     let with = |flat: &[f64]| {
@@ -169,7 +169,7 @@ fn a_mask_that_leaks_its_diagonal_breaks_the_laws() {
         }
     };
     assert!(normalised_rows(VARIABLES, 2, 1e-3, rows_from(leaky(&device()))).is_err());
-    let x = events(&device()).float().slice([100..140]);
+    let x = events(&device()).float().narrow(0, 100, 40);
     assert!(causal_autodiff(&ordering, x, leaky(&device().autodiff())).is_err());
 }
 

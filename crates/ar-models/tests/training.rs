@@ -163,6 +163,34 @@ fn a_run_that_is_killed_and_resumed_ends_with_the_same_bits() {
 }
 
 #[test]
+fn a_run_without_validation_is_resumed_and_keeps_its_last_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let config = TrainConfig { early_stopping: None, ..config() };
+    let (train_set, device) = (stripes(300, 1), Device::default());
+    let without_validation = |observer: &mut dyn Observer| {
+        train(
+            &Run {
+                model: &nade(),
+                event: &event(),
+                config: &config,
+                seed: 7,
+                device: &device,
+                train: &train_set,
+                valid: None,
+                checkpoint: Some(&path),
+                resume: true,
+            },
+            observer,
+        )
+    };
+    let died = catch_unwind(AssertUnwindSafe(|| without_validation(&mut DiesAfter { steps: 25 })));
+    assert!(died.is_err());
+    let trained = without_validation(&mut ()).unwrap();
+    assert_eq!((trained.best_epoch, trained.history.len()), (6, 6));
+}
+
+#[test]
 fn forgetting_the_moments_is_noticed() {
     // Negative control of the test above: bits do differ when something is not restored.
     let alone = run(&nade(), &config(), None, false, &mut ()).unwrap();

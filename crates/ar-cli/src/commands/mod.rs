@@ -86,6 +86,12 @@ impl Evaluation {
         let bar = terminal.examples_bar(data.len(), format!("evaluating {split}"));
         let score = evaluate(model, data, |done| bar.set_position(done as u64));
         bar.finish_and_clear();
+        if score.nll_nats.is_infinite() {
+            terminal.note(format!(
+                "{split}: an example has probability 0, so the mean cost is infinite; a \
+                 model.pseudo_count above 0 leaves nothing impossible"
+            ));
+        }
         let bits_per_dim = finite(score.bits_per_dim());
         let Score { examples, variables, nll_nats, nll_nats_stderr } = score;
         Self {

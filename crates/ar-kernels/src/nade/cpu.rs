@@ -1161,14 +1161,12 @@ mod tests {
         let mut out = Vec::new();
         for x in x.chunks_exact(dim) {
             let mut a = params.c.to_vec();
-            for t in 0..dim {
-                let mut logit = params.b[t];
-                for j in 0..hidden {
-                    logit += params.v[t * hidden + j] / (1.0 + (-a[j]).exp());
-                }
-                out.push(logit);
-                for j in 0..hidden {
-                    a[j] += x[t] * params.w[t * hidden + j];
+            for (t, &x_t) in x.iter().enumerate() {
+                let (w_t, v_t) = (&params.w[t * hidden..], &params.v[t * hidden..]);
+                let dot: f64 = a.iter().zip(v_t).map(|(a, v)| v / (1.0 + (-a).exp())).sum();
+                out.push(params.b[t] + dot);
+                for (a, w) in a.iter_mut().zip(w_t) {
+                    *a += x_t * w;
                 }
             }
         }

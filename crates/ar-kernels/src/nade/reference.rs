@@ -20,9 +20,9 @@ pub fn logits(x: Tensor<2>, weights: Weights) -> Tensor<2> {
     let mut a = weights.c.unsqueeze::<2>().expand([batch, hidden]);
     let mut logits = Vec::with_capacity(dim);
     for t in 0..dim {
-        let v_t = weights.v.clone().slice([t..t + 1]); // [1, hidden]
-        let w_t = weights.w.clone().slice([t..t + 1]); // [1, hidden]
-        let x_t = x.clone().slice([0..batch, t..t + 1]); // [batch, 1]
+        let v_t = weights.v.clone().narrow(0, t, 1); // [1, hidden]
+        let w_t = weights.w.clone().narrow(0, t, 1); // [1, hidden]
+        let x_t = x.clone().narrow(1, t, 1); // [batch, 1]
         logits.push(sigmoid(a.clone()).mul(v_t).sum_dim(1)); // [batch, 1]
         a = a + x_t.mul(w_t); // [batch, hidden]
     }

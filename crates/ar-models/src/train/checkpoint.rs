@@ -68,7 +68,8 @@ impl Identity {
 #[derive(Clone, Debug)]
 pub(super) struct Best {
     pub(super) epoch: usize,
-    pub(super) valid_nll_nats: f64,
+    /// `None` where there is no validation set.
+    pub(super) valid_nll_nats: Option<f64>,
     pub(super) weights: Vec<NamedArray>,
 }
 
@@ -85,8 +86,8 @@ pub(super) struct Position {
     pub(super) seconds: f64,
     /// The epochs that are over.
     pub(super) history: Vec<EpochRecord>,
-    /// Epoch and validation NLL of the best weights.
-    pub(super) best: Option<(usize, f64)>,
+    /// Epoch and validation NLL of the best weights. (JSON has no infinity to stand for "none".)
+    pub(super) best: Option<(usize, Option<f64>)>,
 }
 
 /// A checkpoint in memory.

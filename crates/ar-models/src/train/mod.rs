@@ -122,6 +122,13 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
         return fit(run, observer);
     }
     run.config.check()?;
+    if let (Some(patience), None) = (run.config.early_stopping, run.valid) {
+        return Err(Error::Config {
+            key: "train.early_stopping",
+            value: patience.to_string(),
+            expected: "no such key where there is no validation set".into(),
+        });
+    }
     let device = run.device.clone().autodiff();
     match Model::init(run.model, run.event, run.train, run.seed, &device)? {
         Model::Logistic(model) => descend(run, &device, model, observer),
@@ -222,7 +229,7 @@ impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
     fn is_over(&self) -> bool {
         let done = self.epochs_done();
         let best = self.best.as_ref().map_or(0, |best| best.epoch);
-        let patience_lost = |patience| self.run.valid.is_some() && done >= best + patience;
+        let patience_lost = |patience| done >= best + patience;
         done >= self.run.config.epochs || self.run.config.early_stopping.is_some_and(patience_lost)
     }
 
@@ -272,17 +279,14 @@ impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
             _ => None,
         };
         let best = match (valid_nll_nats, &self.best) {
-            (Some(now), Some(best)) => now < best.valid_nll_nats,
+            (Some(now), Some(best)) => best.valid_nll_nats.is_none_or(|before| now < before),
             // Without validation the last weights are the best; NaN never is.
             (Some(now), None) => now.is_finite(),
             (None, _) => true,
         };
         if best {
-            self.best = Some(Best {
-                epoch,
-                valid_nll_nats: valid_nll_nats.unwrap_or(f64::INFINITY),
-                weights: named(weights(&averaged), ""),
-            });
+            self.best =
+                Some(Best { epoch, valid_nll_nats, weights: named(weights(&averaged), "") });
         }
         let record = EpochRecord {
             epoch,
