@@ -1,1 +1,164 @@
-//! Criterion benches.
+//! What the benches share: data like MNIST's, and a NADE without fused kernels to compare with.
+//!
+//! Each bench asks one question and times a baseline beside its subject:
+//!
+//! | Bench | Question | Baseline |
+//! |---|---|---|
+//! | `nade_step` | one training step, update included | the recurrence in plain tensor operations |
+//! | `nade_eval` | log p(x) of a batch | the same |
+//! | `nade_sample` | drawing a batch | the generic walk, one conditional at a time |
+//! | `tables` | fitting and evaluating a Markov chain | independent variables; the generic walk |
+//!
+//! The subject and the baseline are the same model with the same weights, through the same interface,
+//! so that only the path differs. Sizes are those of binarized MNIST and of the papers' NADE.
+
+use ar_kernels::nade::{Weights, reference};
+use ar_models::nade::{Nade, NadeConfig, NadeState};
+use ar_models::neural::{Neural, event_tensor};
+use ar_models::walk;
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+use prob_core::dist::{Bernoulli, bernoulli};
+use prob_core::ordering::Ordering;
+use prob_core::{Autoregressive, Density, Sample};
+use rand::{Rng, RngExt, SeedableRng, rngs::ChaCha8Rng};
+
+/// The snippets of README.md, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// Images in a batch.
+pub const BATCH: usize = 100;
+/// Pixels of an image.
+pub const DIM: usize = 784;
+/// Hidden units.
+pub const HIDDEN: usize = 500;
+/// Fraction of ones, about that of binarized MNIST.
+pub const ONES: f64 = 0.13;
+
+/// `rows` images of bits that are 1 with probability [`ONES`], `[rows, DIM]`.
+pub fn bits(rows: usize) -> Vec<u8> {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    (0..rows * DIM).map(|_| u8::from(rng.random::<f64>() < ONES)).collect()
+}
+
+/// One batch of [`bits`] as a tensor, `[BATCH, DIM]`.
+pub fn batch(device: &Device) -> Tensor<2, Int> {
+    event_tensor(&bits(BATCH), DIM, device)
+}
+
+/// A NADE as the papers start it, with output biases at the log-odds of [`ONES`], so that it draws as
+/// many ones as the data has.
+pub fn nade(device: &Device) -> Nade {
+    nade_of(DIM, HIDDEN, device)
+}
+
+fn nade_of(dim: usize, hidden: usize, device: &Device) -> Nade {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    NadeConfig::new(Ordering::raster(dim), hidden).init(&vec![ONES; dim], &mut rng, device)
+}
+
+/// A NADE in raster order that uses no fused kernel: its likelihood is the recurrence in plain tensor
+/// operations, and it draws by the generic walk.
+#[derive(Module, Debug)]
+pub struct Plain {
+    /// The weights.
+    pub nade: Nade,
+}
+
+impl Density for Plain {
+    type Event = Tensor<2, Int>;
+
+    fn log_prob(&self, x: Tensor<2, Int>) -> Tensor<1> {
+        self.log_prob_per_variable(x).sum_dim(1).squeeze_dim(1)
+    }
+}
+
+impl Sample for Plain {
+    fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<2, Int> {
+        let dim = self.event_len();
+        let device = self.nade.b.device();
+        event_tensor(&self.complete(&vec![None; n * dim], rng), dim, &device)
+    }
+}
+
+impl Autoregressive for Plain {
+    type State = NadeState;
+    type Conditional = Bernoulli;
+
+    fn event_len(&self) -> usize {
+        self.nade.event_len()
+    }
+
+    fn init_state(&self, batch: usize) -> NadeState {
+        self.nade.init_state(batch)
+    }
+
+    fn conditional(&self, state: &NadeState) -> Bernoulli {
+        self.nade.conditional(state)
+    }
+
+    fn advance(&self, state: &mut NadeState, x_t: Tensor<1, Int>) {
+        self.nade.advance(state, x_t);
+    }
+}
+
+impl Neural for Plain {
+    fn ordering(&self) -> &Ordering {
+        self.nade.ordering()
+    }
+
+    fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2> {
+        let Nade { w, v, b, c, .. } = &self.nade;
+        let weights = Weights { w: w.val(), v: v.val(), b: b.val(), c: c.val() };
+        let x = x.float();
+        bernoulli::log_prob(reference::logits(x.clone(), weights), x)
+    }
+
+    fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
+        walk::complete(self, observed, rng)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ar_models::train::{Stepper, TrainConfig};
+    use burn::tensor::Tolerance;
+
+    use super::*;
+
+    #[test]
+    fn the_baseline_is_the_same_model() {
+        let device = Device::flex();
+        let fused = nade_of(20, 7, &device);
+        let plain = Plain { nade: fused.clone() };
+        let x = event_tensor(&bits(1)[..200], 20, &device);
+        let near = Tolerance::<f32>::rel_abs(1e-5, 1e-5);
+        let log_probs =
+            |model: &dyn Density<Event = Tensor<2, Int>>| model.log_prob(x.clone()).into_data();
+        log_probs(&fused).assert_approx_eq(&log_probs(&plain), near);
+        let mut rngs = [3, 3].map(ChaCha8Rng::seed_from_u64);
+        let nothing = vec![None; 10 * 20];
+        assert_eq!(fused.complete(&nothing, &mut rngs[0]), plain.complete(&nothing, &mut rngs[1]));
+    }
+
+    #[test]
+    fn the_baseline_learns_the_same() {
+        let device = Device::flex().autodiff();
+        let fused = nade_of(20, 7, &device);
+        let plain = Plain { nade: fused.clone() };
+        let x = event_tensor(&bits(1)[..200], 20, &device);
+        let config = TrainConfig::epochs(1);
+        let mut steppers = (Stepper::new(fused, &config), Stepper::new(plain, &config));
+        let (mut first, mut last) = (None, 0.0);
+        for _ in 0..20 {
+            let a = steppers.0.step(x.clone(), 1.0, false).unwrap().nll_nats;
+            let b = steppers.1.step(x.clone(), 1.0, false).unwrap().nll_nats;
+            assert!((a - b).abs() < 1e-4, "fused {a}, plain {b}");
+            last = a;
+            first.get_or_insert(a);
+        }
+        assert!(first.is_some_and(|first| last < first - 0.01), "{first:?} to {last}");
+    }
+}

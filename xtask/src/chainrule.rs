@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// The version of the records that this xtask reads.
@@ -105,6 +105,17 @@ impl Chainrule {
         resume: bool,
         progress: impl FnMut(),
     ) -> Result<Trained> {
+        self.record(self.training(config, run, resume), progress)
+    }
+
+    /// The same command with `--resume`, started and left to itself, its output thrown away.
+    pub(crate) fn start_training(&self, config: &Path, run: &Path) -> Result<Child> {
+        let mut command = self.training(config, run, true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().with_context(|| format!("cannot start `{}`", shown(&command)))
+    }
+
+    fn training(&self, config: &Path, run: &Path, resume: bool) -> Command {
         let mut command = self.command();
         command.arg("train").arg(self.below_root(config));
         command.arg("--out").arg(self.below_root(run));
@@ -112,7 +123,7 @@ impl Chainrule {
             command.arg("--resume");
         }
         self.on_device(&mut command);
-        self.record(command, progress)
+        command
     }
 
     /// `chainrule eval RUN --split test`, with the mean cost of each variable to `costs`.

@@ -10,6 +10,7 @@ mod check;
 mod experiment;
 mod failure;
 mod gen_readme;
+mod kills;
 mod npy;
 mod report;
 mod terminal;
@@ -49,6 +50,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    Kills(kills::Args),
     Check(check::Args),
 }
 
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Test { arguments } => tests_and_benches::test(arguments),
         Command::Bench { arguments } => tests_and_benches::bench(arguments),
         Command::Gen { check } => gen_readme::run(*check, None),
+        Command::Kills(args) => kills::run(args),
         Command::Check(args) => check::run(args),
     };
     match outcome {

@@ -1,4 +1,50 @@
-//! Autoregressive models with an exact likelihood.
+//! Autoregressive models with an exact likelihood: p(x) = Π p(x_t | x_<t), trained, evaluated and drawn
+//! from through one set of traits.
+//!
+//! | Module | What it holds |
+//! |---|---|
+//! | [`nade`], [`logistic`] | the models trained by gradients |
+//! | [`model`] | every model, the tables of prob-core included, behind one enum on host symbols |
+//! | [`config`] | `[model]` as it stands in a file, checked against the data |
+//! | [`train`] | optimizers, schedules, checkpoints; one step or a whole run |
+//! | [`walk`] | sampling and completion: the walk over t with dice or a mask |
+//! | [`scoring`] | the negative log-likelihood of a set, in all and per variable |
+//! | [`examples`] | what models learn from: rows by index, wherever they come from |
+//! | [`neural`] | what models with weights have in common |
+//! | [`randomness`] | one seed, many named streams |
+//!
+//! Models never see files: a caller hands in [`examples::Examples`] and takes bytes out
+//! ([`model::Model::to_bytes`]). Only a run's checkpoint, if the caller names one, is written here.
+//!
+//! # Example
+//! ```
+//! use ar_models::{config::{EventSpec, ModelConfig}, examples::InMemory, scoring::evaluate};
+//! use ar_models::train::{Run, TrainConfig, train};
+//! use burn::tensor::Device;
+//!
+//! // Two bits that are always alike.
+//! let data = InMemory::new([0, 0, 1, 1].repeat(200), 2);
+//! let model = ModelConfig::Nade { hidden: 4, ordering: Default::default(), init_scale: 0.1 };
+//! let mut config = TrainConfig::epochs(20);
+//! config.batch_size = 10;
+//! let run = Run {
+//!     model: &model,
+//!     event: &EventSpec { shape: vec![2], levels: 2 },
+//!     config: &config,
+//!     seed: 1,
+//!     device: &Device::default(),
+//!     train: &data,
+//!     valid: None,
+//!     checkpoint: None,
+//!     resume: false,
+//! };
+//! let trained = train(&run, &mut ())?;
+//! // One coin flip is all there is to know: ln 2, not 2 ln 2.
+//! let nll_nats = evaluate(&trained.model, &data, |_| ()).nll_nats;
+//! assert!(nll_nats > 2.0_f64.ln() && nll_nats < 1.1 * 2.0_f64.ln());
+//! # Ok::<(), ar_models::Error>(())
+//! ```
+
 pub mod config;
 mod error;
 pub mod examples;
