@@ -20,6 +20,7 @@ fn step(criterion: &mut Criterion) {
     group.sample_size(20).warm_up_time(Duration::from_secs(1));
     time(&mut group, "fused", nade(&device), &device);
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group.measurement_time(Duration::from_secs(12)); // more than a second a step
     time(&mut group, "plain tensor ops", Plain { nade: nade(&device) }, &device);
     group.finish();
 }

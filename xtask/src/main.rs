@@ -19,6 +19,7 @@ mod tidy;
 mod workspace;
 
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Project automation of chainrule.
@@ -49,6 +50,9 @@ enum Command {
         /// Write nothing; exit 1 when a section is stale
         #[arg(long)]
         check: bool,
+        /// A built binary to use
+        #[arg(long, value_name = "FILE")]
+        chainrule: Option<PathBuf>,
     },
     Kills(kills::Args),
     Check(check::Args),
@@ -67,7 +71,7 @@ fn main() -> ExitCode {
         Command::Experiment(args) => experiment::run(args),
         Command::Test { arguments } => tests_and_benches::test(arguments),
         Command::Bench { arguments } => tests_and_benches::bench(arguments),
-        Command::Gen { check } => gen_readme::run(*check, None),
+        Command::Gen { check, chainrule } => gen_readme::run(*check, chainrule.as_deref()),
         Command::Kills(args) => kills::run(args),
         Command::Check(args) => check::run(args),
     };

@@ -22,6 +22,7 @@ use anyhow::{Context as _, Result};
 use ar_models::config::EventSpec;
 use ar_models::model::Model;
 use ar_models::train::EpochRecord;
+use ar_models::train::checkpoint::write_atomically;
 use burn::tensor::Device;
 use serde::Serialize;
 
@@ -243,26 +244,7 @@ fn line_of(record: &EpochRecord) -> Result<Vec<u8>> {
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-        let folder = match path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        // The same name every time, so that killed writes do not pile up.
-        let partial = folder.join(format!(".{}.partial", name.to_string_lossy()));
-        let mut file = File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        drop(file);
-        fs::rename(&partial, path)?;
-        // The rename itself is on the disk once the folder is. Not every system can flush one.
-        if let Ok(folder) = File::open(folder) {
-            let _ = folder.sync_all();
-        }
-        Ok::<(), io::Error>(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    write_atomically(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// What a run was trained with.

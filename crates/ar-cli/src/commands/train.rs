@@ -171,17 +171,7 @@ fn descend(
     terminal: &Terminal,
 ) -> Result<Trained> {
     // A tabular model is fitted in one pass and needs no checkpoint; what it is given is ignored.
-    let unused = TrainConfig {
-        epochs: 1,
-        batch_size: 1,
-        optimizer: Default::default(),
-        schedule: Default::default(),
-        weight_decay: 0.0,
-        clip_norm: None,
-        ema_decay: None,
-        early_stopping: None,
-        checkpoint_steps: None,
-    };
+    let unused = TrainConfig::epochs(1);
     let checkpoint = run.checkpoint();
     let mut watch = Watch::new(run, terminal, config.train.as_ref().map(|train| train.epochs));
     let trained = train(

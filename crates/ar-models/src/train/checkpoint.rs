@@ -8,8 +8,8 @@
 //! the file is either the old one or the new one.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,7 @@ impl Checkpoint {
             ],
         };
         write_atomically(path, &arrays.to_bytes()?)
+            .map_err(|source| Error::Io { path: path.to_owned(), source })
     }
 
     /// The checkpoint at `path`, or `None` if there is none.
@@ -161,21 +162,27 @@ fn json(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|e| Error::Stored(format!("not JSON: {e}")))
 }
 
-/// Writes `bytes` so that `path` is never half-written: temporary name in the same folder, flush,
-/// rename.
+/// Writes a file so that, whatever happens, its name has the old content or all of the new: to a
+/// temporary name in the same folder, flushed, renamed.
 ///
 /// # Errors
-/// When the folder cannot be written to; the old file is then still there.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let temporary: PathBuf = path.with_file_name(name);
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::Io { path, source }
+/// When it cannot be written; the old file is then still there.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
     };
-    let mut file = File::create(&temporary).map_err(io(&temporary))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io(&temporary))?;
+    // The same name every time, so that killed writes do not pile up.
+    let partial = folder.join(format!(".{}.partial", name.to_string_lossy()));
+    let mut file = File::create(&partial)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
     drop(file);
-    fs::rename(&temporary, path).map_err(io(path))
+    fs::rename(&partial, path)?;
+    // The rename itself is on the disk once the folder is. Not every system can flush one.
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
 }
