@@ -119,7 +119,7 @@ impl Checkpoint {
     pub(super) fn read(path: &Path, expected: &Identity) -> Result<Option<Self>, Error> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => {
                 return Err(Error::Io { path: path.to_owned(), source });
             }
