@@ -75,7 +75,7 @@ pub(crate) enum Command {
 pub(crate) struct TrainArgs {
     /// The config, for example configs/nade-digits.toml
     pub(crate) config: PathBuf,
-    /// The run directory to write [default: runs/<name of the config>]
+    /// The run directory to write [default: runs/NAME, the name in the config]
     #[arg(long, value_name = "RUN")]
     pub(crate) out: Option<PathBuf>,
     /// Override a key of the config with a TOML value, for example --set model.hidden=100; a plain

@@ -2,7 +2,7 @@
 //!
 //! # Forward
 //! Images are independent, so threads take chunks of images. Hidden units go in slabs of at most
-//! [`SLAB`]: a chunk's activations of one slab stay in the first-level cache while the rows of V and
+//! `SLAB`: a chunk's activations of one slab stay in the first-level cache while the rows of V and
 //! W stream past once, each held in registers for all images of the chunk. A logit is the sum of its
 //! slabs' partial dot products, in slab order, whatever the chunk and the number of threads.
 //!
@@ -12,7 +12,7 @@
 //! results for any number of threads. Activations are recomputed by subtraction.
 //!
 //! A unit's sigmoid is recomputed only where x_t ≠ 0. Which images those are is tabulated once per
-//! call ([`NonZero`]), so that the inner loops have no unpredictable branch.
+//! call (`NonZero`), so that the inner loops have no unpredictable branch.
 
 use core::marker::PhantomData;
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! [`logits`] runs it as one op with a hand-written backward pass where the device and the precision
-//! have a kernel (flex and ndarray in f32), and as plain tensor operations ([`reference`]) elsewhere.
+//! have a kernel (flex and ndarray in f32), and as plain tensor operations ([`mod@reference`]) elsewhere.
 //! [`cpu`] has the kernels themselves, on slices.
 //!
 //! # References

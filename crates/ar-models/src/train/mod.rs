@@ -8,7 +8,7 @@
 //! after each epoch:                 evaluate on validation, keep the weights if they are the best yet
 //! ```
 //!
-//! Everything random is a function of the seed and the epoch, and a [checkpoint](checkpoint) holds
+//! Everything random is a function of the seed and the epoch, and a [checkpoint] holds
 //! everything else, so a run that is killed at any moment and resumed ends with the same weights, bit
 //! for bit, as one that was left alone.
 
