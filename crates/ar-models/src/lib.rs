@@ -25,7 +25,7 @@
 //! // Two bits that are always alike.
 //! let data = InMemory::new([0, 0, 1, 1].repeat(200), 2);
 //! let model = ModelConfig::Nade { hidden: 4, ordering: Default::default(), init_scale: 0.1 };
-//! let mut config = TrainConfig::epochs(20);
+//! let mut config = TrainConfig::epochs(60);
 //! config.batch_size = 10;
 //! let run = Run {
 //!     model: &model,
