@@ -60,6 +60,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn sum(self) -> Self::Elem;
     /// `1 / (1 + exp(-self))`; NaN stays NaN.
     unsafe fn sigmoid(self) -> Self;
+    /// `tanh(self)`, to a few units of f32's last place at 1; NaN stays NaN.
+    unsafe fn tanh(self) -> Self;
 }
 
 /// Coefficients of the f32 exponential: exp(r) for |r| <= ln(2)/2 as a degree-5 minimax polynomial
@@ -123,6 +125,16 @@ pub(crate) fn exp_f32(x: f32) -> f32 {
     p * scale
 }
 
+/// `tanh(x) = 2 σ(2x) − 1`.
+///
+/// # Safety
+/// The contract of [`Lanes`].
+#[inline(always)]
+unsafe fn tanh_by_sigmoid<L: Lanes<Elem = f32>>(x: L) -> L {
+    // SAFETY: the caller's.
+    unsafe { x.add(x).sigmoid().mul_add(L::splat(2.0), L::splat(-1.0)) }
+}
+
 /// The scalar form of the vector sigmoid.
 #[inline(always)]
 pub(crate) fn sigmoid_f32(x: f32) -> f32 {
@@ -171,6 +183,11 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn sigmoid(self) -> Self {
         Self(map!(self.0, sigmoid_f32))
+    }
+    #[inline(always)]
+    unsafe fn tanh(self) -> Self {
+        // SAFETY: plain Rust.
+        unsafe { tanh_by_sigmoid(self) }
     }
 }
 
@@ -223,13 +240,17 @@ impl Lanes for Double {
     unsafe fn sigmoid(self) -> Self {
         Self(map!(self.0, |x: f64| 1.0 / (1.0 + (-x).exp())))
     }
+    #[inline(always)]
+    unsafe fn tanh(self) -> Self {
+        Self(map!(self.0, f64::tanh))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use core::arch::x86_64::*;
 
-    use super::{Lanes, exp};
+    use super::{Lanes, exp, tanh_by_sigmoid};
 
     /// AVX2 with FMA.
     #[derive(Clone, Copy)]
@@ -311,6 +332,11 @@ mod x86 {
                 Self(_mm256_div_ps(one, _mm256_fmadd_ps(p, scale, one)))
             }
         }
+        #[inline(always)]
+        unsafe fn tanh(self) -> Self {
+            // SAFETY: as above.
+            unsafe { tanh_by_sigmoid(self) }
+        }
     }
 
     /// AVX-512 foundation and DQ.
@@ -387,6 +413,11 @@ mod x86 {
                 Self(_mm512_div_ps(one, _mm512_fmadd_ps(p, scale, one)))
             }
         }
+        #[inline(always)]
+        unsafe fn tanh(self) -> Self {
+            // SAFETY: as above.
+            unsafe { tanh_by_sigmoid(self) }
+        }
     }
 }
 
@@ -419,6 +450,17 @@ impl Isa {
             }
         }
         Self::Portable
+    }
+
+    /// Scalars in one of its registers.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Self::Portable => Portable::N,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => Avx2::N,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Avx512::N,
+        }
     }
 
     /// Every instruction set that this processor can run, for tests that compare them.
