@@ -30,6 +30,7 @@
 
 pub mod bernoulli;
 pub mod nade;
+pub mod pixel;
 mod simd;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod slices;
