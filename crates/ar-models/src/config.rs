@@ -5,6 +5,7 @@ use prob_core::ordering::{Ordering, OrderingKind};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::pixel::{ImageLayout, PixelKind, PixelSettings};
 
 /// What an event looks like to a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +86,14 @@ pub enum ModelConfig {
         #[serde(default = "init_scale")]
         init_scale: f64,
     },
+    /// PixelRNN with row LSTM layers.
+    RowLstm(PixelSettings),
+    /// PixelRNN with diagonal LSTM layers, left to right alone.
+    DiagonalLstm(PixelSettings),
+    /// PixelRNN with diagonal BiLSTM layers.
+    DiagonalBilstm(PixelSettings),
+    /// PixelCNN.
+    PixelCnn(PixelSettings),
 }
 
 fn pseudo_count() -> f64 {
@@ -97,7 +106,7 @@ fn init_scale() -> f64 {
 
 impl ModelConfig {
     /// The names that `kind` may take.
-    pub const KINDS: [&'static str; 8] = [
+    pub const KINDS: [&'static str; 12] = [
         "uniform",
         "independent",
         "markov",
@@ -106,6 +115,10 @@ impl ModelConfig {
         "full-table",
         "logistic",
         "nade",
+        "row-lstm",
+        "diagonal-lstm",
+        "diagonal-bilstm",
+        "pixel-cnn",
     ];
 
     /// The name in a config.
@@ -119,12 +132,27 @@ impl ModelConfig {
             Self::FullTable { .. } => "full-table",
             Self::Logistic { .. } => "logistic",
             Self::Nade { .. } => "nade",
+            Self::RowLstm(_)
+            | Self::DiagonalLstm(_)
+            | Self::DiagonalBilstm(_)
+            | Self::PixelCnn(_) => self.pixel().map_or("", |(kind, _)| kind.name()),
+        }
+    }
+
+    /// Kind and sizes of a PixelRNN or PixelCNN.
+    pub fn pixel(&self) -> Option<(PixelKind, &PixelSettings)> {
+        match self {
+            Self::RowLstm(settings) => Some((PixelKind::RowLstm, settings)),
+            Self::DiagonalLstm(settings) => Some((PixelKind::DiagonalLstm, settings)),
+            Self::DiagonalBilstm(settings) => Some((PixelKind::DiagonalBilstm, settings)),
+            Self::PixelCnn(settings) => Some((PixelKind::PixelCnn, settings)),
+            _ => None,
         }
     }
 
     /// Whether the model is trained by gradients (and takes a `[train]` table).
     pub fn is_neural(&self) -> bool {
-        matches!(self, Self::Logistic { .. } | Self::Nade { .. })
+        matches!(self, Self::Logistic { .. } | Self::Nade { .. }) || self.pixel().is_some()
     }
 
     /// The ordering of the walk. Families that have no choice walk in raster order.
@@ -132,6 +160,9 @@ impl ModelConfig {
     /// # Errors
     /// When the ordering does not exist for the event's shape.
     pub fn ordering(&self, event: &EventSpec) -> Result<Ordering, Error> {
+        if self.pixel().is_some() {
+            return Ok(ImageLayout::of(self.kind(), &event.shape)?.ordering());
+        }
         let kind = match self {
             Self::Markov { ordering, .. }
             | Self::Logistic { ordering }
@@ -163,6 +194,26 @@ impl ModelConfig {
                 value: pseudo_count.to_string(),
                 expected: "a finite number, 0 or more".into(),
             });
+        }
+        if let Some((_, settings)) = self.pixel() {
+            settings.check()?;
+            if !(2..=256).contains(&event.levels) {
+                return Err(Error::Mismatch {
+                    model: self.kind(),
+                    needed: "values of 2 to 256 levels".into(),
+                    found: format!("{} levels", event.levels),
+                });
+            }
+            let image = ImageLayout::of(self.kind(), &event.shape)?;
+            let narrowest = settings.hidden.min(settings.head);
+            if narrowest < image.colours {
+                return Err(Error::Config {
+                    key: if settings.hidden < image.colours { "model.hidden" } else { "model.head" },
+                    value: narrowest.to_string(),
+                    expected: "at least 3 for colour images: one map per colour".into(),
+                });
+            }
+            return Ok(());
         }
         if self.is_neural() && event.levels != 2 {
             return Err(Error::Mismatch {

@@ -3,7 +3,7 @@
 //!
 //! | Module | What it holds |
 //! |---|---|
-//! | [`nade`], [`logistic`] | the models trained by gradients |
+//! | [`nade`], [`logistic`], [`pixel`] | the models trained by gradients |
 //! | [`model`] | every model, the tables of prob-core included, behind one enum on host symbols |
 //! | [`config`] | `[model]` as it stands in a file, checked against the data |
 //! | [`train`] | optimizers, schedules, checkpoints; one step or a whole run |
@@ -54,6 +54,7 @@ pub mod logistic;
 pub mod model;
 pub mod nade;
 pub mod neural;
+pub mod pixel;
 pub mod randomness;
 pub mod scoring;
 mod store;

@@ -17,6 +17,7 @@ use crate::examples::{Examples, read_all};
 use crate::logistic::{Logistic, LogisticConfig};
 use crate::nade::{Nade, NadeConfig};
 use crate::neural::{self, Neural, device_of, event_tensor, host_f64};
+use crate::pixel::{ImageLayout, Pixel, PixelConfig};
 use crate::randomness::{Purpose, stream};
 use crate::store::Arrays;
 
@@ -40,6 +41,8 @@ pub enum Model {
     Logistic(Logistic),
     /// [`Nade`].
     Nade(Nade),
+    /// [`Pixel`].
+    Pixel(Pixel),
 }
 
 impl From<Logistic> for Model {
@@ -51,6 +54,12 @@ impl From<Logistic> for Model {
 impl From<Nade> for Model {
     fn from(model: Nade) -> Self {
         Self::Nade(model)
+    }
+}
+
+impl From<Pixel> for Model {
+    fn from(model: Pixel) -> Self {
+        Self::Pixel(model)
     }
 }
 
@@ -66,12 +75,10 @@ macro_rules! each {
             Model::FullTable($t) => $tabular,
             Model::Logistic($n) => $neural,
             Model::Nade($n) => $neural,
+            Model::Pixel($n) => $neural,
         }
     };
 }
-
-/// Examples that a neural model evaluates at a time.
-const BATCH: usize = 500;
 
 impl Model {
     /// Fits a tabular model by counting, in one pass.
@@ -113,7 +120,12 @@ impl Model {
             ModelConfig::FullTable { pseudo_count } => {
                 Self::FullTable(FullTable::fit(data, *pseudo_count)?)
             }
-            ModelConfig::Logistic { .. } | ModelConfig::Nade { .. } => {
+            ModelConfig::Logistic { .. }
+            | ModelConfig::Nade { .. }
+            | ModelConfig::RowLstm(_)
+            | ModelConfig::DiagonalLstm(_)
+            | ModelConfig::DiagonalBilstm(_)
+            | ModelConfig::PixelCnn(_) => {
                 panic!("`{}` is trained, not fitted", config.kind())
             }
         })
@@ -159,6 +171,20 @@ impl Model {
                 let config = NadeConfig { ordering, hidden: *hidden, init_scale: *init_scale };
                 Self::Nade(config.init(means, &mut rng, device))
             }
+            ModelConfig::RowLstm(_)
+            | ModelConfig::DiagonalLstm(_)
+            | ModelConfig::DiagonalBilstm(_)
+            | ModelConfig::PixelCnn(_) => {
+                let (kind, settings) = config.pixel().expect("one of the four");
+                let pixel = PixelConfig {
+                    kind,
+                    settings: settings.clone(),
+                    image: ImageLayout::of(config.kind(), &event.shape)?,
+                    levels: event.levels,
+                };
+                let mean = means.iter().sum::<f64>() / means.len() as f64;
+                Self::Pixel(pixel.init(mean, &mut rng, device))
+            }
             _ => panic!("`{}` is fitted, not trained", config.kind()),
         })
     }
@@ -174,6 +200,7 @@ impl Model {
             Self::FullTable(_) => "full-table",
             Self::Logistic(_) => "logistic",
             Self::Nade(_) => "nade",
+            Self::Pixel(model) => model.kind().name(),
         }
     }
 
@@ -196,6 +223,7 @@ impl Model {
                 &n * (&n + 1_u8) / 2_u8
             }
             Self::Nade(model) => BigUint::from(model.num_params()),
+            Self::Pixel(model) => BigUint::from(model.free_parameters()),
             _ => each!(
                 self,
                 tabular model => model.free_parameters(),
@@ -316,6 +344,7 @@ impl Model {
             return Ok(match blank {
                 Self::Logistic(model) => Self::Logistic(neural::load_weights(model, &arrays.f32s)?),
                 Self::Nade(model) => Self::Nade(neural::load_weights(model, &arrays.f32s)?),
+                Self::Pixel(model) => Self::Pixel(neural::load_weights(model, &arrays.f32s)?),
                 _ => unreachable!("`init_with_means` makes neural models"),
             });
         }
@@ -340,7 +369,12 @@ impl Model {
             ModelConfig::FullTable { .. } => {
                 Self::FullTable(FullTable::from_tables(n, states, tables)?)
             }
-            ModelConfig::Logistic { .. } | ModelConfig::Nade { .. } => {
+            ModelConfig::Logistic { .. }
+            | ModelConfig::Nade { .. }
+            | ModelConfig::RowLstm(_)
+            | ModelConfig::DiagonalLstm(_)
+            | ModelConfig::DiagonalBilstm(_)
+            | ModelConfig::PixelCnn(_) => {
                 unreachable!("neural models are loaded above")
             }
         })
@@ -402,6 +436,6 @@ fn in_batches<M: Neural>(
     let variables = model.event_len();
     assert_eq!(rows.len() % variables, 0, "{} values are not whole rows", rows.len());
     let device = device_of(model);
-    let batches = rows.chunks(BATCH * variables);
+    let batches = rows.chunks(model.batch() * variables);
     batches.flat_map(|rows| f(model, event_tensor(rows, variables, &device))).collect()
 }

@@ -30,6 +30,18 @@ pub trait Neural:
     /// # Shapes
     /// `observed` is `[n, variables]` in event order, `None` where the value is to be drawn.
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8>;
+
+    /// Examples to evaluate at a time.
+    fn batch(&self) -> usize {
+        500
+    }
+
+    /// The first layer, in the order of computation, whose output for the batch `x` is not finite;
+    /// `None` too where the model has no layers to tell apart.
+    fn not_finite(&self, x: Tensor<2, Int>) -> Option<String> {
+        let _ = x;
+        None
+    }
 }
 
 /// The device that a module's weights are on.

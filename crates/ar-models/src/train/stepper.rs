@@ -96,11 +96,11 @@ impl<M: Neural> Stepper<M> {
         factor: f64,
         want_norm: bool,
     ) -> Result<Step, NotFinite> {
-        let loss = self.model().log_prob(x).mean().neg();
+        let loss = self.model().log_prob(x.clone()).mean().neg();
         let nll_nats = loss.clone().into_scalar::<f64>();
         let grads = collect(self.model(), loss.backward());
         if !nll_nats.is_finite() {
-            return Err(NotFinite { loss: nll_nats, culprit: culprit(self.model(), &grads) });
+            return Err(NotFinite { loss: nll_nats, culprit: culprit(self.model(), x, &grads) });
         }
         drop(loss);
         let model = self.model.take().expect("the model is there between steps");
@@ -138,11 +138,14 @@ fn collect<M: Neural>(model: &M, gradients: Gradients) -> Vec<Option<Tensor<1>>>
 }
 
 /// Which tensor left the finite numbers first, in words.
-fn culprit<M: Neural>(model: &M, grads: &[Option<Tensor<1>>]) -> String {
+fn culprit<M: Neural>(model: &M, x: Tensor<2, Int>, grads: &[Option<Tensor<1>>]) -> String {
     let finite = |x: &Tensor<1>| host_f32(x.clone()).into_iter().all(f32::is_finite);
     let own = weights(model);
     if let Some(weight) = own.iter().find(|weight| !finite(&weight.values)) {
         return format!("the weight `{}` is not finite", weight.name);
+    }
+    if let Some(layer) = model.not_finite(x) {
+        return format!("all weights are finite, but the output of the layer `{layer}` is not");
     }
     let bad = own.iter().zip(grads).find(|(_, grad)| grad.as_ref().is_some_and(|g| !finite(g)));
     match bad {

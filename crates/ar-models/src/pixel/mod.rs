@@ -1,0 +1,740 @@
+//! PixelRNN and PixelCNN: images as a product of one conditional per pixel and colour.
+//!
+//! ```text
+//! p(x) = Π_i p(R_i | x_<i) p(G_i | x_<i, R_i) p(B_i | x_<i, R_i, G_i)
+//!
+//! input 7×7 mask A -> 2h;   layers × stage 2h -> 2h;   ReLU, 1×1 mask B -> head;   ReLU, 1×1 mask B -> logits
+//!
+//! row-lstm, diagonal-lstm, diagonal-bilstm:   y + U h,  h the states of an LSTM over y  (ar_kernels::pixel)
+//! pixel-cnn:                                  y + 1×1( ReLU( 3×3 mask B( ReLU( 1×1( ReLU(y) ) ) ) ) ),  2h -> h -> h -> 2h
+//! ```
+//!
+//! Bits have one logit each (sigmoid), symbols of m levels m logits (softmax). Feature maps are split
+//! into one group per colour, and group k sees of its own pixel only the colours before k.
+//!
+//! # References
+//! van den Oord, Kalchbrenner, Kavukcuoglu, *Pixel Recurrent Neural Networks*, ICML 2016,
+//! arXiv:1601.06759, Section 3, Table 1 and Figure 5.
+//!
+//! # Deviations from the paper
+//! - Diagonals have no cells outside the image (see [`ar_kernels::pixel`]).
+//! - Outside the image a pixel counts as 0, as in the paper's padding; symbols enter as s / (m − 1).
+//! - The forget gates' biases start at 1, the last layer near 0 (for bits at the log-odds of the
+//!   training mean); all other weights from U(−1/√fan-in, 1/√fan-in).
+
+pub(crate) mod layout;
+
+use std::sync::Arc;
+
+use ar_kernels::pixel::walk::{self as cached, Network, Scalar, Stage, Walk};
+use ar_kernels::pixel::{self, Convolution, Kind, Lstm, Weights};
+use burn::module::{Module, Param};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use prob_core::dist::{Categorical, bernoulli, categorical};
+use prob_core::ordering::Ordering;
+use prob_core::{Autoregressive, Density, Sample, uniform};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+pub use layout::ImageLayout;
+use layout::{MaskKind, mask};
+
+use crate::error::Error;
+use crate::heads::bernoulli_rows;
+use crate::layers::permute::Permutation;
+use crate::neural::{Neural, device_of, event_tensor, floats, host_f64};
+
+/// Which network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelKind {
+    /// Row LSTM.
+    RowLstm,
+    /// Diagonal LSTM from left to right alone.
+    DiagonalLstm,
+    /// Diagonal BiLSTM.
+    DiagonalBilstm,
+    /// PixelCNN.
+    PixelCnn,
+}
+
+impl PixelKind {
+    /// The name in a config.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RowLstm => "row-lstm",
+            Self::DiagonalLstm => "diagonal-lstm",
+            Self::DiagonalBilstm => "diagonal-bilstm",
+            Self::PixelCnn => "pixel-cnn",
+        }
+    }
+}
+
+/// The sizes of a network, as they stand in a config.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PixelSettings {
+    /// Layers between the input convolution and the head.
+    pub layers: usize,
+    /// Hidden maps h of a layer; the maps between layers have 2h.
+    pub hidden: usize,
+    /// Maps of the head.
+    #[serde(default = "head")]
+    pub head: usize,
+    /// Whether a layer's input is added to its output.
+    #[serde(default = "yes")]
+    pub residual: bool,
+    /// Whether the head sees every layer's map, each through a 1×1 convolution, instead of the last.
+    #[serde(default)]
+    pub skip: bool,
+    /// Whether the backward pass computes a layer's gates again instead of keeping them: a third more
+    /// time, for memory of one map per layer.
+    #[serde(default)]
+    pub recompute: bool,
+}
+
+fn head() -> usize {
+    32
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl PixelSettings {
+    /// `layers` layers of `hidden` maps, and every other setting as when a config leaves it out.
+    pub fn new(layers: usize, hidden: usize) -> Self {
+        Self { layers, hidden, head: head(), residual: true, skip: false, recompute: false }
+    }
+}
+
+/// The most maps of a layer and layers of a network, far above any real one.
+const MOST: usize = 1 << 14;
+
+impl PixelSettings {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// The first impossible value.
+    pub fn check(&self) -> Result<(), Error> {
+        for (key, value) in
+            [("model.layers", self.layers), ("model.hidden", self.hidden), ("model.head", self.head)]
+        {
+            if value == 0 || value > MOST {
+                return Err(Error::Config {
+                    key,
+                    value: value.to_string(),
+                    expected: format!("1 to {MOST}"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How to make a [`Pixel`].
+#[derive(Clone, Debug)]
+pub struct PixelConfig {
+    /// Which network.
+    pub kind: PixelKind,
+    /// Its sizes.
+    pub settings: PixelSettings,
+    /// What an event is.
+    pub image: ImageLayout,
+    /// Number of values of each variable.
+    pub levels: usize,
+}
+
+/// Draws weights.
+struct Init<'a> {
+    rng: &'a mut dyn Rng,
+    device: &'a Device,
+}
+
+impl Init<'_> {
+    /// From U(−1/√fan-in, 1/√fan-in).
+    fn weights<const D: usize>(&mut self, shape: [usize; D], fan_in: usize) -> Tensor<D> {
+        let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
+        let n = shape.iter().product();
+        let values: Vec<f32> =
+            (0..n).map(|_| ((2.0 * uniform(self.rng) - 1.0) * bound) as f32).collect();
+        Tensor::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    fn convolution(
+        &mut self,
+        spec: Convolution,
+        kind: MaskKind,
+        [inputs, outputs]: [usize; 2],
+        colours: usize,
+    ) -> ConvolutionLayer {
+        let mask = mask(kind, &spec, inputs, outputs, 1, colours);
+        let taps = spec.taps.len();
+        ConvolutionLayer {
+            weights: Param::from_tensor(self.weights([taps, inputs, outputs], taps * inputs)),
+            bias: Param::from_tensor(Tensor::zeros([outputs], self.device)),
+            spec,
+            mask: mask.map(Arc::new),
+        }
+    }
+}
+
+/// A masked convolution.
+#[derive(Module, Debug)]
+pub struct ConvolutionLayer {
+    /// `[taps, in, out]`; the mask is multiplied in at every use.
+    pub weights: Param<Tensor<3>>,
+    /// `[out]`
+    pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    spec: Convolution,
+    #[module(skip)]
+    mask: Option<Arc<Vec<f32>>>,
+}
+
+/// `weights`, 0 where the mask is.
+fn masked<const D: usize>(weights: Tensor<D>, mask: Option<&Arc<Vec<f32>>>) -> Tensor<D> {
+    let Some(mask) = mask else {
+        return weights;
+    };
+    let data = TensorData::new(mask.to_vec(), weights.dims());
+    let mask = Tensor::<D>::from_data(data, (&weights.device(), weights.dtype()));
+    weights * mask
+}
+
+impl ConvolutionLayer {
+    fn weights(&self) -> Tensor<3> {
+        masked(self.weights.val(), self.mask.as_ref())
+    }
+
+    /// `[batch, height, width, in]` to `[batch, height, width, out]`.
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        pixel::convolution(&self.spec, x, self.weights(), self.bias.val().unsqueeze::<2>())
+    }
+
+    fn on_host<E: Scalar>(&self) -> cached::Layer<E> {
+        cached::Layer {
+            spec: self.spec.clone(),
+            weights: scalars(self.weights()),
+            bias: scalars(self.bias.val()),
+        }
+    }
+}
+
+/// A tensor's values on the host.
+fn scalars<E: Scalar, const D: usize>(x: Tensor<D>) -> Vec<E> {
+    host_f64(x).into_iter().map(E::from_f64).collect()
+}
+
+/// A recurrent layer; shapes as in [`ar_kernels::pixel::Weights`].
+#[derive(Module, Debug)]
+pub struct RecurrentLayer {
+    /// K_is; the mask is multiplied in at every use.
+    pub input_to_state: Param<Tensor<4>>,
+    /// K_ss.
+    pub state_to_state: Param<Tensor<4>>,
+    /// Biases of the gates, `[directions, 1, 4 hidden]`.
+    pub bias: Param<Tensor<3>>,
+    /// h₀ and c₀.
+    pub initial: Param<Tensor<3>>,
+    /// U; the mask is multiplied in at every use.
+    pub up: Param<Tensor<2>>,
+    /// b_U.
+    pub up_bias: Param<Tensor<1>>,
+    #[module(skip)]
+    spec: Lstm,
+    #[module(skip)]
+    input_mask: Option<Arc<Vec<f32>>>,
+    #[module(skip)]
+    up_mask: Option<Arc<Vec<f32>>>,
+}
+
+impl RecurrentLayer {
+    fn new(spec: Lstm, hidden: usize, colours: usize, init: &mut Init<'_>) -> Self {
+        let directions = spec.directions();
+        let (count, channels) = (directions.len(), 2 * hidden);
+        let (inputs, states) = (&directions[0].input_taps, &directions[0].state_taps);
+        let fan_in = inputs.len() * channels + states.len() * hidden;
+        let here = Convolution { taps: vec![[0, 0]], rectify: false };
+        let taps = Convolution { taps: inputs.clone(), rectify: false };
+        let input_mask = mask(MaskKind::B, &taps, channels, 4 * hidden, 4, colours);
+        let forget_first = [0.0_f32, 1.0, 0.0, 0.0].map(|bias| vec![bias; hidden]).concat();
+        let bias = TensorData::new(forget_first.repeat(count), [count, 1, 4 * hidden]);
+        let input_to_state = init.weights([count, inputs.len(), channels, 4 * hidden], fan_in);
+        let state_to_state = init.weights([count, states.len(), hidden, 4 * hidden], fan_in);
+        Self {
+            input_to_state: Param::from_tensor(input_to_state),
+            state_to_state: Param::from_tensor(state_to_state),
+            bias: Param::from_tensor(Tensor::from_data(bias, init.device)),
+            initial: Param::from_tensor(Tensor::zeros([count, 2, hidden], init.device)),
+            up: Param::from_tensor(init.weights([hidden, channels], hidden)),
+            up_bias: Param::from_tensor(Tensor::zeros([channels], init.device)),
+            spec,
+            input_mask: input_mask.map(|mask| Arc::new(mask.repeat(count))),
+            up_mask: mask(MaskKind::B, &here, hidden, channels, 1, colours).map(Arc::new),
+        }
+    }
+
+    fn weights(&self) -> Weights {
+        Weights {
+            input_to_state: masked(self.input_to_state.val(), self.input_mask.as_ref()),
+            state_to_state: self.state_to_state.val(),
+            bias: self.bias.val(),
+            initial: self.initial.val(),
+            up: masked(self.up.val(), self.up_mask.as_ref()),
+            up_bias: self.up_bias.val(),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        pixel::lstm(self.spec, x, self.weights())
+    }
+
+    fn on_host<E: Scalar>(&self) -> Stage<E> {
+        let weights = self.weights();
+        Stage::Recurrent(cached::Recurrent {
+            spec: self.spec,
+            input_to_state: scalars(weights.input_to_state),
+            state_to_state: scalars(weights.state_to_state),
+            bias: scalars(weights.bias),
+            initial: scalars(weights.initial),
+            up: scalars(weights.up),
+            up_bias: scalars(weights.up_bias),
+        })
+    }
+}
+
+/// A residual block of PixelCNN.
+#[derive(Module, Debug)]
+pub struct Block {
+    /// 1×1 down, 3×3, 1×1 up.
+    pub convolutions: Vec<ConvolutionLayer>,
+    #[module(skip)]
+    residual: bool,
+}
+
+impl Block {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let y = self.convolutions.iter().fold(x.clone(), |y, layer| layer.forward(y));
+        if self.residual { y + x } else { y }
+    }
+}
+
+/// A PixelRNN or PixelCNN.
+///
+/// ```
+/// use ar_models::pixel::{ImageLayout, PixelConfig, PixelKind, PixelSettings};
+/// use burn::tensor::{Device, Tensor};
+/// use prob_core::Density;
+/// use rand::{SeedableRng, rngs::ChaCha8Rng};
+///
+/// let device = Device::default();
+/// let image = ImageLayout::of("row-lstm", &[1, 2])?;
+/// let settings = PixelSettings::new(1, 4);
+/// let config = PixelConfig { kind: PixelKind::RowLstm, settings, image, levels: 2 };
+/// let model = config.init(0.5, &mut ChaCha8Rng::seed_from_u64(1), &device);
+/// let all = Tensor::from_data([[0, 0], [0, 1], [1, 0], [1, 1]], &device);
+/// let mass = model.log_prob(all).exp().sum().into_scalar::<f32>();
+/// assert!((mass - 1.0).abs() < 1e-5);
+/// # Ok::<(), ar_models::Error>(())
+/// ```
+#[derive(Module, Debug)]
+pub struct Pixel {
+    /// 7×7, mask A.
+    pub input: ConvolutionLayer,
+    /// The layers of a PixelRNN.
+    pub recurrent: Vec<RecurrentLayer>,
+    /// The layers of a PixelCNN.
+    pub blocks: Vec<Block>,
+    /// 1×1 convolutions of each layer's map to what the head sees; none if it sees the last map.
+    pub skips: Vec<ConvolutionLayer>,
+    /// Two rectified 1×1 convolutions; the last gives the logits.
+    pub head: Vec<ConvolutionLayer>,
+    #[module(skip)]
+    image: ImageLayout,
+    #[module(skip)]
+    levels: usize,
+    #[module(skip)]
+    ordering: Permutation,
+}
+
+impl PixelConfig {
+    /// Random weights; with bits the last bias is the log-odds of `mean`, the mean of all training
+    /// values.
+    ///
+    /// # Panics
+    /// When there are fewer than two levels, or `mean` of bits is not inside (0, 1).
+    pub fn init(&self, mean: f64, rng: &mut dyn Rng, device: &Device) -> Pixel {
+        let Self { kind, settings, image, levels } = self;
+        assert!(*levels >= 2, "{levels} levels, expected at least 2");
+        let (h, colours) = (settings.hidden, image.colours);
+        let mut init = Init { rng, device };
+        let here = Convolution { taps: vec![[0, 0]], rectify: false };
+        let b = MaskKind::B;
+        let first = Convolution::causal(7, colours > 1);
+        let input = init.convolution(first, MaskKind::A, [colours, 2 * h], colours);
+        let lstm = |kind| Lstm {
+            kind,
+            residual: settings.residual,
+            recompute: settings.recompute,
+        };
+        let recurrent = match kind {
+            PixelKind::RowLstm => Some(lstm(Kind::Row)),
+            PixelKind::DiagonalLstm => Some(lstm(Kind::Diagonal)),
+            PixelKind::DiagonalBilstm => Some(lstm(Kind::DiagonalBoth)),
+            PixelKind::PixelCnn => None,
+        };
+        let (mut recurrent_layers, mut blocks) = (Vec::new(), Vec::new());
+        for _ in 0..settings.layers {
+            if let Some(spec) = recurrent {
+                recurrent_layers.push(RecurrentLayer::new(spec, h, colours, &mut init));
+                continue;
+            }
+            let middle = Convolution::causal(3, true).rectified();
+            let convolutions = vec![
+                init.convolution(here.clone().rectified(), b, [2 * h, h], colours),
+                init.convolution(middle, b, [h, h], colours),
+                init.convolution(here.clone().rectified(), b, [h, 2 * h], colours),
+            ];
+            blocks.push(Block { convolutions, residual: settings.residual });
+        }
+        let skips = if settings.skip { settings.layers } else { 0 };
+        let skips = (0..skips)
+            .map(|_| init.convolution(here.clone(), b, [2 * h, 2 * h], colours))
+            .collect();
+        let here = here.rectified();
+        let of_value = if *levels == 2 { 1 } else { *levels };
+        let outputs = colours * of_value;
+        let middle = init.convolution(here.clone(), b, [2 * h, settings.head], colours);
+        let mut last = init.convolution(here, b, [settings.head, outputs], colours);
+        last.weights = Param::from_tensor(last.weights.val().mul_scalar(0.1));
+        if of_value == 1 {
+            assert!(mean > 0.0 && mean < 1.0, "a mean of {mean}, expected inside (0, 1)");
+            let log_odds = mean.ln() - (-mean).ln_1p();
+            last.bias = Param::from_tensor(Tensor::full([outputs], log_odds, device));
+        }
+        Pixel {
+            input,
+            recurrent: recurrent_layers,
+            blocks,
+            skips,
+            head: vec![middle, last],
+            image: *image,
+            levels: *levels,
+            ordering: Permutation::new(image.ordering()),
+        }
+    }
+}
+
+impl Pixel {
+    /// Which network.
+    pub fn kind(&self) -> PixelKind {
+        match self.recurrent.first().map(|layer| layer.spec.kind) {
+            Some(Kind::Row) => PixelKind::RowLstm,
+            Some(Kind::Diagonal) => PixelKind::DiagonalLstm,
+            Some(Kind::DiagonalBoth) => PixelKind::DiagonalBilstm,
+            None => PixelKind::PixelCnn,
+        }
+    }
+
+    /// Number of weights that are not masked.
+    pub fn free_parameters(&self) -> usize {
+        let hidden = |mask: &Option<Arc<Vec<f32>>>| {
+            mask.iter().flat_map(|mask| mask.iter()).filter(|&&m| m == 0.0).count()
+        };
+        let blocks = self.blocks.iter().flat_map(|block| &block.convolutions);
+        let convolutions = blocks.chain(&self.skips).chain(&self.head).chain([&self.input]);
+        let in_convolutions: usize = convolutions.map(|layer| hidden(&layer.mask)).sum();
+        let in_layers: usize = self
+            .recurrent
+            .iter()
+            .map(|layer| hidden(&layer.input_mask) + hidden(&layer.up_mask))
+            .sum();
+        self.num_params() - in_convolutions - in_layers
+    }
+
+    /// What the symbols are multiplied by.
+    fn scale(&self) -> f64 {
+        1.0 / (self.levels - 1) as f64
+    }
+
+    /// Logits of a value: 1 for bits, else one per level.
+    fn of_value(&self) -> usize {
+        if self.levels == 2 { 1 } else { self.levels }
+    }
+
+    /// Symbols in the order of the walk to the scaled image, `[batch, height, width, colours]`.
+    fn scaled(&self, x: Tensor<2>) -> Tensor<4> {
+        let ImageLayout { height, width, colours, .. } = self.image;
+        let [batch, _] = x.dims();
+        x.mul_scalar(self.scale()).reshape([batch, height, width, colours])
+    }
+
+    /// Calls `see` with the name and the output of each layer on the way to the logits,
+    /// `[batch, height, width, colours · logits of a value]`.
+    fn layers(&self, x: Tensor<4>, mut see: impl FnMut(&str, &Tensor<4>)) -> Tensor<4> {
+        let mut y = self.input.forward(x);
+        see("input", &y);
+        let mut skipped: Option<Tensor<4>> = None;
+        for layer in 0..self.recurrent.len() + self.blocks.len() {
+            let name = if let Some(recurrent) = self.recurrent.get(layer) {
+                y = recurrent.forward(y);
+                format!("recurrent.{layer}")
+            } else {
+                y = self.blocks[layer].forward(y);
+                format!("blocks.{layer}")
+            };
+            see(&name, &y);
+            if let Some(skip) = self.skips.get(layer) {
+                let part = skip.forward(y.clone());
+                skipped = Some(match skipped {
+                    Some(sum) => sum + part,
+                    None => part,
+                });
+            }
+        }
+        y = skipped.unwrap_or(y);
+        for (k, layer) in self.head.iter().enumerate() {
+            y = layer.forward(y);
+            see(&format!("head.{k}"), &y);
+        }
+        y
+    }
+
+    /// The same in the order of the walk, `[batch, variables, logits of a value]`.
+    fn walk_logits(&self, x: Tensor<2>) -> Tensor<3> {
+        let [batch, variables] = x.dims();
+        let logits = self.layers(self.scaled(x), |_, _| ());
+        logits.reshape([batch, variables, self.of_value()])
+    }
+
+    /// Logits of each variable given those before it, all at once: of a bit the one of being 1, of a
+    /// symbol one per level.
+    ///
+    /// Values are floats so that the Jacobian can be taken.
+    ///
+    /// # Shapes
+    /// `x` is `[batch, variables]` in event order; returns `[batch, variables, logits of a value]`.
+    pub fn logits(&self, x: Tensor<2>) -> Tensor<3> {
+        let walk = self.walk_logits(self.ordering.to_walk(x));
+        let [batch, variables, of_value] = walk.dims();
+        let columns = self.ordering.ordering().positions().iter().map(|&t| t as i64);
+        let columns = TensorData::new(columns.collect::<Vec<i64>>(), [variables]);
+        if batch == 0 {
+            return walk.reshape([0, variables, of_value]);
+        }
+        walk.clone().select(1, Tensor::<1, Int>::from_data(columns, &walk.device()))
+    }
+
+    /// log p of each value in the order of the walk, from its logits.
+    fn of_values(&self, logits: Tensor<3>, x: Tensor<2, Int>) -> Tensor<2> {
+        let [batch, variables, _] = logits.dims();
+        if self.levels == 2 {
+            let x = floats(x, &logits);
+            return bernoulli::log_prob(logits.reshape([batch, variables]), x);
+        }
+        log_softmax(logits, 2).gather(2, x.unsqueeze_dim::<3>(2)).reshape([batch, variables])
+    }
+
+    /// The network on the host, to be walked.
+    fn network<E: Scalar>(&self) -> Arc<Network<E>> {
+        let stages = self.recurrent.iter().map(RecurrentLayer::on_host);
+        let blocks = self.blocks.iter().map(|block| Stage::Block {
+            layers: block.convolutions.iter().map(ConvolutionLayer::on_host).collect(),
+            residual: block.residual,
+        });
+        Arc::new(Network {
+            size: [self.image.height, self.image.width],
+            colours: self.image.colours,
+            input: self.input.on_host(),
+            stages: stages.chain(blocks).collect(),
+            skips: self.skips.iter().map(ConvolutionLayer::on_host).collect(),
+            head: self.head.iter().map(ConvolutionLayer::on_host).collect(),
+            scale: self.scale(),
+        })
+    }
+
+    /// The precision of the weights.
+    fn dtype(&self) -> DType {
+        self.input.bias.val().dtype()
+    }
+
+    /// [`Neural::complete`] in one precision.
+    fn complete_in<E: Scalar>(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
+        let variables = self.event_len();
+        let n = observed.len() / variables;
+        // The order of the plain walk: position by position, row by row.
+        let uniforms: Vec<f64> = (0..n * variables).map(|_| uniform(rng)).collect();
+        let ordering = self.ordering.ordering();
+        let drawn = cached::run(&self.network::<E>(), n, |image, t, logits| {
+            let known = observed[image * variables + ordering[t]];
+            known.unwrap_or_else(|| {
+                let logits = both(logits.iter().map(|l| l.to_f64()));
+                categorical::draw(&logits, uniforms[t * n + image]) as u8
+            })
+        });
+        let mut out = vec![0; drawn.len()];
+        for (to, from) in out.chunks_exact_mut(variables).zip(drawn.chunks_exact(variables)) {
+            for (t, &value) in from.iter().enumerate() {
+                to[ordering[t]] = value;
+            }
+        }
+        out
+    }
+}
+
+/// Logits of every symbol; a bit's single one is against 0.
+fn both(logits: impl ExactSizeIterator<Item = f64>) -> Vec<f64> {
+    let zero = (logits.len() == 1).then_some(0.0);
+    zero.into_iter().chain(logits).collect()
+}
+
+impl Density for Pixel {
+    type Event = Tensor<2, Int>;
+
+    /// # Panics
+    /// When an event does not have one column per variable.
+    fn log_prob(&self, x: Tensor<2, Int>) -> Tensor<1> {
+        let x = self.ordering.to_walk(x);
+        let [batch, variables] = x.dims();
+        let logits = self.walk_logits(floats(x.clone(), &self.input.bias.val()));
+        if self.levels == 2 {
+            let x = floats(x, &logits);
+            return bernoulli_rows(logits.reshape([batch, variables]), x);
+        }
+        self.of_values(logits, x).sum_dim(1).reshape([batch])
+    }
+}
+
+impl Sample for Pixel {
+    fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<2, Int> {
+        let dim = self.event_len();
+        event_tensor(&self.complete(&vec![None; n * dim], rng), dim, &device_of(self))
+    }
+}
+
+/// Images in the middle of their walk, and the logits of their next value.
+#[derive(Clone, Debug)]
+pub struct PixelState {
+    walk: Precision,
+    /// `[batch, levels]`
+    logits: Tensor<2>,
+}
+
+#[derive(Clone, Debug)]
+enum Precision {
+    Single(Box<Walk<f32>>),
+    Double(Box<Walk<f64>>),
+}
+
+impl Precision {
+    fn logits(&mut self) -> Vec<f64> {
+        match self {
+            Self::Single(walk) => walk.logits().into_iter().map(f64::from).collect(),
+            Self::Double(walk) => walk.logits(),
+        }
+    }
+
+    fn advance(&mut self, symbols: Vec<u8>) {
+        match self {
+            Self::Single(walk) => walk.advance(symbols),
+            Self::Double(walk) => walk.advance(symbols),
+        }
+    }
+
+    /// Position and images.
+    fn place(&self) -> (usize, usize) {
+        match self {
+            Self::Single(walk) => (walk.position(), walk.images()),
+            Self::Double(walk) => (walk.position(), walk.images()),
+        }
+    }
+}
+
+impl Pixel {
+    /// The logits of the value that `walk` stands before, on the model's device.
+    fn next(&self, walk: &mut Precision) -> Tensor<2> {
+        let (_, batch) = walk.place();
+        let values = walk.logits();
+        let rows = values.chunks_exact(self.of_value());
+        let values: Vec<f64> = rows.flat_map(|row| both(row.iter().copied())).collect();
+        let like = self.input.bias.val();
+        let data = TensorData::new(values, [batch, self.levels]);
+        Tensor::from_data(data, (&like.device(), like.dtype()))
+    }
+}
+
+impl Autoregressive for Pixel {
+    type State = PixelState;
+    type Conditional = Categorical;
+
+    fn event_len(&self) -> usize {
+        self.ordering.ordering().len()
+    }
+
+    fn init_state(&self, batch: usize) -> PixelState {
+        let mut walk = if self.dtype() == DType::F64 {
+            Precision::Double(Box::new(Walk::new(&self.network(), batch)))
+        } else {
+            Precision::Single(Box::new(Walk::new(&self.network(), batch)))
+        };
+        let logits = self.next(&mut walk);
+        PixelState { walk, logits }
+    }
+
+    fn conditional(&self, state: &PixelState) -> Categorical {
+        let (position, _) = state.walk.place();
+        assert!(position < self.event_len(), "the walk is over after {position} variables");
+        Categorical::from_logits_unchecked(state.logits.clone())
+    }
+
+    fn advance(&self, state: &mut PixelState, x_t: Tensor<1, Int>) {
+        let (position, batch) = state.walk.place();
+        assert!(position < self.event_len(), "the walk is over after {position} variables");
+        assert_eq!(x_t.dims()[0], batch, "one value per walk");
+        state.walk.advance(crate::neural::event_symbols(x_t));
+        if position + 1 < self.event_len() {
+            state.logits = self.next(&mut state.walk);
+        }
+    }
+}
+
+impl Neural for Pixel {
+    fn ordering(&self) -> &Ordering {
+        self.ordering.ordering()
+    }
+
+    fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2> {
+        let x = self.ordering.to_walk(x);
+        let logits = self.walk_logits(floats(x.clone(), &self.input.bias.val()));
+        self.ordering.to_event(self.of_values(logits, x))
+    }
+
+    fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
+        if self.dtype() == DType::F64 {
+            self.complete_in::<f64>(observed, rng)
+        } else {
+            self.complete_in::<f32>(observed, rng)
+        }
+    }
+
+    /// Maps of about 32 MiB.
+    fn batch(&self) -> usize {
+        let [widest] = self.head[1].bias.dims();
+        let widest = widest.max(self.input.bias.dims()[0]);
+        let scalars = self.image.height * self.image.width * widest;
+        ((32 << 20) / (scalars * size_of::<f32>())).clamp(1, 500)
+    }
+
+    fn not_finite(&self, x: Tensor<2, Int>) -> Option<String> {
+        let x = self.ordering.to_walk(x);
+        let x = floats(x, &self.input.bias.val());
+        let mut found = None;
+        self.layers(self.scaled(x), |name, y| {
+            if found.is_none() && !host_f64(y.clone()).into_iter().all(f64::is_finite) {
+                found = Some(name.to_owned());
+            }
+        });
+        found
+    }
+}
