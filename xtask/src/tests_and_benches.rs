@@ -7,6 +7,10 @@ use anyhow::Result;
 /// Runs the tests of the workspace, then the doctests.
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     let root = root()?;
+    // The tests themselves say it too, but test runners hide the words of a test that passes.
+    if std::env::var_os("CHAINRULE_DATA").is_none() {
+        terminal::note("CHAINRULE_DATA is not set: tests on real data are skipped");
+    }
     let mut command = cargo(&root);
     if crate::check::is_installed(&root, &["nextest", "--version"]) {
         command.args(["nextest", "run", "--release", "--workspace"]);
