@@ -7,6 +7,8 @@
 //! | `nade_step` | one training step, update included | the recurrence in plain tensor operations |
 //! | `nade_eval` | log p(x) of a batch | the same |
 //! | `nade_sample` | drawing a batch | the generic walk, one conditional at a time |
+//! | `pixel_step` | one training step of PixelRNN and PixelCNN | each other |
+//! | `pixel_sample` | drawing 16 images, at three sizes | one full pass per pixel |
 //! | `tables` | fitting and evaluating a Markov chain | independent variables; the generic walk |
 //!
 //! The subject and the baseline are the same model with the same weights, through the same interface,
@@ -15,6 +17,7 @@
 use ar_kernels::nade::{Weights, reference};
 use ar_models::nade::{Nade, NadeConfig, NadeState};
 use ar_models::neural::{Neural, event_tensor};
+use ar_models::pixel::{ImageLayout, Pixel, PixelConfig, PixelKind, PixelSettings};
 use ar_models::walk;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -57,6 +60,28 @@ pub fn nade(device: &Device) -> Nade {
 fn nade_of(dim: usize, hidden: usize, device: &Device) -> Nade {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     NadeConfig::new(Ordering::raster(dim), hidden).init(&vec![ONES; dim], &mut rng, device)
+}
+
+/// A PixelRNN or PixelCNN over `size × size` bits by its short name: `row7x16` has 7 Row LSTM layers of 16
+/// hidden maps, `diag` is the Diagonal BiLSTM, `cnn` PixelCNN.
+///
+/// # Panics
+/// When the name is none of these.
+pub fn pixel(name: &str, size: usize, device: &Device) -> Pixel {
+    let digits = name.find(|c: char| c.is_ascii_digit()).expect("a name such as row7x16");
+    let (kind, sizes) = name.split_at(digits);
+    let kind = match kind {
+        "row" => PixelKind::RowLstm,
+        "diag" => PixelKind::DiagonalBilstm,
+        "cnn" => PixelKind::PixelCnn,
+        _ => panic!("no network is called {name}"),
+    };
+    let (layers, hidden) = sizes.split_once('x').expect("layers x hidden maps");
+    let number = |digits: &str| digits.parse().expect("a number");
+    let settings = PixelSettings::new(number(layers), number(hidden));
+    let image = ImageLayout::of("pixel", &[size, size]).expect("an image");
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    PixelConfig { kind, settings, image, levels: 2 }.init(ONES, &mut rng, device)
 }
 
 /// A NADE in raster order that uses no fused kernel: its likelihood is the recurrence in plain tensor

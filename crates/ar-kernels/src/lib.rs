@@ -3,7 +3,9 @@
 //! | Module | What it computes in one op |
 //! |---|---|
 //! | [`nade`] | the recurrence of NADE over all positions: logits, gradients, sampling |
+//! | [`pixel`] | the convolutions and recurrent layers of PixelRNN, and their cached walk |
 //! | [`bernoulli`] | the log-likelihood of rows of bits from their logits |
+//! | [`memory`] | (not an operation) freed memory is kept for the next step |
 //! | [`update`] | Adam and momentum steps, one pass over the weights |
 //!
 //! Each has its kernels as functions on slices (`cpu`), vectorised for what the processor has and
@@ -29,6 +31,7 @@
 //! ```
 
 pub mod bernoulli;
+pub mod memory;
 pub mod nade;
 pub mod pixel;
 mod simd;

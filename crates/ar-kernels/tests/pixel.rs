@@ -100,8 +100,14 @@ fn assert_alike(found: &Values, expected: &Values, what: &str) {
 const KINDS: [Kind; 3] = [Kind::Row, Kind::Diagonal, Kind::DiagonalBoth];
 /// Batch, height, width, channels, hidden: more columns than rows and the other way, one row, one
 /// column, padded units and channels, several registers.
-const SIZES: [[usize; 5]; 6] =
-    [[3, 4, 6, 5, 3], [2, 6, 4, 32, 16], [1, 1, 5, 7, 2], [2, 5, 1, 3, 20], [7, 3, 3, 64, 32], [41, 2, 3, 2, 1]];
+const SIZES: [[usize; 5]; 6] = [
+    [3, 4, 6, 5, 3],
+    [2, 6, 4, 32, 16],
+    [1, 1, 5, 7, 2],
+    [2, 5, 1, 3, 20],
+    [7, 3, 3, 64, 32],
+    [41, 2, 3, 2, 1],
+];
 
 #[test]
 fn the_layers_and_their_gradients_are_those_of_the_reference() {
@@ -133,8 +139,7 @@ fn computed_again_is_the_same_to_the_bit() {
 #[test]
 fn convolutions_and_their_gradients_are_those_of_the_reference() {
     let later = Convolution { taps: vec![[1, 0], [0, 2], [-1, -1]], rectify: false };
-    let specs =
-        [Convolution::causal(7, false), Convolution::causal(3, true).rectified(), later];
+    let specs = [Convolution::causal(7, false), Convolution::causal(3, true).rectified(), later];
     for device in devices().into_iter().map(Device::autodiff) {
         for spec in &specs {
             for [batch, height, width, cin, cout] in SIZES {
@@ -187,7 +192,8 @@ fn an_empty_batch_is_no_special_case() {
     for device in devices() {
         let x = Tensor::<4>::random([0, 3, 3, 2], Distribution::Default, &device);
         let weights = Tensor::<3>::ones([24, 2, 5], &device);
-        let y = convolution(&Convolution::causal(7, false), x, weights, Tensor::ones([1, 5], &device));
+        let y =
+            convolution(&Convolution::causal(7, false), x, weights, Tensor::ones([1, 5], &device));
         assert_eq!(y.dims(), [0, 3, 3, 5]);
     }
 }

@@ -208,7 +208,11 @@ impl ModelConfig {
             let narrowest = settings.hidden.min(settings.head);
             if narrowest < image.colours {
                 return Err(Error::Config {
-                    key: if settings.hidden < image.colours { "model.hidden" } else { "model.head" },
+                    key: if settings.hidden < image.colours {
+                        "model.hidden"
+                    } else {
+                        "model.head"
+                    },
                     value: narrowest.to_string(),
                     expected: "at least 3 for colour images: one map per colour".into(),
                 });

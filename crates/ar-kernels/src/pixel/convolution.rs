@@ -1,12 +1,13 @@
 //! The causal convolution and its gradients on slices.
 
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
 use super::product::{
-    Map, NARROW_ROWS, Packed, Runs, Sums, Tiles, WIDE_ROWS, gather, load_part, outer, padded,
-    store_part,
+    Map, NARROW_ROWS, Packed, Runs, Sums, Tiles, WIDE_ROWS, gather, load_part, outer, padded, room,
+    store_part, written,
 };
 use super::{Convolution, Image};
 use crate::simd::{Aligned, Isa, Lanes, dispatch};
@@ -85,19 +86,21 @@ pub(super) fn forward(
         to[..cout].copy_from_slice(from);
     }
     let group = plan.tiles.group * plan.pixels();
-    let mut out = vec![0.0; image.batch * plan.pixels() * cout];
+    let mut out = room(image.batch * plan.pixels() * cout);
     out.par_chunks_mut(group * cout).zip(x.par_chunks(group * cin)).enumerate().for_each(
         |(index, (out, x))| {
             let first = index * plan.tiles.group;
             forward_on(isa, &plan, first, x, &packed, &biases, out);
         },
     );
-    out
+    // SAFETY: every group wrote every channel of each of its pixels.
+    unsafe { written(out) }
 }
 
 dispatch! {
     fn forward_on(
-        plan: &Plan<'_>, first: usize, x: &[f32], packed: &Packed, biases: &[f32], out: &mut [f32],
+        plan: &Plan<'_>, first: usize, x: &[f32], packed: &Packed, biases: &[f32],
+        out: &mut [MaybeUninit<f32>],
     ) = forward_group
 }
 
@@ -111,7 +114,7 @@ unsafe fn forward_group<L: Lanes<Elem = f32>>(
     x: &[f32],
     packed: &Packed,
     biases: &[f32],
-    out: &mut [f32],
+    out: &mut [MaybeUninit<f32>],
 ) {
     let [cin, cout] = plan.channels;
     let map = plan.input_map();
@@ -141,7 +144,8 @@ unsafe fn forward_group<L: Lanes<Elem = f32>>(
                     L::load(bias(pixel).add(panel_column + register * L::N))
                 },
                 |pixel, column, value| {
-                    store_part(value, out.as_mut_ptr().add(pixel * cout + column), column, cout);
+                    let to = out.as_mut_ptr().cast::<f32>().add(pixel * cout + column);
+                    store_part(value, to, column, cout);
                 },
             );
         }
@@ -171,7 +175,13 @@ pub(super) unsafe fn product<L: Lanes<Elem = f32>>(
             // SAFETY: the caller's.
             unsafe {
                 blocks::<L, $rows, $registers>(
-                    image, map, a, offsets, depth, packed.of($panel), pixels,
+                    image,
+                    map,
+                    a,
+                    offsets,
+                    depth,
+                    packed.of($panel),
+                    pixels,
                     |pixel, register| init(pixel, $panel.column, register),
                     |pixel, register, sum| done(pixel, $panel.column + register * L::N, sum),
                 )
@@ -261,17 +271,16 @@ pub(super) fn backward(
     let isa = Isa::detect();
     let width = padded(cout);
     // The transposed weights: from the columns of a pixel's gradient to the channels of a tap.
-    let packed =
-        Packed::new(isa.lanes(), spec.taps.len() * width, padded(cin), |k, channel| {
-            let (tap, column) = (k / width, k % width);
-            if column < cout && channel < cin {
-                weights[(tap * cin + channel) * cout + column]
-            } else {
-                0.0
-            }
-        });
+    let packed = Packed::new(isa.lanes(), spec.taps.len() * width, padded(cin), |k, channel| {
+        let (tap, column) = (k / width, k % width);
+        if column < cout && channel < cin {
+            weights[(tap * cin + channel) * cout + column]
+        } else {
+            0.0
+        }
+    });
     let group = plan.tiles.group * plan.pixels();
-    let mut dx = vec![0.0; if want_x { x.len() } else { 0 }];
+    let mut dx = room(if want_x { x.len() } else { 0 });
     let mut parts: Vec<Part<'_>> = Vec::new();
     {
         let mut dx = dx.as_mut_slice();
@@ -285,10 +294,8 @@ pub(super) fn backward(
     let sums: Vec<[Vec<f32>; 2]> = parts
         .into_par_iter()
         .map(|part| {
-            let mut own = [
-                vec![0.0; spec.taps.len() * cin * width],
-                vec![0.0; plan.bias_rows * cout],
-            ];
+            let mut own =
+                [vec![0.0; spec.taps.len() * cin * width], vec![0.0; plan.bias_rows * cout]];
             backward_on(isa, &plan, part, &packed, &mut own);
             own
         })
@@ -299,9 +306,10 @@ pub(super) fn backward(
         add(&mut total, weights);
         add(&mut dbias, bias);
     }
-    let dweights =
-        total.chunks_exact(width).flat_map(|row| row[..cout].iter().copied()).collect();
-    Gradients { x: dx, weights: dweights, bias: dbias }
+    let dweights = total.chunks_exact(width).flat_map(|row| row[..cout].iter().copied()).collect();
+    // SAFETY: where it is wanted, every group wrote every channel of each of its pixels.
+    let x = unsafe { written(dx) };
+    Gradients { x, weights: dweights, bias: dbias }
 }
 
 /// `to += from`.
@@ -316,7 +324,7 @@ struct Part<'a> {
     first: usize,
     x: &'a [f32],
     grad: &'a [f32],
-    dx: &'a mut [f32],
+    dx: &'a mut [MaybeUninit<f32>],
 }
 
 dispatch! {
@@ -359,11 +367,19 @@ unsafe fn backward_group<L: Lanes<Elem = f32>>(
         // taps.
         unsafe {
             weight_gradients::<L>(
-                plan.image, images, &plan.spec.taps, cin, padded(cout), &inputs, &input,
-                &gradients, &gradient, dweights,
+                plan.image,
+                images,
+                &plan.spec.taps,
+                cin,
+                padded(cout),
+                &inputs,
+                &input,
+                &gradients,
+                &gradient,
+                dweights,
             );
             if !dx.is_empty() {
-                let dx = &mut dx[index * scalars * cin..][..x.len()];
+                let dx = dx[index * scalars * cin..][..x.len()].as_mut_ptr().cast::<f32>();
                 let rectify = plan.spec.rectify;
                 product::<L>(
                     plan.image,
@@ -375,12 +391,12 @@ unsafe fn backward_group<L: Lanes<Elem = f32>>(
                     images * plan.pixels(),
                     |_, _, _| L::splat(0.0),
                     |pixel, column, value| {
-                        let at = pixel * cin + column;
-                        store_part(value, dx.as_mut_ptr().add(at), column, cin);
+                        store_part(value, dx.add(pixel * cin + column), column, cin);
                     },
                 );
                 if rectify {
-                    for (dx, &x) in dx.iter_mut().zip(x) {
+                    for (at, &x) in x.iter().enumerate() {
+                        let dx = &mut *dx.add(at);
                         *dx = if x > 0.0 { *dx } else { 0.0 };
                     }
                 }

@@ -11,12 +11,13 @@
 //! the whole tile afterwards.
 
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
 use super::convolution::{add, load_pixel, product, weight_gradients};
 use super::product::{
-    Map, NARROW_ROWS, Packed, Sums, Tiles, WIDE_ROWS, gather, padded, store_part,
+    Map, NARROW_ROWS, Packed, Sums, Tiles, WIDE_ROWS, gather, padded, room, store_part, written,
 };
 use super::{Direction, Image, Lstm, Parameters};
 use crate::simd::{Aligned, Isa, Lanes, dispatch};
@@ -112,7 +113,11 @@ fn plan<'a>(spec: &'a Lstm, image: Image, x: &[f32], parameters: Parameters<'a>)
     let count = directions.len();
     let hidden = parameters.initial.len() / (2 * count);
     let [inputs, states] = [directions[0].input_taps.len(), directions[0].state_taps.len()];
-    assert_eq!(x.len(), image.batch * pixels * channels, "x must be [batch, height, width, channels]");
+    assert_eq!(
+        x.len(),
+        image.batch * pixels * channels,
+        "x must be [batch, height, width, channels]"
+    );
     let Parameters { input_to_state, state_to_state, bias, initial, up, up_bias } = parameters;
     assert_eq!(initial.len(), count * 2 * hidden, "initial must be [directions, 2, hidden]");
     assert_eq!(
@@ -211,14 +216,13 @@ pub(super) fn forward(
     let isa = Isa::detect();
     let weights = ForwardWeights::of(&plan, isa.lanes());
     let [gate_len, cell_len] = plan.kept().map(|len| if keep { len } else { 0 });
-    let mut y = vec![0.0; x.len()];
-    let mut gates = vec![0.0; image.batch * gate_len];
-    let mut cells = vec![0.0; image.batch * cell_len];
+    let mut y = room(x.len());
+    let mut gates = room(image.batch * gate_len);
+    let mut cells = room(image.batch * cell_len);
     let (group, scalars) = (plan.tiles.group, plan.pixels() * plan.channels);
     let mut parts = Vec::new();
     let (mut gates_left, mut cells_left) = (gates.as_mut_slice(), cells.as_mut_slice());
-    for (index, (x, y)) in
-        x.chunks(group * scalars).zip(y.chunks_mut(group * scalars)).enumerate()
+    for (index, (x, y)) in x.chunks(group * scalars).zip(y.chunks_mut(group * scalars)).enumerate()
     {
         let images = x.len() / scalars;
         let (gates, rest) = gates_left.split_at_mut(images * gate_len);
@@ -228,6 +232,8 @@ pub(super) fn forward(
         parts.push(ForwardPart { first: index * group, x, y, gates, cells });
     }
     parts.into_par_iter().for_each(|part| forward_on(isa, &plan, &weights, part));
+    // SAFETY: every group wrote every channel and unit of each of its pixels.
+    let [y, gates, cells] = [y, gates, cells].map(|room| unsafe { written(room) });
     Forward { y, gates, cells }
 }
 
@@ -235,9 +241,9 @@ pub(super) fn forward(
 struct ForwardPart<'a> {
     first: usize,
     x: &'a [f32],
-    y: &'a mut [f32],
-    gates: &'a mut [f32],
-    cells: &'a mut [f32],
+    y: &'a mut [MaybeUninit<f32>],
+    gates: &'a mut [MaybeUninit<f32>],
+    cells: &'a mut [MaybeUninit<f32>],
 }
 
 dispatch! {
@@ -309,7 +315,7 @@ unsafe fn forward_group<L: Lanes<Elem = f32>>(
     let [gate_len, cell_len] = plan.kept();
     let keep = !gates.is_empty();
     let mut scratch = Tile::new(plan);
-    let mut own = (!keep).then(|| [vec![0.0; tile * gate_len], vec![0.0; tile * cell_len]]);
+    let mut own = (!keep).then(|| [room(tile * gate_len), room(tile * cell_len)]);
     let tiles = x.chunks(tile * scalars).zip(y.chunks_mut(tile * scalars));
     for (index, (x, y)) in tiles.enumerate() {
         let images = x.len() / scalars;
@@ -344,8 +350,8 @@ unsafe fn forward_group<L: Lanes<Elem = f32>>(
                     }
                 },
                 |pixel, column, value| {
-                    let at = pixel * channels + column;
-                    store_part(value, y.as_mut_ptr().add(at), column, channels);
+                    let to = y.as_mut_ptr().cast::<f32>().add(pixel * channels + column);
+                    store_part(value, to, column, channels);
                 },
             );
         }
@@ -362,8 +368,8 @@ unsafe fn recur<L: Lanes<Elem = f32>>(
     weights: &ForwardWeights,
     first: usize,
     x: &[f32],
-    gates: &mut [f32],
-    cells: &mut [f32],
+    gates: &mut [MaybeUninit<f32>],
+    cells: &mut [MaybeUninit<f32>],
     tile: &mut Tile,
 ) {
     let images = x.len() / (plan.pixels() * plan.channels);
@@ -393,7 +399,14 @@ unsafe fn recur<L: Lanes<Elem = f32>>(
                     if L::N >= 16 {
                         walk.panel::<L, WIDE_ROWS>(wave, unit, panel_weights, gates, cells, state);
                     } else {
-                        walk.panel::<L, NARROW_ROWS>(wave, unit, panel_weights, gates, cells, state);
+                        walk.panel::<L, NARROW_ROWS>(
+                            wave,
+                            unit,
+                            panel_weights,
+                            gates,
+                            cells,
+                            state,
+                        );
                     }
                 }
             }
@@ -423,8 +436,8 @@ impl Walk<'_> {
         wave: &[[usize; 2]],
         unit: usize,
         weights: *const f32,
-        gates: &mut [f32],
-        cells: &mut [f32],
+        gates: &mut [MaybeUninit<f32>],
+        cells: &mut [MaybeUninit<f32>],
         states: &mut [f32],
     ) {
         let plan = self.plan;
@@ -432,8 +445,8 @@ impl Walk<'_> {
         let (inputs, state) = (plan.input_map(), plan.state_map());
         let (units, width, pixels) = (plan.units(), plan.image.width, plan.pixels());
         let count = self.images * wave.len();
-        let cells = cells[self.start..].as_mut_ptr();
-        let gates = gates[4 * self.start..].as_mut_ptr();
+        let cells = cells[self.start..].as_mut_ptr().cast::<f32>();
+        let gates = gates[4 * self.start..].as_mut_ptr().cast::<f32>();
         let states = states.as_mut_ptr();
         let cell_step = direction.cell_tap;
         debug_assert!(!self.weights.panels.is_empty());
@@ -561,7 +574,7 @@ struct BackwardPart<'a> {
     grad: &'a [f32],
     gates: &'a [f32],
     cells: &'a [f32],
-    dx: &'a mut [f32],
+    dx: &'a mut [MaybeUninit<f32>],
 }
 
 /// A group's sums of gradients, units padded.
@@ -628,7 +641,7 @@ pub(super) fn backward(
     let weights = BackwardWeights::of(&plan, isa.lanes(), again);
     let [gate_len, cell_len] = plan.kept().map(|len| if again { 0 } else { len });
     let (group, scalars) = (plan.tiles.group, plan.pixels() * plan.channels);
-    let mut dx = vec![0.0; x.len()];
+    let mut dx = room(x.len());
     let parts: Vec<BackwardPart<'_>> = dx
         .chunks_mut(group * scalars)
         .enumerate()
@@ -657,8 +670,10 @@ pub(super) fn backward(
         total.add(sums);
     }
     let (units, hidden) = (plan.units(), plan.hidden);
+    // SAFETY: every group wrote every channel of each of its pixels.
+    let x = unsafe { written(dx) };
     Gradients {
-        x: dx,
+        x,
         input_to_state: unpadded(&total.input_to_state.concat(), units, hidden),
         state_to_state: unpadded(&total.state_to_state.concat(), units, hidden),
         bias: unpadded(&total.bias, units, hidden),
@@ -693,10 +708,7 @@ unsafe fn backward_group<L: Lanes<Elem = f32>>(
     let grad_map = Map::new(plan.image.size(), [0; 4], padded(channels));
     let [gate_len, cell_len] = plan.kept();
     let mut scratch = Tile::new(plan);
-    let mut own = weights
-        .forward
-        .as_ref()
-        .map(|_| [vec![0.0; tile * gate_len], vec![0.0; tile * cell_len]]);
+    let mut own = weights.forward.as_ref().map(|_| [room(tile * gate_len), room(tile * cell_len)]);
     let mut map_grad = Aligned::zeros(grad_map.len(tile));
     let mut state_grad = Aligned::<f32>::zeros(state_map.len(tile));
     let mut cell_grad = Aligned::<f32>::zeros(state_map.len(tile));
@@ -713,7 +725,11 @@ unsafe fn backward_group<L: Lanes<Elem = f32>>(
             let (gates, cells): (&[f32], &[f32]) = match (&mut own, &weights.forward) {
                 (Some([gates, cells]), Some(forward)) => {
                     recur::<L>(plan, forward, first + start, x, gates, cells, &mut scratch);
-                    (gates, cells)
+                    // What this tile's images need of them has just been written.
+                    (
+                        core::slice::from_raw_parts(gates.as_ptr().cast(), images * gate_len),
+                        core::slice::from_raw_parts(cells.as_ptr().cast(), images * cell_len),
+                    )
                 }
                 _ => {
                     let gates = &gates[start * gate_len..][..images * gate_len];
@@ -730,8 +746,16 @@ unsafe fn backward_group<L: Lanes<Elem = f32>>(
                 add(&mut sums.up_bias, grad);
             }
             weight_gradients::<L>(
-                plan.image, images, &[[0, 0]], plan.hidden, padded(channels), &state_map,
-                &scratch.sum, &grad_map, &map_grad, &mut sums.up,
+                plan.image,
+                images,
+                &[[0, 0]],
+                plan.hidden,
+                padded(channels),
+                &state_map,
+                &scratch.sum,
+                &grad_map,
+                &map_grad,
+                &mut sums.up,
             );
             let state_grad_at = |pixel: usize| {
                 let (image, at) = (pixel / pixels, pixel % pixels);
@@ -739,7 +763,13 @@ unsafe fn backward_group<L: Lanes<Elem = f32>>(
                 state_map.at(image, row as isize, column as isize)
             };
             product::<L>(
-                plan.image, &grad_map, &map_grad, &[0], channels, &weights.up, images * pixels,
+                plan.image,
+                &grad_map,
+                &map_grad,
+                &[0],
+                channels,
+                &weights.up,
+                images * pixels,
                 |_, _, _| L::splat(0.0),
                 |pixel, column, value| {
                     value.store(state_grad.as_mut_ptr().add(state_grad_at(pixel) + column));
@@ -769,12 +799,28 @@ unsafe fn backward_group<L: Lanes<Elem = f32>>(
                 );
                 let direction = &plan.directions[d];
                 weight_gradients::<L>(
-                    plan.image, images, &direction.input_taps, channels, 4 * units, &input_map,
-                    &scratch.input, &gate_map, gate_grad, &mut sums.input_to_state[d],
+                    plan.image,
+                    images,
+                    &direction.input_taps,
+                    channels,
+                    4 * units,
+                    &input_map,
+                    &scratch.input,
+                    &gate_map,
+                    gate_grad,
+                    &mut sums.input_to_state[d],
                 );
                 weight_gradients::<L>(
-                    plan.image, images, &direction.state_taps, plan.hidden, 4 * units, &state_map,
-                    &scratch.states[d], &gate_map, gate_grad, &mut sums.state_to_state[d],
+                    plan.image,
+                    images,
+                    &direction.state_taps,
+                    plan.hidden,
+                    4 * units,
+                    &state_map,
+                    &scratch.states[d],
+                    &gate_map,
+                    gate_grad,
+                    &mut sums.state_to_state[d],
                 );
                 for image in 0..images {
                     let row = if plan.bias_rows == 1 { 0 } else { first + start + image };
@@ -793,9 +839,14 @@ unsafe fn backward_group<L: Lanes<Elem = f32>>(
                     direction.input_taps.iter().map(|tap| -gate_map.offset(*tap)).collect();
                 let residual = plan.spec.residual;
                 let first_direction = d == 0;
-                let dx = dx.as_mut_ptr();
+                let dx = dx.as_mut_ptr().cast::<f32>();
                 product::<L>(
-                    plan.image, &gate_map, gate_grad, &offsets, 4 * units, &weights.inputs[d],
+                    plan.image,
+                    &gate_map,
+                    gate_grad,
+                    &offsets,
+                    4 * units,
+                    &weights.inputs[d],
                     images * pixels,
                     |pixel, column, register| {
                         let column = column + register * L::N;
@@ -882,7 +933,11 @@ impl BackwardWalk<'_> {
                     // SAFETY: the caller's.
                     unsafe {
                         self.panel::<L, $rows, $registers>(
-                            wave, panel.column, self.weights.of(panel), cell_grad, gate_grad,
+                            wave,
+                            panel.column,
+                            self.weights.of(panel),
+                            cell_grad,
+                            gate_grad,
                         )
                     }
                 };
@@ -1017,9 +1072,8 @@ impl BackwardWalk<'_> {
             for (unit, dh) in dh.iter_mut().enumerate().take(hidden) {
                 for (k, seen) in seen.iter().enumerate() {
                     if k % units < hidden {
-                        let weight = plan.state_weight(
-                            self.d, tap * hidden + unit, k / units, k % units,
-                        );
+                        let weight =
+                            plan.state_weight(self.d, tap * hidden + unit, k / units, k % units);
                         *dh += seen * weight;
                     }
                 }

@@ -371,8 +371,7 @@ macro_rules! on_slices {
                 let image = Image::of(&shapes[0]);
                 let [x, weights, bias, grad] = [x, weights, bias, grad].map(Self::contiguous);
                 let [x, weights, bias, grad] = [&x, &weights, &bias, &grad].map(Self::as_slice);
-                let grads =
-                    convolution::backward(&spec, image, x, weights, bias, grad, want_x);
+                let grads = convolution::backward(&spec, image, x, weights, bias, grad, want_x);
                 let [x, weights, bias] = shapes;
                 let x = if want_x { x } else { burn::tensor::Shape::new([0]) };
                 (
@@ -394,7 +393,14 @@ macro_rules! on_slices {
             ) -> FloatTensor<Self> {
                 let spec = Lstm { recompute: true, ..spec };
                 let (y, _, _) = Self::pixel_lstm_kept(
-                    x, input_to_state, state_to_state, bias, initial, up, up_bias, spec,
+                    x,
+                    input_to_state,
+                    state_to_state,
+                    bias,
+                    initial,
+                    up,
+                    up_bias,
+                    spec,
                 );
                 y
             }

@@ -11,6 +11,8 @@
 //! nothing is copied into columns first. Weights are packed once per call ([`Packed`]). The sums of a
 //! block of pixels stay in registers until the caller has done what follows from them (a bias, gates).
 
+use core::mem::MaybeUninit;
+
 use crate::simd::{Aligned, Lanes, PAD};
 
 /// Rows of a register block on AVX-512 (32 registers), and elsewhere (16).
@@ -371,4 +373,23 @@ impl Tiles {
         let tile = per_group.div_ceil(per_group.div_ceil(most));
         Self { tile, group: per_group.next_multiple_of(tile) }
     }
+}
+
+/// Room for `len` scalars that somebody will write, every one: clearing it first would be a pass over
+/// memory that one core makes while the others wait.
+pub(super) fn room(len: usize) -> Vec<MaybeUninit<f32>> {
+    let mut room = Vec::with_capacity(len);
+    // SAFETY: the capacity is there, and uninitialised values need no initialisation.
+    unsafe { room.set_len(len) };
+    room
+}
+
+/// The scalars, all of them written.
+///
+/// # Safety
+/// Every element must have been written.
+pub(super) unsafe fn written(room: Vec<MaybeUninit<f32>>) -> Vec<f32> {
+    let mut room = core::mem::ManuallyDrop::new(room);
+    // SAFETY: the same allocation with the same layout; the elements are initialised by the contract.
+    unsafe { Vec::from_raw_parts(room.as_mut_ptr().cast(), room.len(), room.capacity()) }
 }

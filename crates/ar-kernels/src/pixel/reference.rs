@@ -64,8 +64,8 @@ pub fn lstm(spec: Lstm, x: Tensor<4>, weights: Weights) -> Tensor<4> {
     });
     let sum = states.reduce(|a, b| a + b).expect("a layer has a direction");
     let up = sum.reshape([batch * height * width, hidden]).matmul(weights.up);
-    let y = up.reshape([batch, height, width, channels])
-        + weights.up_bias.reshape([1, 1, 1, channels]);
+    let y =
+        up.reshape([batch, height, width, channels]) + weights.up_bias.reshape([1, 1, 1, channels]);
     if spec.residual { y + x } else { y }
 }
 
@@ -109,7 +109,8 @@ fn states(direction: &Direction, d: usize, z: Tensor<4>, weights: &Weights) -> T
         let rows = t.saturating_sub(width - 1)..t.min(height - 1) + 1;
         let cells: Vec<i32> = rows.clone().map(|r| (r * width + t - r) as i32).collect();
         let count = cells.len();
-        let indices = Tensor::<1, Int>::from_data(TensorData::new(cells.clone(), [count]), &z.device());
+        let indices =
+            Tensor::<1, Int>::from_data(TensorData::new(cells.clone(), [count]), &z.device());
         order.extend(cells);
         let z = z.clone().select(1, indices); // [batch, cells, gates]
         // The diagonal before holds rows `first_row..`; the cell to the left has the same row.
@@ -157,12 +158,7 @@ fn states(direction: &Direction, d: usize, z: Tensor<4>, weights: &Weights) -> T
 }
 
 /// One step of an LSTM for `[batch, cells]`: new h and c.
-fn step(
-    z: Tensor<3>,
-    before: Tensor<3>,
-    c: Tensor<3>,
-    k_ss: Tensor<2>,
-) -> (Tensor<3>, Tensor<3>) {
+fn step(z: Tensor<3>, before: Tensor<3>, c: Tensor<3>, k_ss: Tensor<2>) -> (Tensor<3>, Tensor<3>) {
     let [batch, cells, gates] = z.dims();
     let hidden = gates / 4;
     let [_, _, depth] = before.dims();

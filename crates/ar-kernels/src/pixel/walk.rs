@@ -584,9 +584,7 @@ fn state<E: Scalar>(
     };
     let rows = h.values[at.clone()].chunks_exact_mut(hidden);
     let rows = rows.zip(c.values[at].chunks_exact_mut(hidden));
-    for ((h, c), (z, before)) in
-        rows.zip(z.chunks_exact(gates).zip(own_c.chunks_exact(hidden)))
-    {
+    for ((h, c), (z, before)) in rows.zip(z.chunks_exact(gates).zip(own_c.chunks_exact(hidden))) {
         for unit in units.clone() {
             let gate = |k: usize| z[k * hidden + unit];
             let (o, f, i) = (gate(0).sigmoid(), gate(1).sigmoid(), gate(2).sigmoid());
@@ -626,7 +624,8 @@ where
     for t in 0..values {
         let logits = walk.logits();
         let width = logits.len() / images.len();
-        let own = logits.chunks_exact(width).zip(images.clone()).map(|(l, image)| choose(image, t, l));
+        let own =
+            logits.chunks_exact(width).zip(images.clone()).map(|(l, image)| choose(image, t, l));
         let own: Vec<u8> = own.collect();
         for (x, &value) in x.chunks_exact_mut(values).zip(&own) {
             x[t] = value;

@@ -33,8 +33,9 @@ impl ImageLayout {
         if height * width == 0 {
             return Err(Error::Mismatch {
                 model,
-                needed: "an image of shape [rows, columns], [3, rows, columns] or [rows, columns, 3]"
-                    .into(),
+                needed:
+                    "an image of shape [rows, columns], [3, rows, columns] or [rows, columns, 3]"
+                        .into(),
                 found: format!("shape {shape:?}"),
             });
         }

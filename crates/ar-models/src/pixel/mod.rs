@@ -117,9 +117,11 @@ impl PixelSettings {
     /// # Errors
     /// The first impossible value.
     pub fn check(&self) -> Result<(), Error> {
-        for (key, value) in
-            [("model.layers", self.layers), ("model.hidden", self.hidden), ("model.head", self.head)]
-        {
+        for (key, value) in [
+            ("model.layers", self.layers),
+            ("model.hidden", self.hidden),
+            ("model.head", self.head),
+        ] {
             if value == 0 || value > MOST {
                 return Err(Error::Config {
                     key,
@@ -152,9 +154,14 @@ struct Init<'a> {
 }
 
 impl Init<'_> {
-    /// From U(−1/√fan-in, 1/√fan-in).
-    fn weights<const D: usize>(&mut self, shape: [usize; D], fan_in: usize) -> Tensor<D> {
-        let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
+    /// From U(−1/√fan-in, 1/√fan-in), times `gain`.
+    fn weights<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        fan_in: usize,
+        gain: f64,
+    ) -> Tensor<D> {
+        let bound = gain / (fan_in.max(1) as f64).sqrt();
         let n = shape.iter().product();
         let values: Vec<f32> =
             (0..n).map(|_| ((2.0 * uniform(self.rng) - 1.0) * bound) as f32).collect();
@@ -168,11 +175,25 @@ impl Init<'_> {
         [inputs, outputs]: [usize; 2],
         colours: usize,
     ) -> ConvolutionLayer {
+        self.small(1.0, 0.0, spec, kind, [inputs, outputs], colours)
+    }
+
+    /// With weights of another size, and another bias than 0.
+    fn small(
+        &mut self,
+        gain: f64,
+        bias: f64,
+        spec: Convolution,
+        kind: MaskKind,
+        [inputs, outputs]: [usize; 2],
+        colours: usize,
+    ) -> ConvolutionLayer {
         let mask = mask(kind, &spec, inputs, outputs, 1, colours);
         let taps = spec.taps.len();
+        let weights = self.weights([taps, inputs, outputs], taps * inputs, gain);
         ConvolutionLayer {
-            weights: Param::from_tensor(self.weights([taps, inputs, outputs], taps * inputs)),
-            bias: Param::from_tensor(Tensor::zeros([outputs], self.device)),
+            weights: Param::from_tensor(weights),
+            bias: Param::from_tensor(Tensor::full([outputs], bias, self.device)),
             spec,
             mask: mask.map(Arc::new),
         }
@@ -260,14 +281,14 @@ impl RecurrentLayer {
         let input_mask = mask(MaskKind::B, &taps, channels, 4 * hidden, 4, colours);
         let forget_first = [0.0_f32, 1.0, 0.0, 0.0].map(|bias| vec![bias; hidden]).concat();
         let bias = TensorData::new(forget_first.repeat(count), [count, 1, 4 * hidden]);
-        let input_to_state = init.weights([count, inputs.len(), channels, 4 * hidden], fan_in);
-        let state_to_state = init.weights([count, states.len(), hidden, 4 * hidden], fan_in);
+        let input_to_state = init.weights([count, inputs.len(), channels, 4 * hidden], fan_in, 1.0);
+        let state_to_state = init.weights([count, states.len(), hidden, 4 * hidden], fan_in, 1.0);
         Self {
             input_to_state: Param::from_tensor(input_to_state),
             state_to_state: Param::from_tensor(state_to_state),
             bias: Param::from_tensor(Tensor::from_data(bias, init.device)),
             initial: Param::from_tensor(Tensor::zeros([count, 2, hidden], init.device)),
-            up: Param::from_tensor(init.weights([hidden, channels], hidden)),
+            up: Param::from_tensor(init.weights([hidden, channels], hidden, 1.0)),
             up_bias: Param::from_tensor(Tensor::zeros([channels], init.device)),
             spec,
             input_mask: input_mask.map(|mask| Arc::new(mask.repeat(count))),
@@ -373,11 +394,7 @@ impl PixelConfig {
         let b = MaskKind::B;
         let first = Convolution::causal(7, colours > 1);
         let input = init.convolution(first, MaskKind::A, [colours, 2 * h], colours);
-        let lstm = |kind| Lstm {
-            kind,
-            residual: settings.residual,
-            recompute: settings.recompute,
-        };
+        let lstm = |kind| Lstm { kind, residual: settings.residual, recompute: settings.recompute };
         let recurrent = match kind {
             PixelKind::RowLstm => Some(lstm(Kind::Row)),
             PixelKind::DiagonalLstm => Some(lstm(Kind::Diagonal)),
@@ -406,13 +423,13 @@ impl PixelConfig {
         let of_value = if *levels == 2 { 1 } else { *levels };
         let outputs = colours * of_value;
         let middle = init.convolution(here.clone(), b, [2 * h, settings.head], colours);
-        let mut last = init.convolution(here, b, [settings.head, outputs], colours);
-        last.weights = Param::from_tensor(last.weights.val().mul_scalar(0.1));
-        if of_value == 1 {
+        let bias = if of_value == 1 {
             assert!(mean > 0.0 && mean < 1.0, "a mean of {mean}, expected inside (0, 1)");
-            let log_odds = mean.ln() - (-mean).ln_1p();
-            last.bias = Param::from_tensor(Tensor::full([outputs], log_odds, device));
-        }
+            mean.ln() - (-mean).ln_1p()
+        } else {
+            0.0
+        };
+        let last = init.small(0.1, bias, here, b, [settings.head, outputs], colours);
         Pixel {
             input,
             recurrent: recurrent_layers,

@@ -1,0 +1,19 @@
+//! What the process does with memory that it no longer needs.
+
+/// Asks the allocator to keep freed memory for the next use instead of giving it back to the system.
+///
+/// A training step allocates and frees the same large maps again and again, and memory that is fresh
+/// from the system costs a page fault for every 4 KiB: a quarter of a step of PixelRNN. Call it once, at
+/// the start of a program that trains. It does nothing where the C library is not glibc.
+pub fn keep_freed() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // The largest that glibc takes for the first is 32 MiB on 64-bit systems.
+        const LARGE: libc::c_int = 1 << 25;
+        // SAFETY: both settings may be changed at any time; an unknown one is refused.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+        }
+    }
+}
