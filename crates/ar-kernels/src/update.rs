@@ -90,6 +90,83 @@ pub fn adam(step: Adam, grad: &[f32], first: &mut [f32], second: &mut [f32], wei
         });
 }
 
+/// Constants of one RMSProp step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RmsProp {
+    /// Learning rate α of this step.
+    pub learning_rate: f64,
+    /// Decay ρ of the mean square.
+    pub decay: f64,
+    /// Momentum μ.
+    pub momentum: f64,
+    /// ε.
+    pub epsilon: f64,
+    /// Decoupled weight decay λ.
+    pub weight_decay: f64,
+    /// What the gradient is multiplied by first (clipping).
+    pub scale: f64,
+}
+
+/// # Safety
+/// Plain Rust; `unsafe` only for the sake of [`dispatch!`].
+#[inline(always)]
+unsafe fn rmsprop_chunk<L: Lanes>(
+    _: PhantomData<L>,
+    step: &RmsProp,
+    grad: &[f32],
+    square: &mut [f32],
+    velocity: &mut [f32],
+    weights: &mut [f32],
+) {
+    let (rate, momentum) = (step.learning_rate as f32, step.momentum as f32);
+    let (decay, rest) = (step.decay as f32, (1.0 - step.decay) as f32);
+    let (epsilon, scale) = (step.epsilon as f32, step.scale as f32);
+    let keep = (1.0 - step.learning_rate * step.weight_decay) as f32;
+    let n = weights.len();
+    let (grad, square, velocity) = (&grad[..n], &mut square[..n], &mut velocity[..n]);
+    for k in 0..n {
+        let g = grad[k] * scale;
+        square[k] = decay * square[k] + rest * (g * g);
+        velocity[k] = momentum * velocity[k] + g / (square[k].sqrt() + epsilon);
+        weights[k] = keep * weights[k] - rate * velocity[k];
+    }
+}
+
+dispatch! {
+    fn rmsprop_chunk_on(
+        step: &RmsProp, grad: &[f32], square: &mut [f32], velocity: &mut [f32], weights: &mut [f32],
+    ) = rmsprop_chunk
+}
+
+/// One step of RMSProp (Tieleman and Hinton 2012, Neural Networks for Machine Learning, lecture 6.5)
+/// with momentum, ε outside the root as in PyTorch, and decoupled weight decay:
+///
+/// ```text
+/// v = ρ v + (1 − ρ) g²;   m = μ m + g / (√v + ε)
+/// w = (1 − α λ) w − α m
+/// ```
+///
+/// # Panics
+/// When the slices differ in length.
+pub fn rmsprop(
+    step: RmsProp,
+    grad: &[f32],
+    square: &mut [f32],
+    velocity: &mut [f32],
+    weights: &mut [f32],
+) {
+    let n = weights.len();
+    assert!(grad.len() == n && square.len() == n && velocity.len() == n, "one value per weight");
+    let isa = Isa::detect();
+    grad.par_chunks(GRAIN)
+        .zip(square.par_chunks_mut(GRAIN))
+        .zip(velocity.par_chunks_mut(GRAIN))
+        .zip(weights.par_chunks_mut(GRAIN))
+        .for_each(|(((grad, square), velocity), weights)| {
+            rmsprop_chunk_on(isa, &step, grad, square, velocity, weights);
+        });
+}
+
 /// One step of gradient descent with momentum (Sutskever et al. 2013, Eqs. 1 and 2):
 ///
 /// ```text
@@ -174,6 +251,37 @@ mod tests {
                 let m_hat = *m / (1.0 - 0.9_f64.powi(t as i32));
                 let v_hat = *v / (1.0 - 0.999_f64.powi(t as i32));
                 *w = *w * (1.0 - 1e-2 * 0.1) - 1e-2 * m_hat / (v_hat.sqrt() + 1e-8);
+            }
+        }
+        for (w, [exact, ..]) in weights.iter().zip(&exact) {
+            assert!((f64::from(*w) - exact).abs() < 1e-5, "{w} {exact}");
+        }
+    }
+
+    #[test]
+    fn rmsprop_follows_its_algorithm() {
+        let n = 40_001;
+        let step = RmsProp {
+            learning_rate: 1e-2,
+            decay: 0.9,
+            momentum: 0.5,
+            epsilon: 1e-3,
+            weight_decay: 0.1,
+            scale: 0.5,
+        };
+        let value = |k: usize, s: usize| ((k * 31 + s * 17) % 97) as f64 / 48.0 - 1.0;
+        let mut weights: Vec<f32> = (0..n).map(|k| value(k, 9) as f32).collect();
+        let (mut square, mut velocity) = (vec![0.0; n], vec![0.0; n]);
+        let mut exact: Vec<[f64; 3]> =
+            (0..n).map(|k| [value(k, 9) as f32 as f64, 0.0, 0.0]).collect();
+        for t in 1..=3 {
+            let grad: Vec<f32> = (0..n).map(|k| value(k, t) as f32).collect();
+            rmsprop(step, &grad, &mut square, &mut velocity, &mut weights);
+            for ([w, v, m], g) in exact.iter_mut().zip(&grad) {
+                let g = 0.5 * f64::from(*g);
+                *v = 0.9 * *v + 0.1 * g * g;
+                *m = 0.5 * *m + g / (v.sqrt() + 1e-3);
+                *w = *w * (1.0 - 1e-2 * 0.1) - 1e-2 * *m;
             }
         }
         for (w, [exact, ..]) in weights.iter().zip(&exact) {

@@ -138,28 +138,42 @@ impl Observer for DiesAfter {
 #[test]
 fn a_run_that_is_killed_and_resumed_ends_with_the_same_bits() {
     for model in [nade(), ModelConfig::Logistic { ordering: OrderingKind::Raster }] {
-        let alone = run(&model, &config(), None, false, &mut ()).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("checkpoint.safetensors");
-        let mut lives = 0;
-        let resumed = loop {
-            // 60 steps in all; die after 0, 7, 14, … of a life.
-            let mut observer = DiesAfter { steps: lives * 7 };
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                run(&model, &config(), Some(&path), true, &mut observer)
-            }));
-            lives += 1;
-            if let Ok(trained) = result {
-                break trained.unwrap();
-            }
-        };
-        assert!(lives > 4, "{lives} lives");
-        assert!(resumed.model.to_bytes().unwrap() == alone.model.to_bytes().unwrap());
-        assert_eq!(timeless(&resumed.history), timeless(&alone.history));
-        // A finished run resumes to its end at once.
-        let again = run(&model, &config(), Some(&path), true, &mut DiesAfter { steps: 0 }).unwrap();
-        assert!(again.model.to_bytes().unwrap() == alone.model.to_bytes().unwrap());
+        dies_and_resumes(&model, &config());
     }
+}
+
+#[test]
+fn every_optimizer_is_resumed_to_the_same_bits() {
+    for optimizer in [
+        OptimizerConfig::RmsProp { learning_rate: 0.01, decay: 0.9, momentum: 0.5, epsilon: 1e-8 },
+        OptimizerConfig::Sgd { learning_rate: 0.5, momentum: 0.9 },
+    ] {
+        dies_and_resumes(&nade(), &TrainConfig { optimizer, ..config() });
+    }
+}
+
+/// Kills a run again and again, and compares how it ends with the one that was left alone.
+fn dies_and_resumes(model: &ModelConfig, config: &TrainConfig) {
+    let alone = run(model, config, None, false, &mut ()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let mut lives = 0;
+    let resumed = loop {
+        // 60 steps in all; die after 0, 7, 14, … of a life.
+        let mut observer = DiesAfter { steps: lives * 7 };
+        let result =
+            catch_unwind(AssertUnwindSafe(|| run(model, config, Some(&path), true, &mut observer)));
+        lives += 1;
+        if let Ok(trained) = result {
+            break trained.unwrap();
+        }
+    };
+    assert!(lives > 4, "{lives} lives");
+    assert!(resumed.model.to_bytes().unwrap() == alone.model.to_bytes().unwrap());
+    assert_eq!(timeless(&resumed.history), timeless(&alone.history));
+    // A finished run resumes to its end at once.
+    let again = run(model, config, Some(&path), true, &mut DiesAfter { steps: 0 }).unwrap();
+    assert!(again.model.to_bytes().unwrap() == alone.model.to_bytes().unwrap());
 }
 
 #[test]

@@ -59,6 +59,22 @@ pub enum OptimizerConfig {
         #[serde(default = "epsilon")]
         epsilon: f64,
     },
+    /// Tieleman and Hinton 2012, Neural Networks for Machine Learning, lecture 6.5. (Its name stays one
+    /// word in a config.)
+    #[serde(rename = "rmsprop")]
+    RmsProp {
+        /// Step size.
+        learning_rate: f64,
+        /// Decay of the mean square of the gradient.
+        #[serde(default = "decay")]
+        decay: f64,
+        /// What is kept of the previous update; 0 for none.
+        #[serde(default)]
+        momentum: f64,
+        /// Added to the root of the mean square.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+    },
     /// Stochastic gradient descent with (heavy-ball) momentum.
     Sgd {
         /// Step size.
@@ -77,6 +93,10 @@ fn beta_2() -> f64 {
     0.999
 }
 
+fn decay() -> f64 {
+    0.9
+}
+
 fn epsilon() -> f64 {
     1e-8
 }
@@ -91,7 +111,9 @@ impl OptimizerConfig {
     /// The learning rate before any schedule.
     pub fn learning_rate(&self) -> f64 {
         match self {
-            Self::Adam { learning_rate, .. } | Self::Sgd { learning_rate, .. } => *learning_rate,
+            Self::Adam { learning_rate, .. }
+            | Self::RmsProp { learning_rate, .. }
+            | Self::Sgd { learning_rate, .. } => *learning_rate,
         }
     }
 }
@@ -221,6 +243,19 @@ impl TrainConfig {
                     return refuse("train.optimizer.epsilon", value, "a finite number above 0");
                 }
             }
+            OptimizerConfig::RmsProp { decay, momentum, epsilon, .. } => {
+                if !fraction(decay) {
+                    return refuse("train.optimizer.decay", decay.to_string(), "0 ≤ decay < 1");
+                }
+                if !fraction(momentum) {
+                    let value = momentum.to_string();
+                    return refuse("train.optimizer.momentum", value, "0 ≤ momentum < 1");
+                }
+                if !positive(epsilon) {
+                    let value = epsilon.to_string();
+                    return refuse("train.optimizer.epsilon", value, "a finite number above 0");
+                }
+            }
             OptimizerConfig::Sgd { momentum, .. } => {
                 if !fraction(momentum) {
                     let value = momentum.to_string();
@@ -267,6 +302,28 @@ impl TrainConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn constants_of_an_optimizer_are_checked() {
+        let good = [0.9, 0.0, 1e-8];
+        let check = |[decay, momentum, epsilon]: [f64; 3]| {
+            let learning_rate = 1e-3;
+            let optimizer = OptimizerConfig::RmsProp { learning_rate, decay, momentum, epsilon };
+            TrainConfig { optimizer, ..TrainConfig::epochs(1) }.check()
+        };
+        check(good).unwrap();
+        for (at, wrong, key) in [
+            (0, 1.0, "train.optimizer.decay"),
+            (0, f64::NAN, "train.optimizer.decay"),
+            (1, -0.1, "train.optimizer.momentum"),
+            (2, 0.0, "train.optimizer.epsilon"),
+        ] {
+            let mut values = good;
+            values[at] = wrong;
+            let error = check(values).unwrap_err().to_string();
+            assert!(error.contains(key) && error.contains(&wrong.to_string()), "{error}");
+        }
+    }
 
     #[test]
     fn warm_up_rises_to_the_schedule() {

@@ -13,7 +13,8 @@ pub(super) struct Optimizer {
     config: TrainConfig,
     /// Steps made.
     steps: u64,
-    /// Per weight: for Adam the first and second moments, for SGD the velocity.
+    /// Per weight: for Adam the first and second moments, for RMSProp the mean square and the
+    /// velocity, for SGD the velocity.
     moments: Vec<Vec<Tensor<1>>>,
 }
 
@@ -22,6 +23,7 @@ impl Optimizer {
     fn slots(config: &TrainConfig) -> &'static [&'static str] {
         match config.optimizer {
             OptimizerConfig::Adam { .. } => &["first", "second"],
+            OptimizerConfig::RmsProp { .. } => &["square", "velocity"],
             OptimizerConfig::Sgd { .. } => &["velocity"],
         }
     }
@@ -93,6 +95,25 @@ impl Optimizer {
                     plain_adam(step, weight, grad, first, second)
                 };
                 self.moments[index] = vec![first, second];
+                weight
+            }
+            (OptimizerConfig::RmsProp { decay, momentum, epsilon, .. }, moments) => {
+                let [square, velocity]: [Tensor<1>; 2] =
+                    moments.try_into().expect("RMSProp remembers a mean square and a velocity");
+                let step = update::RmsProp {
+                    learning_rate,
+                    decay,
+                    momentum,
+                    epsilon,
+                    weight_decay,
+                    scale,
+                };
+                let (weight, square, velocity) = if fused {
+                    fused_rmsprop(step, weight, &grad, square, velocity)
+                } else {
+                    plain_rmsprop(step, weight, grad, square, velocity)
+                };
+                self.moments[index] = vec![square, velocity];
                 weight
             }
             (OptimizerConfig::Sgd { momentum, .. }, moments) => {
@@ -229,6 +250,36 @@ fn plain_adam(
     (kept - first.clone().mul_scalar(rate) / root, first, second)
 }
 
+fn fused_rmsprop(
+    step: update::RmsProp,
+    weight: Tensor<1>,
+    grad: &Tensor<1>,
+    square: Tensor<1>,
+    velocity: Tensor<1>,
+) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+    let grad = grad.to_data();
+    let [mut weight, mut square, mut velocity] = [weight, square, velocity].map(Host::of);
+    let (v, m, w) = (square.slice_mut(), velocity.slice_mut(), weight.slice_mut());
+    update::rmsprop(step, slice(&grad), v, m, w);
+    (weight.into_tensor(), square.into_tensor(), velocity.into_tensor())
+}
+
+/// The same step in tensor operations, for devices without the fused one.
+fn plain_rmsprop(
+    step: update::RmsProp,
+    weight: Tensor<1>,
+    grad: Tensor<1>,
+    square: Tensor<1>,
+    velocity: Tensor<1>,
+) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+    let grad = grad.mul_scalar(step.scale);
+    let square = square.mul_scalar(step.decay) + grad.clone().square().mul_scalar(1.0 - step.decay);
+    let root = square.clone().sqrt().add_scalar(step.epsilon);
+    let velocity = velocity.mul_scalar(step.momentum) + grad / root;
+    let kept = weight.mul_scalar(1.0 - step.learning_rate * step.weight_decay);
+    (kept - velocity.clone().mul_scalar(step.learning_rate), square, velocity)
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, Tolerance};
@@ -257,6 +308,36 @@ mod tests {
                 fused_adam(step, weight, &grad, first, second)
             } else {
                 plain_adam(step, weight, grad, first, second)
+            }
+        };
+        let (fused, plain) = (run(true), run(false));
+        let tolerance = Tolerance::<f32>::rel_abs(1e-5, 1e-9);
+        fused.0.into_data().assert_approx_eq(&plain.0.into_data(), tolerance);
+        fused.1.into_data().assert_approx_eq(&plain.1.into_data(), tolerance);
+        fused.2.into_data().assert_approx_eq(&plain.2.into_data(), tolerance);
+    }
+
+    #[test]
+    fn the_fused_rmsprop_is_the_plain_rmsprop() {
+        let device = Device::default();
+        let tensor = |values: [f32; 4]| Tensor::<1>::from_data(values, &device);
+        let step = update::RmsProp {
+            learning_rate: 0.01,
+            decay: 0.9,
+            momentum: 0.5,
+            epsilon: 1e-8,
+            weight_decay: 0.1,
+            scale: 0.7,
+        };
+        let run = |fused: bool| {
+            let weight = tensor([1.0, -2.0, 0.0, 5.0]);
+            let grad = tensor([0.5, 1e-6, -3.0, 0.0]);
+            let square = tensor([0.01, 1e-12, 0.3, 2.0]);
+            let velocity = tensor([0.1, 0.0, -0.2, 1.0]);
+            if fused {
+                fused_rmsprop(step, weight, &grad, square, velocity)
+            } else {
+                plain_rmsprop(step, weight, grad, square, velocity)
             }
         };
         let (fused, plain) = (run(true), run(false));
