@@ -204,7 +204,7 @@ pub(crate) enum DataCommand {
         /// A built-in name
         name: String,
     },
-    /// Write a split as the model of a config or run sees it (binarized), or as it is
+    /// Write a split as the model of a config or run sees it (preprocessed), or as it is
     Export {
         /// A config, a run directory, a built-in name or a data file
         #[arg(value_name = "CONFIG.toml|RUN|SPEC")]

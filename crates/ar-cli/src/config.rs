@@ -43,10 +43,30 @@ pub(crate) struct Config {
 pub(crate) struct DataConfig {
     /// Where the values come from.
     pub(crate) source: DataSource,
-    /// How grey levels become bits.
-    pub(crate) binarize: Binarize,
+    /// What is done to the values before the model sees them.
+    pub(crate) preprocessing: Preprocessing,
     /// Names of the variables, for tables.
     pub(crate) columns: Option<Vec<String>>,
+}
+
+/// What is done to the values of a split before the model sees them. The default does nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Preprocessing {
+    /// Level count that symbols are brought down to; not beside a binarization.
+    pub(crate) requantize: Option<u16>,
+    /// How grey levels become bits.
+    pub(crate) binarize: Binarize,
+}
+
+impl Preprocessing {
+    /// Level count of symbols that had `raw` levels.
+    pub(crate) fn levels(&self, raw: usize) -> usize {
+        match (self.binarize, self.requantize) {
+            (Binarize::None, Some(levels)) => usize::from(levels),
+            (Binarize::None, None) => raw,
+            (Binarize::Threshold | Binarize::Stochastic { .. }, _) => 2,
+        }
+    }
 }
 
 /// Where the values come from.
@@ -64,7 +84,7 @@ pub(crate) enum DataSource {
         test: Option<PathBuf>,
         /// What the values are.
         kind: Option<Kind>,
-        /// Level count of symbols, before binarization.
+        /// Level count of symbols in the files.
         levels: Option<u16>,
         /// Shape of an event.
         shape: Option<Vec<usize>>,
@@ -72,9 +92,10 @@ pub(crate) enum DataSource {
 }
 
 /// How grey levels become bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Binarize {
     /// Not at all.
+    #[default]
     None,
     /// 1 from half the levels on.
     Threshold,
@@ -151,6 +172,8 @@ struct RawData {
     shape: Option<Vec<usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     columns: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requantize: Option<u16>,
     binarize: RawBinarize,
     #[serde(skip_serializing_if = "Option::is_none")]
     binarize_each_epoch: Option<bool>,
@@ -240,7 +263,7 @@ impl Config {
             (Some(train), true) => train.check().map_err(|error| origin.blame(error))?,
             (None, false) => {}
         }
-        if let Binarize::Stochastic { each_epoch: true, .. } = data.binarize
+        if let Binarize::Stochastic { each_epoch: true, .. } = data.preprocessing.binarize
             && !model.is_neural()
         {
             return Err(origin.mistake(
@@ -296,13 +319,12 @@ impl Config {
                 (shape.clone()?, levels)
             }
         };
-        let levels = if self.data.binarize == Binarize::None { levels } else { 2 };
-        Some(EventSpec { shape, levels })
+        Some(EventSpec { shape, levels: self.data.preprocessing.levels(levels) })
     }
 
     /// Writes down what was only known from the data, so that a run needs no data to be used.
     ///
-    /// `raw` is the training split before binarization.
+    /// `raw` is the training split before any preprocessing.
     pub(crate) fn settle(&mut self, raw: &Dataset) {
         if let DataSource::Files { levels, shape, .. } = &mut self.data.source {
             *levels = levels.or(raw.levels());
@@ -449,7 +471,9 @@ impl DataConfig {
                 raw.shape.clone_from(shape);
             }
         }
-        match self.binarize {
+        let Preprocessing { requantize, binarize } = self.preprocessing;
+        raw.requantize = requantize;
+        match binarize {
             Binarize::None => {}
             Binarize::Threshold => raw.binarize = RawBinarize::Threshold,
             Binarize::Stochastic { seed, each_epoch } => {
@@ -490,6 +514,35 @@ impl RawData {
                     );
                 }
             }
+        }
+        if self.requantize.is_some() && binarize != Binarize::None {
+            return refuse(
+                "requantize",
+                "`requantize` beside a binarization, expected it only with `binarize = \"none\"`"
+                    .into(),
+                "bits have 2 levels already: remove one of the two keys",
+            );
+        }
+        // Of files without stated levels this is known once they are read.
+        let raw_levels = match (&self.name, self.kind, self.levels) {
+            (Some(name), ..) => builtin::find(name).ok().map(|builtin| builtin.levels),
+            (None, Some(RawKind::Binary), _) => Some(2),
+            (None, _, levels) => levels,
+        };
+        if let Some(levels) = self.requantize
+            && !(2..raw_levels.unwrap_or(256)).contains(&levels)
+        {
+            let most = raw_levels.unwrap_or(256).saturating_sub(1);
+            let expected = if most < 2 {
+                "no such key: the data has 2 levels".to_owned()
+            } else {
+                format!("2 to {most}, fewer levels than the data can have")
+            };
+            return refuse(
+                "requantize",
+                format!("`requantize = {levels}`, expected {expected}"),
+                "remove the key to keep the data's own levels",
+            );
         }
         let source = match (self.name, self.train) {
             (Some(_), Some(_)) => {
@@ -591,7 +644,8 @@ impl RawData {
                 }
             }
         };
-        Ok(DataConfig { source, binarize, columns: self.columns })
+        let preprocessing = Preprocessing { requantize: self.requantize, binarize };
+        Ok(DataConfig { source, preprocessing, columns: self.columns })
     }
 }
 
@@ -1147,6 +1201,35 @@ source = "somewhere"
             let message = load(independent, &overrides).unwrap_err().to_string();
             assert!(message.contains(part), "{overrides:?}: {message}");
         }
+    }
+
+    #[test]
+    fn requantized_data_has_that_many_levels() {
+        let text = "name = \"x\"\n[data]\nname = \"digits\"\nrequantize = 5\n\
+                    [model]\nkind = \"independent\"\n";
+        let config = load(text, &[]).unwrap();
+        assert_eq!(config.event(), Some(EventSpec { shape: vec![8, 8], levels: 5 }));
+        let resolved = config.to_toml().unwrap();
+        let back = load(&resolved, &[]).unwrap();
+        assert_eq!(back.data, config.data);
+        assert_eq!(back.to_toml().unwrap(), resolved);
+        let other = load(text, &["data.requantize=6"]).unwrap();
+        let difference = other.difference(&config).unwrap().unwrap();
+        assert_eq!(difference.key, "data.requantize");
+        for (overrides, part) in [
+            (&["data.requantize=17"][..], "`requantize = 17`, expected 2 to 16, fewer levels"),
+            (&["data.requantize=1"], "`requantize = 1`, expected 2 to 16"),
+            (&["data.requantize=-1"], "expected a whole number, 0 or more"),
+            (&["data.binarize=threshold"], "only with `binarize = \"none\"`"),
+            (&["data.name=binarized-mnist"], "expected no such key: the data has 2 levels"),
+        ] {
+            let message = load(text, overrides).unwrap_err().to_string();
+            assert!(message.contains(part), "{overrides:?}: {message}");
+        }
+        let files = text.replace("name = \"digits\"", "train = \"a.csv\"");
+        assert!(load(&files, &[]).is_ok(), "the files will say");
+        assert!(load(&files, &["data.levels=5"]).is_err());
+        assert!(load(&files, &["data.levels=6"]).is_ok());
     }
 
     #[test]

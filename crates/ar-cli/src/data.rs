@@ -2,11 +2,12 @@
 
 use anyhow::{Context as _, Result};
 use ar_data::binarize::{self, Draw};
+use ar_data::requantize::requantize;
 use ar_data::{Dataset, Locations, ReadOptions, Spec, Split, Splits, builtin, read_path};
 use ar_models::config::EventSpec;
 use ar_models::examples::Examples;
 
-use crate::config::{Binarize, Config, DataConfig, DataSource};
+use crate::config::{Binarize, Config, DataConfig, DataSource, Preprocessing};
 use crate::error::mistake;
 
 /// A split as a model sees it.
@@ -14,7 +15,7 @@ use crate::error::mistake;
 pub(crate) struct Prepared {
     /// What records call it: a built-in name, or the file's.
     pub(crate) name: String,
-    /// Shape of an event, and its levels after binarization.
+    /// Shape of an event, and its levels after preprocessing.
     pub(crate) event: EventSpec,
     /// Names of the variables, if the file has them.
     pub(crate) columns: Option<Vec<String>>,
@@ -64,12 +65,17 @@ fn symbols_of(data: &Dataset) -> &[u8] {
     data.symbols().expect("`prepare` has refused reals").0
 }
 
-/// Binarizes a split as `how` says. `fresh` asks for the training set's own draws in each epoch,
-/// where the config does.
+/// Requantizes or binarizes a split as `how` says. `fresh` asks for the training set's own draws in
+/// each epoch, where the config does.
 ///
 /// # Errors
-/// When the values are real numbers.
-pub(crate) fn prepare(data: Dataset, how: Binarize, split: Split, fresh: bool) -> Result<Prepared> {
+/// When the values are real numbers, or have too few levels to be requantized.
+pub(crate) fn prepare(
+    data: Dataset,
+    how: Preprocessing,
+    split: Split,
+    fresh: bool,
+) -> Result<Prepared> {
     let Some(levels) = data.levels() else {
         return Err(mistake(
             format!(
@@ -82,7 +88,11 @@ pub(crate) fn prepare(data: Dataset, how: Binarize, split: Split, fresh: bool) -
     let name = data.name().to_owned();
     let columns = data.columns().map(<[String]>::to_vec);
     let shape = data.shape().to_vec();
-    let values = match how {
+    let data = match how.requantize {
+        Some(levels) => requantize(&data, levels)?,
+        None => data,
+    };
+    let values = match how.binarize {
         Binarize::None => Values::Fixed(data),
         Binarize::Threshold => Values::Fixed(binarize::threshold(&data)?),
         Binarize::Stochastic { seed, each_epoch } => {
@@ -94,7 +104,7 @@ pub(crate) fn prepare(data: Dataset, how: Binarize, split: Split, fresh: bool) -
             }
         }
     };
-    let levels = if how == Binarize::None { usize::from(levels) } else { 2 };
+    let levels = how.levels(levels.into());
     Ok(Prepared { name, event: EventSpec { shape, levels }, columns, values })
 }
 
@@ -107,7 +117,7 @@ fn split_seed(seed: u64, split: Split) -> u64 {
     })
 }
 
-/// All splits of a config, before binarization.
+/// All splits of a config, before preprocessing.
 ///
 /// # Errors
 /// When a file is missing or malformed.
@@ -120,7 +130,7 @@ pub(crate) fn load_splits(data: &DataConfig, locations: &Locations) -> Result<Sp
     })
 }
 
-/// One split of a config, before binarization.
+/// One split of a config, before preprocessing.
 ///
 /// # Errors
 /// When there is no such split, or its file is missing or malformed.
@@ -151,7 +161,7 @@ pub(crate) fn load_split(
     Ok(read_path(path, &options)?)
 }
 
-/// The data of `--data SPEC` for a run, checked against it and binarized like the run's own.
+/// The data of `--data SPEC` for a run, checked against it and preprocessed like the run's own.
 ///
 /// # Errors
 /// When the data is missing, malformed, or not of the run's shape and levels.
@@ -169,14 +179,19 @@ pub(crate) fn load_spec(
         Spec::Path(_) => ReadOptions { shape: Some(event.shape.clone()), ..ReadOptions::default() },
     };
     let mut data = spec.load_split(split, &options, locations)?;
-    let (levels, how) = (data.levels(), config.data.binarize);
+    let mut how = config.data.preprocessing;
     // A file states no level count. If it holds nothing but 0 and 1 it is bits already, such as
-    // samples of a binarized run; else it is grey levels like the run's.
-    if let (Spec::Path(_), Some(levels), Some(raw_levels)) = (&spec, levels, raw_levels)
-        && levels < raw_levels
-        && (levels > 2 || how == Binarize::None)
-    {
-        data = data.with_levels(raw_levels)?;
+    // samples of a binarized run; if nothing above what the run's data is requantized to, it is that
+    // already; else it is grey levels like the run's.
+    if let (Spec::Path(_), Some(levels), Some(raw_levels)) = (&spec, data.levels(), raw_levels) {
+        if let Some(requantized) = how.requantize
+            && levels <= requantized
+        {
+            data = data.with_levels(requantized)?;
+            how.requantize = None;
+        } else if levels < raw_levels && (levels > 2 || how.binarize == Binarize::None) {
+            data = data.with_levels(raw_levels)?;
+        }
     }
     if data.shape() != event.shape {
         return Err(mistake(
@@ -203,7 +218,7 @@ pub(crate) fn load_spec(
     Ok(prepared)
 }
 
-/// Level count of a config's data before binarization.
+/// Level count of a config's data before preprocessing.
 fn raw_levels(config: &Config) -> Option<u16> {
     match &config.data.source {
         DataSource::Builtin(name) => builtin::find(name).ok().map(|builtin| builtin.levels),
@@ -220,8 +235,9 @@ mod tests {
 
     use super::*;
 
-    fn digits(how: Binarize, fresh: bool) -> Prepared {
+    fn digits(binarize: Binarize, fresh: bool) -> Prepared {
         let data = builtin::load_split("digits", Split::Train, &Locations::only([])).unwrap();
+        let how = Preprocessing { binarize, ..Preprocessing::default() };
         prepare(data, how, Split::Train, fresh).unwrap()
     }
 
@@ -250,6 +266,17 @@ mod tests {
     }
 
     #[test]
+    fn requantizing_comes_before_everything_else() {
+        let data = builtin::load_split("digits", Split::Test, &Locations::only([])).unwrap();
+        let greys = data.symbols().unwrap().0.to_vec();
+        let how = Preprocessing { requantize: Some(5), ..Preprocessing::default() };
+        let prepared = prepare(data, how, Split::Test, false).unwrap();
+        assert_eq!(prepared.event, EventSpec { shape: vec![8, 8], levels: 5 });
+        let expected: Vec<u8> = greys.iter().map(|&grey| grey * 5 / 17).collect();
+        assert_eq!(read_all(&prepared, 0), expected);
+    }
+
+    #[test]
     fn splits_are_drawn_with_different_uniforms() {
         let seeds: Vec<u64> =
             (0..2).flat_map(|seed| Split::ALL.map(|split| split_seed(seed, split))).collect();
@@ -260,7 +287,7 @@ mod tests {
     fn reals_are_refused() {
         let reals = ar_data::Values::Reals { data: vec![0.5] };
         let data = Dataset::new("r.npy", reals, &[1]).unwrap();
-        let error = prepare(data, Binarize::None, Split::Test, false).unwrap_err();
+        let error = prepare(data, Preprocessing::default(), Split::Test, false).unwrap_err();
         assert!(error.to_string().contains("r.npy: real numbers"), "{error}");
     }
 }

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`builtin`] | the datasets known by name, where their files are looked for, how they are verified |
 //! | [`binarize`] | grey levels to bits, by threshold or by chance |
+//! | [`requantize`] | fewer levels: any depth between bits and the file's |
 //! | `fetch` | downloads of the built-in datasets (feature `fetch`) |
 //! | [`read_path`] | IDX, CIFAR-10 binary, tables, `.npy`, PNG |
 //!
@@ -38,6 +39,7 @@ mod input;
 mod npy;
 mod numbers;
 mod read;
+pub mod requantize;
 mod split;
 mod table;
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::Session;
 use crate::args::DataCommand;
-use crate::config::{Binarize, Config};
+use crate::config::{Config, Preprocessing};
 use crate::data::{Prepared, load_split, prepare};
 use crate::error::mistake;
 use crate::files::{Events, Format};
@@ -397,7 +397,10 @@ impl Export<'_> {
         };
         if let Some(config) = config {
             let data = load_split(&config.data, split, &session.locations)?;
-            return Ok((prepare(data, config.data.binarize, split, false)?, split.to_string()));
+            return Ok((
+                prepare(data, config.data.preprocessing, split, false)?,
+                split.to_string(),
+            ));
         }
         let spec: Spec = self.source.parse()?;
         let is_path = matches!(spec, Spec::Path(_));
@@ -409,6 +412,6 @@ impl Export<'_> {
         }
         let data = spec.load_split(split, &ReadOptions::default(), &session.locations)?;
         let split_name = if is_path { "all".to_owned() } else { split.to_string() };
-        Ok((prepare(data, Binarize::None, split, false)?, split_name))
+        Ok((prepare(data, Preprocessing::default(), split, false)?, split_name))
     }
 }

@@ -24,6 +24,8 @@ struct Record<'a> {
     config: &'a str,
     model: &'a str,
     data: String,
+    /// Level count that the data is brought down to.
+    requantize: Option<u16>,
     binarize: &'static str,
     seed: u64,
     shape: &'a [usize],
@@ -74,7 +76,8 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
         config: &config.name,
         model: config.model.kind(),
         data: config.data.label(),
-        binarize: match config.data.binarize {
+        requantize: config.data.preprocessing.requantize,
+        binarize: match config.data.preprocessing.binarize {
             Binarize::None => "none",
             Binarize::Threshold => "threshold",
             Binarize::Stochastic { .. } => "stochastic",
@@ -122,14 +125,15 @@ fn describe<'a>(run: &RunDir, training: Option<&'a Training>) -> Trained<'a> {
 
 fn words(record: &Record<'_>) -> String {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
-    let binarized = match record.binarize {
-        "none" => String::new(),
-        how => format!(", binarized: {how}"),
+    let how = match (record.requantize, record.binarize) {
+        (Some(levels), _) => format!(", requantized to {levels} levels"),
+        (None, "none") => String::new(),
+        (None, how) => format!(", binarized: {how}"),
     };
     let mut rows = vec![
         row("name", record.config.to_owned()),
         row("model", record.model.to_owned()),
-        row("data", format!("{}{binarized}", record.data)),
+        row("data", format!("{}{how}", record.data)),
         row(
             "event",
             format!(

@@ -146,7 +146,7 @@ impl Data {
     fn load(config: &mut Config, session: &Session) -> Result<Self> {
         let splits = load_splits(&config.data, &session.locations)?;
         config.settle(&splits.train);
-        let how = config.data.binarize;
+        let how = config.data.preprocessing;
         let prepare = |data, split| prepare(data, how, split, split == Split::Train);
         let data = Self {
             train: prepare(splits.train, Split::Train)?,

@@ -207,6 +207,39 @@ fn stochastic_bits_are_fresh_in_training_and_fixed_in_evaluation() {
 }
 
 #[test]
+fn requantized_data_is_the_same_everywhere() {
+    let place = Place::new();
+    place.file(
+        "deep.toml",
+        "name = \"deep\"\n[data]\nname = \"digits\"\nrequantize = 4\n\
+         [model]\nkind = \"independent\"\n",
+    );
+    let trained = place.json(&["train", "deep.toml", "--out", "run"]);
+    assert_eq!(trained["parameters"], (64 * 3).to_string());
+    assert_eq!(place.json(&["eval", "run"])["nll_nats"], trained["test"]["nll_nats"]);
+    let inspected = place.json(&["inspect", "run"]);
+    assert_eq!((&inspected["levels"], &inspected["requantize"]), (&4.into(), &4.into()));
+    // The test set as the model sees it, as it is, and as the built-in: the same numbers.
+    place.json(&["data", "export", "run", "--out", "deep.npy"]);
+    place.json(&["data", "export", "digits", "--out", "greys.npy"]);
+    let values = |file: &str| fs::read(place.path(file)).unwrap()[128..].to_vec();
+    let expected: Vec<u8> = values("greys.npy").iter().map(|&grey| grey * 4 / 17).collect();
+    assert_eq!(values("deep.npy"), expected);
+    for spec in ["deep.npy", "greys.npy", "digits"] {
+        let evaluated = place.json(&["eval", "run", "--data", spec]);
+        assert_eq!(evaluated["nll_nats"], trained["test"]["nll_nats"], "{spec}");
+    }
+    // Without stated levels the files decide, and a config that asks for more is refused.
+    let files = "name = \"files\"\n[data]\ntrain = \"deep.npy\"\nrequantize = 4\n\
+                 [model]\nkind = \"independent\"\n";
+    place.file("files.toml", files);
+    let message = place.mistake(&["train", "files.toml"]);
+    assert!(message.contains("fewer than the 4 of the data, found 4"), "{message}");
+    place.json(&["train", "files.toml", "--set", "data.requantize=3"]);
+    assert_eq!(place.json(&["inspect", "runs/files"])["levels"], 3);
+}
+
+#[test]
 fn data_is_listed_described_verified_and_exported() {
     let place = Place::new();
     let list = place.json(&["data", "list"]);
