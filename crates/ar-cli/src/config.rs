@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use ar_data::flip::Mirror;
 use ar_data::{Builtin, Dataset, Kind, ReadOptions, builtin};
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::train::TrainConfig;
@@ -56,6 +57,8 @@ pub(crate) struct Preprocessing {
     pub(crate) requantize: Option<u16>,
     /// How grey levels become bits.
     pub(crate) binarize: Binarize,
+    /// Whether half the training images, others in every epoch, are mirrored left-right.
+    pub(crate) flip: bool,
 }
 
 impl Preprocessing {
@@ -179,6 +182,8 @@ struct RawData {
     binarize_each_epoch: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     binarize_seed: Option<u64>,
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    flip: bool,
 }
 
 /// Names of [`Kind`].
@@ -272,6 +277,13 @@ impl Config {
                 "remove it: this model is fitted in one pass, so there is one epoch".into(),
             ));
         }
+        if data.preprocessing.flip && !model.is_neural() {
+            return Err(origin.mistake(
+                &["data", "flip"],
+                format!("`flip = true`, expected no such key for model `{}`", model.kind()),
+                "remove it: this model is fitted in one pass, so there is one epoch".into(),
+            ));
+        }
         let config = Self { name, seed, data, model, train, paper, deviations, origin };
         if let Some(event) = config.event() {
             config.check_event(&event)?;
@@ -287,6 +299,17 @@ impl Config {
         self.model.check(event).map_err(|error| self.origin.blame(error))?;
         // Whether the structure itself exists: neighbours that come earlier, parents without a cycle.
         crate::sees::size(&self.model, event).map_err(|error| self.origin.blame(error.into()))?;
+        if self.data.preprocessing.flip && Mirror::of(&event.shape).is_err() {
+            return Err(self.origin.mistake(
+                &["data", "flip"],
+                format!(
+                    "`flip = true` with events of shape {:?}, expected [rows, columns], [channels, \
+                     rows, columns] or [rows, columns, channels] with 1 or 3 channels",
+                    event.shape
+                ),
+                "only images have a left and a right: set data.shape, or remove data.flip".into(),
+            ));
+        }
         if let Some(columns) = &self.data.columns
             && columns.len() != event.variables()
         {
@@ -471,8 +494,9 @@ impl DataConfig {
                 raw.shape.clone_from(shape);
             }
         }
-        let Preprocessing { requantize, binarize } = self.preprocessing;
+        let Preprocessing { requantize, binarize, flip } = self.preprocessing;
         raw.requantize = requantize;
+        raw.flip = flip;
         match binarize {
             Binarize::None => {}
             Binarize::Threshold => raw.binarize = RawBinarize::Threshold,
@@ -644,7 +668,8 @@ impl RawData {
                 }
             }
         };
-        let preprocessing = Preprocessing { requantize: self.requantize, binarize };
+        let preprocessing =
+            Preprocessing { requantize: self.requantize, binarize, flip: self.flip };
         Ok(DataConfig { source, preprocessing, columns: self.columns })
     }
 }
@@ -1230,6 +1255,38 @@ source = "somewhere"
         assert!(load(&files, &[]).is_ok(), "the files will say");
         assert!(load(&files, &["data.levels=5"]).is_err());
         assert!(load(&files, &["data.levels=6"]).is_ok());
+    }
+
+    #[test]
+    fn flips_are_for_images_and_networks() {
+        let config = load(NADE, &["data.flip=true"]).unwrap();
+        let text = config.to_toml().unwrap();
+        assert!(text.contains("flip = true"), "{text}");
+        assert_eq!(load(&text, &[]).unwrap().data, config.data);
+        let difference = config.difference(&load(NADE, &[]).unwrap()).unwrap().unwrap();
+        assert_eq!((difference.key.as_str(), difference.stored.as_str()), ("data.flip", "nothing"));
+        assert!(
+            load(NADE, &["data.flip=false"])
+                .unwrap()
+                .difference(&load(NADE, &[]).unwrap())
+                .unwrap()
+                .is_none()
+        );
+
+        let table = NADE.replace(
+            "name = \"digits\"",
+            "train = \"a.csv\"\nshape = [64]\nlevels = 9\nflip = true",
+        );
+        let message = load(&table, &[]).unwrap_err().to_string();
+        assert!(
+            message.contains("`flip = true` with events of shape [64], expected [rows"),
+            "{message}"
+        );
+        assert!(load(&table, &["data.shape=[4, 16]"]).is_ok());
+        let independent = "name = \"x\"\n[data]\nname = \"digits\"\nflip = true\n\
+                           [model]\nkind = \"independent\"\n";
+        let message = load(independent, &[]).unwrap_err().to_string();
+        assert!(message.contains("expected no such key for model `independent`"), "{message}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use ar_data::binarize::{self, Draw};
+use ar_data::flip::{Mirror, is_flipped};
 use ar_data::requantize::requantize;
 use ar_data::{Dataset, Locations, ReadOptions, Spec, Split, Splits, builtin, read_path};
 use ar_models::config::EventSpec;
@@ -20,6 +21,14 @@ pub(crate) struct Prepared {
     /// Names of the variables, if the file has them.
     pub(crate) columns: Option<Vec<String>>,
     values: Values,
+    flips: Option<Flips>,
+}
+
+/// Training images that are mirrored by chance.
+#[derive(Clone, Copy, Debug)]
+struct Flips {
+    mirror: Mirror,
+    seed: u64,
 }
 
 /// Where the symbols are.
@@ -58,6 +67,14 @@ impl Examples for Prepared {
                     .expect("`prepare` has refused reals");
             }
         }
+        // Epoch 0 is evaluation, which is always about the same images.
+        if let Some(Flips { mirror, seed }) = self.flips.filter(|_| epoch > 0) {
+            for (&row, image) in rows.iter().zip(out.chunks_exact_mut(self.variables())) {
+                if is_flipped(seed, epoch, row) {
+                    mirror.apply(image);
+                }
+            }
+        }
     }
 }
 
@@ -65,16 +82,17 @@ fn symbols_of(data: &Dataset) -> &[u8] {
     data.symbols().expect("`prepare` has refused reals").0
 }
 
-/// Requantizes or binarizes a split as `how` says. `fresh` asks for the training set's own draws in
-/// each epoch, where the config does.
+/// Requantizes or binarizes a split as `how` says. `training` is the run's seed for a set that is
+/// trained on: then every epoch draws its own bits and flips, where the config asks for them.
 ///
 /// # Errors
-/// When the values are real numbers, or have too few levels to be requantized.
+/// When the values are real numbers, have too few levels to be requantized, or are no images but
+/// should be flipped.
 pub(crate) fn prepare(
     data: Dataset,
     how: Preprocessing,
     split: Split,
-    fresh: bool,
+    training: Option<u64>,
 ) -> Result<Prepared> {
     let Some(levels) = data.levels() else {
         return Err(mistake(
@@ -97,7 +115,7 @@ pub(crate) fn prepare(
         Binarize::Threshold => Values::Fixed(binarize::threshold(&data)?),
         Binarize::Stochastic { seed, each_epoch } => {
             let seed = split_seed(seed, split);
-            if each_epoch && fresh {
+            if each_epoch && training.is_some() {
                 Values::Fresh { greys: data, seed }
             } else {
                 Values::Fixed(binarize::stochastic(&data, seed, Draw::Evaluation)?)
@@ -105,7 +123,11 @@ pub(crate) fn prepare(
         }
     };
     let levels = how.levels(levels.into());
-    Ok(Prepared { name, event: EventSpec { shape, levels }, columns, values })
+    let flips = match training {
+        Some(seed) if how.flip => Some(Flips { mirror: Mirror::of(&shape)?, seed }),
+        _ => None,
+    };
+    Ok(Prepared { name, event: EventSpec { shape, levels }, columns, values, flips })
 }
 
 /// Row r of the training set and row r of the test set must not be drawn with the same uniforms.
@@ -204,8 +226,8 @@ pub(crate) fn load_spec(
             "choose data of the run's shape; `chainrule data info SPEC` shows it",
         ));
     }
-    let prepared = prepare(data, how, split, false)
-        .with_context(|| format!("{text} does not suit the run"))?;
+    let prepared =
+        prepare(data, how, split, None).with_context(|| format!("{text} does not suit the run"))?;
     if prepared.event.levels != event.levels {
         return Err(mistake(
             format!(
@@ -235,29 +257,32 @@ mod tests {
 
     use super::*;
 
-    fn digits(binarize: Binarize, fresh: bool) -> Prepared {
+    fn prepared(how: Preprocessing, training: Option<u64>) -> Prepared {
         let data = builtin::load_split("digits", Split::Train, &Locations::only([])).unwrap();
-        let how = Preprocessing { binarize, ..Preprocessing::default() };
-        prepare(data, how, Split::Train, fresh).unwrap()
+        prepare(data, how, Split::Train, training).unwrap()
+    }
+
+    fn digits(binarize: Binarize, training: Option<u64>) -> Prepared {
+        prepared(Preprocessing { binarize, ..Preprocessing::default() }, training)
     }
 
     #[test]
     fn fresh_bits_differ_by_epoch_and_repeat_for_the_same_one() {
         let how = Binarize::Stochastic { seed: 0, each_epoch: true };
-        let data = digits(how, true);
+        let data = digits(how, Some(1));
         assert_eq!(data.event, EventSpec { shape: vec![8, 8], levels: 2 });
         let [evaluation, first, second] = [0, 1, 2].map(|epoch| read_all(&data, epoch));
         assert_ne!(first, second);
         assert_ne!(first, evaluation);
         assert_eq!(first, read_all(&data, 1));
-        let fixed = digits(how, false);
+        let fixed = digits(how, None);
         assert_eq!(read_all(&fixed, 7), evaluation, "evaluation never draws anew");
         assert!(evaluation.iter().all(|&bit| bit < 2));
     }
 
     #[test]
     fn rows_are_read_in_the_order_asked_for() {
-        let data = digits(Binarize::None, false);
+        let data = digits(Binarize::None, None);
         assert_eq!(data.event.levels, 17);
         let all = read_all(&data, 0);
         let mut out = vec![9];
@@ -270,10 +295,42 @@ mod tests {
         let data = builtin::load_split("digits", Split::Test, &Locations::only([])).unwrap();
         let greys = data.symbols().unwrap().0.to_vec();
         let how = Preprocessing { requantize: Some(5), ..Preprocessing::default() };
-        let prepared = prepare(data, how, Split::Test, false).unwrap();
+        let prepared = prepare(data, how, Split::Test, None).unwrap();
         assert_eq!(prepared.event, EventSpec { shape: vec![8, 8], levels: 5 });
         let expected: Vec<u8> = greys.iter().map(|&grey| grey * 5 / 17).collect();
         assert_eq!(read_all(&prepared, 0), expected);
+    }
+
+    #[test]
+    fn half_the_images_are_mirrored_in_training_and_none_in_evaluation() {
+        let how = |flip, each_epoch| Preprocessing {
+            binarize: Binarize::Stochastic { seed: 3, each_epoch },
+            flip,
+            ..Preprocessing::default()
+        };
+        for each_epoch in [false, true] {
+            let plain = prepared(how(false, each_epoch), Some(8));
+            let flipped = prepared(how(true, each_epoch), Some(8));
+            assert_eq!(read_all(&flipped, 0), read_all(&plain, 0));
+            let [before, after] = [&plain, &flipped].map(|data| read_all(data, 2));
+            let mut mirrored = 0;
+            for (before, after) in before.chunks_exact(64).zip(after.chunks_exact(64)) {
+                let mut image = before.to_vec();
+                image.chunks_exact_mut(8).for_each(<[u8]>::reverse);
+                assert!(after == before || after == image);
+                mirrored += usize::from(after != before);
+            }
+            // 1,079 images, few of them symmetric: six standard deviations are 99.
+            assert!((440..640).contains(&mirrored), "{mirrored}");
+            assert_ne!(read_all(&flipped, 3), after, "each epoch decides anew");
+            // Any row, at any time, in any batch.
+            let mut rows = Vec::new();
+            flipped.read(2, &[70, 3], &mut rows);
+            assert_eq!(rows, [&after[70 * 64..71 * 64], &after[3 * 64..4 * 64]].concat());
+            // What is not trained on is not flipped.
+            let valid = prepared(how(true, each_epoch), None);
+            assert_eq!(read_all(&valid, 2), read_all(&plain, 0));
+        }
     }
 
     #[test]
@@ -287,7 +344,7 @@ mod tests {
     fn reals_are_refused() {
         let reals = ar_data::Values::Reals { data: vec![0.5] };
         let data = Dataset::new("r.npy", reals, &[1]).unwrap();
-        let error = prepare(data, Preprocessing::default(), Split::Test, false).unwrap_err();
+        let error = prepare(data, Preprocessing::default(), Split::Test, None).unwrap_err();
         assert!(error.to_string().contains("r.npy: real numbers"), "{error}");
     }
 }

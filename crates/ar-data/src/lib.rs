@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`builtin`] | the datasets known by name, where their files are looked for, how they are verified |
 //! | [`binarize`] | grey levels to bits, by threshold or by chance |
+//! | [`flip`] | images mirrored left-right, by chance |
 //! | [`requantize`] | fewer levels: any depth between bits and the file's |
 //! | `fetch` | downloads of the built-in datasets (feature `fetch`) |
 //! | [`read_path`] | IDX, CIFAR-10 binary, tables, `.npy`, PNG |
@@ -33,6 +34,7 @@ mod dataset;
 mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
+pub mod flip;
 mod idx;
 mod images;
 mod input;

@@ -397,10 +397,7 @@ impl Export<'_> {
         };
         if let Some(config) = config {
             let data = load_split(&config.data, split, &session.locations)?;
-            return Ok((
-                prepare(data, config.data.preprocessing, split, false)?,
-                split.to_string(),
-            ));
+            return Ok((prepare(data, config.data.preprocessing, split, None)?, split.to_string()));
         }
         let spec: Spec = self.source.parse()?;
         let is_path = matches!(spec, Spec::Path(_));
@@ -412,6 +409,6 @@ impl Export<'_> {
         }
         let data = spec.load_split(split, &ReadOptions::default(), &session.locations)?;
         let split_name = if is_path { "all".to_owned() } else { split.to_string() };
-        Ok((prepare(data, Preprocessing::default(), split, false)?, split_name))
+        Ok((prepare(data, Preprocessing::default(), split, None)?, split_name))
     }
 }

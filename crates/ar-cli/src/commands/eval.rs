@@ -45,7 +45,7 @@ pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
         None => {
             let split = args.split.unwrap_or(Split::Test);
             let data = data::load_split(&config.data, split, &session.locations)?;
-            (data::prepare(data, config.data.preprocessing, split, false)?, Some(split))
+            (data::prepare(data, config.data.preprocessing, split, None)?, Some(split))
         }
     };
     let terminal = &session.terminal;

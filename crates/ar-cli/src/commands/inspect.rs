@@ -27,6 +27,8 @@ struct Record<'a> {
     /// Level count that the data is brought down to.
     requantize: Option<u16>,
     binarize: &'static str,
+    /// Whether training images are mirrored by chance.
+    flip: bool,
     seed: u64,
     shape: &'a [usize],
     variables: usize,
@@ -82,6 +84,7 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
             Binarize::Threshold => "threshold",
             Binarize::Stochastic { .. } => "stochastic",
         },
+        flip: config.data.preprocessing.flip,
         seed: config.seed,
         shape: &event.shape,
         variables: event.variables(),
@@ -130,10 +133,11 @@ fn words(record: &Record<'_>) -> String {
         (None, "none") => String::new(),
         (None, how) => format!(", binarized: {how}"),
     };
+    let flip = if record.flip { ", half of it mirrored in training" } else { "" };
     let mut rows = vec![
         row("name", record.config.to_owned()),
         row("model", record.model.to_owned()),
-        row("data", format!("{}{how}", record.data)),
+        row("data", format!("{}{how}{flip}", record.data)),
         row(
             "event",
             format!(

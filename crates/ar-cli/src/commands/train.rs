@@ -147,7 +147,9 @@ impl Data {
         let splits = load_splits(&config.data, &session.locations)?;
         config.settle(&splits.train);
         let how = config.data.preprocessing;
-        let prepare = |data, split| prepare(data, how, split, split == Split::Train);
+        let seed = config.seed;
+        let prepare =
+            |data, split| prepare(data, how, split, (split == Split::Train).then_some(seed));
         let data = Self {
             train: prepare(splits.train, Split::Train)?,
             valid: splits.valid.map(|data| prepare(data, Split::Valid)).transpose()?,

@@ -7,14 +7,14 @@ use std::time::Duration;
 use crate::common::{NADE, Place};
 use serde_json::Value;
 
-/// Everything that has to be restored: momentum terms, a schedule, an average, fresh bits, and
-/// checkpoints within epochs.
+/// Everything that has to be restored: momentum terms, a schedule, an average, fresh bits, flips,
+/// and checkpoints within epochs.
 fn config() -> String {
     NADE.replace(
         "epochs = 3",
         "epochs = 40\nema_decay = 0.9\ncheckpoint_steps = 7\nclip_norm = 5.0",
     )
-    .replace("\"threshold\"", "\"stochastic\"\nbinarize_each_epoch = true")
+    .replace("\"threshold\"", "\"stochastic\"\nbinarize_each_epoch = true\nflip = true")
     .replace("hidden = 8", "hidden = 64")
 }
 
@@ -70,7 +70,7 @@ fn a_run_without_validation_is_resumed_too() {
     place.file("a.csv", rows);
     let text = config()
         .replace("name = \"digits\"", "train = \"a.csv\"")
-        .replace("\"stochastic\"\nbinarize_each_epoch = true", "\"none\"")
+        .replace("\"stochastic\"\nbinarize_each_epoch = true\nflip = true", "\"none\"")
         .replace("checkpoint_steps = 7", "checkpoint_steps = 1");
     place.file("c.toml", text);
     let whole = place.json(&["train", "c.toml", "--out", "run"]);
