@@ -59,6 +59,14 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Draw samples from a trained model
     Sample(SampleArgs),
+    /// Draw the missing part of images, given what is observed of them
+    ///
+    /// The walk that draws a sample, along the model's ordering, but what is observed stays as it is.
+    /// A missing pixel is drawn given everything before it in the ordering, and not given what is
+    /// observed after it. So the completions are exact draws from p(missing | observed) where the
+    /// observed pixels are a prefix of the ordering (the top half, in raster order); elsewhere they
+    /// are in general not. The record says which: `exact_conditional`.
+    Complete(CompleteArgs),
     /// Show what a model is: ordering, what each conditional sees, free parameters, memory
     Inspect(InspectArgs),
     /// Count the free parameters of a family, exactly
@@ -127,6 +135,40 @@ pub(crate) struct SampleArgs {
     /// Columns of the grid (.png only) [default: about a square]
     #[arg(long, value_name = "C", value_parser = count_parser())]
     pub(crate) columns: Option<usize>,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+}
+
+/// `chainrule complete`.
+#[derive(Debug, Args)]
+pub(crate) struct CompleteArgs {
+    /// The run directory; its events must be images
+    pub(crate) run: PathBuf,
+    /// What is observed: top-half, left-half, every-other-row, fraction:P (each pixel with
+    /// probability P), or MASK.png (an image of the same size, not black where it is observed)
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) observe: String,
+    /// The file to write: a row per image of the original, what is observed (the rest in blue) and
+    /// the completions (.png), or the completions as an array [count, samples, ...event shape] of u8
+    /// (.npy)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Other data than the run's: a built-in name, or a path (which has no splits)
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) data: Option<String>,
+    /// Which part of the data [default: test]
+    #[arg(long, value_parser = split_parser())]
+    pub(crate) split: Option<Split>,
+    /// Number of images, from the first on
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count_parser())]
+    pub(crate) count: usize,
+    /// Completions of each image
+    #[arg(long, value_name = "K", default_value_t = 4, value_parser = count_parser())]
+    pub(crate) samples: usize,
+    /// Seed of the completions and of `fraction:P`
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,

@@ -42,7 +42,9 @@ impl Format {
             }
         };
         if format == Self::Png {
-            Layout::of(shape).with_context(|| format!("--out {}", path.display()))?;
+            Layout::of(shape)
+                .ok_or_else(|| no_image(shape))
+                .with_context(|| format!("--out {}", path.display()))?;
         } else if columns.is_some() {
             return Err(mistake(
                 format!("--columns with --out {}, expected it only with .png", path.display()),
@@ -104,13 +106,113 @@ impl Events<'_> {
     }
 
     fn png(&self, columns: Option<usize>) -> Result<Vec<u8>> {
-        let layout = Layout::of(self.shape)?;
+        let layout = Layout::of(self.shape).ok_or_else(|| no_image(self.shape))?;
         let count = self.values.len() / self.variables();
         let columns = columns.unwrap_or_else(|| count.isqrt() + usize::from(!is_square(count)));
         let columns = columns.clamp(1, count.max(1));
-        let rows = count.div_ceil(columns);
-        // One pixel between images, and around them all.
-        let (width, height) = (columns * (layout.width + 1) + 1, rows * (layout.height + 1) + 1);
+        let mut grid = Grid::new(layout, count.div_ceil(columns), columns, layout.channels)?;
+        for (k, event) in self.values.chunks_exact(self.variables()).enumerate() {
+            grid.paint(k, |row, column, channel| {
+                tone(event[layout.index(row, column, channel)], self.levels)
+            });
+        }
+        grid.encode()
+    }
+}
+
+/// A value as one of 256 greys, rounded to the nearest.
+fn tone(value: u8, levels: usize) -> u8 {
+    let top = levels.saturating_sub(1).max(1);
+    ((usize::from(value) * 255 + top / 2) / top).min(255) as u8
+}
+
+/// Images, what is observed of them, and completions of each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Completions<'a> {
+    /// `[images, variables]` in event order.
+    pub(crate) originals: &'a [u8],
+    /// `[images, variables]`: whether a variable is observed.
+    pub(crate) observed: &'a [bool],
+    /// `[images, samples, variables]`.
+    pub(crate) values: &'a [u8],
+    /// Completions of each image.
+    pub(crate) samples: usize,
+    /// Shape of an event.
+    pub(crate) shape: &'a [usize],
+    /// Level count of the values.
+    pub(crate) levels: usize,
+}
+
+impl Completions<'_> {
+    /// Writes the completions, `u8` of `[images, samples, ...event shape]`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn write_npy(&self, path: &Path) -> Result<()> {
+        let images = self.values.len() / self.samples / self.shape.iter().product::<usize>();
+        let shape: Vec<usize> = [&[images, self.samples], self.shape].concat();
+        write_atomic(path, &npy("|u1", &shape, self.values))
+    }
+
+    /// Writes a grid with a row per image: the original, what is observed of it, the completions.
+    ///
+    /// # Errors
+    /// When the file cannot be written, the events are no images, or the grid is too large.
+    pub(crate) fn write_png(&self, path: &Path) -> Result<()> {
+        write_atomic(path, &self.png()?)
+    }
+
+    fn png(&self) -> Result<Vec<u8>> {
+        let layout = Layout::of(self.shape).ok_or_else(|| no_image(self.shape))?;
+        let variables = self.shape.iter().product::<usize>();
+        let images = self.originals.len() / variables;
+        let columns = 2 + self.samples;
+        let mut grid = Grid::new(layout, images, columns, UNSEEN.len())?;
+        for image in 0..images {
+            let original = &self.originals[image * variables..][..variables];
+            let observed = &self.observed[image * variables..][..variables];
+            // The one channel of a grey image is red, green and blue.
+            let index = |row, column, colour: usize| {
+                layout.index(row, column, colour.min(layout.channels - 1))
+            };
+            let first = image * columns;
+            grid.paint(first, |row, column, colour| {
+                tone(original[index(row, column, colour)], self.levels)
+            });
+            grid.paint(first + 1, |row, column, colour| {
+                let at = index(row, column, colour);
+                if observed[at] { tone(original[at], self.levels) } else { UNSEEN[colour] }
+            });
+            let completions = self.values.chunks_exact(variables).skip(image * self.samples);
+            for (k, values) in completions.take(self.samples).enumerate() {
+                grid.paint(first + 2 + k, |row, column, colour| {
+                    tone(values[index(row, column, colour)], self.levels)
+                });
+            }
+        }
+        grid.encode()
+    }
+}
+
+/// Blue where a pixel is not observed, since any grey may be an observed one.
+const UNSEEN: [u8; 3] = [72, 116, 196];
+
+/// Images of one size side by side, one pixel between them and around them all.
+struct Grid {
+    layout: Layout,
+    columns: usize,
+    /// Pixels of the whole grid.
+    width: usize,
+    height: usize,
+    /// 1 or 3.
+    channels: usize,
+    pixels: Vec<u8>,
+}
+
+impl Grid {
+    fn new(layout: Layout, rows: usize, columns: usize, channels: usize) -> Result<Self> {
+        let width = columns.saturating_mul(layout.width + 1).saturating_add(1);
+        let height = rows.saturating_mul(layout.height + 1).saturating_add(1);
         if width.max(height) > 1 << 16 || width * height > MAX_PIXELS {
             return Err(mistake(
                 format!(
@@ -120,27 +222,31 @@ impl Events<'_> {
                 "draw fewer with --count, or write a .npy",
             ));
         }
-        let channels = layout.channels;
-        let mut pixels = vec![SEPARATOR; width * height * channels];
-        let top = self.levels.saturating_sub(1).max(1);
-        for (k, event) in self.values.chunks_exact(self.variables()).enumerate() {
-            let (left, above) =
-                (1 + k % columns * (layout.width + 1), 1 + k / columns * (layout.height + 1));
-            for row in 0..layout.height {
-                for column in 0..layout.width {
-                    let at = ((above + row) * width + left + column) * channels;
-                    for channel in 0..channels {
-                        let value = usize::from(event[layout.index(row, column, channel)]);
-                        // Rounded to the nearest of 256 greys.
-                        pixels[at + channel] = ((value * 255 + top / 2) / top).min(255) as u8;
-                    }
+        let pixels = vec![SEPARATOR; width * height * channels];
+        Ok(Self { layout, columns, width, height, channels, pixels })
+    }
+
+    /// Fills cell `k`, counted along the rows, with the tone of each row, column and channel.
+    fn paint(&mut self, k: usize, tone: impl Fn(usize, usize, usize) -> u8) {
+        let Layout { height, width, .. } = self.layout;
+        let left = 1 + k % self.columns * (width + 1);
+        let above = 1 + k / self.columns * (height + 1);
+        for row in 0..height {
+            for column in 0..width {
+                let at = ((above + row) * self.width + left + column) * self.channels;
+                for channel in 0..self.channels {
+                    self.pixels[at + channel] = tone(row, column, channel);
                 }
             }
         }
-        let color = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    }
+
+    fn encode(&self) -> Result<Vec<u8>> {
+        let color =
+            if self.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
         let mut png = Vec::new();
         PngEncoder::new(&mut png)
-            .write_image(&pixels, width as u32, height as u32, color)
+            .write_image(&self.pixels, self.width as u32, self.height as u32, color)
             .context(Internal("a grid is no PNG"))?;
         Ok(png)
     }
@@ -158,38 +264,47 @@ fn is_square(n: usize) -> bool {
 
 /// How an event is an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Layout {
-    height: usize,
-    width: usize,
-    channels: usize,
+pub(crate) struct Layout {
+    /// Rows of pixels.
+    pub(crate) height: usize,
+    /// Pixels in a row.
+    pub(crate) width: usize,
+    /// 1 or 3.
+    pub(crate) channels: usize,
     /// `[channel, row, column]` instead of `[row, column, channel]`.
     channels_first: bool,
 }
 
 impl Layout {
-    fn of(shape: &[usize]) -> Result<Self> {
+    /// The layout of events of a shape, if they are images.
+    pub(crate) fn of(shape: &[usize]) -> Option<Self> {
         match *shape {
             [height, width] | [1, height, width] => {
-                Ok(Self { height, width, channels: 1, channels_first: true })
+                Some(Self { height, width, channels: 1, channels_first: true })
             }
-            [3, height, width] => Ok(Self { height, width, channels: 3, channels_first: true }),
+            [3, height, width] => Some(Self { height, width, channels: 3, channels_first: true }),
             [height, width, channels @ (1 | 3)] => {
-                Ok(Self { height, width, channels, channels_first: false })
+                Some(Self { height, width, channels, channels_first: false })
             }
-            _ => Err(mistake(
-                format!("events of shape {shape:?} are no images, expected [rows, columns]"),
-                "write them to a .npy or a .csv",
-            )),
+            _ => None,
         }
     }
 
-    fn index(&self, row: usize, column: usize, channel: usize) -> usize {
+    /// Where in an event a channel of a pixel is.
+    pub(crate) fn index(&self, row: usize, column: usize, channel: usize) -> usize {
         if self.channels_first {
             (channel * self.height + row) * self.width + column
         } else {
             (row * self.width + column) * self.channels + channel
         }
     }
+}
+
+fn no_image(shape: &[usize]) -> anyhow::Error {
+    mistake(
+        format!("events of shape {shape:?} are no images, expected [rows, columns]"),
+        "write them to a .npy or a .csv",
+    )
 }
 
 /// Writes f32 values of a shape as `.npy`.
@@ -277,6 +392,47 @@ mod tests {
             let image = image::load_from_memory(&png).unwrap().to_rgb8();
             assert_eq!(image.get_pixel(1, 1).0, [1, 2, 3]);
             assert_eq!(image.get_pixel(1, 2).0, [4, 5, 6]);
+        }
+    }
+
+    #[test]
+    fn a_row_of_completions_has_the_original_and_what_is_observed() {
+        // One grey image of 1×2 pixels and 3 levels, its second pixel missing, two completions.
+        let completions = Completions {
+            originals: &[2, 1],
+            observed: &[true, false],
+            values: &[2, 0, 2, 2],
+            samples: 2,
+            shape: &[1, 2],
+            levels: 3,
+        };
+        let image = image::load_from_memory(&completions.png().unwrap()).unwrap().to_rgb8();
+        assert_eq!(image.dimensions(), (4 * 3 + 1, 3));
+        let middle: Vec<[u8; 3]> = (0..13).map(|x| image.get_pixel(x, 1).0).collect();
+        let grey = |value| [value; 3];
+        let line = grey(SEPARATOR);
+        assert_eq!(middle[..6], [line, grey(255), grey(128), line, grey(255), UNSEEN]);
+        assert_eq!(middle[6..], [line, grey(255), grey(0), line, grey(255), grey(255), line]);
+    }
+
+    #[test]
+    fn completions_of_colours_keep_the_colours() {
+        // Two rows of one pixel, channels first or last: the same picture.
+        for (originals, values, shape) in [
+            ([1, 9, 2, 9, 3, 9], [4, 9, 5, 9, 6, 9], [3, 2, 1]),
+            ([1, 2, 3, 9, 9, 9], [4, 5, 6, 9, 9, 9], [2, 1, 3]),
+        ] {
+            let completions = Completions {
+                originals: &originals,
+                observed: &[true; 6],
+                values: &values,
+                samples: 1,
+                shape: &shape,
+                levels: 256,
+            };
+            let image = image::load_from_memory(&completions.png().unwrap()).unwrap().to_rgb8();
+            let middle: Vec<[u8; 3]> = [1, 3, 5].map(|x| image.get_pixel(x, 1).0).to_vec();
+            assert_eq!(middle, [[1, 2, 3], [1, 2, 3], [4, 5, 6]]);
         }
     }
 

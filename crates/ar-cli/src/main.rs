@@ -62,6 +62,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Train(args) => commands::train::run(&args, &session),
         Command::Eval(args) => commands::eval::run(&args, &session),
         Command::Sample(args) => commands::sample::run(&args, &session),
+        Command::Complete(args) => commands::complete::run(&args, &session),
         Command::Inspect(args) => commands::inspect::run(&args, &session),
         Command::Count(args) => commands::count::run(&args, &session),
         Command::Data(command) => commands::data::run(&command, &session),

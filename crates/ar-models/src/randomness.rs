@@ -18,6 +18,8 @@ pub enum Purpose {
     Shuffle = 2,
     /// Draws from a model.
     Sample = 3,
+    /// Which variables are observed.
+    Mask = 4,
 }
 
 /// The generator of one purpose, of which there are many by `index`.

@@ -3,17 +3,15 @@
 use std::path::Path;
 
 use anyhow::Result;
-use ar_data::{Spec, Split};
 use ar_models::model::Model;
 use ar_models::scoring::cost_per_variable;
 use serde::Serialize;
 
-use super::{Evaluation, Session, Subject};
+use super::{Evaluation, Session, Subject, data_of};
 use crate::args::EvalArgs;
-use crate::config::Config;
-use crate::data::{self, Prepared};
+use crate::data::Prepared;
 use crate::device;
-use crate::error::{Internal, mistake};
+use crate::error::Internal;
 use crate::files;
 use crate::output::{RECORD_VERSION, columns, human_seconds};
 use crate::run_dir::RunDir;
@@ -40,14 +38,7 @@ pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
     let device = device::choose(args.device.as_deref())?;
     let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
     let model = run.load_model(&config, &event, &device.device)?;
-    let (data, split) = match &args.data {
-        Some(spec) => other_data(spec, args.split, &config, session)?,
-        None => {
-            let split = args.split.unwrap_or(Split::Test);
-            let data = data::load_split(&config.data, split, &session.locations)?;
-            (data::prepare(data, config.data.preprocessing, split, None)?, Some(split))
-        }
-    };
+    let (data, split) = data_of(args.data.as_deref(), args.split, &config, session)?;
     let terminal = &session.terminal;
     terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));
     let subject = Subject {
@@ -69,28 +60,6 @@ pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
         cells.push(human_seconds(evaluation.seconds));
         columns(&[cells])
     })
-}
-
-/// The data of `--data SPEC`; a path has no splits.
-fn other_data(
-    spec: &str,
-    split: Option<Split>,
-    config: &Config,
-    session: &Session,
-) -> Result<(Prepared, Option<Split>)> {
-    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
-    let is_path = matches!(spec.parse::<Spec>()?, Spec::Path(_));
-    if let Some(split) = split
-        && is_path
-    {
-        return Err(mistake(
-            format!("--split {split} with --data {spec}: a path has no splits"),
-            "remove --split, or name a built-in dataset",
-        ));
-    }
-    let split = split.unwrap_or(Split::Test);
-    let data = data::load_spec(spec, split, config, &event, &session.locations)?;
-    Ok((data, (!is_path).then_some(split)))
 }
 
 /// Writes the mean cost of each variable, in the shape of an event.

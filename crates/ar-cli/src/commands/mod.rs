@@ -1,5 +1,6 @@
 //! One file per command, and what they share.
 
+pub(crate) mod complete;
 pub(crate) mod completions;
 pub(crate) mod count;
 pub(crate) mod data;
@@ -10,14 +11,17 @@ pub(crate) mod train;
 
 use std::time::Instant;
 
-use ar_data::{Locations, Split};
+use anyhow::Result;
+use ar_data::{Locations, Spec, Split};
 use ar_models::examples::Examples as _;
 use ar_models::model::Model;
 use ar_models::scoring::{Score, evaluate};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Global;
-use crate::data::Prepared;
+use crate::config::Config;
+use crate::data::{Prepared, load_spec, load_split, prepare};
+use crate::error::{Internal, mistake};
 use crate::output::Terminal;
 
 /// What the global flags say.
@@ -35,6 +39,38 @@ impl Session {
         let Global { json, quiet, verbose, data_dir, threads: _ } = global;
         Self { terminal: Terminal { json, quiet, verbose }, locations: Locations::new(data_dir) }
     }
+}
+
+/// A split of a run's own data, or the data of `--data SPEC`; a path has no splits, so its split is
+/// `None`.
+///
+/// # Errors
+/// When there is no such data, or it does not suit the run.
+pub(crate) fn data_of(
+    spec: Option<&str>,
+    split: Option<Split>,
+    config: &Config,
+    session: &Session,
+) -> Result<(Prepared, Option<Split>)> {
+    let locations = &session.locations;
+    let Some(spec) = spec else {
+        let split = split.unwrap_or(Split::Test);
+        let data = load_split(&config.data, split, locations)?;
+        return Ok((prepare(data, config.data.preprocessing, split, None)?, Some(split)));
+    };
+    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let is_path = matches!(spec.parse::<Spec>()?, Spec::Path(_));
+    if let Some(split) = split
+        && is_path
+    {
+        return Err(mistake(
+            format!("--split {split} with --data {spec}: a path has no splits"),
+            "remove --split, or name a built-in dataset",
+        ));
+    }
+    let split = split.unwrap_or(Split::Test);
+    let data = load_spec(spec, split, config, &event, locations)?;
+    Ok((data, (!is_path).then_some(split)))
 }
 
 /// What `eval` prints, and `train` for its splits. A number that is not finite is `null` in JSON.

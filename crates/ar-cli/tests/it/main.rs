@@ -2,6 +2,7 @@
 
 mod commands;
 mod common;
+mod complete;
 mod golden;
 mod resume;
 mod transcripts;
