@@ -35,6 +35,8 @@ pub(crate) struct Record {
     pub(crate) config: String,
     /// Name of the data.
     pub(crate) data: String,
+    /// Level count of the values, as the model sees them.
+    pub(crate) levels: usize,
     /// Where it was trained.
     pub(crate) device: String,
     /// The run directory.
@@ -224,6 +226,7 @@ fn finish(
         model: model.kind().into(),
         config: config.name.clone(),
         data: config.data.label(),
+        levels: data.event().levels,
         device: device.name.clone(),
         run: run.display(),
         epochs: trained.history.len(),
