@@ -6,14 +6,13 @@
 
 use crate::chainrule::Chainrule;
 use crate::experiment::config::{self, Experiment};
-use crate::experiment::result::{Outcome, Results};
+use crate::experiment::result::{Comparison, LEVELS_DIFFER, Outcome, Results, levels_differ};
 use crate::experiment::results_path;
 use crate::experiment::table::{Table, seconds, signed};
 use crate::failure::Mistake;
 use crate::terminal;
 use crate::workspace;
 use anyhow::{Context as _, Result, bail};
-use std::fmt::Write as _;
 use std::path::Path;
 
 /// Regenerates the sections, or says which are stale. The help text comes from the given binary,
@@ -63,8 +62,10 @@ fn section(root: &Path, name: &str, chainrule: Option<&Path>) -> Result<String> 
 fn source(results: &Results) -> String {
     let machine = &results.provenance.machine;
     let examples = results.outcomes.first().map_or(0, |outcome| outcome.test.examples);
+    let levels =
+        if levels_differ(&results.outcomes) { format!("{LEVELS_DIFFER} ") } else { String::new() };
     format!(
-        "{examples} test examples; `cargo xtask experiment {}` on {} cores of {}.",
+        "{levels}{examples} test examples; `cargo xtask experiment {}` on {} cores of {}.",
         results.experiment, machine.cores, machine.cpu
     )
 }
@@ -72,7 +73,7 @@ fn source(results: &Results) -> String {
 /// A table of the single experiments that have a published number.
 fn published(root: &Path) -> Result<String> {
     let mut text = String::from(
-        "| experiment | published, nats | here, nats | difference | minutes |\n\
+        "| experiment | published | here | difference | minutes |\n\
          | --- | ---: | ---: | ---: | ---: |\n",
     );
     for experiment in config::all(&root.join("configs"))? {
@@ -93,20 +94,24 @@ fn published(root: &Path) -> Result<String> {
 }
 
 fn published_row(outcome: &Outcome) -> Option<String> {
-    let published = outcome.paper.as_ref()?;
-    let mut row = String::new();
-    let _ = writeln!(
-        row,
-        "| `{}` | {:.2} ({}) | {:.2} ± {:.2} | {} | {} |",
+    let source = &outcome.paper.as_ref()?.paper.source;
+    let numbers = outcome.published();
+    // Each unit that the paper gives, in the same order in every cell.
+    let cell = |text: &dyn Fn(&Comparison) -> String| {
+        let texts = numbers.iter().map(|c| format!("{} {}", text(c), c.unit.name()));
+        texts.collect::<Vec<_>>().join(", ")
+    };
+    Some(format!(
+        "| `{}` | {} ({source}) | {} | {} | {} |\n",
         outcome.config,
-        published.paper.test_nll_nats,
-        published.paper.source,
-        outcome.test.nll_nats,
-        outcome.test.nll_nats_stderr,
-        signed(published.difference_nats),
+        cell(&Comparison::paper_text),
+        cell(&|c| {
+            let decimals = c.unit.decimals();
+            format!("{:.decimals$} ± {:.decimals$}", c.ours, c.stderr)
+        }),
+        cell(&|c| signed(c.difference, c.unit.decimals())),
         seconds(outcome.wall_seconds / 60.0),
-    );
-    Some(row)
+    ))
 }
 
 /// Replaces the body of every section by what `body(name)` returns, and names those that change.
@@ -194,7 +199,17 @@ mod tests {
         assert_eq!(published_row(&results.outcomes[0]), None);
         assert_eq!(
             published_row(&results.outcomes[1]).unwrap(),
-            "| `nade-digits` | 18.00 (A & B 2016, <Table> 2) | 17.50 ± 0.25 | −0.50 | 0.008 |\n"
+            "| `nade-digits` | 18.00 nats (A & B 2016, <Table> 2) | 17.50 ± 0.25 nats | −0.50 nats \
+             | 0.008 |\n"
+        );
+        let mut both = results.outcomes[1].clone();
+        let paper = both.paper.as_mut().unwrap();
+        (paper.paper.test_bits_per_dim, paper.difference_bits_per_dim) =
+            (Some(0.41), Some(-0.0155));
+        assert_eq!(
+            published_row(&both).unwrap(),
+            "| `nade-digits` | 18.00 nats, 0.41 bits/dim (A & B 2016, <Table> 2) | 17.50 ± 0.25 nats, \
+             0.394 ± 0.006 bits/dim | −0.50 nats, −0.015 bits/dim | 0.008 |\n"
         );
     }
 }

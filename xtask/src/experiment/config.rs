@@ -6,11 +6,15 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// What a paper reports for the model of a config.
+/// What a paper reports for the model of a config, in one unit or both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Paper {
     /// Mean test negative log-likelihood, nats.
-    pub(crate) test_nll_nats: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) test_nll_nats: Option<f64>,
+    /// The mean in bits per variable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) test_bits_per_dim: Option<f64>,
     /// Which paper and where in it.
     pub(crate) source: String,
 }
@@ -44,8 +48,14 @@ impl Config {
 /// [`Config::label`] of a config called `name` on data called `data`.
 pub(crate) fn label(name: &str, data: &str) -> String {
     let model = name.strip_suffix(data).and_then(|m| m.strip_suffix('-')).unwrap_or(name);
-    if model == "nade" {
-        return "NADE".to_owned();
+    for (words, written) in FAMILIES {
+        let Some(rest) = model.strip_prefix(words) else {
+            continue;
+        };
+        if rest.is_empty() || rest.starts_with('-') {
+            let rest = rest.split('-').map(|part| format!(" {}", size(part)));
+            return format!("{written}{}", rest.skip(1).collect::<String>());
+        }
     }
     let digits = model.len() - model.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let (word, number) = model.split_at(model.len() - digits);
@@ -53,6 +63,26 @@ pub(crate) fn label(name: &str, data: &str) -> String {
     let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     let space = if word.is_empty() || number.is_empty() { "" } else { " " };
     format!("{first}{}{space}{number}", letters.as_str())
+}
+
+/// Families whose names are not just words, as papers write them.
+const FAMILIES: [(&str, &str); 5] = [
+    ("nade", "NADE"),
+    ("pixel-cnn", "PixelCNN"),
+    ("row-lstm", "Row LSTM"),
+    ("diagonal-lstm", "Diagonal LSTM"),
+    ("diagonal-bilstm", "Diagonal BiLSTM"),
+];
+
+/// A part of a name; `7x16` is seven layers of sixteen, `7×16`.
+fn size(part: &str) -> String {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match part.split_once('x') {
+        Some((layers, units)) if is_number(layers) && is_number(units) => {
+            format!("{layers}×{units}")
+        }
+        _ => part.to_owned(),
+    }
 }
 
 /// Something `cargo xtask experiment NAME` can run.
@@ -179,6 +209,13 @@ fn parse(name: &str, text: &str, path: PathBuf) -> Result<Config> {
         let message = format!("configs/{name}.toml says name = {:?}", raw.name);
         bail!(Mistake::new(message).hint(format!("name = {name:?}")));
     }
+    if let Some(Paper { test_nll_nats: None, test_bits_per_dim: None, .. }) = &raw.paper {
+        let message = format!(
+            "configs/{name}.toml: [paper] has no number, expected test_nll_nats or \
+             test_bits_per_dim"
+        );
+        bail!(Mistake::new(message).hint("name the published number, or remove [paper]"));
+    }
     Ok(Config {
         name: raw.name,
         seed: raw.seed,
@@ -230,10 +267,16 @@ mod tests {
             ("neighbourhood10-digits", "Neighbourhood 10"),
             ("nade-digits", "NADE"),
             ("logistic-digits", "Logistic"),
+            ("diagonal-bilstm-digits", "Diagonal BiLSTM"),
+            ("row-lstm-7x16-digits", "Row LSTM 7×16"),
+            ("diagonal-lstm-1x8-residual-digits", "Diagonal LSTM 1×8 residual"),
+            ("pixel-cnn-digits", "PixelCNN"),
             ("something-else", "Something-else"),
         ] {
             assert_eq!(label(name, "digits"), expected);
         }
+        let name = "diagonal-bilstm-1x32-binarized-mnist";
+        assert_eq!(label(name, "binarized-mnist"), "Diagonal BiLSTM 1×32");
     }
 
     #[test]
@@ -250,11 +293,13 @@ mod tests {
 
     #[test]
     fn wrong_names_and_files_are_the_users_mistakes() {
+        let claim = format!("{}[paper]\nsource = \"x\"\n", COIN.replace("coin", "claim"));
         let folder = folder(&[
             ("other.toml", COIN),
             ("empty.toml", "title = \"\"\nrungs = []\n"),
             ("typo.toml", "title = \"\"\nrungs = []\nrung = 1\n"),
             ("nested.toml", "title = \"\"\nrungs = [\"empty\"]\n"),
+            ("claim.toml", &claim),
         ]);
         for (name, expected) in [
             ("absent", "no experiment is called \"absent\""),
@@ -263,11 +308,24 @@ mod tests {
             ("empty", "has no rungs"),
             ("typo", "unknown field `rung`"),
             ("nested", "has no rungs"),
+            ("claim", "[paper] has no number, expected test_nll_nats or test_bits_per_dim"),
         ] {
             let error = load(folder.path(), name).unwrap_err();
             assert_eq!(crate::failure::exit_code(&error), 1, "{error:#}");
             assert!(format!("{error:#}").contains(expected), "{error:#}");
         }
+    }
+
+    #[test]
+    fn a_paper_may_give_either_unit() {
+        let paper = |line: &str| {
+            let text = format!("{COIN}[paper]\n{line}\nsource = \"x\"\n");
+            parse("coin", &text, PathBuf::new()).unwrap().paper.unwrap()
+        };
+        let bits = paper("test_bits_per_dim = 3.0");
+        assert_eq!((bits.test_nll_nats, bits.test_bits_per_dim), (None, Some(3.0)));
+        let both = paper("test_nll_nats = 80.5\ntest_bits_per_dim = 0.148");
+        assert_eq!((both.test_nll_nats, both.test_bits_per_dim), (Some(80.5), Some(0.148)));
     }
 
     #[test]

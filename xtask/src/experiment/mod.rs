@@ -13,7 +13,7 @@ use crate::terminal;
 use crate::workspace::{self, relative};
 use anyhow::{Context as _, Result, bail};
 use config::{Config, Experiment};
-use result::{Outcome, Provenance, Results};
+use result::{LEVELS_DIFFER, Outcome, Provenance, Results, Unit, comparable, levels_differ};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -183,10 +183,13 @@ fn conduct(
     }
     let results = Results::new(name, experiment.title(), provenance, outcomes);
     terminal::out(&format!("{}\n\n{}", results.title, Table::new(&results.outcomes).text()))?;
+    if levels_differ(&results.outcomes) {
+        terminal::out(LEVELS_DIFFER)?;
+    }
 
-    let test_images = match rungs.first() {
-        Some(config) if pictures.iter().any(|picture| picture.samples.is_some()) => {
-            test_images(chainrule, config, &folder)
+    let test_images = match (rungs.first(), results.outcomes.first()) {
+        (Some(config), Some(outcome)) if pictures.iter().any(|p| p.samples.is_some()) => {
+            test_images(chainrule, config, outcome.levels.unwrap_or(2), &folder)
         }
         _ => None,
     };
@@ -248,9 +251,9 @@ fn climb(
         chainrule.sample(run, &samples, SAMPLES, config.seed)?;
         let epochs = chainrule::epochs(run);
         let wall_seconds = start.elapsed().as_secs_f64();
-        Ok(Outcome::new(config, &trained, &test, &epochs, wall_seconds))
+        Ok((Outcome::new(config, &trained, &test, &epochs, wall_seconds), trained.levels))
     })();
-    let outcome = match outcome {
+    let (outcome, levels) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
             progress.abandon();
@@ -258,8 +261,10 @@ fn climb(
         }
     };
     progress.finish(&outcome);
-    let pictures =
-        Pictures { samples: Images::new(npy::read(&samples)?), costs: Some(npy::read(&costs)?) };
+    let pictures = Pictures {
+        samples: Images::new(npy::read(&samples)?, levels),
+        costs: Some(npy::read(&costs)?),
+    };
     Ok((outcome, pictures))
 }
 
@@ -280,11 +285,16 @@ fn prepare(run: &Path, resume: bool) -> Result<bool> {
 
 /// Images of the test split, evenly spaced because some splits are sorted by class, to lay beside
 /// the samples.
-fn test_images(chainrule: &Chainrule, config: &Config, folder: &Path) -> Option<Images> {
+fn test_images(
+    chainrule: &Chainrule,
+    config: &Config,
+    levels: u64,
+    folder: &Path,
+) -> Option<Images> {
     let file = folder.join("test-images.npy");
     let images = chainrule.export(&config.path, &file).and_then(|()| npy::read(&file));
     match images {
-        Ok(array) => Images::new(array.evenly_spaced(SAMPLES)),
+        Ok(array) => Images::new(array.evenly_spaced(SAMPLES), levels),
         Err(error) => {
             terminal::note(&format!("warning: no row of test images: {error:#}"));
             None
@@ -375,21 +385,34 @@ fn list(root: &Path, experiments: &[Experiment]) -> Result<()> {
         let (model, data, paper, number) = match experiment {
             Experiment::Ladder { rungs, .. } => {
                 let best = committed.as_ref().and_then(|results| {
-                    results.outcomes.iter().map(|o| o.test.nll_nats).min_by(f64::total_cmp)
+                    let outcomes = comparable(&results.outcomes).into_iter();
+                    outcomes.map(|o| o.test.nll_nats).min_by(f64::total_cmp)
                 });
+                let best = best.map(|nats| (nats, Unit::Nats));
                 let data = rungs.first().map(|rung| rung.data.clone()).unwrap_or_default();
                 (format!("{} rungs", rungs.len()), data, None, best)
             }
             Experiment::Single(config) => {
                 let outcome = committed.as_ref().and_then(|results| results.outcomes.first());
-                let paper = config.paper.as_ref().map(|paper| paper.test_nll_nats);
-                let ours = outcome.map(|outcome| outcome.test.nll_nats);
+                let paper = config.paper.as_ref().and_then(|paper| {
+                    let nats = paper.test_nll_nats.map(|nats| (nats, Unit::Nats));
+                    nats.or(paper.test_bits_per_dim.map(|bits| (bits, Unit::BitsPerDim)))
+                });
+                let unit = paper.map_or(Unit::Nats, |(_, unit)| unit);
+                let ours = outcome.map(|outcome| match unit {
+                    Unit::Nats => (outcome.test.nll_nats, unit),
+                    Unit::BitsPerDim => (outcome.test.bits_per_dim, unit),
+                });
                 (config.kind.clone(), config.data.clone(), paper, ours)
             }
         };
-        let paper = paper.map_or_else(|| "–".to_owned(), |nats| format!("{nats:.2}"));
-        let number = number.map_or_else(|| "–".to_owned(), |nats| format!("{nats:.4}"));
-        rows.push([experiment.name().to_owned(), model, data, paper, number]);
+        let shown = |number: Option<(f64, Unit)>, decimals: usize| {
+            number.map_or_else(
+                || "–".to_owned(),
+                |(number, unit)| format!("{number:.decimals$} {}", unit.name()),
+            )
+        };
+        rows.push([experiment.name().to_owned(), model, data, shown(paper, 2), shown(number, 4)]);
     }
     let widths: [usize; 5] =
         std::array::from_fn(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0));

@@ -53,15 +53,101 @@ pub(crate) struct Point {
     pub(crate) valid_nll_nats: f64,
 }
 
-/// The published number and how far ours is from it.
+/// The published number and how far ours is from it, in each unit that the paper gives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Published {
     /// The paper's number and place.
     #[serde(flatten)]
     pub(crate) paper: Paper,
     /// Ours minus the paper's, nats; negative is better.
-    pub(crate) difference_nats: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) difference_nats: Option<f64>,
+    /// Ours minus the paper's, bits per variable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) difference_bits_per_dim: Option<f64>,
 }
+
+impl Published {
+    fn new(paper: Paper, test: &Mean) -> Self {
+        Self {
+            difference_nats: paper.test_nll_nats.map(|nats| test.nll_nats - nats),
+            difference_bits_per_dim: paper.test_bits_per_dim.map(|bits| test.bits_per_dim - bits),
+            paper,
+        }
+    }
+}
+
+/// A unit that costs are published in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Of an example.
+    Nats,
+    /// Bits of a variable.
+    BitsPerDim,
+}
+
+impl Unit {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Nats, Self::BitsPerDim];
+
+    /// As it stands behind a number.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nats => "nats",
+            Self::BitsPerDim => "bits/dim",
+        }
+    }
+
+    /// Decimals that numbers in it deserve.
+    pub(crate) fn decimals(self) -> usize {
+        match self {
+            Self::Nats => 2,
+            Self::BitsPerDim => 3,
+        }
+    }
+}
+
+/// A published number beside ours.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Comparison {
+    /// The unit of all numbers here.
+    pub(crate) unit: Unit,
+    /// The paper's.
+    pub(crate) paper: f64,
+    /// Ours.
+    pub(crate) ours: f64,
+    /// Standard error of ours.
+    pub(crate) stderr: f64,
+    /// Ours minus the paper's.
+    pub(crate) difference: f64,
+}
+
+impl Comparison {
+    /// The paper's number with as many decimals as it was given with, at least two.
+    pub(crate) fn paper_text(&self) -> String {
+        let text = self.paper.to_string();
+        let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        format!("{:.*}", decimals.max(2), self.paper)
+    }
+}
+
+/// Whether outcomes are about data of different numbers of levels, so that they do not compare.
+pub(crate) fn levels_differ(outcomes: &[Outcome]) -> bool {
+    outcomes.iter().any(|outcome| Some(outcome.levels) != outcomes.first().map(|o| o.levels))
+}
+
+/// The outcomes that compare with each other: those of the most frequent number of levels.
+pub(crate) fn comparable(outcomes: &[Outcome]) -> Vec<&Outcome> {
+    let of = |levels| outcomes.iter().filter(move |outcome| outcome.levels == levels);
+    let all = outcomes.iter().map(|outcome| outcome.levels);
+    // The first of those that are equally frequent: `max_by_key` takes the last.
+    let levels = all.rev().max_by_key(|&levels| of(levels).count());
+    levels.map_or_else(Vec::new, |levels| of(levels).collect())
+}
+
+/// What is said of a table in which levels differ.
+pub(crate) const LEVELS_DIFFER: &str =
+    "Models of other levels describe other data: only rows of the same number compare.";
 
 /// The conditions under which a result was computed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +181,9 @@ pub(crate) struct Outcome {
     pub(crate) parameters: String,
     /// Number of variables of one example.
     pub(crate) variables: u64,
+    /// Number of values of a variable; old files do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) levels: Option<u64>,
     /// Epochs run.
     pub(crate) epochs: u64,
     /// The epoch whose weights were kept.
@@ -145,16 +234,15 @@ impl Outcome {
             sees: trained.sees.clone(),
             parameters: trained.parameters.clone(),
             variables: test.variables,
+            levels: Some(trained.levels),
             epochs: trained.epochs,
             best_epoch: trained.best_epoch,
             train_seconds: trained.seconds,
-            wall_seconds,
+            // Of a run that was resumed, the clock saw the last process only.
+            wall_seconds: wall_seconds.max(trained.seconds),
             valid: trained.valid.as_ref().map(Mean::from),
             test: test.into(),
-            paper: config.paper.clone().map(|paper| Published {
-                difference_nats: test.nll_nats - paper.test_nll_nats,
-                paper,
-            }),
+            paper: config.paper.clone().map(|paper| Published::new(paper, &test.into())),
             tolerance_nats: if curve.is_empty() {
                 TABLE_TOLERANCE_NATS
             } else {
@@ -167,6 +255,29 @@ impl Outcome {
     /// A short name for tables and pictures.
     pub(crate) fn label(&self) -> String {
         super::config::label(&self.config, &self.data)
+    }
+
+    /// The published numbers beside ours, one for each unit that the paper gives.
+    pub(crate) fn published(&self) -> Vec<Comparison> {
+        let Some(Published { paper, difference_nats, difference_bits_per_dim }) = &self.paper
+        else {
+            return Vec::new();
+        };
+        let Mean { nll_nats, nll_nats_stderr, bits_per_dim, .. } = self.test;
+        let bits_stderr = nll_nats_stderr / self.variables as f64 / std::f64::consts::LN_2;
+        let compare = |unit, paper: Option<f64>, difference: Option<f64>, ours, stderr| {
+            Some(Comparison { unit, paper: paper?, difference: difference?, ours, stderr })
+        };
+        let nats =
+            compare(Unit::Nats, paper.test_nll_nats, *difference_nats, nll_nats, nll_nats_stderr);
+        let bits = compare(
+            Unit::BitsPerDim,
+            paper.test_bits_per_dim,
+            *difference_bits_per_dim,
+            bits_per_dim,
+            bits_stderr,
+        );
+        nats.into_iter().chain(bits).collect()
     }
 
     /// Every way in which `fresh` differs from this committed outcome by more than it may.
@@ -314,6 +425,7 @@ pub(crate) mod tests {
             sees: "the pixel before".to_owned(),
             parameters: "16777215".to_owned(),
             variables: 64,
+            levels: Some(2),
             epochs: 1,
             best_epoch: Some(1),
             train_seconds: 0.25,
@@ -336,10 +448,12 @@ pub(crate) mod tests {
                 valid_nll_nats: 17.5 + 18.0 / f64::from(epoch),
             })
             .collect();
-        nade.paper = Some(Published {
-            paper: Paper { test_nll_nats: 18.0, source: "A & B 2016, <Table> 2".to_owned() },
-            difference_nats: -0.5,
-        });
+        let paper = Paper {
+            test_nll_nats: Some(18.0),
+            test_bits_per_dim: None,
+            source: "A & B 2016, <Table> 2".to_owned(),
+        };
+        nade.paper = Some(Published::new(paper, &nade.test));
         let provenance = Provenance {
             git: Some(Git { revision: "0123456789abcdef".to_owned(), dirty: false }),
             machine: Machine { cpu: "A \"fast\" CPU".to_owned(), cores: 2, os: "linux".to_owned() },
@@ -348,6 +462,39 @@ pub(crate) mod tests {
         let title = "From a coin flip to NADE".to_owned();
         let outcomes = vec![outcome("markov1-digits", 23.8092), nade];
         Results::new("ladder-digits", title, provenance, outcomes)
+    }
+
+    #[test]
+    fn a_published_number_is_compared_in_its_own_unit() {
+        let mut outcome = outcome("nade-digits", 64.0 * std::f64::consts::LN_2);
+        assert_eq!(outcome.published(), []);
+        let paper = |nats, bits| Paper {
+            test_nll_nats: nats,
+            test_bits_per_dim: bits,
+            source: String::new(),
+        };
+        outcome.paper = Some(Published::new(paper(None, Some(1.125)), &outcome.test));
+        let [bits] = outcome.published()[..] else { panic!("{:?}", outcome.published()) };
+        assert_eq!((bits.unit, bits.ours, bits.difference), (Unit::BitsPerDim, 1.0, -0.125));
+        assert!((bits.stderr - 0.25 / 64.0 / std::f64::consts::LN_2).abs() < 1e-12);
+        assert_eq!(bits.paper_text(), "1.125");
+        outcome.paper = Some(Published::new(paper(Some(44.0), Some(1.0)), &outcome.test));
+        let units: Vec<Unit> = outcome.published().iter().map(|c| c.unit).collect();
+        assert_eq!(units, Unit::ALL);
+        assert_eq!(outcome.published()[1].paper_text(), "1.00");
+    }
+
+    #[test]
+    fn outcomes_compare_with_those_of_as_many_levels() {
+        let mut outcomes: Vec<Outcome> =
+            ["a", "b", "c"].into_iter().map(|name| outcome(name, 1.0)).collect();
+        assert!(!levels_differ(&outcomes) && !levels_differ(&[]));
+        assert_eq!(comparable(&outcomes).len(), 3);
+        outcomes[0].levels = Some(17);
+        assert!(levels_differ(&outcomes));
+        let names: Vec<&str> = comparable(&outcomes).iter().map(|o| o.config.as_str()).collect();
+        assert_eq!(names, ["b", "c"]);
+        assert_eq!(comparable(&outcomes[..2])[0].config, "a", "the first of as many");
     }
 
     #[test]

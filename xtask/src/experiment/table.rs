@@ -1,6 +1,6 @@
 //! The ladder's table, for a terminal and for Markdown.
 
-use super::result::Outcome;
+use super::result::{Outcome, Unit, levels_differ};
 
 /// The columns, and whether their cells are numbers.
 const COLUMNS: [(&str, bool); 6] = [
@@ -12,8 +12,17 @@ const COLUMNS: [(&str, bool); 6] = [
     ("seconds", true),
 ];
 
-/// Two more where an outcome has a published number.
-const PAPER_COLUMNS: [(&str, bool); 2] = [("paper, nats", true), ("difference", true)];
+/// One more where the models are of data of different depth.
+const LEVELS_COLUMN: (&str, bool) = ("levels", true);
+
+/// Two more where an outcome has a published number, in its own unit.
+fn paper_columns(unit: Unit) -> [(&'static str, bool); 2] {
+    let paper = match unit {
+        Unit::Nats => "paper, nats",
+        Unit::BitsPerDim => "paper, bits/dim",
+    };
+    [(paper, true), ("difference", true)]
+}
 
 /// The heading and whether it is a column of numbers, and the cells row by row.
 pub(crate) struct Table {
@@ -24,11 +33,16 @@ pub(crate) struct Table {
 impl Table {
     /// One row for each outcome.
     pub(crate) fn new(outcomes: &[Outcome]) -> Self {
-        let published = outcomes.iter().any(|outcome| outcome.paper.is_some());
+        let is_published = |&unit: &Unit| {
+            outcomes.iter().any(|outcome| outcome.published().iter().any(|c| c.unit == unit))
+        };
+        let units: Vec<Unit> = Unit::ALL.into_iter().filter(is_published).collect();
+        let levels = levels_differ(outcomes);
         let mut columns = COLUMNS.to_vec();
-        if published {
-            columns.extend(PAPER_COLUMNS);
+        if levels {
+            columns.insert(3, LEVELS_COLUMN);
         }
+        columns.extend(units.iter().copied().flat_map(paper_columns));
         let rows = outcomes
             .iter()
             .map(|outcome| {
@@ -41,15 +55,15 @@ impl Table {
                     format!("{:.4}", test.bits_per_dim),
                     seconds(outcome.train_seconds),
                 ];
-                if published {
-                    let cells = outcome.paper.as_ref().map_or_else(
+                if levels {
+                    row.insert(3, outcome.levels.map(|n| n.to_string()).unwrap_or_default());
+                }
+                for &unit in &units {
+                    let published = outcome.published();
+                    row.extend(published.iter().find(|c| c.unit == unit).map_or_else(
                         || ["", ""].map(str::to_owned),
-                        |p| {
-                            let nats = p.paper.test_nll_nats;
-                            [format!("{nats:.2}"), signed(p.difference_nats)]
-                        },
-                    );
-                    row.extend(cells);
+                        |c| [c.paper_text(), signed(c.difference, unit.decimals())],
+                    ));
                 }
                 row
             })
@@ -131,9 +145,9 @@ pub(crate) fn seconds(seconds: f64) -> String {
 }
 
 /// A difference with its sign, in typographic minus.
-pub(crate) fn signed(difference: f64) -> String {
+pub(crate) fn signed(difference: f64, decimals: usize) -> String {
     let sign = if difference < 0.0 { '−' } else { '+' };
-    format!("{sign}{:.2}", difference.abs())
+    format!("{sign}{:.decimals$}", difference.abs())
 }
 
 #[cfg(test)]
@@ -159,6 +173,23 @@ NADE      the pixel before            16,777,215  17.5000 ± 0.25    0.3945     
 | rung | each conditional sees | free parameters | test NLL, nats | bits/dim | seconds |
 | --- | --- | ---: | ---: | ---: | ---: |
 | Markov 1 | the pixel before | 16,777,215 | 23.8092 ± 0.25 | 0.5367 | 0.25 |
+";
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn numbers_in_other_units_and_of_other_levels_have_columns_of_their_own() {
+        let mut outcomes = results().outcomes;
+        outcomes[0].levels = Some(17);
+        let paper = outcomes[1].paper.as_mut().unwrap();
+        (paper.paper.test_nll_nats, paper.difference_nats) = (None, None);
+        (paper.paper.test_bits_per_dim, paper.difference_bits_per_dim) = (Some(0.4), Some(-0.006));
+        let table = Table::new(&outcomes).markdown();
+        let expected = "\
+| rung | each conditional sees | free parameters | levels | test NLL, nats | bits/dim | seconds | paper, bits/dim | difference |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| Markov 1 | the pixel before | 16,777,215 | 17 | 23.8092 ± 0.25 | 0.5367 | 0.25 |  |  |
+| NADE | the pixel before | 16,777,215 | 2 | 17.5000 ± 0.25 | 0.3945 | 0.25 | 0.40 | −0.006 |
 ";
         assert_eq!(table, expected);
     }

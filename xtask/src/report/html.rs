@@ -2,8 +2,8 @@
 
 use super::chart::{self, Reference};
 use super::picture::{self, Images};
-use crate::experiment::result::{Outcome, Results};
-use crate::experiment::table::{Table, seconds};
+use crate::experiment::result::{LEVELS_DIFFER, Outcome, Results, comparable, levels_differ};
+use crate::experiment::table::{Table, grouped, seconds};
 use crate::npy::Array;
 use anyhow::Result;
 use std::fmt::Write as _;
@@ -73,8 +73,39 @@ fn about(page: &mut String, results: &Results) {
         "<p class=\"about\">{models}{}, {} variables · {} test examples · {date}</p>",
         escape(&first.data),
         first.variables,
-        crate::experiment::table::grouped(&first.test.examples.to_string()),
+        grouped(&first.test.examples.to_string()),
     );
+    if let [only] = &results.outcomes[..] {
+        effort(page, only, results);
+    }
+}
+
+/// How long the one model of a report was trained, and on what.
+fn effort(page: &mut String, outcome: &Outcome, results: &Results) {
+    let epochs = match (outcome.epochs, outcome.best_epoch) {
+        (0 | 1, _) => String::new(),
+        (epochs, None) => format!("{epochs} epochs · "),
+        (epochs, Some(best)) => format!("{epochs} epochs, the best was {best} · "),
+    };
+    let machine = &results.provenance.machine;
+    let _ = writeln!(
+        page,
+        "<p class=\"about\">{epochs}trained in {} on {}, {} cores, {} · device {}</p>",
+        duration(outcome.train_seconds),
+        escape(&machine.cpu),
+        machine.cores,
+        escape(&machine.os),
+        escape(&outcome.device),
+    );
+}
+
+/// A time in the unit in which it is read most easily.
+fn duration(time: f64) -> String {
+    match time {
+        s if s < 120.0 => format!("{} seconds", seconds(s)),
+        s if s < 7200.0 => format!("{:.1} minutes", s / 60.0),
+        s => format!("{:.1} hours", s / 3600.0),
+    }
 }
 
 fn introduction(page: &mut String, outcomes: &[Outcome]) {
@@ -85,7 +116,9 @@ fn introduction(page: &mut String, outcomes: &[Outcome]) {
          <var>p</var>(<var>x<sub>t</sub></var> | <var>x</var><sub>&lt;<var>t</var></sub>)</p>\n",
     );
     let by_nll = |a: &&Outcome, b: &&Outcome| a.test.nll_nats.total_cmp(&b.test.nll_nats);
-    let (best, worst) = (outcomes.iter().min_by(by_nll), outcomes.iter().max_by(by_nll));
+    let outcomes = comparable(outcomes);
+    let best = outcomes.iter().copied().min_by(|a, b| by_nll(a, b));
+    let worst = outcomes.iter().copied().max_by(|a, b| by_nll(a, b));
     if let (Some(best), Some(worst), true) = (best, worst, outcomes.len() > 1) {
         let bits = |outcome: &Outcome| outcome.test.nll_nats / std::f64::consts::LN_2;
         let _ = writeln!(
@@ -115,7 +148,10 @@ fn table(page: &mut String, outcomes: &[Outcome]) {
         let _ = write!(page, "<th scope=\"col\"{}>{}</th>", class(is_number), escape(name));
     }
     page.push_str("</tr>\n</thead>\n<tbody>\n");
-    let largest = outcomes.iter().map(|o| o.test.nll_nats).fold(f64::MIN_POSITIVE, f64::max);
+    let largest = |levels| {
+        let alike = outcomes.iter().filter(move |outcome| outcome.levels == levels);
+        alike.map(|outcome| outcome.test.nll_nats).fold(f64::MIN_POSITIVE, f64::max)
+    };
     for (row, outcome) in table.rows().iter().zip(outcomes) {
         page.push_str("<tr>");
         for (i, (cell, &(name, is_number))) in row.iter().zip(table.columns()).enumerate() {
@@ -124,7 +160,8 @@ fn table(page: &mut String, outcomes: &[Outcome]) {
                 (0, _) => write!(page, "<th scope=\"row\">{text}</th>"),
                 (_, "test NLL, nats") => {
                     let (mean, error) = text.split_once(" ± ").unwrap_or((&text, ""));
-                    let share = (outcome.test.nll_nats / largest).clamp(0.0, 1.0) * 100.0;
+                    let share = outcome.test.nll_nats / largest(outcome.levels);
+                    let share = share.clamp(0.0, 1.0) * 100.0;
                     write!(
                         page,
                         "<td class=\"number\">{mean} <span class=\"error\">± {error}</span>\
@@ -140,14 +177,22 @@ fn table(page: &mut String, outcomes: &[Outcome]) {
     page.push_str(
         "</tbody>\n</table>\n</div>\n<figcaption>Mean negative log-likelihood (NLL) of a test \
          image ± its standard error; lower is better. Bits/dim is the same number in bits per \
-         pixel. Seconds are training or fitting time.",
+         variable. Seconds are training or fitting time.",
     );
+    if levels_differ(outcomes) {
+        let _ = write!(page, " {LEVELS_DIFFER}");
+    }
     for (outcome, published) in outcomes.iter().filter_map(|o| Some((o, o.paper.as_ref()?))) {
+        let numbers: Vec<String> = outcome
+            .published()
+            .iter()
+            .map(|number| format!("{} {}", number.paper_text(), number.unit.name()))
+            .collect();
         let _ = write!(
             page,
-            " {} published: {:.2}, {}.",
+            " {} published: {}, {}.",
             escape(&outcome.label()),
-            published.paper.test_nll_nats,
+            numbers.join(", "),
             escape(&published.paper.source)
         );
     }
@@ -164,17 +209,17 @@ fn samples(
     if drawn().next().is_none() {
         return Ok(());
     }
-    let full_ink = drawn().chain(test_images).map(Images::full_ink).fold(1.0, f32::max);
     page.push_str("<h2>Samples</h2>\n<figure>\n");
     let mut row = |class: &str, name: &str, note: &str, images: &Images| -> Result<()> {
         let (name, note) = (escape(name), escape(note));
         let _ = write!(
             page,
             "<div class=\"row{class}\">\n<div class=\"name\">{name} <small>{note}</small></div>\n\
-             <div class=\"strip\" role=\"img\" aria-label=\"{name}\">"
+             <div class=\"strip{}\" role=\"img\" aria-label=\"{name}\">",
+            if images.has_colours() { " colours" } else { "" }
         );
         for image in images.iter() {
-            let uri = picture::data_uri(&images.png(image, full_ink)?);
+            let uri = picture::data_uri(&images.png(image)?);
             let _ = write!(page, "<img alt=\"\" src=\"{uri}\"/>");
         }
         page.push_str("</div>\n</div>\n");
@@ -214,12 +259,15 @@ fn curves(page: &mut String, outcomes: &[Outcome]) {
     if trained().next().is_none() {
         return;
     }
-    let reference = outcomes
+    let alike = comparable(outcomes);
+    let reference = alike
         .iter()
         .filter(|outcome| outcome.curve.is_empty())
         .filter_map(|o| Some(Reference { label: o.label(), nll_nats: o.valid.as_ref()?.nll_nats }))
         .min_by(|a, b| a.nll_nats.total_cmp(&b.nll_nats));
-    let range = chart::shared_range(trained().map(|o| o.curve.as_slice()), reference.as_ref());
+    let is_alike = |outcome: &Outcome| alike.iter().any(|o| o.levels == outcome.levels);
+    let alike_curves = trained().filter(|o| is_alike(o)).map(|o| o.curve.as_slice());
+    let range = chart::shared_range(alike_curves, reference.as_ref());
     let key = |class: &str, text: &str| {
         format!(
             "<li><svg viewBox=\"0 0 26 10\" aria-hidden=\"true\"><polyline class=\"{class}\" \
@@ -240,11 +288,17 @@ fn curves(page: &mut String, outcomes: &[Outcome]) {
     page.push_str("</ul>\n<div class=\"charts\">\n");
     for outcome in trained() {
         let label = outcome.label();
+        // Nats of other levels have a scale of their own, and no table to be compared with.
+        let (range, reference) = if is_alike(outcome) {
+            (range, reference.as_ref())
+        } else {
+            (chart::shared_range([outcome.curve.as_slice()].into_iter(), None), None)
+        };
         let _ = writeln!(
             page,
             "<div class=\"chart\">\n<h3>{}</h3>\n{}\n</div>",
             escape(&label),
-            chart::curve(&label, &outcome.curve, outcome.best_epoch, range, reference.as_ref())
+            chart::curve(&label, &outcome.curve, outcome.best_epoch, range, reference)
         );
     }
     page.push_str(
@@ -258,8 +312,11 @@ fn cost_maps(page: &mut String, outcomes: &[Outcome], pictures: &[Pictures]) -> 
     /// Colours of the bar; the scale itself is linear between nine.
     const STOPS: usize = 17;
 
-    let costs = || pictures.iter().filter_map(|pictures| pictures.costs.as_ref());
-    let largest = costs()
+    let costs: Vec<Option<Array>> =
+        pictures.iter().map(|p| p.costs.as_ref().and_then(picture::pixel_costs)).collect();
+    let largest = costs
+        .iter()
+        .flatten()
         .flat_map(|costs| costs.values.iter().copied())
         .filter(|cost| cost.is_finite())
         .fold(0.0, f32::max);
@@ -267,8 +324,8 @@ fn cost_maps(page: &mut String, outcomes: &[Outcome], pictures: &[Pictures]) -> 
         return Ok(());
     }
     let mut maps = String::new();
-    for (outcome, pictures) in outcomes.iter().zip(pictures) {
-        let Some(costs) = &pictures.costs else {
+    for (outcome, costs) in outcomes.iter().zip(&costs) {
+        let Some(costs) = costs else {
             continue;
         };
         let Some(png) = picture::heat_map(costs, largest)? else {
@@ -287,15 +344,28 @@ fn cost_maps(page: &mut String, outcomes: &[Outcome], pictures: &[Pictures]) -> 
     if maps.is_empty() {
         return Ok(());
     }
+    let mut levels: Vec<u64> = outcomes.iter().map(|outcome| outcome.levels.unwrap_or(2)).collect();
+    levels.sort_unstable();
+    levels.dedup();
+    let guesses: Vec<String> = levels
+        .into_iter()
+        .map(|levels| match levels {
+            2 => "a pixel that is guessed by a fair coin costs ln 2 = 0.693".to_owned(),
+            _ => format!(
+                "a value of {levels} levels that is guessed by a fair die costs ln {levels} = {:.3}",
+                (levels as f64).ln()
+            ),
+        })
+        .collect();
+    let guesses = guesses.join(", ");
     let gradient: Vec<_> =
         (0..STOPS).map(|i| picture::color(i as f32 / (STOPS - 1) as f32)).collect();
     let _ = writeln!(
         page,
         "<h2>Where the nats go</h2>\n<figure>\n<div class=\"maps\">\n{maps}</div>\n\
          <div class=\"scale\">\n{}\n</div>\n<figcaption>Mean cost of each pixel over the test \
-         split, nats; the sum of a map is the model’s NLL. One scale for all maps. A pixel that \
-         is guessed by a fair coin costs ln 2 = 0.693, a pixel that is certain costs 0.\
-         </figcaption>\n</figure>",
+         split, nats; all its colours together; the sum of a map is the model’s NLL. One scale \
+         for all maps. Of its pixels, {guesses}, and what is certain costs 0.</figcaption>\n</figure>",
         chart::color_bar(&gradient, f64::from(largest))
     );
     Ok(())
@@ -419,6 +489,63 @@ mod tests {
             assert!(page.contains(part), "{part}");
         }
         assert_eq!(page.matches("<img alt=\"\"").count(), 12);
+    }
+
+    #[test]
+    fn a_report_of_one_model_says_what_it_took() {
+        let mut results = results();
+        results.outcomes.remove(0);
+        results.outcomes[0].epochs = 9;
+        results.outcomes[0].best_epoch = Some(8);
+        results.outcomes[0].train_seconds = 9000.0;
+        let page = render(&results, &[], None).unwrap();
+        let effort = "9 epochs, the best was 8 · trained in 2.5 hours on A &quot;fast&quot; CPU, 2 \
+                      cores, linux · device flex";
+        assert!(page.contains(effort), "{page}");
+        assert_eq!(flaw(&page), None);
+        assert_eq!([duration(0.25), duration(150.0)], ["0.25 seconds", "2.5 minutes"]);
+    }
+
+    #[test]
+    fn rungs_of_other_levels_are_marked_and_not_compared() {
+        let mut results = results();
+        assert!(!render(&results, &[], None).unwrap().contains(LEVELS_DIFFER));
+        let mut deep = results.outcomes[1].clone();
+        deep.levels = Some(17);
+        deep.test.nll_nats = 130.0;
+        results.outcomes.push(deep);
+        let page = render(&results, &[], None).unwrap();
+        assert_eq!(flaw(&page), None);
+        assert!(
+            page.contains(LEVELS_DIFFER)
+                && page.contains("<th scope=\"col\" class=\"number\">levels</th>")
+        );
+        // The introduction speaks of Markov 1 and NADE on bits: 23.81 and 17.50 nats are 34.3 and
+        // 25.2 bits.
+        assert!(page.contains("34.3 bits") && page.contains("in 25.2"), "{page}");
+        assert!(page.contains("published: 18.00 nats, A &amp; B 2016"));
+    }
+
+    #[test]
+    fn colour_images_have_samples_and_cost_maps() {
+        let array = |count: usize, shape: &[usize]| Array {
+            shape: [&[count], shape].concat(),
+            values: (0..count * shape.iter().product::<usize>()).map(|i| (i % 4) as f32).collect(),
+        };
+        for shape in [&[3, 2, 5][..], &[2, 5, 3]] {
+            let mut results = results();
+            results.outcomes.truncate(1);
+            results.outcomes[0].levels = Some(4);
+            let costs = Array { shape: shape.to_vec(), values: vec![0.5; 30] };
+            let pictures =
+                Pictures { samples: Images::new(array(4, shape), 4), costs: Some(costs) };
+            let page = render(&results, &[pictures], None).unwrap();
+            assert_eq!(flaw(&page), None);
+            assert_eq!(page.matches("<img alt=\"\"").count(), 4);
+            assert!(page.contains("class=\"strip colours\""));
+            assert!(page.contains("highest 1.50"), "the channels of a pixel are added up");
+            assert!(page.contains("a value of 4 levels that is guessed by a fair die costs ln 4"));
+        }
     }
 
     #[test]

@@ -12,46 +12,90 @@ const CELL: Rgb = [244, 242, 238];
 const INK: Rgb = [28, 27, 25];
 const MUTED: Rgb = [118, 113, 104];
 
-/// Images of one size, row-major, the symbols as they are.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Images {
+/// How the values of an image lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layout {
     rows: usize,
     columns: usize,
+    /// 1, or 3 for red, green and blue.
+    channels: usize,
+    /// `[channels, rows, columns]` instead of `[rows, columns, channels]`.
+    channels_first: bool,
+}
+
+impl Layout {
+    /// The layout of events of a shape; `None` where they are no images.
+    fn of(shape: &[usize]) -> Option<Self> {
+        let (rows, columns, channels, channels_first) = match *shape {
+            [rows, columns] => (rows, columns, 1, true),
+            [channels @ (1 | 3), rows, columns] => (rows, columns, channels, true),
+            [rows, columns, channels @ (1 | 3)] => (rows, columns, channels, false),
+            _ => return None,
+        };
+        let is_empty = rows == 0 || columns == 0;
+        (!is_empty).then_some(Self { rows, columns, channels, channels_first })
+    }
+
+    fn pixels(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Where a channel of pixel `i`, counted along the rows, lies.
+    fn index(&self, i: usize, channel: usize) -> usize {
+        if self.channels_first { channel * self.pixels() + i } else { i * self.channels + channel }
+    }
+}
+
+/// Images of one size, the symbols as they are.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Images {
+    layout: Layout,
+    /// The symbol that is drawn as full ink or full light, at least 1.
+    top: f32,
     symbols: Vec<f32>,
 }
 
 impl Images {
-    /// Images out of an array `[count, rows, columns]`; `None` where the events are no images.
-    pub(crate) fn new(array: Array) -> Option<Self> {
-        match array.shape[..] {
-            [_, rows, columns] if rows > 0 && columns > 0 => {
-                Some(Self { rows, columns, symbols: array.values })
-            }
-            _ => None,
-        }
+    /// Images out of an array `[count, ...event shape]` of symbols of so many levels; `None` where
+    /// the events are no images.
+    pub(crate) fn new(array: Array, levels: u64) -> Option<Self> {
+        let layout = Layout::of(array.shape.get(1..)?)?;
+        let top = levels.saturating_sub(1).max(1) as f32;
+        Some(Self { layout, top, symbols: array.values })
     }
 
     /// The images one after the other.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[f32]> {
-        self.symbols.chunks_exact(self.rows * self.columns)
+        self.symbols.chunks_exact(self.layout.pixels() * self.layout.channels)
     }
 
-    /// The largest symbol, at least 1: the symbol that is drawn as full ink.
-    pub(crate) fn full_ink(&self) -> f32 {
-        self.symbols.iter().copied().fold(1.0, f32::max)
+    /// Whether they have colours of their own.
+    pub(crate) fn has_colours(&self) -> bool {
+        self.layout.channels == 3
     }
 
-    /// One image as the bytes of a grey PNG, ink on paper.
-    pub(crate) fn png(&self, image: &[f32], full_ink: f32) -> Result<Vec<u8>> {
-        let pixels: Vec<u8> = image.iter().map(|&symbol| ink(symbol, full_ink)[0]).collect();
-        encode(self.columns, self.rows, png::ColorType::Grayscale, &pixels)
+    /// The colour of pixel `i` of an image: its own, or one between cell and ink.
+    fn pixel(&self, image: &[f32], i: usize) -> Rgb {
+        let share = |channel| (image[self.layout.index(i, channel)] / self.top).clamp(0.0, 1.0);
+        if self.has_colours() {
+            std::array::from_fn(|channel| mix(0, 255, share(channel)))
+        } else {
+            std::array::from_fn(|k| mix(CELL[k], INK[k], share(0)))
+        }
     }
-}
 
-/// The colour of a symbol between cell and ink.
-fn ink(symbol: f32, full_ink: f32) -> Rgb {
-    let share = (symbol / full_ink).clamp(0.0, 1.0);
-    std::array::from_fn(|i| mix(CELL[i], INK[i], share))
+    /// One image as the bytes of a PNG, in its colours or as ink on paper.
+    pub(crate) fn png(&self, image: &[f32]) -> Result<Vec<u8>> {
+        let Layout { rows, columns, .. } = self.layout;
+        let pixels = (0..self.layout.pixels()).map(|i| self.pixel(image, i));
+        if self.has_colours() {
+            let pixels: Vec<u8> = pixels.flatten().collect();
+            encode(columns, rows, png::ColorType::Rgb, &pixels)
+        } else {
+            let pixels: Vec<u8> = pixels.map(|[grey, ..]| grey).collect();
+            encode(columns, rows, png::ColorType::Grayscale, &pixels)
+        }
+    }
 }
 
 fn mix(from: u8, to: u8, share: f32) -> u8 {
@@ -95,15 +139,21 @@ pub(crate) fn color(share: f32) -> Rgb {
     std::array::from_fn(|i| mix(SCALE[below][i], SCALE[below + 1][i], within))
 }
 
-/// A map `[rows, columns]` of costs as the bytes of a PNG, one pixel a cell; `None` where the
-/// events are no images. `largest` is the cost at the bright end.
+/// The cost of each pixel, all its channels together, as a map `[rows, columns]`; `None` where the
+/// events are no images.
+pub(crate) fn pixel_costs(costs: &Array) -> Option<Array> {
+    let layout = Layout::of(&costs.shape)?;
+    let cost = |i| (0..layout.channels).map(|channel| costs.values[layout.index(i, channel)]).sum();
+    let values = (0..layout.pixels()).map(cost).collect();
+    Some(Array { shape: vec![layout.rows, layout.columns], values })
+}
+
+/// A map `[rows, columns]` of costs as the bytes of a PNG, one pixel a cell; `None` for another
+/// shape. `largest` is the cost at the bright end.
 pub(crate) fn heat_map(costs: &Array, largest: f32) -> Result<Option<Vec<u8>>> {
     let [rows, columns] = costs.shape[..] else {
         return Ok(None);
     };
-    if rows == 0 || columns == 0 {
-        return Ok(None);
-    }
     let pixels: Vec<u8> = costs.values.iter().flat_map(|&cost| color(cost / largest)).collect();
     encode(columns, rows, png::ColorType::Rgb, &pixels).map(Some)
 }
@@ -129,7 +179,8 @@ pub(crate) fn sheet(rows: &[SheetRow<'_>]) -> Result<Vec<u8>> {
     /// Dots of a letter are squares of this many pixels.
     const DOT: usize = 2;
 
-    let scale = |images: &Images| SIDE.div_ceil(images.rows.max(images.columns)).max(1);
+    let scale =
+        |images: &Images| SIDE.div_ceil(images.layout.rows.max(images.layout.columns)).max(1);
     let label_width = rows
         .iter()
         .flat_map(|row| [font::width(&row.label), font::width(&row.note)])
@@ -137,28 +188,29 @@ pub(crate) fn sheet(rows: &[SheetRow<'_>]) -> Result<Vec<u8>> {
         .unwrap_or(0)
         * DOT;
     let images_width = |row: &SheetRow<'_>| {
-        row.images.iter().count() * (row.images.columns * scale(row.images) + GAP)
+        row.images.iter().count() * (row.images.layout.columns * scale(row.images) + GAP)
     };
     let width = 3 * MARGIN + label_width + rows.iter().map(images_width).max().unwrap_or(0) - GAP;
-    let row_height = |row: &SheetRow<'_>| row.images.rows * scale(row.images) + GAP;
+    let row_height = |row: &SheetRow<'_>| row.images.layout.rows * scale(row.images) + GAP;
     let height = 2 * MARGIN + rows.iter().map(row_height).sum::<usize>() - GAP;
 
     let mut canvas = Canvas::new(width, height);
-    let full_ink = rows.iter().map(|row| row.images.full_ink()).fold(1.0, f32::max);
     let mut top = MARGIN;
     for row in rows {
         let side = scale(row.images);
+        let Layout { rows, columns, .. } = row.images.layout;
         let text_height = 2 * font::HEIGHT * DOT + 2 * DOT;
-        let text_top = top + (row.images.rows * side).saturating_sub(text_height) / 2;
+        let text_top = top + (rows * side).saturating_sub(text_height) / 2;
         canvas.text(MARGIN, text_top, DOT, &row.label, INK);
         canvas.text(MARGIN, text_top + (font::HEIGHT + 2) * DOT, DOT, &row.note, MUTED);
         let mut left = 2 * MARGIN + label_width;
         for image in row.images.iter() {
-            for (i, &symbol) in image.iter().enumerate() {
-                let (y, x) = (i / row.images.columns, i % row.images.columns);
-                canvas.square(left + x * side, top + y * side, side, ink(symbol, full_ink));
+            for i in 0..rows * columns {
+                let (y, x) = (i / columns, i % columns);
+                let colour = row.images.pixel(image, i);
+                canvas.square(left + x * side, top + y * side, side, colour);
             }
-            left += row.images.columns * side + GAP;
+            left += columns * side + GAP;
         }
         top += row_height(row);
     }
@@ -216,7 +268,7 @@ pub(crate) mod tests {
     /// `count` images of 2 rows and 3 columns.
     pub(crate) fn images(count: usize) -> Images {
         let values = (0..count * 6).map(|i| (i % 2) as f32).collect();
-        Images::new(Array { shape: vec![count, 2, 3], values }).unwrap()
+        Images::new(Array { shape: vec![count, 2, 3], values }, 2).unwrap()
     }
 
     fn decode(bytes: &[u8]) -> (u32, u32, Vec<u8>) {
@@ -229,16 +281,52 @@ pub(crate) mod tests {
     #[test]
     fn an_image_keeps_its_size_and_draws_ones_dark() {
         let images = images(1);
-        let png = images.png(images.iter().next().unwrap(), 1.0).unwrap();
+        let png = images.png(images.iter().next().unwrap()).unwrap();
         let (paper, ink) = (CELL[0], INK[0]);
         assert_eq!(decode(&png), (3, 2, vec![paper, ink, paper, ink, paper, ink]));
     }
 
     #[test]
-    fn tables_and_colour_images_are_no_images_here() {
+    fn greys_are_ink_by_their_share_of_the_levels() {
+        let array = Array { shape: vec![1, 1, 3], values: vec![0.0, 8.0, 16.0] };
+        let images = Images::new(array, 17).unwrap();
+        let png = images.png(images.iter().next().unwrap()).unwrap();
+        assert_eq!(decode(&png), (3, 1, vec![CELL[0], mix(CELL[0], INK[0], 0.5), INK[0]]));
+    }
+
+    #[test]
+    fn colours_are_their_own_wherever_the_channels_stand() {
+        // Two rows of one pixel, four levels: red and white.
+        for (shape, values) in
+            [([1, 3, 2, 1], [3., 3., 0., 3., 0., 3.]), ([1, 2, 1, 3], [3., 0., 0., 3., 3., 3.])]
+        {
+            let array = Array { shape: shape.to_vec(), values: values.to_vec() };
+            let images = Images::new(array, 4).unwrap();
+            let png = images.png(images.iter().next().unwrap()).unwrap();
+            assert_eq!(decode(&png), (1, 2, vec![255, 0, 0, 255, 255, 255]));
+        }
+    }
+
+    #[test]
+    fn the_cost_of_a_pixel_is_that_of_its_channels() {
+        let values = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
+        for (shape, expected) in [
+            (&[3, 2, 1][..], vec![21.0, 42.0]),
+            (&[2, 1, 3], vec![7.0, 56.0]),
+            (&[2, 3], values.clone()),
+        ] {
+            let costs = Array { shape: shape.to_vec(), values: values.clone() };
+            assert_eq!(pixel_costs(&costs).unwrap().values, expected, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn tables_are_no_images() {
         let array = |shape: &[usize]| Array { shape: shape.to_vec(), values: vec![] };
-        assert_eq!(Images::new(array(&[4, 7])), None);
-        assert_eq!(Images::new(array(&[4, 8, 8, 3])), None);
+        assert_eq!(Images::new(array(&[4, 7]), 2), None);
+        assert_eq!(Images::new(array(&[4, 0, 7]), 2), None);
+        assert_eq!(Images::new(array(&[4, 8, 8, 2]), 2), None);
+        assert_eq!(pixel_costs(&array(&[7])), None);
         assert_eq!(heat_map(&array(&[7]), 1.0).unwrap(), None);
     }
 
