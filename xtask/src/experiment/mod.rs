@@ -316,7 +316,7 @@ fn sample_sheet(
     let drawn = results.outcomes.iter().zip(pictures).filter_map(|(outcome, pictures)| {
         Some(SheetRow {
             label: outcome.label(),
-            note: format!("{:.2} nats", outcome.test.nll_nats),
+            note: outcome.note(levels_differ(&results.outcomes)),
             images: pictures.samples.as_ref()?,
         })
     });

@@ -257,6 +257,15 @@ impl Outcome {
         super::config::label(&self.config, &self.data)
     }
 
+    /// The cost for pictures, with the levels where those of other outcomes differ.
+    pub(crate) fn note(&self, levels_differ: bool) -> String {
+        let nats = format!("{:.2} nats", self.test.nll_nats);
+        match self.levels.filter(|_| levels_differ) {
+            Some(levels) => format!("{nats}, {levels} levels"),
+            None => nats,
+        }
+    }
+
     /// The published numbers beside ours, one for each unit that the paper gives.
     pub(crate) fn published(&self) -> Vec<Comparison> {
         let Some(Published { paper, difference_nats, difference_bits_per_dim }) = &self.paper
@@ -492,6 +501,8 @@ pub(crate) mod tests {
         assert_eq!(comparable(&outcomes).len(), 3);
         outcomes[0].levels = Some(17);
         assert!(levels_differ(&outcomes));
+        assert_eq!(outcomes[0].note(true), "1.00 nats, 17 levels");
+        assert_eq!(outcomes[0].note(false), "1.00 nats");
         let names: Vec<&str> = comparable(&outcomes).iter().map(|o| o.config.as_str()).collect();
         assert_eq!(names, ["b", "c"]);
         assert_eq!(comparable(&outcomes[..2])[0].config, "a", "the first of as many");

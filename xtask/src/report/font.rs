@@ -90,6 +90,7 @@ fn columns(letter: char) -> [u8; 5] {
         'y' => [0x4c, 0x90, 0x90, 0x90, 0x7c],
         'z' => [0x44, 0x64, 0x54, 0x4c, 0x44],
         '×' => [0x00, 0x28, 0x10, 0x28, 0x00],
+        ',' => [0x00, 0xa0, 0x60, 0x00, 0x00],
         '-' => [0x08, 0x08, 0x08, 0x08, 0x08],
         '.' => [0x00, 0x60, 0x60, 0x00, 0x00],
         _ => [0x7f, 0x41, 0x41, 0x41, 0x7f],
@@ -104,10 +105,10 @@ mod tests {
     fn no_two_letters_look_the_same() {
         let letters: Vec<char> = ('0'..='9').chain('A'..='Z').chain('a'..='z').collect();
         let mut shapes: Vec<[u8; 5]> = letters.iter().map(|&letter| columns(letter)).collect();
-        shapes.extend(['×', '-', '.', ' ', '?'].map(columns));
+        shapes.extend(['×', ',', '-', '.', ' ', '?'].map(columns));
         shapes.sort_unstable();
         shapes.dedup();
-        assert_eq!(shapes.len(), letters.len() + 5);
+        assert_eq!(shapes.len(), letters.len() + 6);
     }
 
     #[test]

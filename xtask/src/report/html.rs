@@ -230,8 +230,7 @@ fn samples(
     }
     for (outcome, pictures) in outcomes.iter().zip(pictures) {
         if let Some(images) = &pictures.samples {
-            let note = format!("{:.2} nats", outcome.test.nll_nats);
-            row("", &outcome.label(), &note, images)?;
+            row("", &outcome.label(), &outcome.note(levels_differ(outcomes)), images)?;
         }
     }
     let first = if test_images.is_some() {
