@@ -57,6 +57,7 @@ fn dispatch(cli: Cli) -> Result<()> {
             .build_global()
             .context("cannot start the threads")?;
     }
+    ar_models::keep_freed_memory();
     let session = Session::new(cli.global);
     match cli.command {
         Command::Train(args) => commands::train::run(&args, &session),

@@ -1,6 +1,7 @@
 //! What a model is, in words and numbers, from its config alone.
 
 use ar_models::config::{EventSpec, ModelConfig};
+use ar_models::pixel::{ImageLayout, PixelConfig, PixelKind, PixelSettings};
 use num_bigint::BigUint;
 use prob_core::ordering::OrderingKind;
 use prob_core::{Error as ProbError, count, joint};
@@ -47,8 +48,26 @@ pub(crate) fn sees(model: &ModelConfig, event: &EventSpec) -> String {
                 along(ordering)
             )
         }
-        other => format!("what a model of kind {} sees", other.kind()),
+        other => match other.pixel() {
+            Some((kind, settings)) => pixel_sees(kind, settings, event),
+            None => format!("what a model of kind {} sees", other.kind()),
+        },
     }
+}
+
+/// What a conditional of a PixelRNN or PixelCNN sees.
+fn pixel_sees(kind: PixelKind, settings: &PixelSettings, event: &EventSpec) -> String {
+    let PixelSettings { layers, hidden, .. } = settings;
+    let layers = if *layers == 1 { "1 layer".into() } else { format!("{layers} layers") };
+    let (region, what) = match kind {
+        PixelKind::RowLstm => ("the pixels in a triangle above it", "Row LSTM"),
+        PixelKind::DiagonalLstm => ("the pixels above it and to the left", "Diagonal LSTM"),
+        PixelKind::DiagonalBilstm => ("all pixels before it", "Diagonal BiLSTM"),
+        PixelKind::PixelCnn => ("the pixels in a bounded window before it", "masked convolutions"),
+    };
+    let colours = ImageLayout::of(kind.name(), &event.shape).map_or(1, |image| image.colours);
+    let own = if colours > 1 { " and its own earlier colours" } else { "" };
+    format!("{region}{own}, through {layers} of {what}, {hidden} maps each")
 }
 
 /// The direction of an offset: `W` is one to the left, `NNE` two up and one to the right.
@@ -126,7 +145,21 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
             let free_parameters = nade(n, *hidden);
             Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
         }
-        other => unreachable!("a model of kind {} was added without its size", other.kind()),
+        other => {
+            let Some((kind, settings)) = other.pixel() else {
+                unreachable!("a model of kind {} was added without its size", other.kind());
+            };
+            let image =
+                ImageLayout::of(kind.name(), &event.shape).map_err(|_| ProbError::Shape {
+                    what: "an event",
+                    got: event.shape.clone(),
+                    expected: "[rows, columns], [3, rows, columns] or [rows, columns, 3]".into(),
+                })?;
+            let config =
+                PixelConfig { kind, settings: settings.clone(), image, levels: event.levels };
+            let [stored, free] = config.parameters();
+            Size { free_parameters: free.into(), bytes: BigUint::from(stored) * size_of::<f32>() }
+        }
     })
 }
 
@@ -210,6 +243,10 @@ mod tests {
             ("kind = \"full-table\"", 2),
             ("kind = \"logistic\"", 2),
             ("kind = \"nade\"\nhidden = 5", 2),
+            ("kind = \"row-lstm\"\nlayers = 2\nhidden = 3", 2),
+            ("kind = \"diagonal-lstm\"\nlayers = 1\nhidden = 5\nskip = true", 4),
+            ("kind = \"diagonal-bilstm\"\nlayers = 2\nhidden = 4\nhead = 7", 256),
+            ("kind = \"pixel-cnn\"\nlayers = 2\nhidden = 4\nskip = true", 3),
         ] {
             let (config, event) = (model(text), event(levels));
             let data = InMemory::new(vec![0; event.variables()], event.variables());

@@ -61,4 +61,5 @@ mod store;
 pub mod train;
 pub mod walk;
 
+pub use ar_kernels::memory::keep_freed as keep_freed_memory;
 pub use error::Error;

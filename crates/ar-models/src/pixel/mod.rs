@@ -380,6 +380,55 @@ pub struct Pixel {
 }
 
 impl PixelConfig {
+    /// Number of weights that such a network stores, and how many of them no mask hides.
+    pub fn parameters(&self) -> [usize; 2] {
+        let Self { kind, settings, image, levels } = self;
+        let (h, colours, b) = (settings.hidden, image.colours, MaskKind::B);
+        let here = Convolution { taps: vec![[0, 0]], rectify: false };
+        let seen = |kind, spec: &Convolution, [inputs, outputs]: [usize; 2], blocks| {
+            let stored = spec.taps.len() * inputs * outputs;
+            let mask = mask(kind, spec, inputs, outputs, blocks, colours);
+            let free = mask.map_or(stored, |mask| mask.iter().filter(|&&m| m != 0.0).count());
+            [stored, free]
+        };
+        let biased = |kind, spec: &Convolution, sizes: [usize; 2]| {
+            seen(kind, spec, sizes, 1).map(|weights| weights + sizes[1])
+        };
+        let pixel_cnn = [
+            biased(b, &here, [2 * h, h]),
+            biased(b, &Convolution::causal(3, true), [h, h]),
+            biased(b, &here, [h, 2 * h]),
+        ];
+        let recurrent = |kind| {
+            let spec = Lstm { kind, residual: true, recompute: false };
+            let directions = spec.directions();
+            let taps = Convolution { taps: directions[0].input_taps.clone(), rectify: false };
+            let inputs = seen(b, &taps, [2 * h, 4 * h], 4);
+            let others = directions[0].state_taps.len() * h * 4 * h + 4 * h + 2 * h;
+            let states = inputs.map(|inputs| directions.len() * (inputs + others));
+            vec![states, biased(b, &here, [h, 2 * h])]
+        };
+        let layer = match kind {
+            PixelKind::RowLstm => recurrent(Kind::Row),
+            PixelKind::DiagonalLstm => recurrent(Kind::Diagonal),
+            PixelKind::DiagonalBilstm => recurrent(Kind::DiagonalBoth),
+            PixelKind::PixelCnn => pixel_cnn.to_vec(),
+        };
+        let outputs = colours * if *levels == 2 { 1 } else { *levels };
+        let mut parts = vec![
+            biased(MaskKind::A, &Convolution::causal(7, colours > 1), [colours, 2 * h]),
+            biased(b, &here, [2 * h, settings.head]),
+            biased(b, &here, [settings.head, outputs]),
+        ];
+        for _ in 0..settings.layers {
+            parts.extend(&layer);
+            if settings.skip {
+                parts.push(biased(b, &here, [2 * h, 2 * h]));
+            }
+        }
+        parts.iter().fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
+    }
+
     /// Random weights; with bits the last bias is the log-odds of `mean`, the mean of all training
     /// values.
     ///

@@ -1,0 +1,595 @@
+//! The laws of PixelRNN and PixelCNN in f64, binary and in colour, each beside a model that breaks it.
+//!
+//! The default precision of a device can be set once per process, so these tests have a binary of
+//! their own. What runs here is the plain path; `ar-kernels/tests/pixel.rs` shows that the kernels are
+//! equal to it, and `pixel_fused.rs` that the models on them are.
+
+use std::sync::Once;
+
+use ar_kernels::pixel::{Convolution, Kind, Lstm, Weights, convolution, lstm};
+use ar_models::neural::{Neural, Weight, event_tensor, map_weights, weights};
+use ar_models::pixel::{ImageLayout, Pixel, PixelConfig, PixelKind, PixelSettings};
+use ar_models::walk;
+use burn::module::Module;
+use burn::tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData};
+use prob_core::dist::{bernoulli, categorical};
+use prob_core::laws::{
+    Law, causal_autodiff, chain_rule, enumerate_support, gradient, normalised, normalised_rows,
+    same_draws, sampler,
+};
+use prob_core::{Autoregressive, Density, standard_normal, uniform};
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+
+/// The default device, in f64.
+fn device() -> Device {
+    static F64: Once = Once::new();
+    let mut device = Device::default();
+    F64.call_once(|| {
+        device.configure(DeviceConfig::default().float_dtype(FloatDType::F64)).unwrap();
+    });
+    device
+}
+
+const KINDS: [PixelKind; 4] =
+    [PixelKind::RowLstm, PixelKind::DiagonalLstm, PixelKind::DiagonalBilstm, PixelKind::PixelCnn];
+
+/// Weights far from their initial values, where a wrong model shows.
+fn shaken<M: Module>(model: M, scale: f64) -> M {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    map_weights(model, |_, weight| {
+        let values: Vec<f64> =
+            (0..weight.dims()[0]).map(|_| standard_normal(&mut rng) * scale).collect();
+        Tensor::from_data(TensorData::new(values, weight.dims()), &weight.device())
+    })
+}
+
+fn model(
+    kind: PixelKind,
+    shape: &[usize],
+    levels: usize,
+    settings: PixelSettings,
+    device: &Device,
+) -> Pixel {
+    let image = ImageLayout::of(kind.name(), shape).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let config = PixelConfig { kind, settings, image, levels };
+    shaken(config.init(0.3, &mut rng, device), 0.5)
+}
+
+/// Two layers, the second time with skips and without residuals.
+fn settings() -> [PixelSettings; 2] {
+    let plain = PixelSettings { head: 12, ..PixelSettings::new(2, 6) };
+    let other = PixelSettings { skip: true, residual: false, recompute: true, ..plain.clone() };
+    [plain, other]
+}
+
+fn events(rows: &[u8], variables: usize, device: &Device) -> Tensor<2, Int> {
+    event_tensor(rows, variables, device)
+}
+
+fn host(x: Tensor<1>) -> Vec<f64> {
+    x.into_data().iter::<f64>().collect()
+}
+
+/// One number per variable that moves with all its logits.
+fn conditionals(model: &Pixel, x: Tensor<2>) -> Tensor<2> {
+    let logits = model.logits(x);
+    let [batch, variables, width] = logits.dims();
+    let ramp: Vec<f64> = (0..width).map(|k| 1.0 + k as f64).collect();
+    let ramp = Tensor::<3>::from_data(TensorData::new(ramp, [1, 1, width]), &logits.device());
+    (logits * ramp).sum_dim(2).reshape([batch, variables])
+}
+
+fn obeys(kind: PixelKind, shape: &[usize], levels: usize, settings: &PixelSettings) {
+    let device = device();
+    let own = model(kind, shape, levels, settings.clone(), &device);
+    let tracked = model(kind, shape, levels, settings.clone(), &device.clone().autodiff());
+    let variables = own.event_len();
+    let ordering = own.ordering().clone();
+    normalised(&own, variables, levels, &device, 1e-10).unwrap();
+    let support = enumerate_support(variables, levels);
+    let some = &support[..variables * (support.len() / variables).min(4096)];
+    chain_rule(&own, &ordering, events(some, variables, &device), 1e-10).unwrap();
+    let few: Vec<u8> =
+        support.chunks(variables).skip(3).step_by(97).take(20).flatten().copied().collect();
+    let x = events(&few, variables, &device).float();
+    causal_autodiff(&ordering, x, |x| conditionals(&tracked, x)).unwrap();
+    sampler(&own, variables, levels, &device, 20_000, 7, 1e-6).unwrap();
+    same_draws(&own, &ordering, 50, 9, 0.0).unwrap();
+    let x = events(some, variables, &device);
+    let sums = host(own.log_prob_per_variable(x.clone()).sum_dim(1).squeeze_dim(1));
+    for (sum, log_prob) in sums.into_iter().zip(host(own.log_prob(x))) {
+        assert!((sum - log_prob).abs() < 1e-10);
+    }
+}
+
+#[test]
+fn binary_images_obey_the_laws() {
+    for kind in KINDS {
+        for settings in settings() {
+            obeys(kind, &[3, 4], 2, &settings);
+        }
+    }
+}
+
+#[test]
+fn colour_images_obey_the_laws() {
+    for kind in KINDS {
+        for settings in settings() {
+            obeys(kind, &[3, 2, 2], 2, &settings);
+        }
+        obeys(kind, &[2, 2, 3], 2, &settings()[0]);
+    }
+}
+
+#[test]
+fn images_of_several_levels_obey_the_laws() {
+    for kind in KINDS {
+        obeys(kind, &[2, 3], 4, &settings()[0]);
+        obeys(kind, &[3, 1, 2], 3, &settings()[1]);
+    }
+}
+
+/// A full pass for every value, from the same uniforms as the model's own walk.
+fn naive(model: &Pixel, levels: usize, n: usize, seed: u64) -> Vec<u8> {
+    let variables = model.event_len();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let uniforms: Vec<f64> = (0..n * variables).map(|_| uniform(&mut rng)).collect();
+    let mut x = vec![0_u8; n * variables];
+    let ordering = model.ordering().clone();
+    for t in 0..variables {
+        let i = ordering[t];
+        let values = events(&x, variables, &device()).float();
+        let logits = model.logits(values);
+        let [_, _, width] = logits.dims();
+        let logits: Vec<f64> = logits.narrow(1, i, 1).into_data().iter::<f64>().collect();
+        for (row, logits) in logits.chunks_exact(width).enumerate() {
+            let all = if levels == 2 { vec![0.0, logits[0]] } else { logits.to_vec() };
+            x[row * variables + i] = categorical::draw(&all, uniforms[t * n + row]) as u8;
+        }
+    }
+    x
+}
+
+#[test]
+fn the_cached_walk_draws_what_full_passes_draw() {
+    for kind in KINDS {
+        for settings in settings() {
+            for (shape, levels) in
+                [(&[6, 5][..], 2), (&[5, 7], 17), (&[3, 4, 3], 5), (&[3, 4, 3], 2)]
+            {
+                let model = model(kind, shape, levels, settings.clone(), &device());
+                let n = 11;
+                let nothing = vec![None; n * model.event_len()];
+                let cached = model.complete(&nothing, &mut ChaCha8Rng::seed_from_u64(5));
+                assert_eq!(cached, naive(&model, levels, n, 5), "{kind:?} {shape:?}");
+                // Completions, against the walk one conditional at a time.
+                let some: Vec<Option<u8>> =
+                    (0..nothing.len()).map(|k| (k % 5 < 2).then_some((k % levels) as u8)).collect();
+                let cached = model.complete(&some, &mut ChaCha8Rng::seed_from_u64(6));
+                let plain = walk::complete(&model, &some, &mut ChaCha8Rng::seed_from_u64(6));
+                assert_eq!(cached, plain, "{kind:?} {shape:?}");
+            }
+        }
+    }
+}
+
+/// The gradient of the mean log-likelihood of some images, against central differences.
+fn has_the_right_gradient(model: &Pixel, x: &Tensor<2, Int>, tamper: f64) -> Law {
+    let own: Vec<Weight> = weights(model);
+    let at: Vec<f64> = own.iter().flat_map(|w| host(w.values.clone())).collect();
+    let with = |flat: &[f64]| {
+        let mut start = 0;
+        map_weights(model.clone(), |_, old| {
+            let [n] = old.dims();
+            start += n;
+            Tensor::from_data(TensorData::new(flat[start - n..start].to_vec(), [n]), &old.device())
+        })
+    };
+    let loss = |model: &Pixel| model.log_prob(x.clone()).mean();
+    let mut grads = loss(model).backward();
+    let mut claimed = Vec::new();
+    struct Collect<'a>(&'a mut burn::tensor::Gradients, &'a mut Vec<f64>);
+    impl burn::module::ModuleVisitor for Collect<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+            let grad = param.val().grad_remove(self.0).expect("every weight has a gradient");
+            self.1.extend(grad.into_data().iter::<f64>());
+        }
+    }
+    model.visit(&mut Collect(&mut grads, &mut claimed));
+    claimed[3] += tamper;
+    gradient(|flat| loss(&with(flat)).into_scalar::<f64>(), &at, &claimed, 4, 1e-5, 1e-7, 11)
+}
+
+#[test]
+fn gradients_match_central_differences() {
+    let device = device().autodiff();
+    for kind in KINDS {
+        for (shape, levels) in [(&[4, 3][..], 2), (&[3, 2, 3], 5)] {
+            let model = model(kind, shape, levels, settings()[1].clone(), &device);
+            let n = model.event_len();
+            let mut rng = ChaCha8Rng::seed_from_u64(3);
+            let rows: Vec<u8> =
+                (0..5 * n).map(|_| (uniform(&mut rng) * levels as f64) as u8).collect();
+            let x = events(&rows, n, &device);
+            has_the_right_gradient(&model, &x, 0.0).unwrap();
+            // Negative control: one derivative off.
+            assert!(has_the_right_gradient(&model, &x, 1.0).is_err());
+        }
+    }
+}
+
+/// Which earlier pixels the definition of a binary network lets each pixel see, by reachability over
+/// its taps: `[pixel][pixel]`.
+fn receptive_field(kind: PixelKind, layers: usize, [height, width]: [usize; 2]) -> Vec<Vec<bool>> {
+    type Field = Vec<Vec<bool>>;
+    let n = height * width;
+    let at = |p: usize, tap: [isize; 2]| {
+        let row = (p / width).checked_add_signed(tap[0]).filter(|r| *r < height)?;
+        let column = (p % width).checked_add_signed(tap[1]).filter(|c| *c < width)?;
+        Some(row * width + column)
+    };
+    let join = |to: &mut Vec<bool>, from: &[bool]| {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to |= from);
+    };
+    let through = |from: &Field, taps: &[[isize; 2]]| -> Field {
+        let mut to = vec![vec![false; n]; n];
+        for (p, to) in to.iter_mut().enumerate() {
+            for q in taps.iter().filter_map(|&tap| at(p, tap)) {
+                join(to, &from[q]);
+            }
+        }
+        to
+    };
+    let pixels: Field = (0..n).map(|p| (0..n).map(|q| p == q).collect()).collect();
+    let mut y = through(&pixels, &Convolution::causal(7, false).taps);
+    for _ in 0..layers {
+        let kind = match kind {
+            PixelKind::RowLstm => Kind::Row,
+            PixelKind::DiagonalLstm => Kind::Diagonal,
+            PixelKind::DiagonalBilstm => Kind::DiagonalBoth,
+            PixelKind::PixelCnn => {
+                let seen = through(&y, &Convolution::causal(3, true).taps);
+                y.iter_mut().zip(&seen).for_each(|(to, from)| join(to, from));
+                continue;
+            }
+        };
+        let mut sum = vec![vec![false; n]; n];
+        for direction in (Lstm { kind, residual: true, recompute: false }).directions() {
+            let mut h = through(&y, &direction.input_taps);
+            // Until nothing more is seen: the states before a cell, again and again.
+            for _ in 0..n {
+                let before = through(&h, &direction.state_taps);
+                h.iter_mut().zip(&before).for_each(|(to, from)| join(to, from));
+            }
+            let entered = through(&h, &[[-(direction.shift as isize), 0]]);
+            sum.iter_mut().zip(&entered).for_each(|(to, from)| join(to, from));
+        }
+        y.iter_mut().zip(&sum).for_each(|(to, from)| join(to, from));
+    }
+    y
+}
+
+/// Largest |∂ conditional of variable i / ∂ x_j| over some images.
+fn jacobian(model: &Pixel, x: &Tensor<2>) -> Vec<Vec<f64>> {
+    let [batch, variables] = x.dims();
+    (0..variables)
+        .map(|i| {
+            let leaf = x.clone().detach().autodiff().require_grad();
+            let output = conditionals(model, leaf.clone()).narrow(1, i, 1);
+            let Some(grad) = leaf.grad(&output.sum().backward()) else {
+                return vec![0.0; variables];
+            };
+            let grad: Vec<f64> = grad.into_data().iter::<f64>().collect();
+            (0..variables)
+                .map(|j| (0..batch).map(|r| grad[r * variables + j].abs()).fold(0.0, f64::max))
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_pixel_sees_exactly_the_receptive_field_of_the_paper() {
+    let [height, width] = [6, 9];
+    let variables = height * width;
+    for kind in KINDS {
+        for layers in [1, 2] {
+            let settings = PixelSettings { head: 12, ..PixelSettings::new(layers, 8) };
+            let device = device().autodiff();
+            let image = ImageLayout::of(kind.name(), &[height, width]).unwrap();
+            let config = PixelConfig { kind, settings, image, levels: 2 };
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            // Mild weights, so that no gate shuts and far derivatives do not underflow to zero.
+            let model = shaken(config.init(0.3, &mut rng, &device), 0.4);
+            let rows: Vec<u8> =
+                (0..12 * variables).map(|_| u8::from(uniform(&mut rng) < 0.5)).collect();
+            let x = events(&rows, variables, &device).float();
+            let field = receptive_field(kind, layers, [height, width]);
+            for (i, row) in jacobian(&model, &x).iter().enumerate() {
+                for (j, derivative) in row.iter().enumerate() {
+                    let what = format!("{kind:?}, {layers} layers: pixel {i} of pixel {j}");
+                    assert_eq!(*derivative != 0.0, field[i][j], "{what}: {derivative}");
+                    assert!(j < i || !field[i][j], "{what}");
+                }
+            }
+            if kind == PixelKind::DiagonalBilstm {
+                // All earlier pixels but the last of the row above, unless the window reaches it.
+                for i in 0..variables {
+                    for (j, &seen) in field[i].iter().enumerate().take(i) {
+                        let last_above = i / width > 0 && j == (i / width) * width - 1;
+                        assert_eq!(seen, !last_above || i % width + 4 >= width, "{i} of {j}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn colours_see_earlier_colours_of_their_pixel_and_no_later_ones() {
+    for kind in KINDS {
+        let device = device().autodiff();
+        let model = model(kind, &[2, 3, 3], 2, settings()[0].clone(), &device);
+        let n = model.event_len();
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let rows: Vec<u8> = (0..30 * n).map(|_| u8::from(uniform(&mut rng) < 0.5)).collect();
+        let jacobian = jacobian(&model, &events(&rows, n, &device).float());
+        for pixel in 0..n / 3 {
+            for to in 0..3 {
+                for from in 0..3 {
+                    let derivative = jacobian[3 * pixel + to][3 * pixel + from];
+                    assert_eq!(derivative != 0.0, from < to, "{kind:?}: colour {to} of {from}");
+                }
+                // And every colour sees all colours of the pixel to the left.
+                if pixel % 3 > 0 {
+                    let left = &jacobian[3 * pixel + to][3 * (pixel - 1)..3 * pixel];
+                    assert!(left.iter().all(|d| *d != 0.0), "{kind:?}: {left:?}");
+                }
+            }
+        }
+    }
+}
+
+/// A one-layer network over 3×4 bits, built from the ops by hand so that it can be broken.
+struct ByHand {
+    input: Tensor<3>,
+    layer: Weights,
+    out: Tensor<3>,
+}
+
+/// How the right-to-left map is made to enter.
+#[derive(Clone, Copy, PartialEq)]
+enum RightToLeft {
+    /// One row lower.
+    Shifted,
+    /// Where it was computed, its last row zeroed.
+    LastRowZeroed,
+    /// Flipped along the rows.
+    WrongAxis,
+    /// Not flipped back.
+    NotUndone,
+}
+
+impl ByHand {
+    fn new(device: &Device) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(8);
+        let mut normal =
+            |n: usize| -> Vec<f64> { (0..n).map(|_| standard_normal(&mut rng)).collect() };
+        fn of<const D: usize>(v: Vec<f64>, shape: [usize; D], device: &Device) -> Tensor<D> {
+            Tensor::from_data(TensorData::new(v, shape), device)
+        }
+        Self {
+            input: of(normal(24 * 6), [24, 1, 6], device),
+            layer: Weights {
+                input_to_state: of(normal(2 * 6 * 12), [2, 1, 6, 12], device),
+                state_to_state: of(normal(2 * 2 * 3 * 12), [2, 2, 3, 12], device),
+                bias: of(normal(24), [2, 1, 12], device),
+                initial: of(normal(12), [2, 2, 3], device),
+                up: of(normal(18), [3, 6], device),
+                up_bias: of(normal(6), [6], device),
+            },
+            out: of(normal(6), [1, 6, 1], device),
+        }
+    }
+
+    fn convolve(&self, x: Tensor<2>, taps: Convolution, weights: Tensor<3>) -> Tensor<4> {
+        let [batch, _] = x.dims();
+        let bias = Tensor::zeros([1, 6], &x.device());
+        convolution(&taps, x.reshape([batch, 3, 4, 1]), weights, bias)
+    }
+
+    fn head(&self, y: Tensor<4>) -> Tensor<2> {
+        let [batch, ..] = y.dims();
+        let here = Convolution { taps: vec![[0, 0]], rectify: true };
+        let bias = Tensor::zeros([1, 1], &y.device());
+        convolution(&here, y, self.out.clone(), bias).reshape([batch, 12])
+    }
+
+    /// One direction of the layer, left to right, without its residual.
+    fn direction(&self, d: usize, y: Tensor<4>) -> Tensor<4> {
+        let Weights { input_to_state, state_to_state, bias, initial, up, .. } = self.layer.clone();
+        let weights = Weights {
+            input_to_state: input_to_state.narrow(0, d, 1),
+            state_to_state: state_to_state.narrow(0, d, 1),
+            bias: bias.narrow(0, d, 1),
+            initial: initial.narrow(0, d, 1),
+            up,
+            up_bias: Tensor::zeros([6], &y.device()),
+        };
+        lstm(Lstm { kind: Kind::Diagonal, residual: false, recompute: false }, y, weights)
+    }
+
+    fn diagonal(&self, x: Tensor<2>, right: RightToLeft) -> Tensor<2> {
+        let y = self.convolve(x, Convolution::causal(7, false), self.input.clone());
+        let axis = if right == RightToLeft::WrongAxis { 1 } else { 2 };
+        let map = self.direction(1, y.clone().flip([axis]));
+        let map = if right == RightToLeft::NotUndone { map } else { map.flip([axis]) };
+        let [batch, height, width, channels] = map.dims();
+        let empty = Tensor::zeros([batch, 1, width, channels], &map.device());
+        let kept = map.narrow(1, 0, height - 1);
+        let map = if right == RightToLeft::LastRowZeroed {
+            Tensor::cat(vec![kept, empty], 1)
+        } else {
+            Tensor::cat(vec![empty, kept], 1)
+        };
+        let bias = self.layer.up_bias.clone().reshape([1, 1, 1, channels]);
+        self.head(y.clone() + self.direction(0, y) + map + bias)
+    }
+}
+
+/// log p of every event from logits, as a model with those logits would have it.
+fn rows_from(logits: impl Fn(Tensor<2>) -> Tensor<2>) -> impl FnMut(&[u8]) -> Vec<f64> {
+    move |rows| {
+        let x = events(rows, 12, &device()).float();
+        host(bernoulli::log_prob(logits(x.clone()), x).sum_dim(1).squeeze_dim(1))
+    }
+}
+
+/// Whether both laws that see a leak accept these logits.
+fn is_causal(logits: impl Fn(&ByHand, Tensor<2>) -> Tensor<2>) -> [bool; 2] {
+    let plain = ByHand::new(&device());
+    let tracked = ByHand::new(&device().autodiff());
+    let mass = normalised_rows(12, 2, 1e-9, rows_from(|x| logits(&plain, x)));
+    let ordering = prob_core::ordering::Ordering::raster(12);
+    let some = enumerate_support(12, 2)[12 * 1000..12 * 1040].to_vec();
+    let x = events(&some, 12, &device()).float();
+    let causal = causal_autodiff(&ordering, x, |x| logits(&tracked, x));
+    [mass.is_ok(), causal.is_ok()]
+}
+
+#[test]
+fn the_layer_built_by_hand_is_the_layer() {
+    let by_hand = ByHand::new(&device());
+    let x = events(&enumerate_support(12, 2)[..12 * 300], 12, &device()).float();
+    let found = by_hand.diagonal(x.clone(), RightToLeft::Shifted);
+    let y = by_hand.convolve(x, Convolution::causal(7, false), by_hand.input.clone());
+    let both = Lstm { kind: Kind::DiagonalBoth, residual: true, recompute: false };
+    let expected = by_hand.head(lstm(both, y, by_hand.layer.clone()));
+    let gap = (found - expected).abs().max().into_scalar::<f64>();
+    assert!(gap < 1e-12, "{gap}");
+}
+
+#[test]
+fn a_right_to_left_map_that_enters_wrongly_is_caught() {
+    // Mistake 3 of the field.
+    let with = |right: RightToLeft| is_causal(|net, x| net.diagonal(x, right));
+    assert_eq!(with(RightToLeft::Shifted), [true, true]);
+    assert_eq!(with(RightToLeft::LastRowZeroed), [false, false]);
+    assert_eq!(with(RightToLeft::WrongAxis), [false, false]);
+    // Not flipped back, a map one row up holds other columns of the row above: no leak, so the laws of
+    // the likelihood accept it. It is told from the layer by its values and by what it sees.
+    let by_hand = ByHand::new(&device());
+    let x = events(&enumerate_support(12, 2)[12 * 900..12 * 930], 12, &device()).float();
+    let right = by_hand.diagonal(x.clone(), RightToLeft::Shifted);
+    let wrong = by_hand.diagonal(x, RightToLeft::NotUndone);
+    assert!((right - wrong).abs().max().into_scalar::<f64>() > 1e-3);
+}
+
+#[test]
+fn a_two_tap_convolution_padded_at_the_bottom_is_caught() {
+    // Mistake 3: "same" padding that puts the zero below reads the row beneath.
+    let leaky = Convolution { taps: vec![[0, 0], [1, 0]], rectify: false };
+    let logits = |net: &ByHand, x: Tensor<2>| {
+        let y = net.convolve(x, Convolution::causal(7, false), net.input.clone());
+        let weights = net.layer.input_to_state.clone().reshape([2, 6, 12]);
+        let bias = Tensor::zeros([1, 12], &y.device());
+        let z = convolution(&leaky, y.clone(), weights, bias);
+        net.head(y + z.tanh().narrow(3, 0, 6))
+    };
+    assert_eq!(is_causal(logits), [false, false]);
+    let sound = Convolution { taps: vec![[0, 0], [-1, 0]], rectify: false };
+    let logits = |net: &ByHand, x: Tensor<2>| {
+        let y = net.convolve(x, Convolution::causal(7, false), net.input.clone());
+        let weights = net.layer.input_to_state.clone().reshape([2, 6, 12]);
+        let bias = Tensor::zeros([1, 12], &y.device());
+        let z = convolution(&sound, y.clone(), weights, bias);
+        net.head(y + z.tanh().narrow(3, 0, 6))
+    };
+    assert_eq!(is_causal(logits), [true, true]);
+}
+
+#[test]
+fn a_view_taken_for_a_transpose_is_caught() {
+    // Mistake 3: the map's axes are swapped in memory, not in meaning.
+    let logits = |net: &ByHand, x: Tensor<2>| {
+        let [batch, _] = x.dims();
+        let y = net.convolve(x, Convolution::causal(7, false), net.input.clone());
+        let turned = y.clone().swap_dims(1, 2).reshape([batch, 3, 4, 6]);
+        net.head(y + net.direction(0, turned))
+    };
+    assert_eq!(is_causal(logits), [false, false]);
+}
+
+#[test]
+fn mistakes_that_lose_context_are_told_by_the_receptive_field() {
+    // Mistake 5 does not leak, so the likelihood is one; what is lost is seen by the Jacobian alone.
+    // Causal taps in the Row LSTM's state-to-state: nothing from the right of the triangle.
+    let causal = [[-1, -1], [-1, 0]];
+    let paper = Lstm { kind: Kind::Row, residual: true, recompute: false }.directions();
+    assert_ne!(paper[0].state_taps, causal);
+    let device = device().autodiff();
+    let settings = PixelSettings { head: 4, ..PixelSettings::new(1, 3) };
+    let image = ImageLayout::of("row-lstm", &[8, 9]).unwrap();
+    let config = PixelConfig { kind: PixelKind::RowLstm, settings, image, levels: 2 };
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let model = shaken(config.init(0.3, &mut rng, &device), 0.4);
+    let x = Tensor::<2>::ones([1, 72], &device);
+    let sees = |model: &Pixel, j: usize| jacobian(model, &x)[7 * 9 + 1][j] != 0.0;
+    // Pixel (1, 8) enters by way of the states to the upper right of (7, 1).
+    let far = 9 + 8;
+    assert!(sees(&model, far));
+    // The same network with the tap to the right silenced: a proper likelihood that no longer sees it.
+    let mut blind = model.clone();
+    let weights = blind.recurrent[0].state_to_state.val();
+    let [d, taps, hidden, gates] = weights.dims();
+    let right = Tensor::zeros([d, 1, hidden, gates], (&device, weights.dtype()));
+    let kept = Tensor::cat(vec![weights.narrow(1, 0, taps - 1), right], 1);
+    blind.recurrent[0].state_to_state = burn::module::Param::from_tensor(kept.detach());
+    assert!(!sees(&blind, far));
+    // Flipping the skewed map instead of skewing the flipped one: right to left on columns counted from
+    // the diagonal. A cell then sees the row above only as far as its own skewed column.
+    let field = receptive_field(PixelKind::DiagonalBilstm, 1, [6, 9]);
+    let one_way = receptive_field(PixelKind::DiagonalLstm, 1, [6, 9]);
+    let far = |field: &[Vec<bool>]| field[5 * 9][8]; // pixel (5, 0) of pixel (0, 8)
+    assert!(far(&field) && !far(&one_way));
+}
+
+#[test]
+fn a_skew_of_twice_the_width_is_wrong_where_height_and_width_differ() {
+    // Mistake 6: a skewed map of 2W − 1 columns cuts off the last rows' cells when H > W.
+    for [height, width] in [[6, 3], [3, 6], [4, 4]] {
+        let cut = |columns: usize| {
+            (0..height).map(|r| (0..width).filter(|c| r + c >= columns).count()).sum::<usize>()
+        };
+        assert_eq!(cut(width + height - 1), 0);
+        assert_eq!(cut(2 * width - 1) > 0, height > width);
+        // Ours has a cell for each: the last pixel's own earlier neighbours reach it.
+        let device = device().autodiff();
+        let settings = settings()[0].clone();
+        let model = model(PixelKind::DiagonalLstm, &[height, width], 2, settings, &device);
+        let variables = height * width;
+        let x = Tensor::<2>::ones([1, variables], &device);
+        let last = &jacobian(&model, &x)[variables - 1];
+        assert!(last[variables - 2] != 0.0 && last[0] != 0.0, "{height}×{width}: {last:?}");
+    }
+}
+
+#[test]
+fn a_mask_a_that_hides_all_colours_is_told_by_the_jacobian() {
+    // Mistake 6: G and B no longer see the colours before them. No leak, and no context.
+    let device = device().autodiff();
+    // Maps enough that some of every colour are not rectified away.
+    let wide = PixelSettings { head: 30, ..PixelSettings::new(1, 9) };
+    let model = model(PixelKind::RowLstm, &[2, 2, 3], 2, wide, &device);
+    let mut blind = model.clone();
+    let weights = blind.input.weights.val();
+    let [taps, colours, maps] = weights.dims();
+    // The tap of the pixel itself is the last.
+    let here = Tensor::zeros([1, colours, maps], (&device, weights.dtype()));
+    let kept = Tensor::cat(vec![weights.narrow(0, 0, taps - 1), here], 0);
+    blind.input.weights = burn::module::Param::from_tensor(kept.detach());
+    let x = events(&enumerate_support(12, 2)[12 * 900..12 * 960], 12, &device).float();
+    assert!(jacobian(&model, &x)[1][0] != 0.0 && jacobian(&model, &x)[2][1] != 0.0);
+    assert!(jacobian(&blind, &x)[1][0] == 0.0 && jacobian(&blind, &x)[2][1] == 0.0);
+}
