@@ -59,19 +59,15 @@ pub(crate) fn sees(model: &ModelConfig, event: &EventSpec) -> String {
 fn pixel_sees(kind: PixelKind, settings: &PixelSettings, event: &EventSpec) -> String {
     let PixelSettings { layers, hidden, .. } = settings;
     let layers = if *layers == 1 { "1 layer".into() } else { format!("{layers} layers") };
-    let (region, what) = match kind {
-        PixelKind::RowLstm => ("the pixels in a triangle above it", "Row LSTM"),
-        PixelKind::DiagonalLstm => {
-            ("the pixels above it and to the left (and 3 further right)", "Diagonal LSTM")
-        }
-        PixelKind::DiagonalBilstm => {
-            ("all pixels before it but the end of the row above", "Diagonal BiLSTM")
-        }
-        PixelKind::PixelCnn => ("the pixels in a bounded window before it", "masked convolutions"),
+    let region = match kind {
+        PixelKind::RowLstm => "the pixels in a triangle above it",
+        PixelKind::DiagonalLstm => "the pixels above it and to the left (and 3 further right)",
+        PixelKind::DiagonalBilstm => "all pixels before it but the end of the row above",
+        PixelKind::PixelCnn => "the pixels in a bounded window before it",
     };
     let colours = ImageLayout::of(kind.name(), &event.shape).map_or(1, |image| image.colours);
     let own = if colours > 1 { " and its own earlier colours" } else { "" };
-    format!("{region}{own}, through {layers} of {what}, {hidden} maps each")
+    format!("{region}{own}, through {layers} of {hidden} maps")
 }
 
 /// The direction of an offset: `W` is one to the left, `NNE` two up and one to the right.
@@ -234,8 +230,7 @@ mod tests {
             ),
             (
                 "diagonal-bilstm",
-                "all pixels before it but the end of the row above, through 1 layer of Diagonal \
-                 BiLSTM, 4 maps each",
+                "all pixels before it but the end of the row above, through 1 layer of 4 maps",
             ),
         ] {
             let text = format!("kind = \"{kind}\"\nlayers = 1\nhidden = 4");
