@@ -2,7 +2,7 @@
 //! 28×28 bits?
 //!
 //! Baselines are the same networks in PyTorch (`benches/pytorch_pixel.py`).
-//! `PEAK=row7x16 cargo bench --bench pixel_step` runs three steps of one network alone, for
+//! `PEAK=row7x16 cargo bench --bench pixel_step` runs ten steps of one network alone, for
 //! `/usr/bin/time -v`.
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn step(criterion: &mut Criterion) {
     let x = batch(&device);
     if let Ok(name) = std::env::var("PEAK") {
         let mut stepper = Stepper::new(pixel(&name, 28, &device), &TrainConfig::epochs(1));
-        for _ in 0..3 {
+        for _ in 0..10 {
             stepper.step(x.clone(), 1.0, false).expect("the loss is finite");
         }
         return;

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 ///
 /// Any joint distribution factors exactly into p(x) = Π p(x_t | what came before). A model is a choice
 /// of the ordering and of what each conditional may look at; this program shows what each choice buys,
-/// from a coin flip to NADE, in nats on held-out data.
+/// from a coin flip to PixelRNN, in nats on held-out data.
 #[derive(Debug, Parser)]
 #[command(
     name = "chainrule",

@@ -60,6 +60,8 @@ pub(crate) struct Preprocessing {
     pub(crate) binarize: Binarize,
     /// Whether half the training images, others in every epoch, are mirrored left-right.
     pub(crate) flip: bool,
+    /// How many of the training examples are learned from, the first ones; all if none.
+    pub(crate) train_examples: Option<usize>,
 }
 
 impl Preprocessing {
@@ -185,6 +187,8 @@ struct RawData {
     binarize_seed: Option<u64>,
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     flip: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    train_examples: Option<usize>,
 }
 
 /// Names of [`Kind`].
@@ -503,8 +507,9 @@ impl DataConfig {
                 raw.shape.clone_from(shape);
             }
         }
-        let Preprocessing { requantize, binarize, flip } = self.preprocessing;
+        let Preprocessing { requantize, binarize, flip, train_examples } = self.preprocessing;
         raw.requantize = requantize;
+        raw.train_examples = train_examples;
         raw.flip = flip;
         match binarize {
             Binarize::None => {}
@@ -554,6 +559,13 @@ impl RawData {
                 "`requantize` beside a binarization, expected it only with `binarize = \"none\"`"
                     .into(),
                 "bits have 2 levels already: remove one of the two keys",
+            );
+        }
+        if self.train_examples == Some(0) {
+            return refuse(
+                "train_examples",
+                "`train_examples = 0`, expected at least 1".into(),
+                "remove the key to learn from all training examples",
             );
         }
         // Of files without stated levels this is known once they are read.
@@ -677,8 +689,12 @@ impl RawData {
                 }
             }
         };
-        let preprocessing =
-            Preprocessing { requantize: self.requantize, binarize, flip: self.flip };
+        let preprocessing = Preprocessing {
+            requantize: self.requantize,
+            binarize,
+            flip: self.flip,
+            train_examples: self.train_examples,
+        };
         Ok(DataConfig { source, preprocessing, columns: self.columns })
     }
 }
@@ -1265,6 +1281,15 @@ source = "somewhere"
         assert!(load(&files, &[]).is_ok(), "the files will say");
         assert!(load(&files, &["data.levels=5"]).is_err());
         assert!(load(&files, &["data.levels=6"]).is_ok());
+    }
+
+    #[test]
+    fn a_part_of_the_training_set_is_at_least_one_example() {
+        let config = load(NADE, &["data.train_examples=7"]).unwrap();
+        assert_eq!(config.data.preprocessing.train_examples, Some(7));
+        assert!(config.to_toml().unwrap().contains("train_examples = 7"));
+        let message = load(NADE, &["data.train_examples=0"]).unwrap_err().to_string();
+        assert!(message.contains("`train_examples = 0`, expected at least 1"), "{message}");
     }
 
     #[test]

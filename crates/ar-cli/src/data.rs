@@ -112,6 +112,10 @@ pub(crate) fn prepare(
     let name = data.name().to_owned();
     let columns = data.columns().map(<[String]>::to_vec);
     let shape = data.shape().to_vec();
+    let data = match how.train_examples {
+        Some(most) if training.is_some() && most < data.len() => data.rows(0..most)?,
+        _ => data,
+    };
     let data = match how.requantize {
         Some(levels) => requantize(&data, levels)?,
         None => data,
@@ -270,6 +274,16 @@ mod tests {
 
     fn digits(binarize: Binarize, training: Option<u64>) -> Prepared {
         prepared(Preprocessing { binarize, ..Preprocessing::default() }, training)
+    }
+
+    #[test]
+    fn a_part_of_the_training_set_is_its_beginning() {
+        let how = Preprocessing { train_examples: Some(9), ..Preprocessing::default() };
+        let all = read_all(&prepared(Preprocessing::default(), Some(1)), 1);
+        let part = prepared(how, Some(1));
+        assert_eq!((part.len(), read_all(&part, 1)), (9, all[..9 * 64].to_vec()));
+        // What is not trained on is whole.
+        assert_eq!(prepared(how, None).len(), all.len() / 64);
     }
 
     #[test]

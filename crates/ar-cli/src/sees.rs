@@ -61,8 +61,12 @@ fn pixel_sees(kind: PixelKind, settings: &PixelSettings, event: &EventSpec) -> S
     let layers = if *layers == 1 { "1 layer".into() } else { format!("{layers} layers") };
     let (region, what) = match kind {
         PixelKind::RowLstm => ("the pixels in a triangle above it", "Row LSTM"),
-        PixelKind::DiagonalLstm => ("the pixels above it and to the left", "Diagonal LSTM"),
-        PixelKind::DiagonalBilstm => ("all pixels before it", "Diagonal BiLSTM"),
+        PixelKind::DiagonalLstm => {
+            ("the pixels above it and to the left (and 3 further right)", "Diagonal LSTM")
+        }
+        PixelKind::DiagonalBilstm => {
+            ("all pixels before it but the end of the row above", "Diagonal BiLSTM")
+        }
         PixelKind::PixelCnn => ("the pixels in a bounded window before it", "masked convolutions"),
     };
     let colours = ImageLayout::of(kind.name(), &event.shape).map_or(1, |image| image.colours);
@@ -239,6 +243,23 @@ mod tests {
             let words = sees(&config, &EventSpec { shape, levels: 2 });
             assert!(words.starts_with(&format!("{region}, through")), "{words}");
         }
+        for (kind, words) in [
+            (
+                "row-lstm",
+                "the pixels in a triangle above it, through 1 layer of Row LSTM, 4 maps each",
+            ),
+            (
+                "diagonal-bilstm",
+                "all pixels before it but the end of the row above, through 1 layer of Diagonal \
+                 BiLSTM, 4 maps each",
+            ),
+        ] {
+            let text = format!("kind = \"{kind}\"\nlayers = 1\nhidden = 4");
+            assert_eq!(sees(&model(&text), &event(2)), words);
+        }
+        let colours = EventSpec { shape: vec![3, 4, 4], levels: 256 };
+        let words = sees(&model("kind = \"pixel-cnn\"\nlayers = 3\nhidden = 4"), &colours);
+        assert!(words.contains("and its own earlier colours, through 3 layers"), "{words}");
         let table = EventSpec { shape: vec![5], levels: 2 };
         let chain = model("kind = \"markov\"\norder = 2");
         assert_eq!(sees(&chain, &table), "the 2 variables before it");
@@ -277,6 +298,17 @@ mod tests {
             let size = size(&config, &event).unwrap();
             assert_eq!(size.free_parameters, real.free_parameters(), "{text}");
             assert_eq!(size.bytes, real.parameter_bytes().into(), "{text}");
+        }
+        // In colour, where masks hide weights.
+        for kind in ["row-lstm", "diagonal-lstm", "diagonal-bilstm", "pixel-cnn"] {
+            let config = model(&format!("kind = \"{kind}\"\nlayers = 2\nhidden = 4\nskip = true"));
+            let event = EventSpec { shape: vec![3, 2, 3], levels: 5 };
+            let data = InMemory::new(vec![0; 18], 18);
+            let real = Model::init(&config, &event, &data, 0, &device).unwrap();
+            let size = size(&config, &event).unwrap();
+            assert_eq!(size.free_parameters, real.free_parameters(), "{kind}");
+            assert_eq!(size.bytes, real.parameter_bytes().into(), "{kind}");
+            assert!(size.bytes > &size.free_parameters * size_of::<f32>(), "{kind}");
         }
     }
 }

@@ -8,10 +8,10 @@
 //! | [`memory`] | (not an operation) freed memory is kept for the next step |
 //! | [`update`] | Adam and momentum steps, one pass over the weights |
 //!
-//! Each has its kernels as functions on slices (`cpu`), vectorised for what the processor has and
-//! bit-identical for any number of threads, and an adapter that makes it an operation on burn tensors
-//! with a hand-written gradient. On devices without a kernel the NADE recurrence falls back to plain
-//! tensor operations, which are also its oracle in tests.
+//! Each has its kernels as functions on slices, vectorised for what the processor has and bit-identical
+//! for any number of threads, and an adapter that makes it an operation on burn tensors with a
+//! hand-written gradient. On devices without a kernel the NADE recurrence and the image operations fall
+//! back to plain tensor operations, which are also their oracle in tests.
 //!
 //! ```
 //! use ar_kernels::nade::{self, Weights};

@@ -8,11 +8,10 @@
 pub fn keep_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        // The largest that glibc takes for the first is 32 MiB on 64-bit systems.
-        const LARGE: libc::c_int = 1 << 25;
         // SAFETY: both settings may be changed at any time; an unknown one is refused.
         unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+            // Large blocks from the heap too: a mapping of its own goes back when it is freed.
+            libc::mallopt(libc::M_MMAP_MAX, 0);
             libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
         }
     }

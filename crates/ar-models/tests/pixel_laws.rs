@@ -315,8 +315,8 @@ fn every_pixel_sees_exactly_the_receptive_field_of_the_paper() {
             }
             if kind == PixelKind::DiagonalBilstm {
                 // All earlier pixels but the last of the row above, unless the window reaches it.
-                for i in 0..variables {
-                    for (j, &seen) in field[i].iter().enumerate().take(i) {
+                for (i, row) in field.iter().enumerate() {
+                    for (j, &seen) in row.iter().enumerate().take(i) {
                         let last_above = i / width > 0 && j == (i / width) * width - 1;
                         assert_eq!(seen, !last_above || i % width + 4 >= width, "{i} of {j}");
                     }

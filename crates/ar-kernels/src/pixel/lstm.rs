@@ -885,9 +885,9 @@ unsafe fn states<L: Lanes<Elem = f32>>(
         let start = d * images * plan.pixels();
         for image in 0..images {
             for row in 0..plan.image.height {
-                let mut pixel = start + image * plan.pixels() + row * width;
-                let mut at = map.at(image, row as isize, 0);
-                for _ in 0..width {
+                let first = start + image * plan.pixels() + row * width;
+                for pixel in first..first + width {
+                    let at = map.at(image, row as isize, (pixel - first) as isize);
                     for unit in (0..units).step_by(L::N) {
                         // SAFETY: the caller's; indices are checked by the slices.
                         unsafe {
@@ -896,8 +896,6 @@ unsafe fn states<L: Lanes<Elem = f32>>(
                             o.mul(c.tanh()).store(state[at + unit..].as_mut_ptr());
                         }
                     }
-                    pixel += 1;
-                    at += units;
                 }
             }
         }

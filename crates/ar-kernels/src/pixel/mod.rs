@@ -195,6 +195,10 @@ pub fn convolution(
     weights: Tensor<3>,
     bias: Tensor<2>,
 ) -> Tensor<4> {
+    let ([batch, _, _, cin], [taps, inputs, out]) = (x.dims(), weights.dims());
+    assert_eq!([taps, inputs], [spec.taps.len(), cin], "weights must be [taps, in, out]");
+    let [rows, columns] = bias.dims();
+    assert!((rows == 1 || rows == batch) && columns == out, "bias must be [1 or batch, out]");
     if !fused(&x) {
         return reference::convolution(spec, x, weights, bias);
     }
@@ -214,6 +218,33 @@ pub fn convolution(
 /// # Panics
 /// When the shapes do not belong together.
 pub fn lstm(spec: Lstm, x: Tensor<4>, weights: Weights) -> Tensor<4> {
+    let [batch, _, _, channels] = x.dims();
+    let [count, _, hidden] = weights.initial.dims();
+    let directions = spec.directions();
+    let gates = 4 * hidden;
+    let [is, ss] = [directions[0].input_taps.len(), directions[0].state_taps.len()];
+    assert_eq!(
+        weights.initial.dims(),
+        [directions.len(), 2, hidden],
+        "initial: [directions, 2, hidden]"
+    );
+    assert_eq!(
+        weights.input_to_state.dims(),
+        [count, is, channels, gates],
+        "input_to_state must be [directions, taps, channels, 4 hidden]"
+    );
+    assert_eq!(
+        weights.state_to_state.dims(),
+        [count, ss, hidden, gates],
+        "state_to_state must be [directions, taps, hidden, 4 hidden]"
+    );
+    let [of, rows, columns] = weights.bias.dims();
+    assert!(
+        of == count && (rows == 1 || rows == batch) && columns == gates,
+        "bias must be [directions, 1 or batch, 4 hidden]"
+    );
+    assert_eq!(weights.up.dims(), [hidden, channels], "up must be [hidden, channels]");
+    assert_eq!(weights.up_bias.dims(), [channels], "up_bias must be [channels]");
     if !fused(&x) {
         return reference::lstm(spec, x, weights);
     }
@@ -271,7 +302,11 @@ struct Parameters<'a> {
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray")
 )]
-#[expect(clippy::too_many_arguments, reason = "one argument per tensor is how burn dispatches")]
+#[expect(
+    clippy::too_many_arguments,
+    clippy::type_complexity,
+    reason = "one argument, and one output, per tensor is how burn dispatches"
+)]
 pub trait PixelOps: Backend {
     /// `[batch, height, width, out]`
     fn pixel_convolution(

@@ -356,7 +356,7 @@ pub(super) unsafe fn load_part<L: Lanes<Elem = f32>>(
 pub(super) struct Tiles {
     /// Images of a tile.
     pub(super) tile: usize,
-    /// Images of a group, a multiple of `tile` (the last group may have fewer).
+    /// Images of a group; its last tile may have fewer, and so may the last group.
     pub(super) group: usize,
 }
 
@@ -371,7 +371,7 @@ impl Tiles {
         let most = (TILE_BYTES / (scalars * size_of::<f32>()).max(1)).clamp(1, batch.max(1));
         let per_group = batch.div_ceil(GROUPS).max(1);
         let tile = per_group.div_ceil(per_group.div_ceil(most));
-        Self { tile, group: per_group.next_multiple_of(tile) }
+        Self { tile, group: per_group }
     }
 }
 

@@ -41,8 +41,9 @@ pub trait Scalar: Copy + Send + Sync + Default + core::fmt::Debug + 'static {
     fn to_f64(self) -> f64;
     /// A symbol, scaled.
     fn from_f64(value: f64) -> Self;
+    /// Runs a step of a walk, compiled for what the processor has.
     #[doc(hidden)]
-    fn step(walk: &mut Walk<Self>, colour: usize);
+    fn step(walk: &mut Walk<Self>, step: Step);
 }
 
 macro_rules! scalar {
@@ -77,28 +78,38 @@ macro_rules! scalar {
 impl Scalar for f64 {
     scalar!(f64, |x: f64| 1.0 / (1.0 + (-x).exp()), f64::tanh);
 
-    fn step(walk: &mut Walk<Self>, colour: usize) {
-        walk.features(colour);
+    fn step(walk: &mut Walk<Self>, step: Step) {
+        walk.take(step);
     }
 }
 
 impl Scalar for f32 {
     scalar!(f32, sigmoid_f32, |x: f32| 2.0 * sigmoid_f32(2.0 * x) - 1.0);
 
-    fn step(walk: &mut Walk<Self>, colour: usize) {
-        step_on(Isa::detect(), walk, colour);
+    fn step(walk: &mut Walk<Self>, step: Step) {
+        step_on(Isa::detect(), walk, step);
     }
 }
 
 dispatch! {
-    fn step_on(walk: &mut Walk<f32>, colour: usize) = step_body
+    fn step_on(walk: &mut Walk<f32>, step: Step) = step_body
 }
 
 /// # Safety
 /// Plain Rust; `unsafe` only for the sake of [`dispatch!`].
 #[inline(always)]
-unsafe fn step_body<L: Lanes>(_: PhantomData<L>, walk: &mut Walk<f32>, colour: usize) {
-    walk.features(colour);
+unsafe fn step_body<L: Lanes>(_: PhantomData<L>, walk: &mut Walk<f32>, step: Step) {
+    walk.take(step);
+}
+
+/// What a walk computes at a time.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// The features of a colour's group at the pixel.
+    Features(usize),
+    /// The states from the right of the row that is complete.
+    Row,
 }
 
 /// A convolution with its weights on the host, masked.
@@ -347,7 +358,7 @@ impl<E: Scalar> Walk<E> {
 
     /// Computes the logits of the next value, `[images, logits of a value]`.
     pub fn logits(&mut self) -> Vec<E> {
-        E::step(self, self.colour);
+        E::step(self, Step::Features(self.colour));
         let last = self.head.last().expect("a network has a head");
         let width = last.len() / self.images.max(1);
         let own = group(width, self.colour, self.network.colours);
@@ -372,12 +383,22 @@ impl<E: Scalar> Walk<E> {
         if self.pixel[1] < self.network.size[1] {
             return;
         }
-        self.row_is_over();
+        if row + 1 < network.size[0] {
+            E::step(self, Step::Row);
+        }
         self.pixel = [row + 1, 0];
         // The next pixels are empty until they are chosen.
         for column in 0..self.network.size[1] {
             let at = self.x.at(row + 1, column);
             self.x.values[at].fill(E::default());
+        }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Features(colour) => self.features(colour),
+            Step::Row => self.row_is_over(),
         }
     }
 
@@ -476,6 +497,7 @@ impl<E: Scalar> Walk<E> {
     }
 
     /// The direction from the right, in the row that is complete.
+    #[inline(always)]
     fn row_is_over(&mut self) {
         let Self { network, classes, pixel, maps, kept, .. } = self;
         let row = pixel[0];

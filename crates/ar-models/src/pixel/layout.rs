@@ -19,7 +19,8 @@ pub struct ImageLayout {
 }
 
 impl ImageLayout {
-    /// From an event's shape: `[rows, columns]`, `[1 or 3, rows, columns]` or `[rows, columns, 1 or 3]`.
+    /// From an event's shape: `[rows, columns]`, `[1 or 3, rows, columns]` or `[rows, columns, 1 or 3]`. The
+    /// first that fits is taken.
     ///
     /// # Errors
     /// When the shape is none of these.

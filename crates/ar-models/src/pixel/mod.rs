@@ -100,8 +100,8 @@ pub struct PixelSettings {
     /// Whether the head sees every layer's map, each through a 1×1 convolution, instead of the last.
     #[serde(default)]
     pub skip: bool,
-    /// Whether the backward pass computes a layer's gates again instead of keeping them: a third more
-    /// time, for memory of one map per layer.
+    /// Whether the backward pass of a fused recurrent layer computes its gates again instead of keeping
+    /// them: a third more time, for memory of one map per layer. PixelCNN keeps only its maps anyway.
     #[serde(default)]
     pub recompute: bool,
     /// Classes of the labels that a layer has biases for; none for a network that sees no labels.
@@ -715,7 +715,8 @@ impl Pixel {
         if batch == 0 {
             return walk.reshape([0, variables, of_value]);
         }
-        walk.clone().select(1, Tensor::<1, Int>::from_data(columns, &walk.device()))
+        let columns = Tensor::<1, Int>::from_data(columns, &walk.device());
+        walk.select(1, columns)
     }
 
     /// log p of each value in the order of the walk, from its logits.
@@ -1103,8 +1104,8 @@ impl Neural for Pixel {
 
     /// Maps of about 32 MiB.
     fn batch(&self) -> usize {
-        let [widest] = self.head[1].bias.dims();
-        let widest = widest.max(self.input.bias.dims()[0]);
+        let widths = self.head.iter().chain([&self.input]).map(|layer| layer.bias.dims()[0]);
+        let widest = widths.max().unwrap_or(1);
         let scalars = self.image.height * self.image.width * widest;
         ((32 << 20) / (scalars * size_of::<f32>())).clamp(1, 500)
     }
