@@ -132,6 +132,9 @@ pub(crate) struct SampleArgs {
     /// Seed; the same seed and count draw the same samples
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Draw given this label, for a model with classes [default: of all labels]
+    #[arg(long, value_name = "Y")]
+    pub(crate) class: Option<usize>,
     /// Columns of the grid (.png only) [default: about a square]
     #[arg(long, value_name = "C", value_parser = count_parser())]
     pub(crate) columns: Option<usize>,
@@ -169,6 +172,9 @@ pub(crate) struct CompleteArgs {
     /// Seed of the completions and of `fraction:P`
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Draw given this label, for a model with classes [default: of all labels]
+    #[arg(long, value_name = "Y")]
+    pub(crate) class: Option<usize>,
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,

@@ -11,7 +11,8 @@ use anyhow::{Context as _, Result};
 use ar_data::flip::Mirror;
 use ar_data::{Builtin, Dataset, Kind, ReadOptions, builtin};
 use ar_models::config::{EventSpec, ModelConfig};
-use ar_models::train::TrainConfig;
+use ar_models::examples::Examples;
+use ar_models::train::{TrainConfig, check_labels};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -328,6 +329,14 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// Checks that a model with classes can be given the labels of a set, which an error calls `name`.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub(crate) fn check_labels(&self, name: &'static str, set: &dyn Examples) -> Result<()> {
+        check_labels(&self.model, name, set).map_err(|error| self.origin.blame(error))
     }
 
     /// What an event looks like to the model, where the config says it.
@@ -731,6 +740,7 @@ impl Origin {
         let hint = model_hint(&error);
         let key: Vec<&str> = match &error {
             ar_models::Error::Config { key, .. } => key.split('.').collect(),
+            ar_models::Error::Labels { .. } => vec!["model", "classes"],
             _ => vec!["model"],
         };
         self.mistake(&key, error.to_string(), hint)

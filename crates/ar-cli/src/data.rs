@@ -76,6 +76,12 @@ impl Examples for Prepared {
             }
         }
     }
+
+    fn labels(&self, rows: &[usize]) -> Option<Vec<u8>> {
+        let (Values::Fixed(data) | Values::Fresh { greys: data, .. }) = &self.values;
+        let labels = data.labels()?;
+        Some(rows.iter().map(|&row| labels[row]).collect())
+    }
 }
 
 fn symbols_of(data: &Dataset) -> &[u8] {
@@ -302,6 +308,25 @@ mod tests {
         let mut out = vec![9];
         data.read(3, &[5, 0], &mut out);
         assert_eq!(out, [&all[5 * 64..6 * 64], &all[..64]].concat());
+    }
+
+    #[test]
+    fn labels_stay_with_their_rows_whatever_is_done_to_the_values() {
+        let raw = builtin::load_split("digits", Split::Train, &Locations::only([])).unwrap();
+        let labels = raw.labels().unwrap();
+        let fresh = Binarize::Stochastic { seed: 0, each_epoch: true };
+        for data in [
+            digits(Binarize::None, None),
+            digits(Binarize::Threshold, None),
+            digits(fresh, Some(1)),
+            prepared(Preprocessing { requantize: Some(4), ..Preprocessing::default() }, None),
+        ] {
+            assert_eq!(data.labels(&[7, 0, 7]), Some(vec![labels[7], labels[0], labels[7]]));
+        }
+        let symbols = ar_data::Values::Symbols { data: vec![0, 1], levels: 2 };
+        let bare = Dataset::new("bare", symbols, &[1]).unwrap();
+        let bare = prepare(bare, Preprocessing::default(), Split::Test, None).unwrap();
+        assert_eq!(bare.labels(&[0]), None);
     }
 
     #[test]

@@ -149,6 +149,14 @@ pub(crate) fn model_hint(error: &ar_models::Error) -> String {
         Error::Mismatch { needed, .. } if needed.contains("image") => {
             "set data.shape = [rows, columns] to say how the variables form an image".into()
         }
+        Error::Labels { found: None, .. } => {
+            "remove model.classes, or choose data with labels; `chainrule data info SPEC` shows \
+             whether it has them"
+                .into()
+        }
+        Error::Labels { found: Some(label), .. } => {
+            format!("set model.classes = {} or more", usize::from(*label) + 1)
+        }
         Error::Mismatch { .. } => "choose a model and data that suit each other".into(),
         Error::Prob(error) => structure_hint(error),
         Error::Empty(_) => "check the data files: `chainrule data info SPEC`".into(),

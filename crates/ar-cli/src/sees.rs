@@ -66,7 +66,12 @@ fn pixel_sees(kind: PixelKind, settings: &PixelSettings, event: &EventSpec) -> S
         PixelKind::PixelCnn => "the pixels in a bounded window before it",
     };
     let colours = ImageLayout::of(kind.name(), &event.shape).map_or(1, |image| image.colours);
-    let own = if colours > 1 { " and its own earlier colours" } else { "" };
+    let own = match (colours > 1, settings.classes.is_some()) {
+        (false, false) => "",
+        (true, false) => " and its own earlier colours",
+        (false, true) => " and its label",
+        (true, true) => ", its own earlier colours and its label",
+    };
     format!("{region}{own}, through {layers} of {hidden} maps")
 }
 
@@ -223,6 +228,17 @@ mod tests {
         ] {
             assert_eq!(sees(&model(text), &event(2)), words);
         }
+        for (shape, region) in [
+            (vec![3, 4], "the pixels in a triangle above it and its label"),
+            (
+                vec![3, 4, 3],
+                "the pixels in a triangle above it, its own earlier colours and its label",
+            ),
+        ] {
+            let config = model("kind = \"row-lstm\"\nlayers = 1\nhidden = 4\nclasses = 2");
+            let words = sees(&config, &EventSpec { shape, levels: 2 });
+            assert!(words.starts_with(&format!("{region}, through")), "{words}");
+        }
         for (kind, words) in [
             (
                 "row-lstm",
@@ -263,6 +279,9 @@ mod tests {
             ("kind = \"diagonal-lstm\"\nlayers = 1\nhidden = 5\nskip = true", 4),
             ("kind = \"diagonal-bilstm\"\nlayers = 2\nhidden = 4\nhead = 7", 256),
             ("kind = \"pixel-cnn\"\nlayers = 2\nhidden = 4\nskip = true", 3),
+            ("kind = \"row-lstm\"\nlayers = 2\nhidden = 3\nclasses = 10", 2),
+            ("kind = \"diagonal-bilstm\"\nlayers = 2\nhidden = 4\nclasses = 3", 4),
+            ("kind = \"pixel-cnn\"\nlayers = 2\nhidden = 4\nskip = true\nclasses = 7", 3),
         ] {
             let (config, event) = (model(text), event(levels));
             let data = InMemory::new(vec![0; event.variables()], event.variables());

@@ -32,6 +32,19 @@ pub enum Error {
     /// There is nothing to train on.
     #[error("the {0} set is empty, expected at least one example")]
     Empty(&'static str),
+    /// A model that is given labels and a set that does not have them.
+    #[error(
+        "`model.classes = {classes}` needs labels below {classes}, the {set} set has {}",
+        found.map_or_else(|| "none".to_owned(), |label| format!("the label {label}"))
+    )]
+    Labels {
+        /// Classes of the model.
+        classes: usize,
+        /// Which set.
+        set: &'static str,
+        /// The largest label, if there are any.
+        found: Option<u8>,
+    },
     /// Training left the finite numbers.
     #[error(
         "the loss is {loss} at epoch {epoch}, step {step} (learning rate {learning_rate:.3e}); \

@@ -18,6 +18,13 @@ pub trait Examples: Sync {
     /// `epoch` is 0 for evaluation and 1, 2, … in training; a set whose examples are drawn anew every
     /// epoch (stochastic binarization) draws them from it, so that any epoch can be repeated.
     fn read(&self, epoch: u64, rows: &[usize], out: &mut Vec<u8>);
+
+    /// The labels of the examples `rows`, in that order, the same in every epoch; `None` where the set
+    /// has none.
+    fn labels(&self, rows: &[usize]) -> Option<Vec<u8>> {
+        let _ = rows;
+        None
+    }
 }
 
 /// Examples in memory, the same in every epoch.
@@ -25,6 +32,7 @@ pub trait Examples: Sync {
 pub struct InMemory {
     values: Vec<u8>,
     variables: usize,
+    labels: Option<Vec<u8>>,
 }
 
 impl InMemory {
@@ -38,7 +46,17 @@ impl InMemory {
             "{} values are not whole rows of {variables}",
             values.len()
         );
-        Self { values, variables }
+        Self { values, variables, labels: None }
+    }
+
+    /// With one label per example.
+    ///
+    /// # Panics
+    /// When there is not one label per example.
+    #[must_use]
+    pub fn with_labels(self, labels: Vec<u8>) -> Self {
+        assert_eq!(labels.len(), self.len(), "one label per example");
+        Self { labels: Some(labels), ..self }
     }
 }
 
@@ -57,6 +75,16 @@ impl Examples for InMemory {
             out.extend_from_slice(&self.values[row * self.variables..(row + 1) * self.variables]);
         }
     }
+
+    fn labels(&self, rows: &[usize]) -> Option<Vec<u8>> {
+        let labels = self.labels.as_ref()?;
+        Some(rows.iter().map(|&row| labels[row]).collect())
+    }
+}
+
+/// All labels of a set, in order.
+pub fn all_labels(examples: &dyn Examples) -> Option<Vec<u8>> {
+    examples.labels(&(0..examples.len()).collect::<Vec<_>>())
 }
 
 /// All examples of a set, in order, `[len, variables]`.

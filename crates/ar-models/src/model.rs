@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::examples::{Examples, read_all};
 use crate::logistic::{Logistic, LogisticConfig};
 use crate::nade::{Nade, NadeConfig};
-use crate::neural::{self, Neural, device_of, event_tensor, host_f64};
+use crate::neural::{self, Neural, device_of, event_tensor, host_f64, label_tensor};
 use crate::pixel::{ImageLayout, Pixel, PixelConfig};
 use crate::randomness::{Purpose, stream};
 use crate::store::Arrays;
@@ -273,6 +273,73 @@ impl Model {
         )
     }
 
+    /// Number of classes of the labels that the model can be given; `None` for a model of x alone.
+    pub fn classes(&self) -> Option<usize> {
+        each!(self, tabular _model => None, neural model => model.classes())
+    }
+
+    /// log p(x | y) of each row, in nats.
+    ///
+    /// # Shapes
+    /// `rows` is `[n, variables]` in event order, `labels` and the result are `[n]`.
+    ///
+    /// # Panics
+    /// When the model has no classes, `rows` is not whole rows, or there is not one label per row.
+    pub fn log_prob_given(&self, rows: &[u8], labels: &[u8]) -> Vec<f64> {
+        in_labelled_batches(self.with_classes(), rows, labels, |model, x, labels| {
+            host_f64(model.log_prob_given(x, labels))
+        })
+    }
+
+    /// log p(x | y) of each row for every class y, in nats; `log_prob` is their mixture.
+    ///
+    /// # Shapes
+    /// `rows` is `[n, variables]` in event order; returns `[n, classes]`.
+    ///
+    /// # Panics
+    /// When the model has no classes, or `rows` is not whole rows.
+    pub fn log_prob_per_class(&self, rows: &[u8]) -> Vec<f64> {
+        in_batches(self.with_classes(), rows, |model, x| host_f64(model.log_prob_per_class(x)))
+    }
+
+    /// log p(x_i | those before it, y) for each variable, in nats.
+    ///
+    /// # Shapes
+    /// `rows` and the result are `[n, variables]` in event order, `labels` is `[n]`.
+    ///
+    /// # Panics
+    /// When the model has no classes, `rows` is not whole rows, or there is not one label per row.
+    pub fn log_prob_per_variable_given(&self, rows: &[u8], labels: &[u8]) -> Vec<f64> {
+        in_labelled_batches(self.with_classes(), rows, labels, |model, x, labels| {
+            host_f64(model.log_prob_per_variable_given(x, labels))
+        })
+    }
+
+    /// [`complete`](Self::complete) given each row's label; [`sample`](Self::sample) given it, where
+    /// nothing is observed.
+    ///
+    /// # Shapes
+    /// `observed` and the result are `[n, variables]` in event order, `labels` is `[n]`.
+    ///
+    /// # Panics
+    /// When the model has no classes, or a label is not below them.
+    pub fn complete_given(
+        &self,
+        observed: &[Option<u8>],
+        labels: &[u8],
+        rng: &mut dyn Rng,
+    ) -> Vec<u8> {
+        self.with_classes().complete_given(observed, labels, rng)
+    }
+
+    /// The one kind of model that has classes.
+    fn with_classes(&self) -> &Pixel {
+        match self {
+            Self::Pixel(model) if Neural::classes(model).is_some() => model,
+            _ => panic!("a model of kind `{}` without classes is given no labels", self.kind()),
+        }
+    }
+
     /// `n` independent draws, `[n, variables]` in event order.
     pub fn sample(&self, n: usize, rng: &mut dyn Rng) -> Vec<u8> {
         self.complete(&vec![None; n * self.variables()], rng)
@@ -425,6 +492,27 @@ fn means(values: &[u8], variables: usize) -> Vec<f64> {
 /// A float tensor's values on the host.
 pub(crate) fn host_f32(x: burn::tensor::Tensor<1>) -> Vec<f32> {
     x.into_data().iter::<f32>().collect()
+}
+
+/// Evaluates a pixel network over rows and their labels, a batch at a time.
+fn in_labelled_batches(
+    model: &Pixel,
+    rows: &[u8],
+    labels: &[u8],
+    f: impl Fn(
+        &Pixel,
+        burn::tensor::Tensor<2, burn::tensor::Int>,
+        burn::tensor::Tensor<1, burn::tensor::Int>,
+    ) -> Vec<f64>,
+) -> Vec<f64> {
+    let variables = model.ordering().len();
+    assert_eq!(rows.len(), labels.len() * variables, "one label per row");
+    let device = device_of(model);
+    let batches = rows.chunks(model.batch() * variables).zip(labels.chunks(model.batch()));
+    let batches = batches.flat_map(|(rows, labels)| {
+        f(model, event_tensor(rows, variables, &device), label_tensor(labels, &device))
+    });
+    batches.collect()
 }
 
 /// Evaluates a neural model over rows, a batch at a time.

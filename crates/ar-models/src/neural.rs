@@ -31,15 +31,30 @@ pub trait Neural:
     /// `observed` is `[n, variables]` in event order, `None` where the value is to be drawn.
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8>;
 
+    /// Number of classes of the labels that the model can be given; `None` for a model of x alone.
+    fn classes(&self) -> Option<usize> {
+        None
+    }
+
+    /// log p(x | y) of a model with [`classes`](Self::classes), whose `log_prob` is the mixture over
+    /// all y; log p(x) of any other, whatever the labels.
+    ///
+    /// # Shapes
+    /// `x` is `[batch, variables]`, `labels` and the result are `[batch]`.
+    fn log_prob_given(&self, x: Tensor<2, Int>, labels: Tensor<1, Int>) -> Tensor<1> {
+        let _ = labels;
+        self.log_prob(x)
+    }
+
     /// Examples to evaluate at a time.
     fn batch(&self) -> usize {
         500
     }
 
-    /// The first layer, in the order of computation, whose output for the batch `x` is not finite;
-    /// `None` too where the model has no layers to tell apart.
-    fn not_finite(&self, x: Tensor<2, Int>) -> Option<String> {
-        let _ = x;
+    /// The first layer, in the order of computation, whose output for the batch `x` (and its labels) is
+    /// not finite; `None` too where the model has no layers to tell apart.
+    fn not_finite(&self, x: Tensor<2, Int>, labels: Option<Tensor<1, Int>>) -> Option<String> {
+        let _ = (x, labels);
         None
     }
 }
@@ -154,6 +169,13 @@ pub fn event_tensor(values: &[u8], variables: usize, device: &Device) -> Tensor<
         TensorData::new(symbols, [values.len() / variables.max(1), variables]),
         device,
     )
+}
+
+/// Host labels as a tensor, `[rows]`.
+pub fn label_tensor(labels: &[u8], device: &Device) -> Tensor<1, Int> {
+    let labels: Vec<i32> = labels.iter().map(|&label| i32::from(label)).collect();
+    let rows = labels.len();
+    Tensor::from_data(TensorData::new(labels, [rows]), device)
 }
 
 /// An event tensor's symbols on the host, row-major.

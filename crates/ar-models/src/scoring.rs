@@ -5,12 +5,15 @@
 //! stderr = s / √N,   s the sample standard deviation of −log p(x_n)
 //! ```
 
+use prob_core::logspace::log_mean_exp;
 use prob_core::units::Nats;
 
-use crate::examples::Examples;
+use crate::examples::{Examples, all_labels};
 use crate::model::Model;
 
 /// What a set of examples costs under a model.
+///
+/// Of a model with classes and a set with labels there is more to say: see [`Labelled`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
     /// Number of examples.
@@ -41,6 +44,76 @@ impl Score {
     pub fn bits_per_dim(&self) -> f64 {
         Nats(self.nll_nats).bits_per_dim(self.variables).0
     }
+}
+
+/// What labels say about a set under a model with classes.
+///
+/// ```text
+/// given:      −(1/N) Σ_n log p(x_n | y_n)
+/// accuracy:   (1/N) Σ_n [y_n = argmax_y p(y | x_n)],   p(y | x) ∝ p(x | y)
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labelled {
+    /// The cost given the label.
+    pub given: Score,
+    /// The fraction of examples whose label is the likeliest one; the first of several.
+    pub accuracy: f64,
+}
+
+/// The labels of a set, where a model with classes can be given all of them.
+pub fn usable_labels(model: &Model, examples: &dyn Examples) -> Option<Vec<u8>> {
+    let classes = model.classes()?;
+    let labels = all_labels(examples)?;
+    labels.iter().all(|&label| usize::from(label) < classes).then_some(labels)
+}
+
+/// [`evaluate`], and what the labels say where there are any that the model can be given.
+pub fn evaluate_labelled(
+    model: &Model,
+    examples: &dyn Examples,
+    mut progress: impl FnMut(usize),
+) -> (Score, Option<Labelled>) {
+    let Some(classes) = model.classes() else {
+        return (evaluate(model, examples, progress), None);
+    };
+    let labels = usable_labels(model, examples);
+    let (mut nll, mut nll_given, mut right) = (Vec::new(), Vec::new(), 0_usize);
+    for_chunks(examples, |values| {
+        for row in model.log_prob_per_class(values).chunks_exact(classes) {
+            if let Some(labels) = &labels {
+                let label = usize::from(labels[nll.len()]);
+                nll_given.push(-row[label]);
+                let likeliest = (0..classes).rev().max_by(|&a, &b| row[a].total_cmp(&row[b]));
+                right += usize::from(likeliest == Some(label));
+            }
+            nll.push(-log_mean_exp(row));
+        }
+        progress(nll.len());
+    });
+    let labelled = labels.map(|labels| Labelled {
+        given: Score::of(&nll_given, model.variables()),
+        accuracy: right as f64 / labels.len() as f64,
+    });
+    (Score::of(&nll, model.variables()), labelled)
+}
+
+/// The score of a set given its labels, `[examples]`.
+///
+/// # Panics
+/// When the model has no classes, or a label is not below them.
+pub fn evaluate_given(
+    model: &Model,
+    examples: &dyn Examples,
+    labels: &[u8],
+    mut progress: impl FnMut(usize),
+) -> Score {
+    let mut nll = Vec::with_capacity(labels.len());
+    for_chunks(examples, |values| {
+        let labels = &labels[nll.len()..][..values.len() / examples.variables()];
+        nll.extend(model.log_prob_given(values, labels).into_iter().map(|log_prob| -log_prob));
+        progress(nll.len());
+    });
+    Score::of(&nll, model.variables())
 }
 
 /// Rows that are read and evaluated at a time.

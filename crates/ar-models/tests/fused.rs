@@ -153,3 +153,37 @@ fn one_variable_is_a_coin() {
         normalised(&model, 1, 2, &device, 1e-6).unwrap();
     }
 }
+
+#[test]
+fn a_model_with_classes_is_the_same_on_kernels_and_in_walks() {
+    use ar_models::neural::{label_tensor, map_weights};
+    use ar_models::pixel::{ImageLayout, PixelConfig, PixelKind, PixelSettings};
+    let device = Device::default();
+    for kind in [PixelKind::RowLstm, PixelKind::DiagonalBilstm, PixelKind::PixelCnn] {
+        let settings = PixelSettings { classes: Some(3), ..PixelSettings::new(2, 8) };
+        let image = ImageLayout::of(kind.name(), &[5, 4]).unwrap();
+        let config = PixelConfig { kind, settings, image, levels: 3 };
+        let model = config.init(0.5, &mut ChaCha8Rng::seed_from_u64(1), &device);
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let model = map_weights(model, |_, weight| {
+            let [n] = weight.dims();
+            let values: Vec<f32> =
+                (0..n).map(|_| prob_core::standard_normal(&mut rng) as f32 * 0.3).collect();
+            Tensor::from_data(TensorData::new(values, [n]), &device)
+        });
+        let n = 40;
+        let some: Vec<Option<u8>> = (0..n * 20).map(|k| (k % 7 == 0).then_some(2)).collect();
+        let draw = || ChaCha8Rng::seed_from_u64(3);
+        let cached = model.complete(&some, &mut draw());
+        assert_eq!(cached, walk::complete(&model, &some, &mut draw()), "{kind:?}");
+        // A label per image, and one for all of a batch.
+        let x = event_tensor(&cached, 20, &device);
+        let labels: Vec<u8> = (0..n).map(|k| (k % 3) as u8).collect();
+        let given = model.log_prob_given(x.clone(), label_tensor(&labels, &device));
+        let given: Vec<f64> = given.into_data().iter::<f64>().collect();
+        let all: Vec<f64> = model.log_prob_per_class(x).into_data().iter::<f64>().collect();
+        for (k, given) in given.into_iter().enumerate() {
+            assert!((given - all[3 * k + k % 3]).abs() < 1e-4, "{kind:?}");
+        }
+    }
+}

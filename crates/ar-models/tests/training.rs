@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use ar_models::config::{EventSpec, ModelConfig};
-use ar_models::examples::InMemory;
+use ar_models::examples::{InMemory, read_all};
 use ar_models::model::Model;
 use ar_models::pixel::PixelSettings;
 use ar_models::train::{
@@ -163,6 +163,102 @@ fn every_optimizer_is_resumed_to_the_same_bits() {
     ] {
         dies_and_resumes(&nade(), &TrainConfig { optimizer, ..config() });
     }
+}
+
+/// Stripes with the colour of the first row as their label.
+fn labelled(n: usize, seed: u64) -> InMemory {
+    let data = stripes(n, seed);
+    let labels = read_all(&data, 0).chunks_exact(16).map(|row| row[0]).collect();
+    data.with_labels(labels)
+}
+
+fn pixel_cnn(classes: usize) -> ModelConfig {
+    let settings = PixelSettings { head: 4, classes: Some(classes), ..PixelSettings::new(1, 4) };
+    ModelConfig::PixelCnn(settings)
+}
+
+/// Trains a model with classes on `train_set`.
+fn run_labelled(
+    model: &ModelConfig,
+    train_set: &InMemory,
+    valid: &InMemory,
+    checkpoint: Option<&Path>,
+    observer: &mut dyn Observer,
+) -> Result<Trained, Error> {
+    let (config, device) = (TrainConfig { epochs: 3, ..config() }, Device::default());
+    train(
+        &Run {
+            model,
+            event: &event(),
+            config: &config,
+            seed: 7,
+            device: &device,
+            train: train_set,
+            valid: Some(valid),
+            checkpoint,
+            resume: checkpoint.is_some(),
+        },
+        observer,
+    )
+}
+
+#[test]
+fn a_model_with_classes_learns_from_labels_and_is_resumed_to_the_same_bits() {
+    let (train_set, valid) = (labelled(200, 1), labelled(60, 2));
+    let alone = run_labelled(&pixel_cnn(2), &train_set, &valid, None, &mut ()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let mut lives = 0;
+    let resumed = loop {
+        let mut observer = DiesAfter { steps: lives * 5 };
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            run_labelled(&pixel_cnn(2), &train_set, &valid, Some(&path), &mut observer)
+        }));
+        lives += 1;
+        if let Ok(trained) = result {
+            break trained.unwrap();
+        }
+    };
+    assert!(lives > 2, "{lives} lives");
+    assert!(resumed.model.to_bytes().unwrap() == alone.model.to_bytes().unwrap());
+    assert_eq!(timeless(&resumed.history), timeless(&alone.history));
+
+    // It comes back from its bytes, and what was validated is −log p(x | y).
+    let bytes = alone.model.to_bytes().unwrap();
+    let model = Model::from_bytes(&pixel_cnn(2), &event(), &bytes, &Device::default()).unwrap();
+    let (score, by_label) = scoring::evaluate_labelled(&model, &valid, |_| ());
+    let by_label = by_label.unwrap();
+    let validated = alone.history[alone.best_epoch - 1].valid_nll_nats.unwrap();
+    assert!((by_label.given.nll_nats - validated).abs() < 1e-5);
+    assert!(score.nll_nats > by_label.given.nll_nats, "the label tells the first row's colour");
+    assert!(by_label.accuracy > 0.65, "chance is 0.5: {}", by_label.accuracy);
+    let marginal = scoring::evaluate(&model, &valid, |_| ()).nll_nats;
+    assert!((marginal - score.nll_nats).abs() < 1e-5);
+    let costs = scoring::cost_per_variable(&model, &valid, |_| ());
+    assert!((costs.iter().sum::<f64>() - marginal).abs() < 1e-5);
+
+    // Other labels, other weights.
+    let values = read_all(&train_set, 0);
+    let all_one = InMemory::new(values, 16).with_labels(vec![1; 200]);
+    let other = run_labelled(&pixel_cnn(2), &all_one, &valid, None, &mut ()).unwrap();
+    assert!(other.model.to_bytes().unwrap() != alone.model.to_bytes().unwrap());
+}
+
+#[test]
+fn a_model_with_classes_needs_labels_below_them() {
+    let (some, none) = (labelled(40, 1), stripes(40, 1));
+    let error = |train_set: &InMemory, valid: &InMemory| {
+        run_labelled(&pixel_cnn(2), train_set, valid, None, &mut ()).unwrap_err().to_string()
+    };
+    let message = error(&none, &some);
+    assert_eq!(message, "`model.classes = 2` needs labels below 2, the training set has none");
+    let many = stripes(40, 1).with_labels((0..40).collect());
+    let message = error(&many, &some);
+    assert!(message.ends_with("the training set has the label 39"), "{message}");
+    let message = error(&some, &many);
+    assert!(message.ends_with("the validation set has the label 39"), "{message}");
+    // A validation set without labels selects by p(x).
+    assert!(run_labelled(&pixel_cnn(2), &some, &none, None, &mut ()).is_ok());
 }
 
 /// Kills a run again and again, and compares how it ends with the one that was left alone.

@@ -21,7 +21,7 @@ use ar_models::randomness::{Purpose, stream};
 use rand::RngExt as _;
 use serde::Serialize;
 
-use super::{Session, data_of, finite};
+use super::{Session, class_of, data_of, finite};
 use crate::args::CompleteArgs;
 use crate::device;
 use crate::error::{Internal, mistake, nearest};
@@ -45,12 +45,16 @@ struct Record {
     /// Completions of each.
     samples: usize,
     seed: u64,
+    /// The label that the completions are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<u8>,
     /// Variables that are not observed, mean per image.
     missing_variables: f64,
     /// Whether the observed variables of every image are a prefix of the ordering, so that the
     /// completions are draws from p(missing | observed).
     exact_conditional: bool,
-    /// Mean of −log p(missing variables | what is before each) of the originals, in nats per image.
+    /// Mean of −log p(missing variables | what is before each, and the class if there is one) of the
+    /// originals, in nats per image.
     /// `null` if one of them is impossible.
     missing_nll_nats: Option<f64>,
     seconds: f64,
@@ -85,6 +89,7 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let mask = observe.read(&layout)?;
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
+    let class = class_of(args.class, &model)?;
     let (data, split) = data_of(args.data.as_deref(), args.split, &config, session)?;
     let count = args.count.min(data.len());
     if count.saturating_mul(args.samples).saturating_mul(event.variables()) > MAX_VALUES {
@@ -114,8 +119,8 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         );
     }
     let start = Instant::now();
-    let values = draw(&model, &originals, &observed, args, terminal);
-    let missing_nll_nats = missing_nll_nats(&model, &event, &originals, &observed);
+    let values = draw(&model, &originals, &observed, class, args, terminal);
+    let missing_nll_nats = missing_nll_nats(&model, &event, &originals, &observed, class);
     let seconds = start.elapsed().as_secs_f64();
     let completions = Completions {
         originals: &originals,
@@ -143,6 +148,7 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         count,
         samples: args.samples,
         seed: args.seed,
+        class,
         missing_variables: missing as f64 / count.max(1) as f64,
         exact_conditional,
         missing_nll_nats: finite(missing_nll_nats),
@@ -155,10 +161,13 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
 fn words(record: &Record) -> String {
     let nats =
         record.missing_nll_nats.map_or_else(|| "inf".to_owned(), |nats| format!("{nats:.4}"));
-    let given = if record.exact_conditional {
-        "drawn from p(missing | observed)"
-    } else {
-        "each missing variable drawn given those before it only"
+    let given = match (record.exact_conditional, record.class) {
+        (true, None) => "drawn from p(missing | observed)".to_owned(),
+        (true, Some(class)) => format!("drawn from p(missing | observed, class {class})"),
+        (false, None) => "each missing variable drawn given those before it only".to_owned(),
+        (false, Some(class)) => {
+            format!("each missing variable drawn given those before it and class {class} only")
+        }
     };
     format!(
         "{} completions of each of {} images to {} in {}, {given}\n\
@@ -308,6 +317,7 @@ fn draw(
     model: &Model,
     originals: &[u8],
     observed: &[bool],
+    class: Option<u8>,
     args: &CompleteArgs,
     terminal: &Terminal,
 ) -> Vec<u8> {
@@ -325,7 +335,10 @@ fn draw(
             })
             .map(|at| observed[at].then_some(originals[at]))
             .collect();
-        values.extend(model.complete(&known, &mut rng));
+        values.extend(match class {
+            Some(class) => model.complete_given(&known, &vec![class; last - first], &mut rng),
+            None => model.complete(&known, &mut rng),
+        });
         bar.set_position(last as u64);
     }
     bar.finish_and_clear();
@@ -333,10 +346,19 @@ fn draw(
 }
 
 /// Mean over images of what the missing variables of the originals cost, each given all before it.
-fn missing_nll_nats(model: &Model, event: &EventSpec, originals: &[u8], observed: &[bool]) -> f64 {
-    let log_probs = model.log_prob_per_variable(originals);
-    let missing = log_probs.iter().zip(observed).filter(|&(_, &observed)| !observed);
+fn missing_nll_nats(
+    model: &Model,
+    event: &EventSpec,
+    originals: &[u8],
+    observed: &[bool],
+    class: Option<u8>,
+) -> f64 {
     let images = originals.len() / event.variables();
+    let log_probs = match class {
+        Some(class) => model.log_prob_per_variable_given(originals, &vec![class; images]),
+        None => model.log_prob_per_variable(originals),
+    };
+    let missing = log_probs.iter().zip(observed).filter(|&(_, &observed)| !observed);
     -missing.map(|(log_prob, _)| log_prob).sum::<f64>() / images.max(1) as f64
 }
 

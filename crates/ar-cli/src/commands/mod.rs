@@ -15,7 +15,7 @@ use anyhow::Result;
 use ar_data::{Locations, Spec, Split};
 use ar_models::examples::Examples as _;
 use ar_models::model::Model;
-use ar_models::scoring::{Score, evaluate};
+use ar_models::scoring::{Score, evaluate_labelled};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Global;
@@ -73,6 +73,28 @@ pub(crate) fn data_of(
     Ok((data, (!is_path).then_some(split)))
 }
 
+/// The class that `--class` asks for, if the model has it.
+///
+/// # Errors
+/// When the model has no classes, or not this one.
+pub(crate) fn class_of(class: Option<usize>, model: &Model) -> Result<Option<u8>> {
+    let Some(class) = class else { return Ok(None) };
+    let Some(classes) = model.classes() else {
+        return Err(mistake(
+            format!("--class {class}: the run's model has no classes"),
+            "remove --class, or train a row-lstm, diagonal-lstm, diagonal-bilstm or pixel-cnn with \
+             model.classes = 10 on data with labels",
+        ));
+    };
+    match u8::try_from(class).ok().filter(|_| class < classes) {
+        Some(label) => Ok(Some(label)),
+        None => Err(mistake(
+            format!("--class {class}: expected 0 to {}", classes - 1),
+            format!("the run's model has model.classes = {classes}"),
+        )),
+    }
+}
+
 /// What `eval` prints, and `train` for its splits. A number that is not finite is `null` in JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Evaluation {
@@ -92,6 +114,13 @@ pub(crate) struct Evaluation {
     pub(crate) nll_nats_stderr: Option<f64>,
     /// The mean in bits per variable.
     pub(crate) bits_per_dim: Option<f64>,
+    /// Mean of −log p(x | y) over the examples and their labels y, in nats per example; `nll_nats` is
+    /// of x alone then. Only for a model with classes on data with labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) nll_given_label_nats: Option<f64>,
+    /// Fraction of the examples whose label is argmax p(y | x). Only beside the former.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) accuracy: Option<f64>,
     /// Time that the evaluation took.
     pub(crate) seconds: f64,
     /// Where it ran.
@@ -120,8 +149,15 @@ impl Evaluation {
         let start = Instant::now();
         let split = split.map_or_else(|| "all".to_owned(), |split| split.to_string());
         let bar = terminal.examples_bar(data.len(), format!("evaluating {split}"));
-        let score = evaluate(model, data, |done| bar.set_position(done as u64));
+        let (score, labelled) =
+            evaluate_labelled(model, data, |done| bar.set_position(done as u64));
         bar.finish_and_clear();
+        if model.classes().is_some() && labelled.is_none() {
+            terminal.note(format!(
+                "{split}: no labels, or some that are no class of the model: the cost given the label \
+                 is left out"
+            ));
+        }
         if score.nll_nats.is_infinite() {
             terminal.note(format!(
                 "{split}: an example has probability 0, so the mean cost is infinite; a \
@@ -139,6 +175,8 @@ impl Evaluation {
             nll_nats: finite(nll_nats),
             nll_nats_stderr: finite(nll_nats_stderr),
             bits_per_dim,
+            nll_given_label_nats: labelled.as_ref().and_then(|l| finite(l.given.nll_nats)),
+            accuracy: labelled.as_ref().and_then(|l| finite(l.accuracy)),
             seconds: start.elapsed().as_secs_f64(),
             device: device.to_owned(),
             run,
@@ -152,7 +190,7 @@ impl Evaluation {
         let number = |value: Option<f64>, missing: &str| {
             value.map_or_else(|| missing.to_owned(), |value| format!("{value:.4}"))
         };
-        vec![
+        let mut cells = vec![
             self.split.clone(),
             format!(
                 "{} ± {} nats",
@@ -161,7 +199,12 @@ impl Evaluation {
             ),
             format!("{} bits/dim", number(self.bits_per_dim, "inf")),
             format!("{} examples", crate::output::grouped(&self.examples.to_string())),
-        ]
+        ];
+        if let (Some(nll), Some(accuracy)) = (self.nll_given_label_nats, self.accuracy) {
+            cells.push(format!("{nll:.4} nats given the label"));
+            cells.push(format!("{:.2}% of labels right", 100.0 * accuracy));
+        }
+        cells
     }
 }
 

@@ -7,7 +7,7 @@ use ar_models::model::Model;
 use ar_models::randomness::{Purpose, stream};
 use serde::Serialize;
 
-use super::Session;
+use super::{Session, class_of};
 use crate::args::SampleArgs;
 use crate::device;
 use crate::error::{Internal, mistake};
@@ -24,6 +24,9 @@ struct Record {
     out: String,
     count: usize,
     seed: u64,
+    /// The label that the samples are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<u8>,
     seconds: f64,
     device: String,
 }
@@ -56,8 +59,9 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
     }
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
+    let class = class_of(args.class, &model)?;
     let start = Instant::now();
-    let values = draw(&model, args.count, args.seed, &session.terminal);
+    let values = draw(&model, args.count, class, args.seed, &session.terminal);
     let seconds = start.elapsed().as_secs_f64();
     let events = Events {
         values: &values,
@@ -73,20 +77,29 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
         out: args.out.display().to_string(),
         count: args.count,
         seed: args.seed,
+        class,
         seconds,
         device: device.name,
     };
     session.terminal.result(&record, || {
-        format!("{} samples to {} in {}", record.count, record.out, human_seconds(seconds))
+        let given = class.map_or_else(String::new, |class| format!(" of class {class}"));
+        let seconds = human_seconds(seconds);
+        format!("{} samples{given} to {} in {seconds}", record.count, record.out)
     })
 }
 
-fn draw(model: &Model, count: usize, seed: u64, terminal: &Terminal) -> Vec<u8> {
+fn draw(model: &Model, count: usize, class: Option<u8>, seed: u64, terminal: &Terminal) -> Vec<u8> {
     let bar = terminal.examples_bar(count, "sampling");
     let mut values = Vec::with_capacity(count * model.variables());
     for (index, first) in (0..count).step_by(BATCH).enumerate() {
         let mut rng = stream(seed, Purpose::Sample, index as u64);
-        values.extend(model.sample(BATCH.min(count - first), &mut rng));
+        let n = BATCH.min(count - first);
+        values.extend(match class {
+            Some(class) => {
+                model.complete_given(&vec![None; n * model.variables()], &vec![class; n], &mut rng)
+            }
+            None => model.sample(n, &mut rng),
+        });
         bar.set_position((first + BATCH).min(count) as u64);
     }
     bar.finish_and_clear();

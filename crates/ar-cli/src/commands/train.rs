@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use ar_data::Split;
 use ar_models::config::EventSpec;
-use ar_models::examples::Examples;
+use ar_models::examples::{Examples, all_labels};
 use ar_models::model::Model;
 use ar_models::train::{EpochRecord, Observer, Run, TrainConfig, Trained, train};
 use indicatif::ProgressBar;
@@ -158,6 +158,10 @@ impl Data {
             test: splits.test.map(|data| prepare(data, Split::Test)).transpose()?,
         };
         config.check_event(data.event())?;
+        config.check_labels("training", &data.train)?;
+        if let Some(valid) = data.valid.as_ref().filter(|valid| all_labels(*valid).is_some()) {
+            config.check_labels("validation", valid)?;
+        }
         Ok(data)
     }
 

@@ -1,5 +1,6 @@
 //! The binary from outside: one test program, so that it is linked once.
 
+mod classes;
 mod commands;
 mod common;
 mod complete;

@@ -170,13 +170,20 @@ pub(super) unsafe fn product<L: Lanes<Elem = f32>>(
     init: impl Fn(usize, usize, usize) -> L,
     mut done: impl FnMut(usize, usize, L),
 ) {
+    // Where each pixel is, found once for all panels and without a division each.
+    let mut places = Vec::with_capacity(pixels);
+    for of in 0..pixels.div_ceil(image.pixels()) {
+        for row in 0..image.height {
+            let first = map.at(of, row as isize, 0);
+            places.extend((0..image.width).map(|column| first + column * map.stride));
+        }
+    }
     macro_rules! run {
         ($rows:expr, $registers:expr, $panel:expr) => {
             // SAFETY: the caller's.
             unsafe {
                 blocks::<L, $rows, $registers>(
-                    image,
-                    map,
+                    &places,
                     a,
                     offsets,
                     depth,
@@ -203,8 +210,7 @@ pub(super) unsafe fn product<L: Lanes<Elem = f32>>(
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "one loop nest, written once")]
 unsafe fn blocks<L: Lanes<Elem = f32>, const MR: usize, const NV: usize>(
-    image: Image,
-    map: &Map,
+    places: &[usize],
     a: &[f32],
     offsets: &[isize],
     depth: usize,
@@ -224,9 +230,7 @@ unsafe fn blocks<L: Lanes<Elem = f32>, const MR: usize, const NV: usize>(
             for (r, (at, sums)) in at.iter_mut().zip(sums.iter_mut()).enumerate() {
                 // Beyond the last pixel it is computed again, and not stored.
                 let pixel = first + r.min(rows - 1);
-                let (of, in_image) = (pixel / image.pixels(), pixel % image.pixels());
-                let (row, column) = (in_image / image.width, in_image % image.width);
-                *at = a.add(map.at(of, row as isize, column as isize));
+                *at = a.add(places[pixel]);
                 for (v, sum) in sums.iter_mut().enumerate() {
                     *sum = init(pixel, v);
                 }

@@ -58,10 +58,27 @@ struct Plan<'a> {
     hidden: usize,
     bias_rows: usize,
     directions: Vec<Direction>,
-    waves: Vec<Vec<Vec<[usize; 2]>>>,
+    /// The wavefronts of each direction.
+    waves: Vec<Vec<Vec<Cell>>>,
     borders: Vec<Vec<[isize; 2]>>,
     tiles: Tiles,
     parameters: Parameters<'a>,
+}
+
+/// A cell of a wavefront of a tile, and where its numbers are. Wavefronts hold one image after the
+/// other, so that a tile of fewer images takes a beginning of each.
+#[derive(Clone, Copy)]
+struct Cell {
+    image: usize,
+    /// In the maps of the input, the states and the gates.
+    input: usize,
+    state: usize,
+    gate: usize,
+    /// In what is kept, counted in pixels, and of the cell that c comes from, if there is one.
+    pixel: usize,
+    before: Option<usize>,
+    /// In the map of the states, where the result enters, if it does.
+    enters: Option<usize>,
 }
 
 /// One cell around the image.
@@ -98,6 +115,44 @@ impl Plan<'_> {
         let row = direction * depth + k;
         self.parameters.state_to_state[(row * 4 + gate) * self.hidden + unit]
     }
+    /// The wavefronts of a direction over a whole tile.
+    fn cells(&self, direction: &Direction) -> Vec<Vec<Cell>> {
+        let (inputs, states, gates) = (self.input_map(), self.state_map(), self.gate_map());
+        let Image { height, width, .. } = self.image;
+        let cell = |image: usize, [row, column]: [usize; 2]| {
+            let (i, j) = (row as isize, column as isize);
+            let pixel = |row: usize, column: usize| image * height * width + row * width + column;
+            let [up, side] = direction.cell_tap;
+            let before = row.checked_add_signed(up).zip(column.checked_add_signed(side));
+            let lower = row + direction.shift;
+            Cell {
+                image,
+                input: inputs.at(image, i, j),
+                state: states.at(image, i, j),
+                gate: gates.at(image, i, j),
+                pixel: pixel(row, column),
+                before: before.filter(|&(_, c)| c < width).map(|(r, c)| pixel(r, c)),
+                enters: (lower < height).then(|| states.at(image, lower as isize, j)),
+            }
+        };
+        let waves = direction.wavefronts(self.image.size());
+        waves
+            .iter()
+            .map(|wave| {
+                let images = 0..self.tiles.tile;
+                images
+                    .flat_map(|image| wave.iter().map(move |&at| (image, at)))
+                    .map(|(image, at)| cell(image, at))
+                    .collect()
+            })
+            .collect()
+    }
+
+    /// The first cells of a wavefront, those of `images` images.
+    fn of_images<'w>(&self, wave: &'w [Cell], images: usize) -> &'w [Cell] {
+        &wave[..wave.len() / self.tiles.tile * images]
+    }
+
     /// h₀ and c₀ of a direction.
     fn initial(&self, direction: usize) -> [&[f32]; 2] {
         let both = &self.parameters.initial[direction * 2 * self.hidden..][..2 * self.hidden];
@@ -139,9 +194,22 @@ fn plan<'a>(spec: &'a Lstm, image: Image, x: &[f32], parameters: Parameters<'a>)
     assert_eq!(up.len(), hidden * channels, "up must be [hidden, channels]");
     assert_eq!(up_bias.len(), channels, "up_bias must be [channels]");
     let tiles = Tiles::of(image.batch, pixels * 4 * padded(hidden));
-    let waves = directions.iter().map(|d| d.wavefronts(image.size())).collect();
     let borders = directions.iter().map(|d| d.border(image.size())).collect();
-    Plan { spec, image, channels, hidden, bias_rows, directions, waves, borders, tiles, parameters }
+    let waves = Vec::new();
+    let mut plan = Plan {
+        spec,
+        image,
+        channels,
+        hidden,
+        bias_rows,
+        directions,
+        waves,
+        borders,
+        tiles,
+        parameters,
+    };
+    plan.waves = plan.directions.iter().map(|direction| plan.cells(direction)).collect();
+    plan
 }
 
 /// Weights of the forward pass, packed.
@@ -381,7 +449,6 @@ unsafe fn recur<L: Lanes<Elem = f32>>(
         let walk = Walk {
             plan,
             d,
-            images,
             first,
             weights: &weights.gates[d],
             biases: &weights.biases[d],
@@ -390,6 +457,7 @@ unsafe fn recur<L: Lanes<Elem = f32>>(
             start: d * images * plan.pixels() * units,
         };
         for wave in &plan.waves[d] {
+            let wave = plan.of_images(wave, images);
             for &panel in &weights.gates[d].panels {
                 // SAFETY: the caller's.
                 unsafe {
@@ -418,7 +486,6 @@ unsafe fn recur<L: Lanes<Elem = f32>>(
 struct Walk<'a> {
     plan: &'a Plan<'a>,
     d: usize,
-    images: usize,
     first: usize,
     weights: &'a Packed,
     biases: &'a [f32],
@@ -433,7 +500,7 @@ impl Walk<'_> {
     #[inline(always)]
     unsafe fn panel<L: Lanes<Elem = f32>, const MR: usize>(
         &self,
-        wave: &[[usize; 2]],
+        wave: &[Cell],
         unit: usize,
         weights: *const f32,
         gates: &mut [MaybeUninit<f32>],
@@ -443,12 +510,11 @@ impl Walk<'_> {
         let plan = self.plan;
         let direction = &plan.directions[self.d];
         let (inputs, state) = (plan.input_map(), plan.state_map());
-        let (units, width, pixels) = (plan.units(), plan.image.width, plan.pixels());
-        let count = self.images * wave.len();
+        let units = plan.units();
+        let count = wave.len();
         let cells = cells[self.start..].as_mut_ptr().cast::<f32>();
         let gates = gates[4 * self.start..].as_mut_ptr().cast::<f32>();
         let states = states.as_mut_ptr();
-        let cell_step = direction.cell_tap;
         debug_assert!(!self.weights.panels.is_empty());
         let mut next = 0;
         while next < count {
@@ -462,18 +528,14 @@ impl Walk<'_> {
                 let mut sums: Sums<L, MR, 4> = [[L::splat(0.0); 4]; MR];
                 for r in 0..MR {
                     // Beyond the last cell it is computed again, and not stored.
-                    let q = next + r.min(rows - 1);
-                    let (image, [row, column]) = (q / wave.len(), wave[q % wave.len()]);
-                    let (i, j) = (row as isize, column as isize);
-                    input_at[r] = input_at[r].add(inputs.at(image, i, j));
-                    state_at[r] = state_at[r].add(state.at(image, i, j));
-                    pixel_at[r] = image * pixels + row * width + column;
-                    let (i, j) = (i + cell_step[0], j + cell_step[1]);
-                    if i >= 0 && j >= 0 && j < width as isize {
-                        let at = image * pixels + i as usize * width + j as usize;
+                    let cell = wave[next + r.min(rows - 1)];
+                    input_at[r] = input_at[r].add(cell.input);
+                    state_at[r] = state_at[r].add(cell.state);
+                    pixel_at[r] = cell.pixel;
+                    if let Some(at) = cell.before {
                         before[r] = cells.cast_const().add(at * units);
                     }
-                    let bias_row = if plan.bias_rows == 1 { 0 } else { self.first + image };
+                    let bias_row = if plan.bias_rows == 1 { 0 } else { self.first + cell.image };
                     let bias = self.biases.as_ptr().add(bias_row * 4 * units + unit);
                     for (gate, sum) in sums[r].iter_mut().enumerate() {
                         *sum = L::load(bias.add(gate * units));
@@ -790,6 +852,7 @@ unsafe fn backward_group<L: Lanes<Elem = f32>>(
                     state_grad: &state_grad,
                 };
                 for wave in plan.waves[d].iter().rev() {
+                    let wave = plan.of_images(wave, images);
                     walk.wave::<L>(wave, &mut cell_grad, gate_grad);
                 }
                 walk.initial::<L>(
@@ -921,7 +984,7 @@ impl BackwardWalk<'_> {
     #[inline(always)]
     unsafe fn wave<L: Lanes<Elem = f32>>(
         &self,
-        wave: &[[usize; 2]],
+        wave: &[Cell],
         cell_grad: &mut [f32],
         gate_grad: &mut [f32],
     ) {
@@ -954,7 +1017,7 @@ impl BackwardWalk<'_> {
     #[inline(always)]
     unsafe fn panel<L: Lanes<Elem = f32>, const MR: usize, const NV: usize>(
         &self,
-        wave: &[[usize; 2]],
+        wave: &[Cell],
         unit: usize,
         weights: *const f32,
         cell_grad: &mut [f32],
@@ -963,12 +1026,10 @@ impl BackwardWalk<'_> {
         let plan = self.plan;
         let direction = &plan.directions[self.d];
         let (state, gate) = (plan.state_map(), plan.gate_map());
-        let (units, width, pixels) = (plan.units(), plan.image.width, plan.pixels());
-        let height = plan.image.height;
-        let count = self.images * wave.len();
+        let units = plan.units();
+        let count = wave.len();
         let cell_grad = cell_grad.as_mut_ptr();
         let gate_grad = gate_grad.as_mut_ptr();
-        let [up, side] = direction.cell_tap;
         let mut next = 0;
         while next < count {
             let rows = MR.min(count - next);
@@ -980,23 +1041,17 @@ impl BackwardWalk<'_> {
                 let mut before = [self.initial_cell.as_ptr(); MR];
                 let mut sums: Sums<L, MR, NV> = [[L::splat(0.0); NV]; MR];
                 for r in 0..MR {
-                    let q = next + r.min(rows - 1);
-                    let (image, [row, column]) = (q / wave.len(), wave[q % wave.len()]);
-                    let (i, j) = (row as isize, column as isize);
-                    gate_at[r] = gate_at[r].add(gate.at(image, i, j));
-                    state_at[r] = state.at(image, i, j);
-                    pixel_at[r] = image * pixels + row * width + column;
-                    let entered = row + direction.shift;
-                    if entered < height {
-                        let from = state.at(image, entered as isize, j) + unit;
-                        let from = self.state_grad.as_ptr().add(from);
+                    let cell = wave[next + r.min(rows - 1)];
+                    gate_at[r] = gate_at[r].add(cell.gate);
+                    state_at[r] = cell.state;
+                    pixel_at[r] = cell.pixel;
+                    if let Some(at) = cell.enters {
+                        let from = self.state_grad.as_ptr().add(at + unit);
                         for (v, sum) in sums[r].iter_mut().enumerate() {
                             *sum = L::load(from.add(v * L::N));
                         }
                     }
-                    let (i, j) = (i + up, j + side);
-                    if i >= 0 && j >= 0 && j < width as isize {
-                        let at = image * pixels + i as usize * width + j as usize;
+                    if let Some(at) = cell.before {
                         before[r] = self.cells.as_ptr().add(at * units);
                     }
                 }

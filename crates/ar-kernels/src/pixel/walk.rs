@@ -7,6 +7,9 @@
 //! after each row:  the states of the right-to-left direction in that row, which enter one row lower
 //! ```
 //!
+//! An image may have a class, which chooses the biases of the stages. Several walks of one image, one per
+//! class, may go side by side: they are given the same values, and who chooses sees the logits of all.
+//!
 //! Kept are the last rows of the input, of each layer's map where it is read again, and of the states.
 //! A pixel computes its own column of the network and nothing else. Plain Rust on the host, in f32 or
 //! f64, for any device: the weights are copied once.
@@ -116,17 +119,23 @@ pub struct Layer<E> {
     pub spec: Convolution,
     /// `[taps, in, out]`
     pub weights: Vec<E>,
-    /// `[out]`
-    pub bias: Vec<E>,
+    /// `[out]` of each class; a single one is that of all images.
+    pub biases: Vec<Vec<E>>,
 }
 
 impl<E> Layer<E> {
     fn outputs(&self) -> usize {
-        self.bias.len()
+        self.biases[0].len()
     }
     fn inputs(&self) -> usize {
-        self.weights.len() / (self.spec.taps.len() * self.bias.len())
+        self.weights.len() / (self.spec.taps.len() * self.outputs())
     }
+}
+
+/// The biases of an image of class `class`.
+#[inline(always)]
+fn bias_of<E>(biases: &[Vec<E>], class: usize) -> &[E] {
+    if biases.len() == 1 { &biases[0] } else { &biases[class] }
 }
 
 /// A recurrent layer with its weights on the host, masked; shapes as in [`super::Weights`].
@@ -138,8 +147,8 @@ pub struct Recurrent<E> {
     pub input_to_state: Vec<E>,
     /// `[directions, taps, hidden, 4 hidden]`
     pub state_to_state: Vec<E>,
-    /// `[directions, 4 hidden]`
-    pub bias: Vec<E>,
+    /// `[directions, 4 hidden]` of each class; a single one is that of all images.
+    pub biases: Vec<Vec<E>>,
     /// `[directions, 2, hidden]`
     pub initial: Vec<E>,
     /// `[hidden, channels]`
@@ -267,6 +276,8 @@ struct States<E> {
 pub struct Walk<E> {
     network: Arc<Network<E>>,
     images: usize,
+    /// Of each image.
+    classes: Vec<usize>,
     /// Row and column.
     pixel: [usize; 2],
     colour: usize,
@@ -280,8 +291,14 @@ pub struct Walk<E> {
 }
 
 impl<E: Scalar> Walk<E> {
-    /// A walk before its first pixel.
+    /// A walk before its first pixel, of images without a class.
     pub fn new(network: &Arc<Network<E>>, images: usize) -> Self {
+        Self::with_classes(network, vec![0; images])
+    }
+
+    /// A walk before its first pixel, of one image per entry of `classes`, which says its class.
+    pub fn with_classes(network: &Arc<Network<E>>, classes: Vec<usize>) -> Self {
+        let images = classes.len();
         let network = Arc::clone(network);
         let width = network.size[1];
         let ring = |rows, channels| Ring::new(rows, width, images, channels);
@@ -325,7 +342,7 @@ impl<E: Scalar> Walk<E> {
         head.extend(network.head.iter().map(|l| vec![E::default(); images * l.outputs()]));
         let maps = (0..=network.stages.len()).map(|_| ring(1, channels)).collect();
         let x = ring(reach(&network.input.spec), network.colours);
-        Self { images, pixel: [0, 0], colour: 0, x, maps, kept, head, network }
+        Self { images, classes, pixel: [0, 0], colour: 0, x, maps, kept, head, network }
     }
 
     /// The position in the walk, `(row · columns + column) · colours + colour`.
@@ -388,12 +405,12 @@ impl<E: Scalar> Walk<E> {
     /// Everything of group `colour` at the pixel.
     #[inline(always)]
     fn features(&mut self, colour: usize) {
-        let Self { network, images, pixel, x, maps, kept, head, .. } = self;
+        let Self { network, images, classes, pixel, x, maps, kept, head, .. } = self;
         let (pixel, images) = (*pixel, *images);
         let network = Arc::clone(network);
         let colours = network.colours;
         let at = maps[0].at(pixel[0], pixel[1]);
-        convolve(&network.input, x, pixel, colour, colours, &mut maps[0].values[at]);
+        convolve(&network.input, x, classes, pixel, colour, colours, &mut maps[0].values[at]);
         for (l, (stage, kept)) in network.stages.iter().zip(kept.iter_mut()).enumerate() {
             let (before, after) = maps.split_at_mut(l + 1);
             let (before, after) = (&before[l], &mut after[0]);
@@ -405,7 +422,7 @@ impl<E: Scalar> Walk<E> {
                 (Stage::Recurrent(layer), Kept::Recurrent(states)) => {
                     let hidden = layer.up.len() / channels;
                     let units = group(hidden, colour, colours);
-                    state(layer, 0, &mut states[0], before, pixel, units);
+                    state(layer, 0, &mut states[0], before, classes, pixel, units);
                     let mut sum: Vec<E> = vec![E::default(); images * hidden];
                     let one = E::from_f64(1.0);
                     for states in states.iter() {
@@ -438,7 +455,7 @@ impl<E: Scalar> Walk<E> {
                         let (from, to) = rings.split_at_mut(k + 1);
                         let place = to[0].at(pixel[0], pixel[1]);
                         let to = &mut to[0].values[place];
-                        convolve(layer, &from[k], pixel, colour, colours, to);
+                        convolve(layer, &from[k], classes, pixel, colour, colours, to);
                     }
                     let last = rings.last().expect("a block has convolutions");
                     let last = &last.values[last.at(pixel[0], pixel[1])];
@@ -463,7 +480,9 @@ impl<E: Scalar> Walk<E> {
             }
             for (skip, map) in network.skips.iter().zip(&maps[1..]) {
                 for row in head[0].chunks_exact_mut(channels) {
-                    for (sum, &bias) in row[own.clone()].iter_mut().zip(&skip.bias[own.clone()]) {
+                    for (sum, &bias) in
+                        row[own.clone()].iter_mut().zip(&skip.biases[0][own.clone()])
+                    {
                         *sum = sum.add_product(bias, E::from_f64(1.0));
                     }
                 }
@@ -480,14 +499,14 @@ impl<E: Scalar> Walk<E> {
     /// The direction from the right, in the row that is complete.
     #[inline(always)]
     fn row_is_over(&mut self) {
-        let Self { network, pixel, maps, kept, .. } = self;
+        let Self { network, classes, pixel, maps, kept, .. } = self;
         let row = pixel[0];
         for ((stage, kept), before) in network.stages.iter().zip(kept).zip(maps) {
             if let (Stage::Recurrent(layer), Kept::Recurrent(states)) = (stage, kept) {
                 for (d, states) in states.iter_mut().enumerate().skip(1) {
                     let hidden = states.h.channels;
                     for column in (0..network.size[1]).rev() {
-                        state(layer, d, states, before, [row, column], 0..hidden);
+                        state(layer, d, states, before, classes, [row, column], 0..hidden);
                     }
                 }
             }
@@ -500,6 +519,7 @@ impl<E: Scalar> Walk<E> {
 fn convolve<E: Scalar>(
     layer: &Layer<E>,
     from: &Ring<E>,
+    classes: &[usize],
     pixel: [usize; 2],
     colour: usize,
     colours: usize,
@@ -507,8 +527,8 @@ fn convolve<E: Scalar>(
 ) {
     let (cin, cout) = (from.channels, layer.outputs());
     let own = group(cout, colour, colours);
-    for out in out.chunks_exact_mut(cout) {
-        out[own.clone()].copy_from_slice(&layer.bias[own.clone()]);
+    for (out, &class) in out.chunks_exact_mut(cout).zip(classes) {
+        out[own.clone()].copy_from_slice(&bias_of(&layer.biases, class)[own.clone()]);
     }
     let mut rectified: Vec<E> = Vec::new();
     for (k, &tap) in layer.spec.taps.iter().enumerate() {
@@ -530,7 +550,7 @@ fn dense<E: Scalar>(layer: &Layer<E>, a: &[E], colour: usize, colours: usize, ou
     let (cin, cout) = (layer.inputs(), layer.outputs());
     let own = group(cout, colour, colours);
     for out in out.chunks_exact_mut(cout) {
-        out[own.clone()].copy_from_slice(&layer.bias[own.clone()]);
+        out[own.clone()].copy_from_slice(&layer.biases[0][own.clone()]);
     }
     if layer.spec.rectify {
         let a: Vec<E> = a.iter().map(|a| a.rectified()).collect();
@@ -547,6 +567,7 @@ fn state<E: Scalar>(
     d: usize,
     states: &mut States<E>,
     before: &Ring<E>,
+    classes: &[usize],
     pixel: [usize; 2],
     units: Range<usize>,
 ) {
@@ -554,8 +575,8 @@ fn state<E: Scalar>(
     let (hidden, channels, width) = (h.channels, before.channels, h.width);
     let gates = 4 * hidden;
     let mut z: Vec<E> = Vec::with_capacity(before.images * gates);
-    for _ in 0..before.images {
-        z.extend_from_slice(&layer.bias[d * gates..(d + 1) * gates]);
+    for &class in classes {
+        z.extend_from_slice(&bias_of(&layer.biases, class)[d * gates..(d + 1) * gates]);
     }
     let columns = |gate: usize| gate * hidden + units.start..gate * hidden + units.end;
     // All columns at once where all units are wanted.
@@ -618,7 +639,7 @@ fn state<E: Scalar>(
     }
 }
 
-/// Images that one task walks at a time.
+/// Walks that one task makes at a time.
 const CHUNK: usize = 8;
 
 /// Walks `images` images from the first pixel to the last: `choose(image, position, logits)` says what
@@ -628,31 +649,61 @@ pub fn run<E: Scalar>(
     images: usize,
     choose: impl Fn(usize, usize, &[E]) -> u8 + Sync,
 ) -> Vec<u8> {
-    let chunk = CHUNK.min(images.div_ceil(rayon::current_num_threads().max(1))).max(1);
+    run_classes(network, &vec![0; images], 1, |_: &mut (), image, t, l| choose(image, t, l))
+}
+
+/// Walks images of given classes, each image as `beside` walks side by side that are given the same
+/// values: `choose(memory, image, position, logits)` says what each value is. `memory` is the image's
+/// own, from its first value to its last.
+///
+/// # Shapes
+/// `classes` is `[images, beside]`, `logits` `[beside, logits of a value]`; returns
+/// `[images, rows · columns · colours]` in the order of the walk.
+pub fn run_classes<E: Scalar, M: Default>(
+    network: &Arc<Network<E>>,
+    classes: &[usize],
+    beside: usize,
+    choose: impl Fn(&mut M, usize, usize, &[E]) -> u8 + Sync,
+) -> Vec<u8> {
+    let images = classes.len() / beside.max(1);
+    let even = images.div_ceil(rayon::current_num_threads().max(1));
+    let chunk = (CHUNK / beside.max(1)).min(even).max(1);
     let chunks: Vec<Range<usize>> =
         (0..images).step_by(chunk).map(|first| first..(first + chunk).min(images)).collect();
-    let parts: Vec<Vec<u8>> =
-        chunks.into_par_iter().map(|images| walk_chunk(network, images, &choose)).collect();
+    let parts: Vec<Vec<u8>> = chunks
+        .into_par_iter()
+        .map(|images| {
+            let classes = &classes[images.start * beside..images.end * beside];
+            walk_chunk(network, images, classes, beside, &choose)
+        })
+        .collect();
     parts.concat()
 }
 
-fn walk_chunk<E: Scalar, F>(network: &Arc<Network<E>>, images: Range<usize>, choose: &F) -> Vec<u8>
+fn walk_chunk<E: Scalar, M: Default, F>(
+    network: &Arc<Network<E>>,
+    images: Range<usize>,
+    classes: &[usize],
+    beside: usize,
+    choose: &F,
+) -> Vec<u8>
 where
-    F: Fn(usize, usize, &[E]) -> u8 + Sync,
+    F: Fn(&mut M, usize, usize, &[E]) -> u8 + Sync,
 {
     let values = network.size[0] * network.size[1] * network.colours;
     let mut x = vec![0_u8; images.len() * values];
-    let mut walk = Walk::new(network, images.len());
+    let mut memories: Vec<M> = images.clone().map(|_| M::default()).collect();
+    let mut walk = Walk::with_classes(network, classes.to_vec());
     for t in 0..values {
         let logits = walk.logits();
-        let width = logits.len() / images.len();
-        let own =
-            logits.chunks_exact(width).zip(images.clone()).map(|(l, image)| choose(image, t, l));
-        let own: Vec<u8> = own.collect();
+        let rows = logits.chunks_exact(logits.len() / images.len());
+        let rows = rows.zip(memories.iter_mut()).zip(images.clone());
+        let own: Vec<u8> =
+            rows.map(|((logits, memory), image)| choose(memory, image, t, logits)).collect();
         for (x, &value) in x.chunks_exact_mut(values).zip(&own) {
             x[t] = value;
         }
-        walk.advance(own);
+        walk.advance(own.iter().flat_map(|&value| core::iter::repeat_n(value, beside)));
     }
     x
 }

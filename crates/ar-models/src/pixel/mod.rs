@@ -12,9 +12,21 @@
 //! Bits have one logit each (sigmoid), symbols of m levels m logits (softmax). Feature maps are split
 //! into one group per colour, and group k sees of its own pixel only the colours before k.
 //!
+//! With `classes = K` every layer has a bias per class y, added to its gates (`pixel-cnn`: to its
+//! convolutions), so that the network is p(x | y). Without a label its density is the mixture
+//!
+//! ```text
+//! p(x) = 1/K Σ_y p(x | y)
+//! p(x_t | x_<t) = Σ_y p(y | x_<t) p(x_t | x_<t, y),   p(y | x_<t) ∝ Π_{s<t} p(x_s | x_<s, y)
+//! ```
+//!
+//! whose walk is K walks side by side.
+//!
 //! # References
 //! van den Oord, Kalchbrenner, Kavukcuoglu, *Pixel Recurrent Neural Networks*, ICML 2016,
-//! arXiv:1601.06759, Section 3, Table 1 and Figure 5.
+//! arXiv:1601.06759, Section 3, Table 1 and Figure 5. The bias per class: van den Oord, Kalchbrenner,
+//! Vinyals, Espeholt, Graves, Kavukcuoglu, *Conditional Image Generation with PixelCNN Decoders*, NIPS
+//! 2016, arXiv:1606.05328, Eq. 4.
 //!
 //! # Deviations from the paper
 //! - Diagonals have no cells outside the image (see [`ar_kernels::pixel`]).
@@ -32,6 +44,7 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use prob_core::dist::{Categorical, bernoulli, categorical};
+use prob_core::logspace::{logsumexp, logsumexp_dim};
 use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample, uniform};
 use rand::Rng;
@@ -91,6 +104,9 @@ pub struct PixelSettings {
     /// them: a third more time, for memory of one map per layer. PixelCNN keeps only its maps anyway.
     #[serde(default)]
     pub recompute: bool,
+    /// Classes of the labels that a layer has biases for; none for a network that sees no labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
 }
 
 fn head() -> usize {
@@ -104,7 +120,15 @@ fn yes() -> bool {
 impl PixelSettings {
     /// `layers` layers of `hidden` maps, and every other setting as when a config leaves it out.
     pub fn new(layers: usize, hidden: usize) -> Self {
-        Self { layers, hidden, head: head(), residual: true, skip: false, recompute: false }
+        Self {
+            layers,
+            hidden,
+            head: head(),
+            residual: true,
+            skip: false,
+            recompute: false,
+            classes: None,
+        }
     }
 }
 
@@ -129,6 +153,13 @@ impl PixelSettings {
                     expected: format!("1 to {MOST}"),
                 });
             }
+        }
+        if let Some(classes) = self.classes.filter(|classes| !(2..=256).contains(classes)) {
+            return Err(Error::Config {
+                key: "model.classes",
+                value: classes.to_string(),
+                expected: "2 to 256".into(),
+            });
         }
         Ok(())
     }
@@ -194,6 +225,7 @@ impl Init<'_> {
         ConvolutionLayer {
             weights: Param::from_tensor(weights),
             bias: Param::from_tensor(Tensor::full([outputs], bias, self.device)),
+            class_bias: None,
             spec,
             mask: mask.map(Arc::new),
         }
@@ -207,6 +239,8 @@ pub struct ConvolutionLayer {
     pub weights: Param<Tensor<3>>,
     /// `[out]`
     pub bias: Param<Tensor<1>>,
+    /// Added to the bias, `[classes, out]`.
+    pub class_bias: Option<Param<Tensor<2>>>,
     #[module(skip)]
     spec: Convolution,
     #[module(skip)]
@@ -228,18 +262,55 @@ impl ConvolutionLayer {
         masked(self.weights.val(), self.mask.as_ref())
     }
 
+    /// With a bias per class, which starts at 0.
+    fn with_classes(self, classes: Option<usize>, device: &Device) -> Self {
+        let [outputs] = self.bias.dims();
+        let zeros = |classes| Param::from_tensor(Tensor::zeros([classes, outputs], device));
+        Self { class_bias: classes.map(zeros), ..self }
+    }
+
+    /// `[1, out]`, or `[labels, out]` where there is a bias per class.
+    fn bias(&self, labels: Labels<'_>) -> Tensor<2> {
+        let bias = self.bias.val().unsqueeze::<2>();
+        match (&self.class_bias, labels) {
+            (Some(own), Some(labels)) => bias + own.val().select(0, labels.clone()),
+            _ => bias,
+        }
+    }
+
     /// `[batch, height, width, in]` to `[batch, height, width, out]`.
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        pixel::convolution(&self.spec, x, self.weights(), self.bias.val().unsqueeze::<2>())
+    fn forward(&self, x: Tensor<4>, labels: Labels<'_>) -> Tensor<4> {
+        pixel::convolution(&self.spec, x, self.weights(), self.bias(labels))
     }
 
     fn on_host<E: Scalar>(&self) -> cached::Layer<E> {
         cached::Layer {
             spec: self.spec.clone(),
             weights: scalars(self.weights()),
-            bias: scalars(self.bias.val()),
+            biases: per_class(&self.class_bias, |label| scalars(self.bias(label))),
         }
     }
+}
+
+/// A class per image, or a single one that is that of all images.
+type Labels<'a> = Option<&'a Tensor<1, Int>>;
+
+/// `of` each class, or of none where there are no biases per class; classes are their first dimension
+/// but one.
+fn per_class<const D: usize, T>(
+    class_bias: &Option<Param<Tensor<D>>>,
+    of: impl Fn(Labels<'_>) -> T,
+) -> Vec<T> {
+    let Some(biases) = class_bias else {
+        return vec![of(None)];
+    };
+    let device = biases.val().device();
+    (0..biases.dims()[D - 2]).map(|class| of(Some(&one_label(class, &device)))).collect()
+}
+
+/// The label of all images, `[1]`.
+fn one_label(class: usize, device: &Device) -> Tensor<1, Int> {
+    Tensor::from_data(TensorData::new(vec![class as i32], [1]), device)
 }
 
 /// A tensor's values on the host.
@@ -256,6 +327,8 @@ pub struct RecurrentLayer {
     pub state_to_state: Param<Tensor<4>>,
     /// Biases of the gates, `[directions, 1, 4 hidden]`.
     pub bias: Param<Tensor<3>>,
+    /// Added to them, `[directions, classes, 4 hidden]`.
+    pub class_bias: Option<Param<Tensor<3>>>,
     /// h₀ and c₀.
     pub initial: Param<Tensor<3>>,
     /// U; the mask is multiplied in at every use.
@@ -271,7 +344,8 @@ pub struct RecurrentLayer {
 }
 
 impl RecurrentLayer {
-    fn new(spec: Lstm, hidden: usize, colours: usize, init: &mut Init<'_>) -> Self {
+    fn new(spec: Lstm, settings: &PixelSettings, colours: usize, init: &mut Init<'_>) -> Self {
+        let hidden = settings.hidden;
         let directions = spec.directions();
         let (count, channels) = (directions.len(), 2 * hidden);
         let (inputs, states) = (&directions[0].input_taps, &directions[0].state_taps);
@@ -287,6 +361,9 @@ impl RecurrentLayer {
             input_to_state: Param::from_tensor(input_to_state),
             state_to_state: Param::from_tensor(state_to_state),
             bias: Param::from_tensor(Tensor::from_data(bias, init.device)),
+            class_bias: settings.classes.map(|classes| {
+                Param::from_tensor(Tensor::zeros([count, classes, 4 * hidden], init.device))
+            }),
             initial: Param::from_tensor(Tensor::zeros([count, 2, hidden], init.device)),
             up: Param::from_tensor(init.weights([hidden, channels], hidden, 1.0)),
             up_bias: Param::from_tensor(Tensor::zeros([channels], init.device)),
@@ -296,28 +373,36 @@ impl RecurrentLayer {
         }
     }
 
-    fn weights(&self) -> Weights {
+    fn weights(&self, labels: Labels<'_>) -> Weights {
         Weights {
             input_to_state: masked(self.input_to_state.val(), self.input_mask.as_ref()),
             state_to_state: self.state_to_state.val(),
-            bias: self.bias.val(),
+            bias: self.gate_bias(labels),
             initial: self.initial.val(),
             up: masked(self.up.val(), self.up_mask.as_ref()),
             up_bias: self.up_bias.val(),
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        pixel::lstm(self.spec, x, self.weights())
+    /// `[directions, 1, 4 hidden]`, or `[directions, labels, 4 hidden]` where there is a bias per class.
+    fn gate_bias(&self, labels: Labels<'_>) -> Tensor<3> {
+        match (&self.class_bias, labels) {
+            (Some(own), Some(labels)) => self.bias.val() + own.val().select(1, labels.clone()),
+            _ => self.bias.val(),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>, labels: Labels<'_>) -> Tensor<4> {
+        pixel::lstm(self.spec, x, self.weights(labels))
     }
 
     fn on_host<E: Scalar>(&self) -> Stage<E> {
-        let weights = self.weights();
+        let weights = self.weights(None);
         Stage::Recurrent(cached::Recurrent {
             spec: self.spec,
             input_to_state: scalars(weights.input_to_state),
             state_to_state: scalars(weights.state_to_state),
-            bias: scalars(weights.bias),
+            biases: per_class(&self.class_bias, |label| scalars(self.gate_bias(label))),
             initial: scalars(weights.initial),
             up: scalars(weights.up),
             up_bias: scalars(weights.up_bias),
@@ -335,8 +420,8 @@ pub struct Block {
 }
 
 impl Block {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.convolutions.iter().fold(x.clone(), |y, layer| layer.forward(y));
+    fn forward(&self, x: Tensor<4>, labels: Labels<'_>) -> Tensor<4> {
+        let y = self.convolutions.iter().fold(x.clone(), |y, layer| layer.forward(y, labels));
         if self.residual { y + x } else { y }
     }
 }
@@ -375,6 +460,8 @@ pub struct Pixel {
     image: ImageLayout,
     #[module(skip)]
     levels: usize,
+    #[module(skip)]
+    classes: Option<usize>,
     #[module(skip)]
     ordering: Permutation,
 }
@@ -420,8 +507,11 @@ impl PixelConfig {
             biased(b, &here, [2 * h, settings.head]),
             biased(b, &here, [settings.head, outputs]),
         ];
+        let directions = if *kind == PixelKind::DiagonalBilstm { 2 } else { 1 };
+        let of_classes = settings.classes.unwrap_or(0) * directions * 4 * h;
         for _ in 0..settings.layers {
             parts.extend(&layer);
+            parts.push([of_classes; 2]);
             if settings.skip {
                 parts.push(biased(b, &here, [2 * h, 2 * h]));
             }
@@ -453,7 +543,7 @@ impl PixelConfig {
         let (mut recurrent_layers, mut blocks) = (Vec::new(), Vec::new());
         for _ in 0..settings.layers {
             if let Some(spec) = recurrent {
-                recurrent_layers.push(RecurrentLayer::new(spec, h, colours, &mut init));
+                recurrent_layers.push(RecurrentLayer::new(spec, settings, colours, &mut init));
                 continue;
             }
             let middle = Convolution::causal(3, true).rectified();
@@ -462,6 +552,10 @@ impl PixelConfig {
                 init.convolution(middle, b, [h, h], colours),
                 init.convolution(here.clone().rectified(), b, [h, 2 * h], colours),
             ];
+            let convolutions = convolutions
+                .into_iter()
+                .map(|layer: ConvolutionLayer| layer.with_classes(settings.classes, device))
+                .collect();
             blocks.push(Block { convolutions, residual: settings.residual });
         }
         let skips = if settings.skip { settings.layers } else { 0 };
@@ -487,6 +581,7 @@ impl PixelConfig {
             head: vec![middle, last],
             image: *image,
             levels: *levels,
+            classes: settings.classes,
             ordering: Permutation::new(image.ordering()),
         }
     }
@@ -538,21 +633,26 @@ impl Pixel {
 
     /// Calls `see` with the name and the output of each layer on the way to the logits,
     /// `[batch, height, width, colours · logits of a value]`.
-    fn layers(&self, x: Tensor<4>, mut see: impl FnMut(&str, &Tensor<4>)) -> Tensor<4> {
-        let mut y = self.input.forward(x);
+    fn layers(
+        &self,
+        x: Tensor<4>,
+        labels: Labels<'_>,
+        mut see: impl FnMut(&str, &Tensor<4>),
+    ) -> Tensor<4> {
+        let mut y = self.input.forward(x, None);
         see("input", &y);
         let mut skipped: Option<Tensor<4>> = None;
         for layer in 0..self.recurrent.len() + self.blocks.len() {
             let name = if let Some(recurrent) = self.recurrent.get(layer) {
-                y = recurrent.forward(y);
+                y = recurrent.forward(y, labels);
                 format!("recurrent.{layer}")
             } else {
-                y = self.blocks[layer].forward(y);
+                y = self.blocks[layer].forward(y, labels);
                 format!("blocks.{layer}")
             };
             see(&name, &y);
             if let Some(skip) = self.skips.get(layer) {
-                let part = skip.forward(y.clone());
+                let part = skip.forward(y.clone(), None);
                 skipped = Some(match skipped {
                     Some(sum) => sum + part,
                     None => part,
@@ -561,16 +661,16 @@ impl Pixel {
         }
         y = skipped.unwrap_or(y);
         for (k, layer) in self.head.iter().enumerate() {
-            y = layer.forward(y);
+            y = layer.forward(y, None);
             see(&format!("head.{k}"), &y);
         }
         y
     }
 
     /// The same in the order of the walk, `[batch, variables, logits of a value]`.
-    fn walk_logits(&self, x: Tensor<2>) -> Tensor<3> {
+    fn walk_logits(&self, x: Tensor<2>, labels: Labels<'_>) -> Tensor<3> {
         let [batch, variables] = x.dims();
-        let logits = self.layers(self.scaled(x), |_, _| ());
+        let logits = self.layers(self.scaled(x), labels.filter(|_| batch > 0), |_, _| ());
         logits.reshape([batch, variables, self.of_value()])
     }
 
@@ -581,8 +681,34 @@ impl Pixel {
     ///
     /// # Shapes
     /// `x` is `[batch, variables]` in event order; returns `[batch, variables, logits of a value]`.
+    ///
+    /// # Panics
+    /// When the model has classes: see [`logits_given`](Self::logits_given).
     pub fn logits(&self, x: Tensor<2>) -> Tensor<3> {
-        let walk = self.walk_logits(self.ordering.to_walk(x));
+        assert!(self.classes.is_none(), "a model with classes has logits given a label only");
+        self.event_logits(x, None)
+    }
+
+    /// The same given a label.
+    ///
+    /// # Shapes
+    /// `x` is `[batch, variables]` in event order, `labels` `[batch]`; returns
+    /// `[batch, variables, logits of a value]`.
+    ///
+    /// # Panics
+    /// When the model has no classes, or there is not one label per image.
+    pub fn logits_given(&self, x: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<3> {
+        self.check_labels(x.dims()[0], labels.dims()[0]);
+        self.event_logits(x, Some(&labels))
+    }
+
+    fn check_labels(&self, batch: usize, labels: usize) {
+        assert!(self.classes.is_some(), "the model has no classes");
+        assert_eq!(batch, labels, "one label per image");
+    }
+
+    fn event_logits(&self, x: Tensor<2>, labels: Labels<'_>) -> Tensor<3> {
+        let walk = self.walk_logits(self.ordering.to_walk(x), labels);
         let [batch, variables, of_value] = walk.dims();
         let columns = self.ordering.ordering().positions().iter().map(|&t| t as i64);
         let columns = TensorData::new(columns.collect::<Vec<i64>>(), [variables]);
@@ -626,20 +752,43 @@ impl Pixel {
         self.input.bias.val().dtype()
     }
 
-    /// [`Neural::complete`] in one precision.
-    fn complete_in<E: Scalar>(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
+    /// [`Neural::complete`] in one precision, given labels or nothing.
+    fn complete_in<E: Scalar>(
+        &self,
+        observed: &[Option<u8>],
+        labels: Option<&[u8]>,
+        rng: &mut dyn Rng,
+    ) -> Vec<u8> {
         let variables = self.event_len();
         let n = observed.len() / variables;
         // The order of the plain walk: position by position, row by row.
         let uniforms: Vec<f64> = (0..n * variables).map(|_| uniform(rng)).collect();
         let ordering = self.ordering.ordering();
-        let drawn = cached::run(&self.network::<E>(), n, |image, t, logits| {
+        let network = self.network::<E>();
+        let value = |image: usize, t: usize, logits: &dyn Fn() -> Vec<f64>| {
             let known = observed[image * variables + ordering[t]];
-            known.unwrap_or_else(|| {
-                let logits = both(logits.iter().map(|l| l.to_f64()));
-                categorical::draw(&logits, uniforms[t * n + image]) as u8
-            })
-        });
+            known.unwrap_or_else(|| categorical::draw(&logits(), uniforms[t * n + image]) as u8)
+        };
+        let drawn = match (self.classes, labels) {
+            (Some(classes), None) => {
+                let all: Vec<usize> = (0..n).flat_map(|_| 0..classes).collect();
+                cached::run_classes(&network, &all, classes, |mix: &mut Mixture, image, t, all| {
+                    let logits = mix.conditional(classes, all);
+                    let value = value(image, t, &|| logits.clone());
+                    mix.observe(value);
+                    value
+                })
+            }
+            _ => {
+                let all: Vec<usize> = match labels {
+                    Some(labels) => labels.iter().map(|&label| label.into()).collect(),
+                    None => vec![0; n],
+                };
+                cached::run_classes(&network, &all, 1, |_: &mut (), image, t, logits| {
+                    value(image, t, &|| both(logits.iter().map(|l| l.to_f64())))
+                })
+            }
+        };
         let mut out = vec![0; drawn.len()];
         for (to, from) in out.chunks_exact_mut(variables).zip(drawn.chunks_exact(variables)) {
             for (t, &value) in from.iter().enumerate() {
@@ -647,6 +796,136 @@ impl Pixel {
             }
         }
         out
+    }
+
+    /// log p of each value in the order of the walk, `[batch, variables]`.
+    fn walk_log_probs(&self, x: Tensor<2, Int>, labels: Labels<'_>) -> Tensor<2> {
+        let logits = self.walk_logits(floats(x.clone(), &self.input.bias.val()), labels);
+        self.of_values(logits, x)
+    }
+
+    /// log p(x | y) of each image, from its values in the order of the walk.
+    fn walk_log_prob(&self, x: Tensor<2, Int>, labels: Labels<'_>) -> Tensor<1> {
+        let [batch, variables] = x.dims();
+        let logits = self.walk_logits(floats(x.clone(), &self.input.bias.val()), labels);
+        if self.levels == 2 {
+            let x = floats(x, &logits);
+            return bernoulli_rows(logits.reshape([batch, variables]), x);
+        }
+        self.of_values(logits, x).sum_dim(1).reshape([batch])
+    }
+
+    /// log p(x | y) for every class y, one pass each.
+    ///
+    /// # Shapes
+    /// `x` is `[batch, variables]` in event order; returns `[batch, classes]`.
+    ///
+    /// # Panics
+    /// When the model has no classes.
+    pub fn log_prob_per_class(&self, x: Tensor<2, Int>) -> Tensor<2> {
+        let classes = self.classes.expect("the model has classes");
+        let x = self.ordering.to_walk(x);
+        let device = x.device();
+        let of = |class| self.walk_log_prob(x.clone(), Some(&one_label(class, &device)));
+        Tensor::stack((0..classes).map(of).collect(), 1)
+    }
+
+    /// log p(x_i | those before it, y) for each variable, in event order.
+    ///
+    /// # Shapes
+    /// `x` and the result are `[batch, variables]`, `labels` is `[batch]`.
+    ///
+    /// # Panics
+    /// When the model has no classes, or there is not one label per image.
+    pub fn log_prob_per_variable_given(
+        &self,
+        x: Tensor<2, Int>,
+        labels: Tensor<1, Int>,
+    ) -> Tensor<2> {
+        self.check_labels(x.dims()[0], labels.dims()[0]);
+        let x = self.ordering.to_walk(x);
+        self.ordering.to_event(self.walk_log_probs(x, Some(&labels)))
+    }
+
+    /// Draws what is not observed, given each image's label; see [`Neural::complete`].
+    ///
+    /// # Shapes
+    /// `observed` is `[n, variables]` in event order, `labels` `[n]`.
+    ///
+    /// # Panics
+    /// When the model has no classes, there is not one label per image, or a label is not below the
+    /// classes.
+    pub fn complete_given(
+        &self,
+        observed: &[Option<u8>],
+        labels: &[u8],
+        rng: &mut dyn Rng,
+    ) -> Vec<u8> {
+        self.check_labels(observed.len() / self.event_len(), labels.len());
+        if self.dtype() == DType::F64 {
+            self.complete_in::<f64>(observed, Some(labels), rng)
+        } else {
+            self.complete_in::<f32>(observed, Some(labels), rng)
+        }
+    }
+
+    /// The conditionals of the mixture over classes, from the log-probabilities in each,
+    /// `[batch, variables, classes]`, both in the order of the walk.
+    fn mixed(&self, log_probs: Tensor<3>) -> Tensor<2> {
+        let [batch, variables, classes] = log_probs.dims();
+        // What is common to all classes is no evidence for any.
+        let evidence = log_probs.clone() - log_probs.clone().mean_dim(2);
+        let none = Tensor::zeros([batch, 1, classes], (&evidence.device(), evidence.dtype()));
+        let before = Tensor::cat(vec![none, evidence.narrow(1, 0, variables - 1)], 1).cumsum(1);
+        logsumexp_dim(log_softmax(before, 2) + log_probs, 2).reshape([batch, variables])
+    }
+}
+
+/// Where the walks of one image, one per class, have come: which class it may be of.
+///
+/// ```text
+/// p(x_t | x_<t) = Σ_y p(y | x_<t) p(x_t | x_<t, y)
+/// ```
+#[derive(Clone, Debug, Default)]
+struct Mixture {
+    /// log p(y | x_<t), `[classes]`; empty before the first value.
+    log_posterior: Vec<f64>,
+    /// log p(x_t | x_<t, y), `[classes, levels]`.
+    log_probs: Vec<f64>,
+}
+
+impl Mixture {
+    /// log p(x_t | x_<t) of every symbol, from the logits in each class, `[classes, logits of a value]`,
+    /// as they are in the precision of the walk.
+    fn conditional<E: Scalar>(&mut self, classes: usize, logits: &[E]) -> Vec<f64> {
+        if self.log_posterior.is_empty() {
+            self.log_posterior = vec![-(classes as f64).ln(); classes];
+        }
+        self.log_probs.clear();
+        for logits in logits.chunks_exact(logits.len() / classes) {
+            let logits = both(logits.iter().map(|l| l.to_f64()));
+            let sum = logsumexp(&logits);
+            self.log_probs.extend(logits.iter().map(|logit| logit - sum));
+        }
+        let levels = self.log_probs.len() / classes;
+        let of = |symbol| E::from_f64(logsumexp(&self.joint(symbol))).to_f64();
+        (0..levels).map(of).collect()
+    }
+
+    /// log p(x_t = symbol, y | x_<t), `[classes]`; `-inf` for what is no symbol.
+    fn joint(&self, symbol: usize) -> Vec<f64> {
+        let levels = self.log_probs.len() / self.log_posterior.len();
+        let rows = self.log_probs.chunks_exact(levels).zip(&self.log_posterior);
+        rows.map(|(row, weight)| weight + row.get(symbol).unwrap_or(&f64::NEG_INFINITY)).collect()
+    }
+
+    /// Moves on past a value. One that no class can have says nothing about the class.
+    fn observe(&mut self, symbol: u8) {
+        let joint = self.joint(symbol.into());
+        let sum = logsumexp(&joint);
+        if sum.is_finite() {
+            self.log_posterior = joint.into_iter().map(|log_prob| log_prob - sum).collect();
+        }
     }
 }
 
@@ -662,14 +941,11 @@ impl Density for Pixel {
     /// # Panics
     /// When an event does not have one column per variable.
     fn log_prob(&self, x: Tensor<2, Int>) -> Tensor<1> {
-        let x = self.ordering.to_walk(x);
-        let [batch, variables] = x.dims();
-        let logits = self.walk_logits(floats(x.clone(), &self.input.bias.val()));
-        if self.levels == 2 {
-            let x = floats(x, &logits);
-            return bernoulli_rows(logits.reshape([batch, variables]), x);
-        }
-        self.of_values(logits, x).sum_dim(1).reshape([batch])
+        let Some(classes) = self.classes else {
+            return self.walk_log_prob(self.ordering.to_walk(x), None);
+        };
+        let [batch, _] = x.dims();
+        logsumexp_dim(self.log_prob_per_class(x), 1).reshape([batch]) - (classes as f64).ln()
     }
 }
 
@@ -683,7 +959,10 @@ impl Sample for Pixel {
 /// Images in the middle of their walk, and the logits of their next value.
 #[derive(Clone, Debug)]
 pub struct PixelState {
+    /// Of each image, or where there are classes of each image and class.
     walk: Precision,
+    /// One per image where there are classes.
+    mixtures: Vec<Mixture>,
     /// `[batch, levels]`
     logits: Tensor<2>,
 }
@@ -695,13 +974,7 @@ enum Precision {
 }
 
 impl Precision {
-    fn logits(&mut self) -> Vec<f64> {
-        match self {
-            Self::Single(walk) => walk.logits().into_iter().map(f64::from).collect(),
-            Self::Double(walk) => walk.logits(),
-        }
-    }
-
+    /// Moves on past a value per walk.
     fn advance(&mut self, symbols: Vec<u8>) {
         match self {
             Self::Single(walk) => walk.advance(symbols),
@@ -709,7 +982,7 @@ impl Precision {
         }
     }
 
-    /// Position and images.
+    /// Position and walks.
     fn place(&self) -> (usize, usize) {
         match self {
             Self::Single(walk) => (walk.position(), walk.images()),
@@ -719,15 +992,38 @@ impl Precision {
 }
 
 impl Pixel {
+    /// Walks of one image.
+    fn beside(&self) -> usize {
+        self.classes.unwrap_or(1)
+    }
+
     /// The logits of the value that `walk` stands before, on the model's device.
-    fn next(&self, walk: &mut Precision) -> Tensor<2> {
-        let (_, batch) = walk.place();
-        let values = walk.logits();
-        let rows = values.chunks_exact(self.of_value());
-        let values: Vec<f64> = rows.flat_map(|row| both(row.iter().copied())).collect();
+    fn next(&self, walk: &mut Precision, mixtures: &mut [Mixture]) -> Tensor<2> {
+        let (_, walks) = walk.place();
+        let batch = walks / self.beside();
+        let values = match walk {
+            Precision::Single(walk) => self.next_of(&walk.logits(), mixtures),
+            Precision::Double(walk) => self.next_of(&walk.logits(), mixtures),
+        };
         let like = self.input.bias.val();
         let data = TensorData::new(values, [batch, self.levels]);
         Tensor::from_data(data, (&like.device(), like.dtype()))
+    }
+
+    /// Of every symbol, from those of each walk.
+    fn next_of<E: Scalar>(&self, logits: &[E], mixtures: &mut [Mixture]) -> Vec<f64> {
+        let Some(classes) = self.classes else {
+            let rows = logits.chunks_exact(self.of_value());
+            return rows.flat_map(|row| both(row.iter().map(|l| l.to_f64()))).collect();
+        };
+        let rows = logits.chunks_exact(classes * self.of_value()).zip(mixtures);
+        rows.flat_map(|(row, mixture)| mixture.conditional(classes, row)).collect()
+    }
+
+    /// A walk of `batch` images before its first value.
+    fn start<E: Scalar>(&self, batch: usize) -> Box<Walk<E>> {
+        let classes: Vec<usize> = (0..batch).flat_map(|_| 0..self.beside()).collect();
+        Box::new(Walk::with_classes(&self.network(), classes))
     }
 }
 
@@ -741,12 +1037,14 @@ impl Autoregressive for Pixel {
 
     fn init_state(&self, batch: usize) -> PixelState {
         let mut walk = if self.dtype() == DType::F64 {
-            Precision::Double(Box::new(Walk::new(&self.network(), batch)))
+            Precision::Double(self.start(batch))
         } else {
-            Precision::Single(Box::new(Walk::new(&self.network(), batch)))
+            Precision::Single(self.start(batch))
         };
-        let logits = self.next(&mut walk);
-        PixelState { walk, logits }
+        let mixed = if self.classes.is_some() { batch } else { 0 };
+        let mut mixtures = vec![Mixture::default(); mixed];
+        let logits = self.next(&mut walk, &mut mixtures);
+        PixelState { walk, mixtures, logits }
     }
 
     fn conditional(&self, state: &PixelState) -> Categorical {
@@ -756,12 +1054,17 @@ impl Autoregressive for Pixel {
     }
 
     fn advance(&self, state: &mut PixelState, x_t: Tensor<1, Int>) {
-        let (position, batch) = state.walk.place();
+        let (position, walks) = state.walk.place();
         assert!(position < self.event_len(), "the walk is over after {position} variables");
-        assert_eq!(x_t.dims()[0], batch, "one value per walk");
-        state.walk.advance(crate::neural::event_symbols(x_t));
+        assert_eq!(x_t.dims()[0], walks / self.beside(), "one value per image");
+        let symbols = crate::neural::event_symbols(x_t);
+        for (mixture, &symbol) in state.mixtures.iter_mut().zip(&symbols) {
+            mixture.observe(symbol);
+        }
+        let repeated = symbols.iter().flat_map(|&x| core::iter::repeat_n(x, self.beside()));
+        state.walk.advance(repeated.collect());
         if position + 1 < self.event_len() {
-            state.logits = self.next(&mut state.walk);
+            state.logits = self.next(&mut state.walk, &mut state.mixtures);
         }
     }
 }
@@ -773,15 +1076,29 @@ impl Neural for Pixel {
 
     fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2> {
         let x = self.ordering.to_walk(x);
-        let logits = self.walk_logits(floats(x.clone(), &self.input.bias.val()));
-        self.ordering.to_event(self.of_values(logits, x))
+        let Some(classes) = self.classes else {
+            return self.ordering.to_event(self.walk_log_probs(x, None));
+        };
+        let device = x.device();
+        let of = |class| self.walk_log_probs(x.clone(), Some(&one_label(class, &device)));
+        let all = Tensor::stack((0..classes).map(of).collect(), 2);
+        self.ordering.to_event(self.mixed(all))
+    }
+
+    fn classes(&self) -> Option<usize> {
+        self.classes
+    }
+
+    fn log_prob_given(&self, x: Tensor<2, Int>, labels: Tensor<1, Int>) -> Tensor<1> {
+        self.check_labels(x.dims()[0], labels.dims()[0]);
+        self.walk_log_prob(self.ordering.to_walk(x), Some(&labels))
     }
 
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
         if self.dtype() == DType::F64 {
-            self.complete_in::<f64>(observed, rng)
+            self.complete_in::<f64>(observed, None, rng)
         } else {
-            self.complete_in::<f32>(observed, rng)
+            self.complete_in::<f32>(observed, None, rng)
         }
     }
 
@@ -793,11 +1110,11 @@ impl Neural for Pixel {
         ((32 << 20) / (scalars * size_of::<f32>())).clamp(1, 500)
     }
 
-    fn not_finite(&self, x: Tensor<2, Int>) -> Option<String> {
+    fn not_finite(&self, x: Tensor<2, Int>, labels: Option<Tensor<1, Int>>) -> Option<String> {
         let x = self.ordering.to_walk(x);
         let x = floats(x, &self.input.bias.val());
         let mut found = None;
-        self.layers(self.scaled(x), |name, y| {
+        self.layers(self.scaled(x), labels.as_ref(), |name, y| {
             if found.is_none() && !host_f64(y.clone()).into_iter().all(f64::is_finite) {
                 found = Some(name.to_owned());
             }

@@ -8,6 +8,8 @@
 //! after each epoch:                 evaluate on validation, keep the weights if they are the best yet
 //! ```
 //!
+//! A model with classes is trained and validated on −log p(x | y), y the example's label.
+//!
 //! Everything random is a function of the seed and the epoch, and a [checkpoint] holds
 //! everything else, so a run that is killed at any moment and resumed ends with the same weights, bit
 //! for bit, as one that was left alone.
@@ -26,11 +28,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
-use crate::examples::Examples;
+use crate::examples::{Examples, all_labels};
 use crate::model::{Model, host_f32};
-use crate::neural::{Neural, Weight, event_tensor, load_weights, weights};
+use crate::neural::{Neural, Weight, event_tensor, label_tensor, load_weights, weights};
 use crate::randomness::{Purpose, stream};
-use crate::scoring::evaluate;
+use crate::scoring::{evaluate, evaluate_given, usable_labels};
 use crate::store::NamedArray;
 use checkpoint::{Best, Checkpoint, Identity};
 pub use config::{OptimizerConfig, ScheduleConfig, TrainConfig};
@@ -67,9 +69,11 @@ pub struct EpochRecord {
     pub step: usize,
     /// Learning rate of the epoch's last step.
     pub learning_rate: f64,
-    /// Mean over the epoch of the batches' NLL, each before its step, in nats per example.
+    /// Mean over the epoch of the batches' NLL, each before its step, in nats per example; given the
+    /// label, of a model with classes.
     pub train_nll_nats: f64,
-    /// NLL of the validation set after the epoch, in nats per example.
+    /// NLL of the validation set after the epoch, in nats per example; given the label, of a model with
+    /// classes where the set has labels.
     pub valid_nll_nats: Option<f64>,
     /// Whether these are the best weights so far.
     pub best: bool,
@@ -122,6 +126,12 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
         return fit(run, observer);
     }
     run.config.check()?;
+    check_labels(run.model, "training", run.train)?;
+    if let Some(valid) = run.valid
+        && all_labels(valid).is_some()
+    {
+        check_labels(run.model, "validation", valid)?;
+    }
     if let (Some(patience), None) = (run.config.early_stopping, run.valid) {
         return Err(Error::Config {
             key: "train.early_stopping",
@@ -135,6 +145,26 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
         Model::Nade(model) => descend(run, &device, model, observer),
         Model::Pixel(model) => descend(run, &device, model, observer),
         _ => unreachable!("`is_neural` names the models that `init` makes"),
+    }
+}
+
+/// Checks that a model with classes can be given the labels of a set, which an error calls `name`.
+///
+/// # Errors
+/// When the set has no labels, or one that is not below the classes.
+pub fn check_labels(
+    model: &ModelConfig,
+    name: &'static str,
+    set: &dyn Examples,
+) -> Result<(), Error> {
+    let Some(classes) = model.pixel().and_then(|(_, settings)| settings.classes) else {
+        return Ok(());
+    };
+    let labels = all_labels(set);
+    match labels.as_deref().map(|labels| labels.iter().copied().max()) {
+        Some(None) => Ok(()),
+        Some(Some(label)) if usize::from(label) < classes => Ok(()),
+        found => Err(Error::Labels { classes, set: name, found: found.flatten() }),
     }
 }
 
@@ -252,12 +282,19 @@ impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
             let last = self.position.step_of_epoch + 1 == steps;
             let x = event_tensor(&values, self.run.event.variables(), self.device);
             let factor = self.factor(self.position.step, steps);
-            let step = self.stepper.step(x, factor, last).map_err(|error| Error::NonFinite {
-                loss: error.loss,
-                epoch,
-                step: self.position.step + 1,
-                learning_rate: config.optimizer.learning_rate() * factor,
-                culprit: error.culprit,
+            let labels = match self.stepper.model().classes() {
+                Some(_) => self.run.train.labels(rows),
+                None => None,
+            };
+            let labels = labels.map(|labels| label_tensor(&labels, self.device));
+            let step = self.stepper.step_given(x, labels, factor, last).map_err(|error| {
+                Error::NonFinite {
+                    loss: error.loss,
+                    epoch,
+                    step: self.position.step + 1,
+                    learning_rate: config.optimizer.learning_rate() * factor,
+                    culprit: error.culprit,
+                }
             })?;
             grad_norm = step.grad_norm;
             self.position.nll_sum += step.nll_nats * rows.len() as f64;
@@ -275,7 +312,11 @@ impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
         let averaged = self.stepper.averaged();
         let valid_nll_nats = match self.run.valid {
             Some(valid) if !valid.is_empty() => {
-                Some(evaluate(&averaged.clone().into(), valid, |_| ()).nll_nats)
+                let model = averaged.clone().into();
+                Some(match usable_labels(&model, valid) {
+                    Some(labels) => evaluate_given(&model, valid, &labels, |_| ()).nll_nats,
+                    None => evaluate(&model, valid, |_| ()).nll_nats,
+                })
             }
             _ => None,
         };

@@ -96,11 +96,33 @@ impl<M: Neural> Stepper<M> {
         factor: f64,
         want_norm: bool,
     ) -> Result<Step, NotFinite> {
-        let loss = self.model().log_prob(x.clone()).mean().neg();
+        self.step_given(x, None, factor, want_norm)
+    }
+
+    /// [`step`](Self::step) on −log p(x | y) where there are labels.
+    ///
+    /// # Shapes
+    /// `x` is `[batch, variables]` and `labels` `[batch]`, on the model's device.
+    ///
+    /// # Errors
+    /// When the loss is not finite.
+    pub fn step_given(
+        &mut self,
+        x: Tensor<2, Int>,
+        labels: Option<Tensor<1, Int>>,
+        factor: f64,
+        want_norm: bool,
+    ) -> Result<Step, NotFinite> {
+        let log_prob = match labels.clone() {
+            Some(labels) => self.model().log_prob_given(x.clone(), labels),
+            None => self.model().log_prob(x.clone()),
+        };
+        let loss = log_prob.mean().neg();
         let nll_nats = loss.clone().into_scalar::<f64>();
         let grads = collect(self.model(), loss.backward());
         if !nll_nats.is_finite() {
-            return Err(NotFinite { loss: nll_nats, culprit: culprit(self.model(), x, &grads) });
+            let culprit = culprit(self.model(), x, labels, &grads);
+            return Err(NotFinite { loss: nll_nats, culprit });
         }
         drop(loss);
         let model = self.model.take().expect("the model is there between steps");
@@ -138,13 +160,18 @@ fn collect<M: Neural>(model: &M, gradients: Gradients) -> Vec<Option<Tensor<1>>>
 }
 
 /// Which tensor left the finite numbers first, in words.
-fn culprit<M: Neural>(model: &M, x: Tensor<2, Int>, grads: &[Option<Tensor<1>>]) -> String {
+fn culprit<M: Neural>(
+    model: &M,
+    x: Tensor<2, Int>,
+    labels: Option<Tensor<1, Int>>,
+    grads: &[Option<Tensor<1>>],
+) -> String {
     let finite = |x: &Tensor<1>| host_f32(x.clone()).into_iter().all(f32::is_finite);
     let own = weights(model);
     if let Some(weight) = own.iter().find(|weight| !finite(&weight.values)) {
         return format!("the weight `{}` is not finite", weight.name);
     }
-    if let Some(layer) = model.not_finite(x) {
+    if let Some(layer) = model.not_finite(x, labels) {
         return format!("all weights are finite, but the output of the layer `{layer}` is not");
     }
     let bad = own.iter().zip(grads).find(|(_, grad)| grad.as_ref().is_some_and(|g| !finite(g)));
