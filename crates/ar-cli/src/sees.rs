@@ -240,10 +240,7 @@ mod tests {
             assert!(words.starts_with(&format!("{region}, through")), "{words}");
         }
         for (kind, words) in [
-            (
-                "row-lstm",
-                "the pixels in a triangle above it, through 1 layer of Row LSTM, 4 maps each",
-            ),
+            ("row-lstm", "the pixels in a triangle above it, through 1 layer of 4 maps"),
             (
                 "diagonal-bilstm",
                 "all pixels before it but the end of the row above, through 1 layer of 4 maps",
