@@ -18,10 +18,13 @@ pub fn convolution(
     let [taps, cin, cout] = weights.dims();
     assert_eq!(taps, spec.taps.len(), "weights must be [taps, in, out]");
     let rows = bias.dims()[0];
+    if batch == 0 {
+        // ndarray divides by the batch of a product.
+        return Tensor::empty([0, height, width, cout], (&x.device(), x.dtype()));
+    }
     let x = if spec.rectify { burn::tensor::activation::relu(x) } else { x };
     let y = over_taps(x, &spec.taps, weights.reshape([1, taps, cin, cout]), 0);
-    let bias = bias.reshape([rows, 1, 1, cout]);
-    if batch == 0 { y.reshape([0, height, width, cout]) } else { y + bias }
+    y + bias.reshape([rows, 1, 1, cout])
 }
 
 /// `Σ_taps x[p + tap] · weights[direction, tap]`, 0 outside.
