@@ -450,7 +450,6 @@ unsafe fn recur<L: Lanes<Elem = f32>>(
             plan,
             d,
             first,
-            weights: &weights.gates[d],
             biases: &weights.biases[d],
             initial_cell: &initial,
             input: &tile.input,
@@ -487,7 +486,6 @@ struct Walk<'a> {
     plan: &'a Plan<'a>,
     d: usize,
     first: usize,
-    weights: &'a Packed,
     biases: &'a [f32],
     initial_cell: &'a [f32],
     input: &'a [f32],
@@ -515,7 +513,6 @@ impl Walk<'_> {
         let cells = cells[self.start..].as_mut_ptr().cast::<f32>();
         let gates = gates[4 * self.start..].as_mut_ptr().cast::<f32>();
         let states = states.as_mut_ptr();
-        debug_assert!(!self.weights.panels.is_empty());
         let mut next = 0;
         while next < count {
             let rows = MR.min(count - next);
