@@ -1191,7 +1191,8 @@ source = "somewhere"
                 "name = \"digits\"",
                 "name = \"digit\"",
                 "c.toml:5: `name = \"digit\"`, expected one of digits, mnist, binarized-mnist, \
-                 fashion-mnist, cifar10\nhint: did you mean \"digits\"?\n",
+                 fashion-mnist, cifar10, adult, connect4, dna, mushrooms, nips, ocr-letters\n\
+                 hint: did you mean \"digits\"?\n",
             ),
             (
                 "binarize = \"threshold\"",

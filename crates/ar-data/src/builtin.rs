@@ -7,11 +7,17 @@
 //! | `binarized-mnist` | MNIST, drawn once as bits by H. Larochelle | `[28, 28]` | 2 | 50,000 / 10,000 / 10,000 |
 //! | `fashion-mnist` | articles of clothing | `[28, 28]` | 256 | 50,000 / 10,000 / 10,000 |
 //! | `cifar10` | colour photographs | `[3, 32, 32]` | 256 | 45,000 / 5,000 / 10,000 |
+//! | `adult` | answers of a census | `[123]` | 2 | 5,000 / 1,414 / 26,147 |
+//! | `connect4` | positions of a game | `[126]` | 2 | 16,000 / 4,000 / 47,557 |
+//! | `dna` | nucleotides around splice junctions | `[180]` | 2 | 1,400 / 600 / 1,186 |
+//! | `mushrooms` | descriptions of mushrooms | `[112]` | 2 | 2,000 / 500 / 5,624 |
+//! | `nips` | which words a paper uses | `[500]` | 2 | 400 / 100 / 1,240 |
+//! | `ocr-letters` | handwritten letters | `[16, 8]` | 2 | 32,152 / 10,000 / 10,000 |
 //!
 //! The validation part is the end of the training files: the last 10,000 images of MNIST and
 //! Fashion-MNIST, the last 5,000 of CIFAR-10 (half of the fifth batch). In `digits` a row belongs to
-//! test if its index modulo 5 is 4, to validation if it is 3, else to train. Every set has labels
-//! except `binarized-mnist`.
+//! test if its index modulo 5 is 4, to validation if it is 3, else to train. `binarized-mnist`
+//! and the six after `cifar10` have a file per part and no labels; the others have labels.
 //!
 //! Files are looked for in the folder given by the caller, in `CHAINRULE_DATA`, then in the user's
 //! cache folder; in each under the dataset's name and directly, plain or gzip. The SHA-256 of the
@@ -28,6 +34,9 @@
 //!   estimator", AISTATS 2011; bits drawn as in R. Salakhutdinov and I. Murray, ICML 2008.
 //! - `fashion-mnist`: H. Xiao, K. Rasul, R. Vollgraf, arXiv:1708.07747, 2017, MIT.
 //! - `cifar10`: A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
+//! - The six after it: the binary sets on which H. Larochelle and I. Murray, AISTATS 2011, compare
+//!   estimators, in their split; `adult`, `connect4`, `mushrooms` from the UCI Machine Learning
+//!   Repository, `dna` from StatLog, `nips` by S. Roweis, `ocr-letters` by R. Kassel.
 
 use crate::dataset::{Dataset, Values};
 use crate::error::{Error, Result};
@@ -83,7 +92,7 @@ const fn file(name: &'static str, bytes: u64, sha256: &'static str) -> KnownFile
     KnownFile { name, bytes, sha256 }
 }
 
-static ALL: [Builtin; 5] = [
+static ALL: [Builtin; 11] = [
     Builtin {
         name: "digits",
         about: "handwritten digits, part of the program",
@@ -155,7 +164,7 @@ static ALL: [Builtin; 5] = [
             ),
         ],
         folders: &["binarized-mnist", ""],
-        read: read_binarized_mnist,
+        read: read_file_per_part,
     },
     Builtin {
         name: "fashion-mnist",
@@ -233,6 +242,174 @@ static ALL: [Builtin; 5] = [
         ],
         folders: &["cifar10", "cifar10/cifar-10-batches-bin", "cifar-10-batches-bin", ""],
         read: read_cifar10,
+    },
+    Builtin {
+        name: "adult",
+        about: "answers of a census, as bits",
+        shape: &[123],
+        levels: 2,
+        examples: [5000, 1414, 26_147],
+        labelled: false,
+        source: "B. Becker, R. Kohavi, UCI Machine Learning Repository, 1996; split of H. Larochelle, I. Murray, 2011",
+        files: &[
+            file(
+                "adult.train.data",
+                1_230_000,
+                "5590ab772dd51ed1b29bb972d2b416a58aee902b88be2f89b8c77f28f3e3db77",
+            ),
+            file(
+                "adult.valid.data",
+                347_844,
+                "dbd7472c04c648e988264b90b76dc086294958ef4b395ee916090b2b82146e59",
+            ),
+            file(
+                "adult.test.data",
+                6_432_162,
+                "611592f8b8de992131f609bada9a52eb5be8e745578b69fd5904e181acd6a544",
+            ),
+        ],
+        folders: &["adult", "binary/adult", ""],
+        read: read_file_per_part,
+    },
+    Builtin {
+        name: "connect4",
+        about: "positions of the game Connect Four, as bits",
+        shape: &[126],
+        levels: 2,
+        examples: [16_000, 4000, 47_557],
+        labelled: false,
+        source: "J. Tromp, UCI Machine Learning Repository, 1995; split of H. Larochelle, I. Murray, 2011",
+        files: &[
+            file(
+                "connect4.train.data",
+                4_032_000,
+                "1cf1f300a290a33e15f8989364dd7e87c008699c3627e05cc70a5f2dd01cafd8",
+            ),
+            file(
+                "connect4.valid.data",
+                1_008_000,
+                "e4657afaf1b6880aed84b64e348d2d502b32d90ad3177bea730dd5e0384fd3b8",
+            ),
+            file(
+                "connect4.test.data",
+                11_984_364,
+                "e3f07544fc0cdeb74663d4dbdac9de58fe71db57b7e835767264a23b53625de3",
+            ),
+        ],
+        folders: &["connect4", "binary/connect4", ""],
+        read: read_file_per_part,
+    },
+    Builtin {
+        name: "dna",
+        about: "windows of 60 nucleotides around splice junctions, as bits",
+        shape: &[180],
+        levels: 2,
+        examples: [1400, 600, 1186],
+        labelled: false,
+        source: "M. Noordewier, G. Towell, J. Shavlik, StatLog, 1992; split of H. Larochelle, I. Murray, 2011",
+        files: &[
+            file(
+                "dna.train.data",
+                504_000,
+                "f04607cc13d5871a30baf7cccaaadeeccd8b01e8d805e213ae41520dc9e364a6",
+            ),
+            file(
+                "dna.valid.data",
+                216_000,
+                "4fef649046f58e1f10ed7ebd005ae96000bb9f397c6779d4b7acef31a0b8d5eb",
+            ),
+            file(
+                "dna.test.data",
+                426_960,
+                "fec3ae7b26804020a9c43c99828441c5e08bb76b23719368a74ad2b09af99100",
+            ),
+        ],
+        folders: &["dna", "binary/dna", ""],
+        read: read_file_per_part,
+    },
+    Builtin {
+        name: "mushrooms",
+        about: "descriptions of mushrooms, as bits",
+        shape: &[112],
+        levels: 2,
+        examples: [2000, 500, 5624],
+        labelled: false,
+        source: "J. Schlimmer, UCI Machine Learning Repository, 1987; split of H. Larochelle, I. Murray, 2011",
+        files: &[
+            file(
+                "mushrooms.train.data",
+                448_000,
+                "465c712c066bbbee3ccceded24bbe42b4c379df67b524e28cce9bf3a8b83f27b",
+            ),
+            file(
+                "mushrooms.valid.data",
+                112_000,
+                "5a067e6854df71623415e6adc8e913cbff766637a324788882ba800907aa5385",
+            ),
+            file(
+                "mushrooms.test.data",
+                1_259_776,
+                "313c5f04b5d0a18bee2f2ffa264be265d09f5362aad6f714637acd9552f81aa0",
+            ),
+        ],
+        folders: &["mushrooms", "binary/mushrooms", ""],
+        read: read_file_per_part,
+    },
+    Builtin {
+        name: "nips",
+        about: "which of 500 words a paper of NIPS 0 to 12 uses",
+        shape: &[500],
+        levels: 2,
+        examples: [400, 100, 1240],
+        labelled: false,
+        source: "S. Roweis, 2000; split of H. Larochelle, I. Murray, 2011",
+        files: &[
+            file(
+                "nips.train.data",
+                400_000,
+                "4d744cb1f2c725405bff6ef6878df06eafbbc2a91f0510e0f3d8a508b05ec7bb",
+            ),
+            file(
+                "nips.valid.data",
+                100_000,
+                "b06acd8e6a701d63d4e58b5076c11c59bcd0343fb9b1fbb5997459d3e6b8ca96",
+            ),
+            file(
+                "nips.test.data",
+                1_240_000,
+                "48711bdaffbd43aa439679785e19d9cc80c64a157fa84eadc5dce60ee4edf7bc",
+            ),
+        ],
+        folders: &["nips", "binary/nips", ""],
+        read: read_file_per_part,
+    },
+    Builtin {
+        name: "ocr-letters",
+        about: "handwritten letters",
+        shape: &[16, 8],
+        levels: 2,
+        examples: [32_152, 10_000, 10_000],
+        labelled: false,
+        source: "R. Kassel, MIT Spoken Language Systems Group, 1995; split of H. Larochelle, I. Murray, 2011",
+        files: &[
+            file(
+                "ocr_letters.train.data",
+                8_230_912,
+                "3708cd826961009573dadc58d4c85991329433cf8137c6baa5c936a7fe666676",
+            ),
+            file(
+                "ocr_letters.valid.data",
+                2_560_000,
+                "b28ca9c39bb94fc3b0aeb3197304547bb066daaad0a1cce3da9749d068b74133",
+            ),
+            file(
+                "ocr_letters.test.data",
+                2_560_000,
+                "63c77682a932c5e5e04a429aba8dc7db5f942a87d549a8228fa144ec5ae998fb",
+            ),
+        ],
+        folders: &["ocr-letters", "ocr_letters", "binary/ocr_letters", ""],
+        read: read_file_per_part,
     },
 ];
 
@@ -425,7 +602,8 @@ fn read_mnist(found: &Found<'_>, split: Split) -> Result<Dataset> {
     Ok(if split == Split::Train { train } else { valid })
 }
 
-fn read_binarized_mnist(found: &Found<'_>, split: Split) -> Result<Dataset> {
+/// The table of a set that has one per part, in the order of [`Split::ALL`].
+fn read_file_per_part(found: &Found<'_>, split: Split) -> Result<Dataset> {
     let index = match split {
         Split::Train => 0,
         Split::Valid => 1,

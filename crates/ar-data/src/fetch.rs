@@ -6,7 +6,8 @@
 //! only when it is complete and verified.
 //!
 //! One mirror of `binarized-mnist` holds the bits as MATLAB 5 matrices, a thirtieth of the size; the
-//! text that the digest speaks of is written from them.
+//! text that the digest speaks of is written from them. So it is with mirrors that have
+//! sparse text.
 
 mod archive;
 mod http;
@@ -143,6 +144,12 @@ pub enum Packing {
     TarGz,
     /// As one matrix of single digits in a MATLAB 5 file; the file wanted is its rows as text.
     Mat5,
+    /// As rows of 0 and 1 in the sparse text format of LIBSVM (`label index:1 index:1 …`, indices
+    /// from 1); the file wanted is these rows as comma-separated text, without the labels.
+    LibSvm {
+        /// Number of values in a row.
+        columns: usize,
+    },
 }
 
 /// A file whose content is known.

@@ -371,6 +371,40 @@ fn a_matrix_becomes_the_text_it_stands_for() {
 }
 
 #[test]
+fn sparse_rows_become_the_text_they_stand_for() {
+    let text = b"0,1,1\n0,0,0\n1,0,0\n";
+    let server = Server::start(vec![
+        ("wide", Habit::Good, b"1 4:1\n".to_vec()),
+        ("greys", Habit::Good, b"1 2:0.5\n".to_vec()),
+        ("zeroth", Habit::Good, b"1 0:1\n".to_vec()),
+        ("endless", Habit::Good, [b"1", &b" 1:1".repeat(100)[..]].concat()),
+        ("other", Habit::Good, b"1 1:1\n".to_vec()),
+        ("sparse", Habit::Good, b"3 2:1 3:1 \n-1\n2 1:1\r\n".to_vec()),
+    ]);
+    let urls =
+        ["wide", "greys", "zeroth", "endless", "other", "sparse"].map(|file| server.url(file));
+    let dir = tempfile::tempdir().unwrap();
+    let packing = Packing::LibSvm { columns: 3 };
+    let plan = plan(&urls, packing, vec![wanted("bits.data", text)]);
+    let mut failed = Vec::new();
+    let fetched = plan
+        .run(dir.path(), &mut |event: &Event<'_>| {
+            if let Event::Failed { why, .. } = event {
+                failed.push((*why).to_owned());
+            }
+        })
+        .unwrap();
+    assert_eq!(names(&fetched.folder), ["bits.data.gz"]);
+    let data = ar_data::read_path(&fetched.files[0], &ar_data::ReadOptions::default()).unwrap();
+    assert_eq!(data.symbols().unwrap(), (&[0, 1, 1, 0, 0, 0, 1, 0, 0][..], 2));
+    let words = ["\"4:1\"", "\"2:0.5\"", "\"0:1\"", "found", "wrong content"];
+    assert_eq!(failed.len(), words.len(), "{failed:?}");
+    for (why, word) in failed.iter().zip(words) {
+        assert!(why.contains(word), "{why:?} lacks {word:?}");
+    }
+}
+
+#[test]
 fn embedded_data_needs_no_download() {
     let dir = tempfile::tempdir().unwrap();
     let fetched = ar_data::fetch("digits", dir.path(), &mut ()).unwrap();

@@ -3,7 +3,7 @@
 
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
-use ar_data::{Kind, Locations, ReadOptions, Split, Splits, builtin, read_path};
+use ar_data::{Locations, ReadOptions, Split, Splits, builtin, read_path};
 use std::env;
 use std::path::PathBuf;
 
@@ -12,6 +12,14 @@ const MNIST_SUMS: [u64; 3] = [1_309_089_051, 258_209_494, 264_923_200];
 const FASHION_SUMS: [u64; 3] = [2_853_847_097, 577_267_072, 573_469_082];
 const BINARIZED_SUMS: [u64; 3] = [5_118_041, 1_028_036, 1_038_896];
 const CIFAR10_SUMS: [u64; 3] = [16_686_754_854, 1_853_927_149, 3_733_375_634];
+const BINARY_SUMS: [(&str, [u64; 3]); 6] = [
+    ("adult", [69_328, 19_611, 362_653]),
+    ("connect4", [672_000, 168_000, 1_997_394]),
+    ("dna", [63_945, 27_288, 53_669]),
+    ("mushrooms", [42_000, 10_500, 118_104]),
+    ("nips", [73_561, 18_282, 227_229]),
+    ("ocr-letters", [904_175, 282_330, 279_981]),
+];
 
 /// The folder with real data.
 fn folder(test: &str) -> Option<PathBuf> {
@@ -100,30 +108,15 @@ fn cifar10() {
 }
 
 #[test]
-fn binary_tables() {
-    let Some(folder) = folder("binary tables") else {
-        return;
-    };
-    for (name, columns, rows) in [
-        ("adult", 123, [5000, 1414, 26147]),
-        ("connect4", 126, [16000, 4000, 47557]),
-        ("dna", 180, [1400, 600, 1186]),
-        ("mushrooms", 112, [2000, 500, 5624]),
-        ("nips", 500, [400, 100, 1240]),
-        ("ocr_letters", 128, [32152, 10000, 10000]),
-    ] {
-        let path = |part: &str| folder.join(format!("binary/{name}/{name}.{part}.data.gz"));
-        if !path("train").exists() {
-            eprintln!("skipped {name}: not in the folder CHAINRULE_DATA names");
-            continue;
-        }
-        let options = ReadOptions { kind: Some(Kind::Binary), ..ReadOptions::default() };
-        let (train, valid, test) = (path("train"), path("valid"), path("test"));
-        let splits = Splits::read(&train, Some(&valid), Some(&test), &options).unwrap();
-        let found = Split::ALL.map(|split| splits.get(split).unwrap().len());
-        assert_eq!((found, splits.train.shape()), (rows, &[columns][..]), "{name}");
-        // With the kind left open the values decide, and they are bits.
-        assert_eq!(read_path(&train, &ReadOptions::default()).unwrap(), splits.train);
+fn binary_sets() {
+    for (name, expected) in BINARY_SUMS {
+        let Some(splits) = load(name) else { continue };
+        assert_eq!(Split::ALL.map(|split| sum(&splits, split)), expected, "{name}");
+        // A file of the set is a table like any other: left open, the values decide that they are bits.
+        let locations = Locations::only(folder(name));
+        let files = builtin::find(name).unwrap().locate(&locations).unwrap();
+        let table = read_path(&files[0], &ReadOptions::default()).unwrap();
+        assert_eq!(table.symbols().unwrap(), splits.train.symbols().unwrap());
     }
 }
 

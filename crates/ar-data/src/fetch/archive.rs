@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use tar::{Archive, EntryType};
 
@@ -26,6 +26,9 @@ pub(super) fn unpack(
         Packing::TarGz => tar_gz(path, wanted, folder),
         Packing::File => wanted.iter().map(|wanted| whole(path, wanted, folder)).collect(),
         Packing::Mat5 => wanted.iter().map(|wanted| matrix(path, wanted, folder)).collect(),
+        Packing::LibSvm { columns } => {
+            wanted.iter().map(|wanted| sparse(path, columns, wanted, folder)).collect()
+        }
     }
 }
 
@@ -124,27 +127,74 @@ fn copy_hashed(from: &mut impl Read, stage: &Staged) -> Result<String, Failure> 
     }
 }
 
-/// The download is a matrix; the file is its rows as text, written compressed.
+/// The download is a matrix; the file is its rows as text.
 fn matrix(path: &Path, wanted: &Wanted, folder: &Path) -> Result<PathBuf, Failure> {
     let file = File::open(path).map_err(|error| Error::io(path, "read", error))?;
     let matrix = Matrix::read(&mut BufReader::new(file), wanted.bytes / 2)
         .map_err(|error| Failure::Mirror(format!("no MATLAB 5 matrix: {error}")))?;
+    // MATLAB stores columns one after another.
+    let row = |row| matrix.data.iter().skip(row).step_by(matrix.rows);
+    let lines = (0..matrix.rows).map(|k| Ok(line(row(k).copied(), b' ')));
+    write_lines(lines, wanted, folder)
+}
+
+/// The download lists the ones of each row; the file is the rows as text.
+fn sparse(path: &Path, columns: usize, wanted: &Wanted, folder: &Path) -> Result<PathBuf, Failure> {
+    let file = File::open(path).map_err(|error| Error::io(path, "read", error))?;
+    // A line has a label and up to so many entries of `index:1`.
+    let longest = 64 + 16 * columns as u64;
+    let mut from = BufReader::new(file);
+    let mut bytes = Vec::new();
+    let lines = std::iter::from_fn(|| {
+        bytes.clear();
+        match (&mut from).take(longest).read_until(b'\n', &mut bytes) {
+            Ok(0) => None,
+            Ok(_) => Some(ones(&bytes, columns).map(|row| line(row.into_iter(), b','))),
+            Err(error) => Some(Err(Failure::Here(Error::io(path, "read", error)))),
+        }
+    });
+    write_lines(lines, wanted, folder)
+}
+
+/// The row of bits that a line `label index:1 index:1 …` stands for.
+fn ones(bytes: &[u8], columns: usize) -> Result<Vec<u8>, Failure> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut row = vec![0; columns];
+    for entry in text.split_ascii_whitespace().skip(1) {
+        let index = entry.strip_suffix(":1").and_then(|index| index.parse::<usize>().ok());
+        let place = index.and_then(|index| row.get_mut(index.checked_sub(1)?));
+        *place.ok_or_else(|| {
+            Failure::Mirror(format!(
+                "no rows of {columns} bits: expected `index:1`, found {entry:?}"
+            ))
+        })? = 1;
+    }
+    Ok(row)
+}
+
+/// Digits as text.
+fn line(digits: impl Iterator<Item = u8>, separator: u8) -> Vec<u8> {
+    let mut line: Vec<u8> = digits.flat_map(|digit| [b'0' + digit, separator]).collect();
+    if let Some(last) = line.last_mut() {
+        *last = b'\n';
+    }
+    line
+}
+
+/// Writes the lines of the file wanted, compressed.
+fn write_lines(
+    lines: impl Iterator<Item = Result<Vec<u8>, Failure>>,
+    wanted: &Wanted,
+    folder: &Path,
+) -> Result<PathBuf, Failure> {
     let target = folder.join(format!("{}.gz", wanted.file));
     let stage = Staged::at(&target);
     let failed = |error| Error::io(&stage.path, "write", error);
     let file = BufWriter::new(File::create(&stage.path).map_err(failed)?);
     let mut zipped = GzEncoder::new(file, Compression::fast());
     let mut hash = Sha256::new();
-    let mut line = Vec::with_capacity(2 * matrix.columns);
-    for row in 0..matrix.rows {
-        line.clear();
-        // MATLAB stores columns one after another.
-        for digit in matrix.data.iter().skip(row).step_by(matrix.rows) {
-            line.extend([b'0' + digit, b' ']);
-        }
-        if let Some(last) = line.last_mut() {
-            *last = b'\n';
-        }
+    for line in lines {
+        let line = line?;
         hash.update(&line);
         zipped.write_all(&line).map_err(failed)?;
     }
@@ -168,7 +218,7 @@ struct Matrix {
 impl Matrix {
     /// Reads the first matrix of a little-endian MATLAB 5 file ("MAT-File Format", MathWorks),
     /// which must hold `count` unsigned bytes, each below 10, in one compressed element.
-    fn read(from: &mut impl io::BufRead, count: u64) -> io::Result<Self> {
+    fn read(from: &mut impl BufRead, count: u64) -> io::Result<Self> {
         const COMPRESSED: u32 = 15;
         const MATRIX: u32 = 14;
         const FLAGS: u32 = 6;

@@ -5,6 +5,7 @@
 
 use super::{Download, Mirror, Packing, Wanted};
 use crate::builtin::{Builtin, KnownFile};
+use crate::split::Split;
 
 /// Folders with MNIST's four files as gzip.
 const MNIST: [&str; 2] = [
@@ -36,6 +37,35 @@ const CIFAR10: [&str; 3] = [
     "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/cifar-10-binary.tar.gz",
 ];
 
+/// A collection of sets for density estimation by A. Vergari at a fixed commit, at its two addresses.
+///
+/// Compared with a snapshot of the repository: its `mushrooms` and `nips` are ours, byte for byte, and so are
+/// the other files of `adult`, `connect4` and `ocr-letters`; but `adult.test`, `connect4.test` and
+/// `ocr_letters.train` have other bytes there by their ids in Git, and its `dna` is split otherwise.
+const DENSITY_ESTIMATION: [&str; 2] = [
+    "https://raw.githubusercontent.com/arranger1044/DEBD/\
+     850908666388f1b1c766a304b37dae14613f1e51/datasets",
+    "https://github.com/arranger1044/DEBD/raw/\
+     850908666388f1b1c766a304b37dae14613f1e51/datasets",
+];
+
+/// Sparse text of the parts of a set: the folder, and what stands before and behind the part's name.
+/// H. Larochelle's copies, from which the split comes. None has been tried.
+const SPARSE: [(&str, &str, &str); 4] = [
+    ("adult", "adult/a5a_", ".libsvm"),
+    ("connect4", "connect-4/connect-4_", ".libsvm"),
+    ("dna", "dna/dna_scale_", ".libsvm"),
+    ("mushrooms", "mushrooms/mushrooms_", ".libsvm"),
+];
+const SPARSE_BASE: &str = "http://www.cs.toronto.edu/~larocheh/public/datasets";
+
+/// LIBSVM's copy of `dna`, sparse text of the same three parts. Not tried either.
+const DNA: [&str; 3] = [
+    "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/dna.scale.tr",
+    "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/dna.scale.val",
+    "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/dna.scale.t",
+];
+
 /// What to download for a built-in dataset; nothing if it is embedded.
 pub(super) fn downloads(builtin: &Builtin) -> Vec<Download> {
     match builtin.name {
@@ -56,8 +86,34 @@ pub(super) fn downloads(builtin: &Builtin) -> Vec<Download> {
                 .to_vec(),
             wanted: builtin.files.iter().map(wanted).collect(),
         }],
+        "adult" | "connect4" | "dna" | "mushrooms" | "nips" | "ocr-letters" => binary_set(builtin),
         _ => Vec::new(),
     }
+}
+
+/// The sets of one table per part.
+fn binary_set(builtin: &Builtin) -> Vec<Download> {
+    let columns = builtin.shape.iter().product();
+    let sparse = |url| Mirror { url, packing: Packing::LibSvm { columns } };
+    let mut downloads = one_by_one(builtin, |file| {
+        if builtin.name == "dna" {
+            return Vec::new();
+        }
+        // Folders are called like the start of their files.
+        let folder = file.split('.').next().unwrap_or_default();
+        let path = format!("{folder}/{file}");
+        DENSITY_ESTIMATION.map(|base| mirror(base, &path, Packing::File)).to_vec()
+    });
+    for (k, (download, part)) in downloads.iter_mut().zip(Split::ALL).enumerate() {
+        let found = SPARSE.iter().find(|(name, ..)| *name == builtin.name);
+        download.mirrors.extend(
+            found.map(|(_, start, end)| sparse(format!("{SPARSE_BASE}/{start}{part}{end}"))),
+        );
+        if builtin.name == "dna" {
+            download.mirrors.push(sparse(DNA[k].to_owned()));
+        }
+    }
+    downloads
 }
 
 fn one_by_one(builtin: &Builtin, mirrors: impl Fn(&str) -> Vec<Mirror>) -> Vec<Download> {
