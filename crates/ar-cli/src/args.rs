@@ -209,7 +209,7 @@ pub(crate) struct CountArgs {
     /// 4: W, NW, N, NE; 10: those, WW, NN and the four knight's moves (neighbourhood) [default: 4]
     #[arg(long, value_name = "4|10", hide_possible_values = true, value_parser = PossibleValuesParser::new(["4", "10"]))]
     pub(crate) neighbours: Option<String>,
-    /// Hidden units (nade)
+    /// Hidden units (nade, made)
     #[arg(long, value_name = "H", value_parser = count_parser())]
     pub(crate) hidden: Option<usize>,
 }
@@ -235,6 +235,8 @@ pub(crate) enum Family {
     Logistic,
     /// NADE: 2 n h + h + n
     Nade,
+    /// MADE of one hidden layer, whose masks hide half of it: n h + h + n
+    Made,
 }
 
 /// `chainrule data`.

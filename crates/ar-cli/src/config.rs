@@ -1146,8 +1146,8 @@ source = "somewhere"
                 "kind = \"nade\"",
                 "kind = \"nadee\"",
                 "c.toml:8: `model.kind = \"nadee\"`, expected one of uniform, independent, markov, \
-                 neighbourhood, bayesian-network, full-table, logistic, nade, row-lstm, \
-                 diagonal-lstm, diagonal-bilstm, pixel-cnn\nhint: did you mean `nade`?\n",
+                 neighbourhood, bayesian-network, full-table, logistic, nade, made, \
+                 row-lstm, diagonal-lstm, diagonal-bilstm, pixel-cnn\nhint: did you mean `nade`?\n",
             ),
             (
                 "learning_rate = 1e-3",

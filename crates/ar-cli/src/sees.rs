@@ -1,6 +1,7 @@
 //! What a model is, in words and numbers, from its config alone.
 
 use ar_models::config::{EventSpec, ModelConfig};
+use ar_models::made::MadeSettings;
 use ar_models::pixel::{ImageLayout, PixelConfig, PixelKind, PixelSettings};
 use num_bigint::BigUint;
 use prob_core::ordering::OrderingKind;
@@ -48,11 +49,25 @@ pub(crate) fn sees(model: &ModelConfig, event: &EventSpec) -> String {
                 along(ordering)
             )
         }
+        ModelConfig::Made(settings) => made_sees(settings, many, &along(&settings.ordering)),
         other => match other.pixel() {
             Some((kind, settings)) => pixel_sees(kind, settings, event),
             None => format!("what a model of kind {} sees", other.kind()),
         },
     }
+}
+
+/// What a conditional of a MADE sees.
+fn made_sees(settings: &MadeSettings, many: &str, along: &str) -> String {
+    let MadeSettings { hidden, direct, masks, .. } = settings;
+    let layers: Vec<String> = hidden.iter().map(usize::to_string).collect();
+    let (layers, direct) = (layers.join(" and "), if *direct { " and directly" } else { "" });
+    let units = if hidden[..] == [1] { "unit" } else { "units" };
+    let masks = match masks {
+        1 => String::new(),
+        masks => format!(", mean of {masks} masks"),
+    };
+    format!("all {many} before it through {layers} masked {units}{direct}{along}{masks}")
 }
 
 /// What a conditional of a PixelRNN or PixelCNN sees.
@@ -99,6 +114,7 @@ pub(crate) fn ordering(model: &ModelConfig) -> String {
         ModelConfig::Markov { ordering, .. }
         | ModelConfig::Logistic { ordering }
         | ModelConfig::Nade { ordering, .. } => ordering.to_string(),
+        ModelConfig::Made(settings) => settings.ordering.to_string(),
         ModelConfig::BayesianNetwork { .. } => "topological".into(),
         _ => "raster".into(),
     }
@@ -150,6 +166,11 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
             let free_parameters = nade(n, *hidden);
             Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
         }
+        ModelConfig::Made(settings) => {
+            let ordering = settings.ordering.build(&event.shape)?;
+            let [stored, free] = settings.config(ordering).parameters();
+            Size { free_parameters: free.into(), bytes: BigUint::from(stored) * size_of::<f32>() }
+        }
         other => {
             let Some((kind, settings)) = other.pixel() else {
                 unreachable!("a model of kind {} was added without its size", other.kind());
@@ -183,6 +204,12 @@ pub(crate) fn logistic(variables: usize) -> BigUint {
 /// W and V of n × h, c of h, b of n.
 pub(crate) fn nade(variables: usize, hidden: usize) -> BigUint {
     BigUint::from(variables) * hidden * 2_u8 + hidden + variables
+}
+
+/// A MADE of one hidden layer and one mask: a unit that knows k variables feeds the n − k others, so that
+/// it has n weights whatever k is; h + n biases.
+pub(crate) fn made(variables: usize, hidden: usize) -> BigUint {
+    BigUint::from(variables) * hidden + hidden + variables
 }
 
 #[cfg(test)]
@@ -252,6 +279,16 @@ mod tests {
         let colours = EventSpec { shape: vec![3, 4, 4], levels: 256 };
         let words = sees(&model("kind = \"pixel-cnn\"\nlayers = 3\nhidden = 4"), &colours);
         assert!(words.contains("and its own earlier colours, through 3 layers"), "{words}");
+        for (text, words) in [
+            ("hidden = [1]", "all pixels before it through 1 masked unit"),
+            (
+                "hidden = [20, 30]\ndirect = true\nmasks = 4\nordering = \"snake\"",
+                "all pixels before it through 20 and 30 masked units and directly, in snake order, \
+                 mean of 4 masks",
+            ),
+        ] {
+            assert_eq!(sees(&model(&format!("kind = \"made\"\n{text}")), &event(2)), words);
+        }
         let table = EventSpec { shape: vec![5], levels: 2 };
         let chain = model("kind = \"markov\"\norder = 2");
         assert_eq!(sees(&chain, &table), "the 2 variables before it");
@@ -272,6 +309,8 @@ mod tests {
             ("kind = \"full-table\"", 2),
             ("kind = \"logistic\"", 2),
             ("kind = \"nade\"\nhidden = 5", 2),
+            ("kind = \"made\"\nhidden = [5]", 2),
+            ("kind = \"made\"\nhidden = [5, 4]\nmasks = 3\ndirect = true\nordering = \"snake\"", 2),
             ("kind = \"row-lstm\"\nlayers = 2\nhidden = 3", 2),
             ("kind = \"diagonal-lstm\"\nlayers = 1\nhidden = 5\nskip = true", 4),
             ("kind = \"diagonal-bilstm\"\nlayers = 2\nhidden = 4\nhead = 7", 256),

@@ -5,6 +5,7 @@ use prob_core::ordering::{Ordering, OrderingKind};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::made::MadeSettings;
 use crate::pixel::{ImageLayout, PixelKind, PixelSettings};
 
 /// What an event looks like to a model.
@@ -86,6 +87,8 @@ pub enum ModelConfig {
         #[serde(default = "init_scale")]
         init_scale: f64,
     },
+    /// Masked autoencoder for distribution estimation.
+    Made(MadeSettings),
     /// PixelRNN with row LSTM layers.
     RowLstm(PixelSettings),
     /// PixelRNN with diagonal LSTM layers, left to right alone.
@@ -106,7 +109,7 @@ fn init_scale() -> f64 {
 
 impl ModelConfig {
     /// The names that `kind` may take.
-    pub const KINDS: [&'static str; 12] = [
+    pub const KINDS: [&'static str; 13] = [
         "uniform",
         "independent",
         "markov",
@@ -115,6 +118,7 @@ impl ModelConfig {
         "full-table",
         "logistic",
         "nade",
+        "made",
         "row-lstm",
         "diagonal-lstm",
         "diagonal-bilstm",
@@ -132,6 +136,7 @@ impl ModelConfig {
             Self::FullTable { .. } => "full-table",
             Self::Logistic { .. } => "logistic",
             Self::Nade { .. } => "nade",
+            Self::Made(_) => "made",
             Self::RowLstm(_)
             | Self::DiagonalLstm(_)
             | Self::DiagonalBilstm(_)
@@ -152,7 +157,8 @@ impl ModelConfig {
 
     /// Whether the model is trained by gradients (and takes a `[train]` table).
     pub fn is_neural(&self) -> bool {
-        matches!(self, Self::Logistic { .. } | Self::Nade { .. }) || self.pixel().is_some()
+        matches!(self, Self::Logistic { .. } | Self::Nade { .. } | Self::Made(_))
+            || self.pixel().is_some()
     }
 
     /// The ordering of the walk. Families that have no choice walk in raster order.
@@ -167,6 +173,7 @@ impl ModelConfig {
             Self::Markov { ordering, .. }
             | Self::Logistic { ordering }
             | Self::Nade { ordering, .. } => *ordering,
+            Self::Made(settings) => settings.ordering,
             Self::BayesianNetwork { parents, .. } => {
                 return Ok(prob_core::joint::topological_order(parents)?);
             }
@@ -259,6 +266,9 @@ impl ModelConfig {
                     value: format!("{} lists", parents.len()),
                     expected: format!("one list per variable, {}", event.variables()),
                 })
+            }
+            Self::Made(settings) => {
+                settings.check().and_then(|()| self.ordering(event).map(|_| ()))
             }
             _ => self.ordering(event).map(|_| ()),
         }

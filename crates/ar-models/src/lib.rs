@@ -3,7 +3,7 @@
 //!
 //! | Module | What it holds |
 //! |---|---|
-//! | [`nade`], [`logistic`], [`pixel`] | the models trained by gradients |
+//! | [`nade`], [`made`], [`logistic`], [`pixel`] | the models trained by gradients |
 //! | [`model`] | every model, the tables of prob-core included, behind one enum on host symbols |
 //! | [`config`] | `[model]` as it stands in a file, checked against the data |
 //! | [`train`] | optimizers, schedules, checkpoints; one step or a whole run |
@@ -51,6 +51,7 @@ pub mod examples;
 mod heads;
 mod layers;
 pub mod logistic;
+pub mod made;
 pub mod model;
 pub mod nade;
 pub mod neural;

@@ -15,6 +15,7 @@ use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
 use crate::examples::{Examples, read_all};
 use crate::logistic::{Logistic, LogisticConfig};
+use crate::made::Made;
 use crate::nade::{Nade, NadeConfig};
 use crate::neural::{self, Neural, device_of, event_tensor, host_f64, label_tensor};
 use crate::pixel::{ImageLayout, Pixel, PixelConfig};
@@ -41,6 +42,8 @@ pub enum Model {
     Logistic(Logistic),
     /// [`Nade`].
     Nade(Nade),
+    /// [`Made`].
+    Made(Made),
     /// [`Pixel`].
     Pixel(Pixel),
 }
@@ -54,6 +57,12 @@ impl From<Logistic> for Model {
 impl From<Nade> for Model {
     fn from(model: Nade) -> Self {
         Self::Nade(model)
+    }
+}
+
+impl From<Made> for Model {
+    fn from(model: Made) -> Self {
+        Self::Made(model)
     }
 }
 
@@ -75,6 +84,7 @@ macro_rules! each {
             Model::FullTable($t) => $tabular,
             Model::Logistic($n) => $neural,
             Model::Nade($n) => $neural,
+            Model::Made($n) => $neural,
             Model::Pixel($n) => $neural,
         }
     };
@@ -122,6 +132,7 @@ impl Model {
             }
             ModelConfig::Logistic { .. }
             | ModelConfig::Nade { .. }
+            | ModelConfig::Made(_)
             | ModelConfig::RowLstm(_)
             | ModelConfig::DiagonalLstm(_)
             | ModelConfig::DiagonalBilstm(_)
@@ -171,6 +182,9 @@ impl Model {
                 let config = NadeConfig { ordering, hidden: *hidden, init_scale: *init_scale };
                 Self::Nade(config.init(means, &mut rng, device))
             }
+            ModelConfig::Made(settings) => {
+                Self::Made(settings.config(ordering).init(means, &mut rng, device))
+            }
             ModelConfig::RowLstm(_)
             | ModelConfig::DiagonalLstm(_)
             | ModelConfig::DiagonalBilstm(_)
@@ -200,6 +214,7 @@ impl Model {
             Self::FullTable(_) => "full-table",
             Self::Logistic(_) => "logistic",
             Self::Nade(_) => "nade",
+            Self::Made(_) => "made",
             Self::Pixel(model) => model.kind().name(),
         }
     }
@@ -223,6 +238,7 @@ impl Model {
                 &n * (&n + 1_u8) / 2_u8
             }
             Self::Nade(model) => BigUint::from(model.num_params()),
+            Self::Made(model) => BigUint::from(model.free_parameters()),
             Self::Pixel(model) => BigUint::from(model.free_parameters()),
             _ => each!(
                 self,
@@ -411,6 +427,7 @@ impl Model {
             return Ok(match blank {
                 Self::Logistic(model) => Self::Logistic(neural::load_weights(model, &arrays.f32s)?),
                 Self::Nade(model) => Self::Nade(neural::load_weights(model, &arrays.f32s)?),
+                Self::Made(model) => Self::Made(neural::load_weights(model, &arrays.f32s)?),
                 Self::Pixel(model) => Self::Pixel(neural::load_weights(model, &arrays.f32s)?),
                 _ => unreachable!("`init_with_means` makes neural models"),
             });
@@ -438,6 +455,7 @@ impl Model {
             }
             ModelConfig::Logistic { .. }
             | ModelConfig::Nade { .. }
+            | ModelConfig::Made(_)
             | ModelConfig::RowLstm(_)
             | ModelConfig::DiagonalLstm(_)
             | ModelConfig::DiagonalBilstm(_)

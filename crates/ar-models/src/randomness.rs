@@ -20,6 +20,8 @@ pub enum Purpose {
     Sample = 3,
     /// Which variables are observed.
     Mask = 4,
+    /// Which variables a hidden unit may know.
+    Connectivity = 7,
 }
 
 /// The generator of one purpose, of which there are many by `index`.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::{InMemory, read_all};
+use ar_models::made::MadeSettings;
 use ar_models::model::Model;
 use ar_models::pixel::PixelSettings;
 use ar_models::train::{
@@ -34,6 +35,11 @@ fn event() -> EventSpec {
 
 fn nade() -> ModelConfig {
     ModelConfig::Nade { hidden: 10, ordering: OrderingKind::Random { seed: 2 }, init_scale: 0.01 }
+}
+
+fn made() -> ModelConfig {
+    let settings = MadeSettings::new(vec![10, 12]);
+    ModelConfig::Made(MadeSettings { masks: 3, direct: true, ..settings })
 }
 
 /// Every PixelRNN and PixelCNN, small.
@@ -150,7 +156,7 @@ impl Observer for DiesAfter {
 #[test]
 fn a_run_that_is_killed_and_resumed_ends_with_the_same_bits() {
     let logistic = ModelConfig::Logistic { ordering: OrderingKind::Raster };
-    for model in [nade(), logistic].into_iter().chain(pixel_models()) {
+    for model in [nade(), made(), logistic].into_iter().chain(pixel_models()) {
         dies_and_resumes(&model, &config());
     }
 }
@@ -440,6 +446,7 @@ fn every_kind_of_model_comes_back_from_its_bytes() {
         ModelConfig::FullTable { pseudo_count: 1.0 },
         ModelConfig::Logistic { ordering: OrderingKind::Spiral },
         nade(),
+        made(),
     ]
     .into_iter()
     .chain(pixel_models())
@@ -464,6 +471,16 @@ fn every_kind_of_model_comes_back_from_its_bytes() {
 fn mismatches_between_model_and_data_are_errors() {
     let grey = EventSpec { shape: vec![4, 4], levels: 17 };
     assert!(nade().check(&grey).unwrap_err().to_string().contains("17 levels"));
+    assert!(made().check(&grey).unwrap_err().to_string().contains("17 levels"));
+    let ModelConfig::Made(settings) = made() else { unreachable!("it is one") };
+    for (settings, key) in [
+        (MadeSettings { hidden: vec![], ..settings.clone() }, "model.hidden = []"),
+        (MadeSettings { hidden: vec![3, 0], ..settings.clone() }, "model.hidden = [3, 0]"),
+        (MadeSettings { masks: 0, ..settings }, "model.masks = 0"),
+    ] {
+        let error = ModelConfig::Made(settings).check(&event()).unwrap_err().to_string();
+        assert!(error.contains(key), "{error}");
+    }
     let table = EventSpec { shape: vec![16], levels: 2 };
     let snake = ModelConfig::Logistic { ordering: OrderingKind::Snake };
     assert!(snake.check(&table).unwrap_err().to_string().contains("snake"));

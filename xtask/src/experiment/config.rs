@@ -66,8 +66,9 @@ pub(crate) fn label(name: &str, data: &str) -> String {
 }
 
 /// Families whose names are not just words, as papers write them.
-const FAMILIES: [(&str, &str); 5] = [
+const FAMILIES: [(&str, &str); 6] = [
     ("nade", "NADE"),
+    ("made", "MADE"),
     ("pixel-cnn", "PixelCNN"),
     ("row-lstm", "Row LSTM"),
     ("diagonal-lstm", "Diagonal LSTM"),
@@ -266,6 +267,7 @@ mod tests {
             ("markov3-digits", "Markov 3"),
             ("neighbourhood10-digits", "Neighbourhood 10"),
             ("nade-digits", "NADE"),
+            ("made-digits", "MADE"),
             ("logistic-digits", "Logistic"),
             ("diagonal-bilstm-digits", "Diagonal BiLSTM"),
             ("row-lstm-7x16-digits", "Row LSTM 7×16"),

@@ -94,14 +94,15 @@ fn check(args: &CountArgs) -> Result<Question> {
         })
     };
     let one_variable = matches!(family, Family::Coin | Family::Die);
-    let bits_only = matches!(family, Family::Coin | Family::Logistic | Family::Nade);
+    let has_hidden = matches!(family, Family::Nade | Family::Made);
+    let bits_only = has_hidden || matches!(family, Family::Coin | Family::Logistic);
     let on_an_image = family == Family::Neighbourhood;
     refuse_unless(!one_variable, args.variables.is_some_and(|n| n != 1), "variables")?;
     refuse_unless(!bits_only, args.states.is_some_and(|m| m != 2), "states")?;
     refuse_unless(family == Family::Markov, args.order.is_some(), "order")?;
     refuse_unless(on_an_image, args.shape.is_some(), "shape")?;
     refuse_unless(on_an_image, args.neighbours.is_some(), "neighbours")?;
-    refuse_unless(family == Family::Nade, args.hidden.is_some(), "hidden")?;
+    refuse_unless(has_hidden, args.hidden.is_some(), "hidden")?;
     let states = match family {
         Family::Die => require(args.states, "states", "6")?,
         _ => args.states.unwrap_or(2),
@@ -138,9 +139,9 @@ fn check(args: &CountArgs) -> Result<Question> {
         Family::Markov => Some(require(args.order, "order", "1")?),
         _ => None,
     };
-    let hidden = match family {
-        Family::Nade => Some(require(args.hidden, "hidden", "500")?),
-        _ => None,
+    let hidden = match has_hidden {
+        true => Some(require(args.hidden, "hidden", "500")?),
+        false => None,
     };
     let neighbours =
         on_an_image.then(|| if args.neighbours.as_deref() == Some("10") { 10 } else { 4 });
@@ -201,6 +202,7 @@ fn answer(question: &Question) -> Result<BigUint> {
         }
         Family::Logistic => sees::logistic(n),
         Family::Nade => sees::nade(n, question.hidden.unwrap_or(1)),
+        Family::Made => sees::made(n, question.hidden.unwrap_or(1)),
     })
 }
 
@@ -216,6 +218,7 @@ fn words(record: &Record, family: Family) -> String {
         Family::Neighbourhood => "Σ_i m^(neighbours of i in the image) (m − 1)",
         Family::Logistic => "n (n + 1) / 2",
         Family::Nade => "2 n h + h + n",
+        Family::Made => "n h + h + n",
     };
     let digits = &record.free_parameters;
     let mut text = grouped(digits);
@@ -266,6 +269,7 @@ mod tests {
             (CountArgs { shape: Some("28x28".into()), ..args(Family::Neighbourhood) }, "11611"),
             (n(Family::Logistic, 784, 2), "307720"),
             (CountArgs { hidden: Some(500), ..n(Family::Nade, 784, 2) }, "785284"),
+            (CountArgs { hidden: Some(500), ..n(Family::Made, 784, 2) }, "393284"),
             (n(Family::Full, 5, 1), "0"),
         ] {
             assert_eq!(counted(&args).unwrap(), count, "{args:?}");

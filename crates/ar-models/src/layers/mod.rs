@@ -2,7 +2,29 @@
 
 pub(crate) mod permute;
 
+use burn::tensor::{Device, Tensor, TensorData};
 use prob_core::ordering::Ordering;
+use prob_core::standard_normal;
+use rand::Rng;
+
+/// Weights from N(0, scale²).
+pub(crate) fn normal<const D: usize>(
+    shape: [usize; D],
+    scale: f64,
+    rng: &mut dyn Rng,
+    device: &Device,
+) -> Tensor<D> {
+    let n: usize = shape.iter().product();
+    let values: Vec<f32> = (0..n).map(|_| (standard_normal(rng) * scale) as f32).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// `weights`, 0 where the mask of the same shape is.
+pub(crate) fn masked<const D: usize>(weights: Tensor<D>, mask: Vec<f32>) -> Tensor<D> {
+    let mask = TensorData::new(mask, weights.dims());
+    let mask = Tensor::<D>::from_data(mask, (&weights.device(), weights.dtype()));
+    weights * mask
+}
 
 /// Log-odds of each variable's mean, in the order of the walk: the output biases of a binary model
 /// that has learned nothing else yet.

@@ -55,7 +55,7 @@ use layout::{MaskKind, mask};
 
 use crate::error::Error;
 use crate::heads::bernoulli_rows;
-use crate::layers::permute::Permutation;
+use crate::layers::{self, permute::Permutation};
 use crate::neural::{Neural, device_of, event_tensor, floats, host_f64};
 
 /// Which network.
@@ -247,14 +247,12 @@ pub struct ConvolutionLayer {
     mask: Option<Arc<Vec<f32>>>,
 }
 
-/// `weights`, 0 where the mask is.
+/// `weights`, 0 where the mask is, if there is one.
 fn masked<const D: usize>(weights: Tensor<D>, mask: Option<&Arc<Vec<f32>>>) -> Tensor<D> {
-    let Some(mask) = mask else {
-        return weights;
-    };
-    let data = TensorData::new(mask.to_vec(), weights.dims());
-    let mask = Tensor::<D>::from_data(data, (&weights.device(), weights.dtype()));
-    weights * mask
+    match mask {
+        Some(mask) => layers::masked(weights, mask.to_vec()),
+        None => weights,
+    }
 }
 
 impl ConvolutionLayer {

@@ -143,6 +143,7 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
     match Model::init(run.model, run.event, run.train, run.seed, &device)? {
         Model::Logistic(model) => descend(run, &device, model, observer),
         Model::Nade(model) => descend(run, &device, model, observer),
+        Model::Made(model) => descend(run, &device, model, observer),
         Model::Pixel(model) => descend(run, &device, model, observer),
         _ => unreachable!("`is_neural` names the models that `init` makes"),
     }
