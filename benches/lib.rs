@@ -130,6 +130,8 @@ impl Autoregressive for Plain {
 }
 
 impl Neural for Plain {
+    type Kind = Int;
+
     fn ordering(&self) -> &Ordering {
         self.nade.ordering()
     }

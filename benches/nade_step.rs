@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ar_models::neural::Neural;
 use ar_models::train::{Stepper, TrainConfig};
-use burn::tensor::Device;
+use burn::tensor::{Device, Int};
 use chainrule_benches::{BATCH, Plain, batch, nade};
 use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
@@ -25,7 +25,7 @@ fn step(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn time<M: Neural>(
+fn time<M: Neural<Kind = Int>>(
     group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>,
     name: &str,
     model: M,

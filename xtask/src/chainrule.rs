@@ -36,8 +36,8 @@ pub(crate) struct Trained {
     pub(crate) model: String,
     /// The data set's name.
     pub(crate) data: String,
-    /// Number of values a variable can have.
-    pub(crate) levels: u64,
+    /// Number of values a variable can have; none for real numbers.
+    pub(crate) levels: Option<u64>,
     /// Where it ran.
     pub(crate) device: String,
     /// Epochs run.

@@ -65,13 +65,14 @@ pub(crate) struct Preprocessing {
 }
 
 impl Preprocessing {
-    /// Level count of symbols that had `raw` levels.
-    pub(crate) fn levels(&self, raw: usize) -> usize {
-        match (self.binarize, self.requantize) {
-            (Binarize::None, Some(levels)) => usize::from(levels),
+    /// Level count of symbols that had `raw` levels; `None` for real numbers.
+    pub(crate) fn levels(&self, raw: Option<u16>) -> Option<usize> {
+        let levels = match (self.binarize, self.requantize) {
+            (Binarize::None, Some(levels)) => Some(levels),
             (Binarize::None, None) => raw,
-            (Binarize::Threshold | Binarize::Stochastic { .. }, _) => 2,
-        }
+            (Binarize::Threshold | Binarize::Stochastic { .. }, _) => Some(2),
+        };
+        levels.map(usize::from)
     }
 }
 
@@ -344,13 +345,13 @@ impl Config {
         let (shape, levels) = match &self.data.source {
             DataSource::Builtin(name) => {
                 let builtin = builtin::find(name).ok()?;
-                (builtin.shape.to_vec(), usize::from(builtin.levels))
+                (builtin.shape.to_vec(), Some(builtin.levels))
             }
             DataSource::Files { kind, levels, shape, .. } => {
                 let levels = match kind {
-                    Some(Kind::Binary) => 2,
-                    Some(Kind::Real) => return None,
-                    _ => usize::from((*levels)?),
+                    Some(Kind::Binary) => Some(2),
+                    Some(Kind::Real) => None,
+                    _ => Some((*levels)?),
                 };
                 (shape.clone()?, levels)
             }
@@ -362,8 +363,11 @@ impl Config {
     ///
     /// `raw` is the training split before any preprocessing.
     pub(crate) fn settle(&mut self, raw: &Dataset) {
-        if let DataSource::Files { levels, shape, .. } = &mut self.data.source {
+        if let DataSource::Files { kind, levels, shape, .. } = &mut self.data.source {
             *levels = levels.or(raw.levels());
+            if raw.levels().is_none() {
+                *kind = Some(Kind::Real);
+            }
             shape.get_or_insert_with(|| raw.shape().to_vec());
             if self.data.columns.is_none() {
                 self.data.columns = raw.columns().map(<[String]>::to_vec);
@@ -663,16 +667,29 @@ impl RawData {
                             "set data.kind = \"symbols\"",
                         );
                     }
-                    (_, Some(RawKind::Real)) => {
+                    (Some(levels), Some(RawKind::Real)) => {
                         return refuse(
-                            "kind",
-                            "`kind = \"real\"`, expected binary or symbols: no model of this \
-                             version takes real numbers"
-                                .into(),
-                            "bin the values into at most 256 symbols first",
+                            "levels",
+                            format!("`levels = {levels}`, expected none with `kind = \"real\"`"),
+                            "remove the key, or set data.kind = \"symbols\"",
                         );
                     }
                     _ => {}
+                }
+                for (key, is_set) in [
+                    ("requantize", self.requantize.is_some()),
+                    ("binarize", binarize != Binarize::None),
+                    ("flip", self.flip),
+                ] {
+                    if is_set && self.kind == Some(RawKind::Real) {
+                        return refuse(
+                            key,
+                            format!(
+                                "`{key}` with `kind = \"real\"`, expected it only with symbols"
+                            ),
+                            "remove the key: it changes symbols, not real numbers",
+                        );
+                    }
                 }
                 let kind = self.kind.map(|kind| match kind {
                     RawKind::Binary => Kind::Binary,
@@ -1075,7 +1092,7 @@ source = "somewhere"
         let back = load(&text, &[]).unwrap();
         assert_eq!(back.to_toml().unwrap(), text);
         assert!(config.difference(&back).unwrap().is_none());
-        assert_eq!(back.event(), Some(EventSpec { shape: vec![8, 8], levels: 2 }));
+        assert_eq!(back.event(), Some(EventSpec { shape: vec![8, 8], levels: Some(2) }));
         assert!(text.contains("batch_size = 100"), "defaults are written out: {text}");
     }
 
@@ -1260,7 +1277,7 @@ source = "somewhere"
         let text = "name = \"x\"\n[data]\nname = \"digits\"\nrequantize = 5\n\
                     [model]\nkind = \"independent\"\n";
         let config = load(text, &[]).unwrap();
-        assert_eq!(config.event(), Some(EventSpec { shape: vec![8, 8], levels: 5 }));
+        assert_eq!(config.event(), Some(EventSpec { shape: vec![8, 8], levels: Some(5) }));
         let resolved = config.to_toml().unwrap();
         let back = load(&resolved, &[]).unwrap();
         assert_eq!(back.data, config.data);
@@ -1332,11 +1349,11 @@ source = "somewhere"
         let config = load(text, &[]).unwrap();
         let DataSource::Files { train, .. } = &config.data.source else { panic!() };
         assert!(train.is_absolute() && train.ends_with("a.csv"), "{train:?}");
-        assert_eq!(config.event(), Some(EventSpec { shape: vec![2, 3], levels: 5 }));
+        assert_eq!(config.event(), Some(EventSpec { shape: vec![2, 3], levels: Some(5) }));
         for (overrides, part) in [
             (&["data.levels=1"][..], "expected 2 to 256"),
             (&["data.kind=binary"], "expected 2 with `kind = \"binary\"`"),
-            (&["data.kind=real"], "no model of this version takes real numbers"),
+            (&["data.kind=real"], "`levels = 5`, expected none with `kind = \"real\"`"),
             (&["data.shape=[]"], "expected 1 to 8 sizes"),
             (&["data.shape=[0]"], "expected 1 to 8 sizes"),
             (&["data.shape=3"], "`data.shape = 3`, expected a list in brackets"),

@@ -6,7 +6,7 @@ use ar_data::flip::{Mirror, is_flipped};
 use ar_data::requantize::requantize;
 use ar_data::{Dataset, Locations, ReadOptions, Spec, Split, Splits, builtin, read_path};
 use ar_models::config::EventSpec;
-use ar_models::examples::Examples;
+use ar_models::examples::{Examples, copy_rows};
 
 use crate::config::{Binarize, Config, DataConfig, DataSource, Preprocessing};
 use crate::error::mistake;
@@ -31,7 +31,7 @@ struct Flips {
     seed: u64,
 }
 
-/// Where the symbols are.
+/// Where the values are.
 #[derive(Debug)]
 enum Values {
     /// The same in every epoch.
@@ -51,17 +51,18 @@ impl Examples for Prepared {
         self.event.variables()
     }
 
+    fn is_real(&self) -> bool {
+        self.event.levels.is_none()
+    }
+
     fn read(&self, epoch: u64, rows: &[usize], out: &mut Vec<u8>) {
-        out.clear();
         match &self.values {
             Values::Fixed(data) => {
-                let width = data.event_len();
-                let symbols = symbols_of(data);
-                for &row in rows {
-                    out.extend_from_slice(&symbols[row * width..(row + 1) * width]);
-                }
+                let symbols = data.symbols().expect("`is_real` says that these are symbols").0;
+                copy_rows(symbols, data.event_len(), rows, out);
             }
             Values::Fresh { greys, seed } => {
+                out.clear();
                 let draw = if epoch == 0 { Draw::Evaluation } else { Draw::Epoch(epoch) };
                 binarize::stochastic_rows(greys, rows.iter().copied(), *seed, draw, out)
                     .expect("`prepare` has refused reals");
@@ -77,6 +78,12 @@ impl Examples for Prepared {
         }
     }
 
+    fn read_reals(&self, _: u64, rows: &[usize], out: &mut Vec<f32>) {
+        let (Values::Fixed(data) | Values::Fresh { greys: data, .. }) = &self.values;
+        let reals = data.reals().expect("`is_real` says that these are reals");
+        copy_rows(reals, data.event_len(), rows, out);
+    }
+
     fn labels(&self, rows: &[usize]) -> Option<Vec<u8>> {
         let (Values::Fixed(data) | Values::Fresh { greys: data, .. }) = &self.values;
         let labels = data.labels()?;
@@ -84,32 +91,27 @@ impl Examples for Prepared {
     }
 }
 
-fn symbols_of(data: &Dataset) -> &[u8] {
-    data.symbols().expect("`prepare` has refused reals").0
-}
-
 /// Requantizes or binarizes a split as `how` says. `training` is the run's seed for a set that is
 /// trained on: then every epoch draws its own bits and flips, where the config asks for them.
 ///
 /// # Errors
-/// When the values are real numbers, have too few levels to be requantized, or are no images but
-/// should be flipped.
+/// When real numbers should become fewer levels, bits or mirrored, symbols have too few levels to be
+/// requantized, or what should be flipped are no images.
 pub(crate) fn prepare(
     data: Dataset,
     how: Preprocessing,
     split: Split,
     training: Option<u64>,
 ) -> Result<Prepared> {
-    let Some(levels) = data.levels() else {
+    if data.levels().is_none() && (how.levels(None).is_some() || how.flip) {
         return Err(mistake(
-            format!(
-                "{}: real numbers, expected symbols: no model of this version takes them",
-                data.name()
-            ),
-            "state data.kind = \"symbols\" if they are whole numbers of at most 255, or bin them first",
+            format!("{}: real numbers, expected symbols", data.name()),
+            "remove data.requantize, data.binarize and data.flip, or state data.kind = \"symbols\" \
+             if the values are whole numbers of at most 255",
         ));
-    };
+    }
     let name = data.name().to_owned();
+    let levels = how.levels(data.levels());
     let columns = data.columns().map(<[String]>::to_vec);
     let shape = data.shape().to_vec();
     let data = match how.train_examples {
@@ -132,7 +134,6 @@ pub(crate) fn prepare(
             }
         }
     };
-    let levels = how.levels(levels.into());
     let flips = match training {
         Some(seed) if how.flip => Some(Flips { mirror: Mirror::of(&shape)?, seed }),
         _ => None,
@@ -208,7 +209,12 @@ pub(crate) fn load_spec(
     let raw_levels = raw_levels(config);
     let options = match &spec {
         Spec::Builtin(_) => ReadOptions::default(),
-        Spec::Path(_) => ReadOptions { shape: Some(event.shape.clone()), ..ReadOptions::default() },
+        Spec::Path(_) => ReadOptions {
+            // Real numbers may all be whole.
+            kind: event.levels.is_none().then_some(ar_data::Kind::Real),
+            shape: Some(event.shape.clone()),
+            ..ReadOptions::default()
+        },
     };
     let mut data = spec.load_split(split, &options, locations)?;
     let mut how = config.data.preprocessing;
@@ -241,8 +247,10 @@ pub(crate) fn load_spec(
     if prepared.event.levels != event.levels {
         return Err(mistake(
             format!(
-                "{}: {} levels, expected {} as in the run",
-                prepared.name, prepared.event.levels, event.levels
+                "{}: {}, expected {} as in the run",
+                prepared.name,
+                prepared.event.values(),
+                event.values()
             ),
             "choose data with the run's levels; `chainrule data info SPEC` shows them",
         ));
@@ -290,7 +298,7 @@ mod tests {
     fn fresh_bits_differ_by_epoch_and_repeat_for_the_same_one() {
         let how = Binarize::Stochastic { seed: 0, each_epoch: true };
         let data = digits(how, Some(1));
-        assert_eq!(data.event, EventSpec { shape: vec![8, 8], levels: 2 });
+        assert_eq!(data.event, EventSpec { shape: vec![8, 8], levels: Some(2) });
         let [evaluation, first, second] = [0, 1, 2].map(|epoch| read_all(&data, epoch));
         assert_ne!(first, second);
         assert_ne!(first, evaluation);
@@ -303,7 +311,7 @@ mod tests {
     #[test]
     fn rows_are_read_in_the_order_asked_for() {
         let data = digits(Binarize::None, None);
-        assert_eq!(data.event.levels, 17);
+        assert_eq!(data.event.levels, Some(17));
         let all = read_all(&data, 0);
         let mut out = vec![9];
         data.read(3, &[5, 0], &mut out);
@@ -335,7 +343,7 @@ mod tests {
         let greys = data.symbols().unwrap().0.to_vec();
         let how = Preprocessing { requantize: Some(5), ..Preprocessing::default() };
         let prepared = prepare(data, how, Split::Test, None).unwrap();
-        assert_eq!(prepared.event, EventSpec { shape: vec![8, 8], levels: 5 });
+        assert_eq!(prepared.event, EventSpec { shape: vec![8, 8], levels: Some(5) });
         let expected: Vec<u8> = greys.iter().map(|&grey| grey * 5 / 17).collect();
         assert_eq!(read_all(&prepared, 0), expected);
     }
@@ -380,10 +388,21 @@ mod tests {
     }
 
     #[test]
-    fn reals_are_refused() {
-        let reals = ar_data::Values::Reals { data: vec![0.5] };
-        let data = Dataset::new("r.npy", reals, &[1]).unwrap();
-        let error = prepare(data, Preprocessing::default(), Split::Test, None).unwrap_err();
-        assert!(error.to_string().contains("r.npy: real numbers"), "{error}");
+    fn reals_are_read_as_they_are_and_nothing_is_done_to_them() {
+        let reals = ar_data::Values::Reals { data: vec![0.5, -1.0, 7.0, 2.25] };
+        let data = Dataset::new("r.npy", reals, &[2]).unwrap();
+        let plain = prepare(data.clone(), Preprocessing::default(), Split::Test, None).unwrap();
+        assert!(plain.is_real() && plain.event.levels.is_none());
+        let mut out = vec![9.0];
+        plain.read_reals(0, &[1, 0], &mut out);
+        assert_eq!(out, [7.0, 2.25, 0.5, -1.0]);
+        for how in [
+            Preprocessing { requantize: Some(4), ..Preprocessing::default() },
+            Preprocessing { binarize: Binarize::Threshold, ..Preprocessing::default() },
+            Preprocessing { flip: true, ..Preprocessing::default() },
+        ] {
+            let error = prepare(data.clone(), how, Split::Test, None).unwrap_err();
+            assert!(error.to_string().contains("r.npy: real numbers, expected symbols"), "{error}");
+        }
     }
 }

@@ -143,7 +143,9 @@ pub(crate) fn model_hint(error: &ar_models::Error) -> String {
         Error::Config { key, .. } => {
             format!("change `{key}` in the config, or try a value with --set {key}=VALUE")
         }
-        Error::Mismatch { needed, .. } if needed.contains("binary") => {
+        Error::Mismatch { needed, found, .. }
+            if needed.contains("binary") && found != "real numbers" =>
+        {
             "set data.binarize = \"threshold\"".into()
         }
         Error::Mismatch { needed, .. } if needed.contains("image") => {
@@ -156,6 +158,10 @@ pub(crate) fn model_hint(error: &ar_models::Error) -> String {
         }
         Error::Labels { found: Some(label), .. } => {
             format!("set model.classes = {} or more", usize::from(*label) + 1)
+        }
+        Error::Mismatch { found, .. } if found == "real numbers" => {
+            "choose a model of real numbers, or bin the values into at most 256 symbols first"
+                .into()
         }
         Error::Mismatch { .. } => "choose a model and data that suit each other".into(),
         Error::Prob(error) => structure_hint(error),

@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use ar_models::config::EventSpec;
+use ar_models::examples::Values;
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 
 use crate::error::{Internal, mistake};
@@ -14,7 +16,7 @@ use crate::run_dir::write_atomic;
 pub(crate) enum Format {
     /// A grid of images.
     Png,
-    /// NumPy's, `u8` of `[count, ...event shape]`.
+    /// NumPy's, `u8` (symbols) or `f32` (real numbers) of `[count, ...event shape]`.
     Npy,
     /// A header, then one row per event.
     Csv,
@@ -25,7 +27,7 @@ impl Format {
     ///
     /// # Errors
     /// When there is none of that name, it cannot show such events, or `columns` make no sense.
-    pub(crate) fn of(path: &Path, shape: &[usize], columns: Option<usize>) -> Result<Self> {
+    pub(crate) fn of(path: &Path, event: &EventSpec, columns: Option<usize>) -> Result<Self> {
         let extension = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
         let format = match extension.as_deref() {
             Some("png") => Self::Png,
@@ -42,8 +44,14 @@ impl Format {
             }
         };
         if format == Self::Png {
-            Layout::of(shape)
-                .ok_or_else(|| no_image(shape))
+            if event.levels.is_none() {
+                return Err(mistake(
+                    format!("--out {}: real numbers are no image", path.display()),
+                    "write them to a .npy or a .csv",
+                ));
+            }
+            Layout::of(&event.shape)
+                .ok_or_else(|| no_image(&event.shape))
                 .with_context(|| format!("--out {}", path.display()))?;
         } else if columns.is_some() {
             return Err(mistake(
@@ -59,18 +67,16 @@ impl Format {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Events<'a> {
     /// `[count, variables]` in event order.
-    pub(crate) values: &'a [u8],
-    /// Shape of an event.
-    pub(crate) shape: &'a [usize],
-    /// Level count of the values.
-    pub(crate) levels: usize,
+    pub(crate) values: Values<'a>,
+    /// What an event looks like.
+    pub(crate) event: &'a EventSpec,
     /// Names of the variables.
     pub(crate) names: Option<&'a [String]>,
 }
 
 impl Events<'_> {
     fn variables(&self) -> usize {
-        self.shape.iter().product()
+        self.event.variables()
     }
 
     /// Writes a file in `format`; `columns` is the width of a grid.
@@ -82,8 +88,11 @@ impl Events<'_> {
             Format::Png => self.png(columns)?,
             Format::Npy => {
                 let count = self.values.len() / self.variables();
-                let shape: Vec<usize> = [&[count], self.shape].concat();
-                npy("|u1", &shape, self.values)
+                let shape: Vec<usize> = [&[count], &self.event.shape[..]].concat();
+                match self.values {
+                    Values::Symbols(values) => npy("|u1", &shape, values),
+                    Values::Reals(values) => npy_f32(&shape, values),
+                }
             }
             Format::Csv => self.csv()?,
         };
@@ -98,26 +107,43 @@ impl Events<'_> {
             None => writer.write_record((0..self.variables()).map(|i| format!("x{i}"))),
         }
         .context(fail)?;
-        for row in self.values.chunks_exact(self.variables()) {
-            let cells = row.iter().map(ToString::to_string);
-            writer.write_record(cells).context(Internal("a table row is no CSV"))?;
+        match self.values {
+            Values::Symbols(values) => write_rows(&mut writer, values, self.variables())?,
+            Values::Reals(values) => write_rows(&mut writer, values, self.variables())?,
         }
         writer.into_inner().map_err(|error| error.into_error()).context("cannot write the table")
     }
 
     fn png(&self, columns: Option<usize>) -> Result<Vec<u8>> {
-        let layout = Layout::of(self.shape).ok_or_else(|| no_image(self.shape))?;
-        let count = self.values.len() / self.variables();
+        let shape = &self.event.shape;
+        let (Some(layout), Some(levels)) = (Layout::of(shape), self.event.levels) else {
+            return Err(no_image(shape));
+        };
+        let values = self.values.symbols();
+        let count = values.len() / self.variables();
         let columns = columns.unwrap_or_else(|| count.isqrt() + usize::from(!is_square(count)));
         let columns = columns.clamp(1, count.max(1));
         let mut grid = Grid::new(layout, count.div_ceil(columns), columns, layout.channels)?;
-        for (k, event) in self.values.chunks_exact(self.variables()).enumerate() {
+        for (k, event) in values.chunks_exact(self.variables()).enumerate() {
             grid.paint(k, |row, column, channel| {
-                tone(event[layout.index(row, column, channel)], self.levels)
+                tone(event[layout.index(row, column, channel)], levels)
             });
         }
         grid.encode()
     }
+}
+
+/// Writes `[rows, variables]` as lines; every number is read back as itself.
+fn write_rows<T: ToString>(
+    writer: &mut csv::Writer<Vec<u8>>,
+    values: &[T],
+    variables: usize,
+) -> Result<()> {
+    for row in values.chunks_exact(variables) {
+        let cells = row.iter().map(ToString::to_string);
+        writer.write_record(cells).context(Internal("a table row is no CSV"))?;
+    }
+    Ok(())
 }
 
 /// A value as one of 256 greys, rounded to the nearest.
@@ -312,8 +338,12 @@ fn no_image(shape: &[usize]) -> anyhow::Error {
 /// # Errors
 /// When the file cannot be written.
 pub(crate) fn write_f32(path: &Path, shape: &[usize], values: &[f32]) -> Result<()> {
+    write_atomic(path, &npy_f32(shape, values))
+}
+
+fn npy_f32(shape: &[usize], values: &[f32]) -> Vec<u8> {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    write_atomic(path, &npy("<f4", shape, &bytes))
+    npy("<f4", shape, &bytes)
 }
 
 /// Checks the name of a `.npy` file before there is anything to write.
@@ -357,8 +387,13 @@ mod tests {
 
     use super::*;
 
-    fn events<'a>(values: &'a [u8], shape: &'a [usize], levels: usize) -> Events<'a> {
-        Events { values, shape, levels, names: None }
+    fn spec(shape: &[usize], levels: usize) -> EventSpec {
+        EventSpec { shape: shape.to_vec(), levels: Some(levels) }
+    }
+
+    fn png(values: &[u8], shape: &[usize], levels: usize, columns: Option<usize>) -> Vec<u8> {
+        let event = spec(shape, levels);
+        Events { values: values.into(), event: &event, names: None }.png(columns).unwrap()
     }
 
     #[test]
@@ -375,7 +410,7 @@ mod tests {
     #[test]
     fn a_grid_has_separators_and_full_contrast() {
         // Two images of 1×2 pixels and 3 levels, side by side.
-        let png = events(&[0, 1, 2, 2], &[1, 2], 3).png(Some(2)).unwrap();
+        let png = png(&[0, 1, 2, 2], &[1, 2], 3, Some(2));
         let image = image::load_from_memory(&png).unwrap().to_luma8();
         assert_eq!(image.dimensions(), (7, 3));
         let middle: Vec<u8> = (0..7).map(|x| image.get_pixel(x, 1).0[0]).collect();
@@ -386,8 +421,8 @@ mod tests {
     #[test]
     fn colours_may_come_first_or_last() {
         // Two rows of one pixel each.
-        let first = events(&[1, 4, 2, 5, 3, 6], &[3, 2, 1], 256).png(None).unwrap();
-        let last = events(&[1, 2, 3, 4, 5, 6], &[2, 1, 3], 256).png(None).unwrap();
+        let first = png(&[1, 4, 2, 5, 3, 6], &[3, 2, 1], 256, None);
+        let last = png(&[1, 2, 3, 4, 5, 6], &[2, 1, 3], 256, None);
         for png in [first, last] {
             let image = image::load_from_memory(&png).unwrap().to_rgb8();
             assert_eq!(image.get_pixel(1, 1).0, [1, 2, 3]);
@@ -438,16 +473,34 @@ mod tests {
 
     #[test]
     fn tables_have_a_header() {
-        let csv = events(&[0, 1, 1, 0], &[2], 2).csv().unwrap();
+        let event = spec(&[2], 2);
+        let events = Events { values: Values::from(&[0, 1, 1, 0]), event: &event, names: None };
+        let csv = events.csv().unwrap();
         assert_eq!(String::from_utf8(csv).unwrap(), "x0,x1\n0,1\n1,0\n");
         let names = ["a".to_owned(), "b,c".to_owned()];
-        let named = Events { names: Some(&names), ..events(&[0, 1], &[2], 2) };
+        let named = Events { names: Some(&names), values: Values::from(&[0, 1]), ..events };
         assert_eq!(String::from_utf8(named.csv().unwrap()).unwrap(), "a,\"b,c\"\n0,1\n");
     }
 
     #[test]
+    fn real_numbers_come_back_as_they_were_written() {
+        let values = [0.1_f32, -3.0, 1e-30, 16_777_216.0];
+        let event = EventSpec { shape: vec![2], levels: None };
+        let events = Events { values: Values::Reals(&values), event: &event, names: None };
+        let csv = events.csv().unwrap();
+        let options = ReadOptions { kind: Some(ar_data::Kind::Real), ..ReadOptions::default() };
+        let data = read_bytes(Path::new("a.csv"), csv, &options).unwrap();
+        assert_eq!(data.reals().unwrap(), values);
+        let data = read_bytes(Path::new("a.npy"), npy_f32(&[2, 2], &values), &options).unwrap();
+        assert_eq!(data.reals().unwrap(), values);
+        assert!(Format::of(Path::new("a.png"), &event, None).is_err());
+    }
+
+    #[test]
     fn formats_that_do_not_suit_are_refused() {
-        let of = |name: &str, shape: &[usize], columns| Format::of(Path::new(name), shape, columns);
+        let of = |name: &str, shape: &[usize], columns| {
+            Format::of(Path::new(name), &spec(shape, 2), columns)
+        };
         assert_eq!(of("a.PNG", &[8, 8], Some(3)).unwrap(), Format::Png);
         assert_eq!(of("a.csv", &[5], None).unwrap(), Format::Csv);
         for (name, shape, columns) in [

@@ -134,7 +134,8 @@ pub(crate) struct Size {
 /// # Errors
 /// When its structure is impossible.
 pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbError> {
-    let (n, m) = (event.variables(), event.levels);
+    // Only models of symbols have tables, and `ModelConfig::check` has seen that the data has them.
+    let (n, m) = (event.variables(), event.levels.unwrap_or_default());
     Ok(match model {
         ModelConfig::Uniform {} => {
             // Its equal probabilities are stored like any others.
@@ -181,8 +182,7 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
                     got: event.shape.clone(),
                     expected: "[rows, columns], [3, rows, columns] or [rows, columns, 3]".into(),
                 })?;
-            let config =
-                PixelConfig { kind, settings: settings.clone(), image, levels: event.levels };
+            let config = PixelConfig { kind, settings: settings.clone(), image, levels: m };
             let [stored, free] = config.parameters();
             Size { free_parameters: free.into(), bytes: BigUint::from(stored) * size_of::<f32>() }
         }
@@ -227,7 +227,7 @@ mod tests {
     const IMAGE: [usize; 2] = [3, 4];
 
     fn event(levels: usize) -> EventSpec {
-        EventSpec { shape: IMAGE.to_vec(), levels }
+        EventSpec { shape: IMAGE.to_vec(), levels: Some(levels) }
     }
 
     #[test]
@@ -263,7 +263,7 @@ mod tests {
             ),
         ] {
             let config = model("kind = \"row-lstm\"\nlayers = 1\nhidden = 4\nclasses = 2");
-            let words = sees(&config, &EventSpec { shape, levels: 2 });
+            let words = sees(&config, &EventSpec { shape, levels: Some(2) });
             assert!(words.starts_with(&format!("{region}, through")), "{words}");
         }
         for (kind, words) in [
@@ -276,7 +276,7 @@ mod tests {
             let text = format!("kind = \"{kind}\"\nlayers = 1\nhidden = 4");
             assert_eq!(sees(&model(&text), &event(2)), words);
         }
-        let colours = EventSpec { shape: vec![3, 4, 4], levels: 256 };
+        let colours = EventSpec { shape: vec![3, 4, 4], levels: Some(256) };
         let words = sees(&model("kind = \"pixel-cnn\"\nlayers = 3\nhidden = 4"), &colours);
         assert!(words.contains("and its own earlier colours, through 3 layers"), "{words}");
         for (text, words) in [
@@ -289,7 +289,7 @@ mod tests {
         ] {
             assert_eq!(sees(&model(&format!("kind = \"made\"\n{text}")), &event(2)), words);
         }
-        let table = EventSpec { shape: vec![5], levels: 2 };
+        let table = EventSpec { shape: vec![5], levels: Some(2) };
         let chain = model("kind = \"markov\"\norder = 2");
         assert_eq!(sees(&chain, &table), "the 2 variables before it");
     }
@@ -333,7 +333,7 @@ mod tests {
         // In colour, where masks hide weights.
         for kind in ["row-lstm", "diagonal-lstm", "diagonal-bilstm", "pixel-cnn"] {
             let config = model(&format!("kind = \"{kind}\"\nlayers = 2\nhidden = 4\nskip = true"));
-            let event = EventSpec { shape: vec![3, 2, 3], levels: 5 };
+            let event = EventSpec { shape: vec![3, 2, 3], levels: Some(5) };
             let data = InMemory::new(vec![0; 18], 18);
             let real = Model::init(&config, &event, &data, 0, &device).unwrap();
             let size = size(&config, &event).unwrap();

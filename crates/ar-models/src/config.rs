@@ -13,14 +13,22 @@ use crate::pixel::{ImageLayout, PixelKind, PixelSettings};
 pub struct EventSpec {
     /// Shape of an event, for example `[28, 28]`.
     pub shape: Vec<usize>,
-    /// Number of values of each variable; 2 for bits.
-    pub levels: usize,
+    /// Number of values of each variable, 2 for bits; `None` where they are real numbers.
+    pub levels: Option<usize>,
 }
 
 impl EventSpec {
     /// Number of variables.
     pub fn variables(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// What each variable is, in words.
+    pub fn values(&self) -> String {
+        match self.levels {
+            Some(levels) => format!("{levels} levels"),
+            None => "real numbers".into(),
+        }
     }
 }
 
@@ -204,11 +212,11 @@ impl ModelConfig {
         }
         if let Some((_, settings)) = self.pixel() {
             settings.check()?;
-            if !(2..=256).contains(&event.levels) {
+            if !event.levels.is_some_and(|levels| (2..=256).contains(&levels)) {
                 return Err(Error::Mismatch {
                     model: self.kind(),
                     needed: "values of 2 to 256 levels".into(),
-                    found: format!("{} levels", event.levels),
+                    found: event.values(),
                 });
             }
             let image = ImageLayout::of(self.kind(), &event.shape)?;
@@ -226,11 +234,18 @@ impl ModelConfig {
             }
             return Ok(());
         }
-        if self.is_neural() && event.levels != 2 {
+        if self.is_neural() && event.levels != Some(2) {
             return Err(Error::Mismatch {
                 model: self.kind(),
                 needed: "binary data (2 levels)".into(),
-                found: format!("{} levels", event.levels),
+                found: event.values(),
+            });
+        }
+        if event.levels.is_none() {
+            return Err(Error::Mismatch {
+                model: self.kind(),
+                needed: "symbols (values of 2 to 256 levels)".into(),
+                found: event.values(),
             });
         }
         match self {

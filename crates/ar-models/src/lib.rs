@@ -29,7 +29,7 @@
 //! config.batch_size = 10;
 //! let run = Run {
 //!     model: &model,
-//!     event: &EventSpec { shape: vec![2], levels: 2 },
+//!     event: &EventSpec { shape: vec![2], levels: Some(2) },
 //!     config: &config,
 //!     seed: 1,
 //!     device: &Device::default(),

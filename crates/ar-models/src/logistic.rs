@@ -156,6 +156,8 @@ impl Autoregressive for Logistic {
 }
 
 impl Neural for Logistic {
+    type Kind = Int;
+
     fn ordering(&self) -> &Ordering {
         self.ordering.ordering()
     }

@@ -2,7 +2,7 @@
 //! config works with.
 
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor};
 use num_bigint::BigUint;
 use prob_core::Density;
 use prob_core::joint::{
@@ -13,11 +13,11 @@ use rand::Rng;
 
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
-use crate::examples::{Examples, read_all};
+use crate::examples::{Examples, Values, read_all};
 use crate::logistic::{Logistic, LogisticConfig};
 use crate::made::Made;
 use crate::nade::{Nade, NadeConfig};
-use crate::neural::{self, Neural, device_of, event_tensor, host_f64, label_tensor};
+use crate::neural::{self, Neural, ValueKind, device_of, event_tensor, host_f64, label_tensor};
 use crate::pixel::{ImageLayout, Pixel, PixelConfig};
 use crate::randomness::{Purpose, stream};
 use crate::store::Arrays;
@@ -109,11 +109,10 @@ impl Model {
             return Err(Error::Empty("training"));
         }
         let values = read_all(train, 1);
-        let data = Symbols::new(&values, event.variables(), event.levels)?;
+        let levels = levels(event);
+        let data = Symbols::new(&values, event.variables(), levels)?;
         Ok(match config {
-            ModelConfig::Uniform {} => {
-                Self::Uniform(Uniform::new(event.variables(), event.levels)?)
-            }
+            ModelConfig::Uniform {} => Self::Uniform(Uniform::new(event.variables(), levels)?),
             ModelConfig::Independent { pseudo_count } => {
                 Self::Independent(Independent::fit(data, *pseudo_count)?)
             }
@@ -194,7 +193,7 @@ impl Model {
                     kind,
                     settings: settings.clone(),
                     image: ImageLayout::of(config.kind(), &event.shape)?,
-                    levels: event.levels,
+                    levels: levels(event),
                 };
                 let mean = means.iter().sum::<f64>() / means.len() as f64;
                 Self::Pixel(pixel.init(mean, &mut rng, device))
@@ -263,11 +262,12 @@ impl Model {
     /// `rows` is `[n, variables]` in event order; returns `[n]`.
     ///
     /// # Panics
-    /// When `rows` is not whole rows.
-    pub fn log_prob(&self, rows: &[u8]) -> Vec<f64> {
+    /// When `rows` is not whole rows, or not of the model's kind of values.
+    pub fn log_prob<'a>(&self, rows: impl Into<Values<'a>>) -> Vec<f64> {
+        let rows = rows.into();
         each!(
             self,
-            tabular model => model.log_prob_rows(rows),
+            tabular model => model.log_prob_rows(rows.symbols()),
             neural model => in_batches(model, rows, |model, x| host_f64(model.log_prob(x))),
         )
     }
@@ -278,11 +278,12 @@ impl Model {
     /// `rows` and the result are `[n, variables]` in event order.
     ///
     /// # Panics
-    /// When `rows` is not whole rows.
-    pub fn log_prob_per_variable(&self, rows: &[u8]) -> Vec<f64> {
+    /// When `rows` is not whole rows, or not of the model's kind of values.
+    pub fn log_prob_per_variable<'a>(&self, rows: impl Into<Values<'a>>) -> Vec<f64> {
+        let rows = rows.into();
         each!(
             self,
-            tabular model => model.log_prob_per_variable(rows),
+            tabular model => model.log_prob_per_variable(rows.symbols()),
             neural model => {
                 in_batches(model, rows, |model, x| host_f64(model.log_prob_per_variable(x)))
             },
@@ -301,10 +302,13 @@ impl Model {
     ///
     /// # Panics
     /// When the model has no classes, `rows` is not whole rows, or there is not one label per row.
-    pub fn log_prob_given(&self, rows: &[u8], labels: &[u8]) -> Vec<f64> {
-        in_labelled_batches(self.with_classes(), rows, labels, |model, x, labels| {
-            host_f64(model.log_prob_given(x, labels))
-        })
+    pub fn log_prob_given<'a>(&self, rows: impl Into<Values<'a>>, labels: &[u8]) -> Vec<f64> {
+        in_labelled_batches(
+            self.with_classes(),
+            rows.into().symbols(),
+            labels,
+            |model, x, labels| host_f64(model.log_prob_given(x, labels)),
+        )
     }
 
     /// log p(x | y) of each row for every class y, in nats; `log_prob` is their mixture.
@@ -314,8 +318,10 @@ impl Model {
     ///
     /// # Panics
     /// When the model has no classes, or `rows` is not whole rows.
-    pub fn log_prob_per_class(&self, rows: &[u8]) -> Vec<f64> {
-        in_batches(self.with_classes(), rows, |model, x| host_f64(model.log_prob_per_class(x)))
+    pub fn log_prob_per_class<'a>(&self, rows: impl Into<Values<'a>>) -> Vec<f64> {
+        in_batches(self.with_classes(), rows.into(), |model, x| {
+            host_f64(model.log_prob_per_class(x))
+        })
     }
 
     /// log p(x_i | those before it, y) for each variable, in nats.
@@ -371,7 +377,7 @@ impl Model {
             self,
             tabular model => {
                 let ordering = Tabular::ordering(model).as_slice();
-                crate::walk::walk(model, ordering, observed, &Device::default(), rng)
+                crate::walk::walk::<_, Int>(model, ordering, observed, &Device::default(), rng)
             },
             neural model => model.complete(observed, rng),
         )
@@ -433,7 +439,7 @@ impl Model {
             });
         }
         let tables = tables_in_order(arrays)?;
-        let (n, states) = (event.variables(), event.levels);
+        let (n, states) = (event.variables(), levels(event));
         Ok(match config {
             ModelConfig::Uniform {} => Self::Uniform(Uniform::new(n, states)?),
             ModelConfig::Independent { .. } => {
@@ -477,6 +483,14 @@ fn rows_columns(event: &EventSpec) -> [usize; 2] {
     event.shape.as_slice().try_into().expect("the config was checked against the event")
 }
 
+/// Number of values of each variable.
+///
+/// # Panics
+/// When they are real numbers, which `ModelConfig::check` has refused.
+fn levels(event: &EventSpec) -> usize {
+    event.levels.expect("the config was checked against the event")
+}
+
 fn pairs(offsets: &[[isize; 2]]) -> Vec<(isize, isize)> {
     offsets.iter().map(|&[row, column]| (row, column)).collect()
 }
@@ -508,7 +522,7 @@ fn means(values: &[u8], variables: usize) -> Vec<f64> {
 }
 
 /// A float tensor's values on the host.
-pub(crate) fn host_f32(x: burn::tensor::Tensor<1>) -> Vec<f32> {
+pub(crate) fn host_f32(x: Tensor<1>) -> Vec<f32> {
     x.into_data().iter::<f32>().collect()
 }
 
@@ -517,11 +531,7 @@ fn in_labelled_batches(
     model: &Pixel,
     rows: &[u8],
     labels: &[u8],
-    f: impl Fn(
-        &Pixel,
-        burn::tensor::Tensor<2, burn::tensor::Int>,
-        burn::tensor::Tensor<1, burn::tensor::Int>,
-    ) -> Vec<f64>,
+    f: impl Fn(&Pixel, Tensor<2, Int>, Tensor<1, Int>) -> Vec<f64>,
 ) -> Vec<f64> {
     let variables = model.ordering().len();
     assert_eq!(rows.len(), labels.len() * variables, "one label per row");
@@ -536,12 +546,13 @@ fn in_labelled_batches(
 /// Evaluates a neural model over rows, a batch at a time.
 fn in_batches<M: Neural>(
     model: &M,
-    rows: &[u8],
-    f: impl Fn(&M, burn::tensor::Tensor<2, burn::tensor::Int>) -> Vec<f64>,
+    rows: Values<'_>,
+    f: impl Fn(&M, Tensor<2, M::Kind>) -> Vec<f64>,
 ) -> Vec<f64> {
+    let rows = M::Kind::of(rows);
     let variables = model.event_len();
     assert_eq!(rows.len() % variables, 0, "{} values are not whole rows", rows.len());
     let device = device_of(model);
     let batches = rows.chunks(model.batch() * variables);
-    batches.flat_map(|rows| f(model, event_tensor(rows, variables, &device))).collect()
+    batches.flat_map(|rows| f(model, M::Kind::to_device(rows, variables, &device))).collect()
 }

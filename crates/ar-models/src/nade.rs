@@ -185,6 +185,8 @@ impl Autoregressive for Nade {
 }
 
 impl Neural for Nade {
+    type Kind = Int;
+
     fn ordering(&self) -> &Ordering {
         self.ordering.ordering()
     }

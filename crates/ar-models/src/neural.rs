@@ -1,20 +1,93 @@
 //! What a model trained by gradients offers beside the traits of prob-core.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::kind::Basic;
+use burn::tensor::{Device, Float, Int, Tensor, TensorData};
 use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
 
 use crate::error::Error;
+use crate::examples::{Examples, Values};
 
-/// A model with trainable weights over rows of symbols.
+/// What the variables of an event are: symbols ([`Int`]) or real numbers ([`Float`]).
+pub trait ValueKind: Basic {
+    /// A value on the host.
+    type Host: Copy + Default;
+
+    /// Host values as an event tensor, `[rows, variables]`.
+    fn to_device(values: &[Self::Host], variables: usize, device: &Device) -> Tensor<2, Self>;
+
+    /// An event tensor's values on the host, row-major.
+    fn to_host<const D: usize>(x: Tensor<D, Self>) -> Vec<Self::Host>;
+
+    /// Reads examples of this kind; see [`Examples::read`].
+    ///
+    /// # Panics
+    /// When the set is of another kind.
+    fn read(examples: &dyn Examples, epoch: u64, rows: &[usize], out: &mut Vec<Self::Host>);
+
+    /// Rows of this kind.
+    ///
+    /// # Panics
+    /// When they are of another one.
+    fn of(values: Values<'_>) -> &[Self::Host];
+}
+
+impl ValueKind for Int {
+    type Host = u8;
+
+    fn to_device(values: &[u8], variables: usize, device: &Device) -> Tensor<2, Self> {
+        event_tensor(values, variables, device)
+    }
+
+    fn to_host<const D: usize>(x: Tensor<D, Self>) -> Vec<u8> {
+        event_symbols(x)
+    }
+
+    fn read(examples: &dyn Examples, epoch: u64, rows: &[usize], out: &mut Vec<u8>) {
+        examples.read(epoch, rows, out);
+    }
+
+    fn of(values: Values<'_>) -> &[u8] {
+        values.symbols()
+    }
+}
+
+impl ValueKind for Float {
+    type Host = f32;
+
+    fn to_device(values: &[f32], variables: usize, device: &Device) -> Tensor<2, Self> {
+        let rows = values.len() / variables.max(1);
+        Tensor::from_data(TensorData::new(values.to_vec(), [rows, variables]), device)
+    }
+
+    fn to_host<const D: usize>(x: Tensor<D, Self>) -> Vec<f32> {
+        x.into_data().iter::<f32>().collect()
+    }
+
+    fn read(examples: &dyn Examples, epoch: u64, rows: &[usize], out: &mut Vec<f32>) {
+        examples.read_reals(epoch, rows, out);
+    }
+
+    fn of(values: Values<'_>) -> &[f32] {
+        values.reals()
+    }
+}
+
+/// A value of a model on the host.
+pub type HostOf<M> = <<M as Neural>::Kind as ValueKind>::Host;
+
+/// A model with trainable weights over rows of symbols or of real numbers.
 pub trait Neural:
     Module
-    + Density<Event = Tensor<2, Int>>
+    + Density<Event = Tensor<2, Self::Kind>>
     + Sample
-    + Autoregressive<Conditional: Density<Event = Tensor<1, Int>>>
+    + Autoregressive<Conditional: Density<Event = Tensor<1, Self::Kind>>>
 {
+    /// What the variables are.
+    type Kind: ValueKind;
+
     /// The order of the walk.
     fn ordering(&self) -> &Ordering;
 
@@ -22,14 +95,14 @@ pub trait Neural:
     ///
     /// # Shapes
     /// `x` and the result are `[batch, variables]`.
-    fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2>;
+    fn log_prob_per_variable(&self, x: Tensor<2, Self::Kind>) -> Tensor<2>;
 
     /// Draws what is not observed, in the order of the walk; equal to the plain walk
     /// ([`crate::walk::complete`]) draw for draw.
     ///
     /// # Shapes
     /// `observed` is `[n, variables]` in event order, `None` where the value is to be drawn.
-    fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8>;
+    fn complete(&self, observed: &[Option<HostOf<Self>>], rng: &mut dyn Rng) -> Vec<HostOf<Self>>;
 
     /// Number of classes of the labels that the model can be given; `None` for a model of x alone.
     fn classes(&self) -> Option<usize> {
@@ -41,7 +114,7 @@ pub trait Neural:
     ///
     /// # Shapes
     /// `x` is `[batch, variables]`, `labels` and the result are `[batch]`.
-    fn log_prob_given(&self, x: Tensor<2, Int>, labels: Tensor<1, Int>) -> Tensor<1> {
+    fn log_prob_given(&self, x: Tensor<2, Self::Kind>, labels: Tensor<1, Int>) -> Tensor<1> {
         let _ = labels;
         self.log_prob(x)
     }
@@ -53,7 +126,11 @@ pub trait Neural:
 
     /// The first layer, in the order of computation, whose output for the batch `x` (and its labels) is
     /// not finite; `None` too where the model has no layers to tell apart.
-    fn not_finite(&self, x: Tensor<2, Int>, labels: Option<Tensor<1, Int>>) -> Option<String> {
+    fn not_finite(
+        &self,
+        x: Tensor<2, Self::Kind>,
+        labels: Option<Tensor<1, Int>>,
+    ) -> Option<String> {
         let _ = (x, labels);
         None
     }

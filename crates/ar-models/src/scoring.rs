@@ -8,7 +8,7 @@
 use prob_core::logspace::log_mean_exp;
 use prob_core::units::Nats;
 
-use crate::examples::{Examples, all_labels};
+use crate::examples::{Examples, Values, all_labels, read_rows};
 use crate::model::Model;
 
 /// What a set of examples costs under a model.
@@ -161,12 +161,10 @@ pub fn cost_per_variable(
     sums.into_iter().map(|sum| sum / done as f64).collect()
 }
 
-fn for_chunks(examples: &dyn Examples, mut f: impl FnMut(&[u8])) {
+fn for_chunks(examples: &dyn Examples, mut f: impl FnMut(Values<'_>)) {
     let rows: Vec<usize> = (0..examples.len()).collect();
-    let mut values = Vec::new();
     for rows in rows.chunks(CHUNK) {
-        examples.read(0, rows, &mut values);
-        f(&values);
+        f(read_rows(examples, 0, rows).values());
     }
 }
 

@@ -8,11 +8,11 @@
 //! (completion). A model overrides a walk only where it is faster, and a law checks that the fast walk
 //! draws the same values from the same uniforms.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
 
-use crate::neural::{Neural, event_symbols};
+use crate::neural::{HostOf, Neural, ValueKind};
 
 /// Draws what is not observed, in the order of the walk, for `observed.len() / variables` events.
 ///
@@ -28,43 +28,45 @@ use crate::neural::{Neural, event_symbols};
 ///
 /// # Panics
 /// When `observed` is not whole rows.
-pub fn complete<M: Neural>(model: &M, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8>
-where
-    M::Conditional: Sample,
-{
-    walk(model, model.ordering().as_slice(), observed, &crate::neural::device_of(model), rng)
+pub fn complete<M: Neural>(
+    model: &M,
+    observed: &[Option<HostOf<M>>],
+    rng: &mut dyn Rng,
+) -> Vec<HostOf<M>> {
+    let ordering = model.ordering().as_slice();
+    walk::<M, M::Kind>(model, ordering, observed, &crate::neural::device_of(model), rng)
 }
 
-/// [`complete`] for any autoregressive model over symbols.
-pub fn walk<M>(
+/// [`complete`] for any autoregressive model over values of a kind.
+pub fn walk<M, K>(
     model: &M,
     ordering: &[usize],
-    observed: &[Option<u8>],
+    observed: &[Option<K::Host>],
     device: &Device,
     rng: &mut dyn Rng,
-) -> Vec<u8>
+) -> Vec<K::Host>
 where
+    K: ValueKind,
     M: Autoregressive,
-    M::Conditional: Density<Event = Tensor<1, Int>>,
+    M::Conditional: Density<Event = Tensor<1, K>>,
 {
     let variables = ordering.len();
     assert!(variables > 0 && observed.len().is_multiple_of(variables), "whole rows");
     let n = observed.len() / variables;
-    let mut x = vec![0_u8; n * variables];
+    let mut x = vec![K::Host::default(); n * variables];
     if n == 0 {
         return x;
     }
     let mut state = model.init_state(n);
     for &i in ordering {
-        let mut x_t = event_symbols(model.conditional(&state).sample(n, rng));
+        let mut x_t = K::to_host(model.conditional(&state).sample(n, rng));
         for (row, value) in x_t.iter_mut().enumerate() {
             if let Some(known) = observed[row * variables + i] {
                 *value = known;
             }
             x[row * variables + i] = *value;
         }
-        let symbols: Vec<i32> = x_t.into_iter().map(i32::from).collect();
-        model.advance(&mut state, Tensor::from_data(TensorData::new(symbols, [n]), device));
+        model.advance(&mut state, K::to_device(&x_t, 1, device).reshape([n]));
     }
     x
 }

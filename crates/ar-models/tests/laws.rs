@@ -82,7 +82,7 @@ fn host(x: Tensor<1>) -> Vec<f64> {
 
 fn obeys<M>(model: &M, logits: impl Fn(Tensor<2>) -> Tensor<2>)
 where
-    M: Neural,
+    M: Neural<Kind = Int>,
 {
     let device = device();
     let ordering = model.ordering();
@@ -129,7 +129,10 @@ fn made_obeys_the_laws_along_every_ordering_under_one_mask_and_many() {
 }
 
 /// The gradient of the mean log-likelihood of some events, against central differences.
-fn has_the_right_gradient<M: Neural>(model: M, tamper: f64) -> prob_core::laws::Law {
+fn has_the_right_gradient<M>(model: M, tamper: f64) -> prob_core::laws::Law
+where
+    M: Neural<Kind = Int>,
+{
     let x = events(&device().autodiff()).narrow(0, 37, 53);
     let own: Vec<Weight> = weights(&model);
     let at: Vec<f64> = own.iter().flat_map(|w| host(w.values.clone())).collect();

@@ -30,7 +30,7 @@ fn stripes(n: usize, seed: u64) -> InMemory {
 }
 
 fn event() -> EventSpec {
-    EventSpec { shape: vec![4, 4], levels: 2 }
+    EventSpec { shape: vec![4, 4], levels: Some(2) }
 }
 
 fn nade() -> ModelConfig {
@@ -469,7 +469,7 @@ fn every_kind_of_model_comes_back_from_its_bytes() {
 
 #[test]
 fn mismatches_between_model_and_data_are_errors() {
-    let grey = EventSpec { shape: vec![4, 4], levels: 17 };
+    let grey = EventSpec { shape: vec![4, 4], levels: Some(17) };
     assert!(nade().check(&grey).unwrap_err().to_string().contains("17 levels"));
     assert!(made().check(&grey).unwrap_err().to_string().contains("17 levels"));
     let ModelConfig::Made(settings) = made() else { unreachable!("it is one") };
@@ -481,7 +481,7 @@ fn mismatches_between_model_and_data_are_errors() {
         let error = ModelConfig::Made(settings).check(&event()).unwrap_err().to_string();
         assert!(error.contains(key), "{error}");
     }
-    let table = EventSpec { shape: vec![16], levels: 2 };
+    let table = EventSpec { shape: vec![16], levels: Some(2) };
     let snake = ModelConfig::Logistic { ordering: OrderingKind::Snake };
     assert!(snake.check(&table).unwrap_err().to_string().contains("snake"));
     let markov =

@@ -262,7 +262,10 @@ fn climb(
     };
     progress.finish(&outcome);
     let pictures = Pictures {
-        samples: Images::new(npy::read(&samples)?, levels),
+        samples: match levels {
+            Some(levels) => Images::new(npy::read(&samples)?, levels),
+            None => None,
+        },
         costs: Some(npy::read(&costs)?),
     };
     Ok((outcome, pictures))

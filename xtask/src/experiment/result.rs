@@ -181,7 +181,7 @@ pub(crate) struct Outcome {
     pub(crate) parameters: String,
     /// Number of variables of one example.
     pub(crate) variables: u64,
-    /// Number of values of a variable; old files do not say.
+    /// Number of values of a variable; none for real numbers, and old files do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) levels: Option<u64>,
     /// Epochs run.
@@ -234,7 +234,7 @@ impl Outcome {
             sees: trained.sees.clone(),
             parameters: trained.parameters.clone(),
             variables: test.variables,
-            levels: Some(trained.levels),
+            levels: trained.levels,
             epochs: trained.epochs,
             best_epoch: trained.best_epoch,
             train_seconds: trained.seconds,

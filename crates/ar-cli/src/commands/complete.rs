@@ -79,6 +79,12 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.load_config()?;
     let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let Some(levels) = event.levels else {
+        return Err(mistake(
+            format!("{}: events of real numbers, expected images of symbols", run.display()),
+            "only symbols can be completed here",
+        ));
+    };
     let layout = Layout::of(&event.shape).ok_or_else(|| {
         mistake(
             format!("{}: events of shape {:?}, expected images", run.display(), event.shape),
@@ -128,7 +134,7 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         values: &values,
         samples: args.samples,
         shape: &event.shape,
-        levels: event.levels,
+        levels,
     };
     if is_png {
         completions.write_png(&args.out)?

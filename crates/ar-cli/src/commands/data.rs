@@ -7,7 +7,7 @@ use anyhow::Result;
 use ar_data::{
     Builtin, Dataset, Event, ReadOptions, Spec, Split, Values, builtin, fetch, read_path,
 };
-use ar_models::examples::Examples as _;
+use ar_models::examples::{Examples as _, read_rows};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -356,16 +356,11 @@ impl Export<'_> {
     fn run(&self, session: &Session) -> Result<()> {
         let start = Instant::now();
         let (data, split) = self.load(session)?;
-        let format = Format::of(self.out, &data.event.shape, self.columns)?;
+        let format = Format::of(self.out, &data.event, self.columns)?;
         let count = self.count.unwrap_or(data.len()).min(data.len());
-        let mut values = Vec::new();
-        data.read(0, &(0..count).collect::<Vec<_>>(), &mut values);
-        let events = Events {
-            values: &values,
-            shape: &data.event.shape,
-            levels: data.event.levels,
-            names: data.columns.as_deref(),
-        };
+        let rows = read_rows(&data, 0, &(0..count).collect::<Vec<_>>());
+        let names = data.columns.as_deref();
+        let events = Events { values: rows.values(), event: &data.event, names };
         events.write(self.out, format, self.columns)?;
         let record = ExportRecord {
             version: RECORD_VERSION,

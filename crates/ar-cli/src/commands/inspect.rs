@@ -32,7 +32,10 @@ struct Record<'a> {
     seed: u64,
     shape: &'a [usize],
     variables: usize,
-    levels: usize,
+    #[serde(skip)]
+    values: String,
+    /// `null` for real numbers.
+    levels: Option<usize>,
     ordering: String,
     sees: String,
     /// Free parameters, a decimal of any length.
@@ -88,6 +91,7 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
         seed: config.seed,
         shape: &event.shape,
         variables: event.variables(),
+        values: event.values(),
         levels: event.levels,
         ordering: sees::ordering(&config.model),
         sees: sees::sees(&config.model, &event),
@@ -141,10 +145,10 @@ fn words(record: &Record<'_>) -> String {
         row(
             "event",
             format!(
-                "{} = {} variables of {} levels",
+                "{} = {} variables of {}",
                 human_shape(record.shape),
                 record.variables,
-                record.levels
+                record.values
             ),
         ),
         row("ordering", record.ordering.clone()),

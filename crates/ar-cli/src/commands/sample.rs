@@ -46,7 +46,7 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.load_config()?;
     let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
-    let format = Format::of(&args.out, &event.shape, args.columns)?;
+    let format = Format::of(&args.out, &event, args.columns)?;
     if args.count.saturating_mul(event.variables()) > MAX_VALUES {
         return Err(mistake(
             format!(
@@ -63,12 +63,8 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
     let start = Instant::now();
     let values = draw(&model, args.count, class, args.seed, &session.terminal);
     let seconds = start.elapsed().as_secs_f64();
-    let events = Events {
-        values: &values,
-        shape: &event.shape,
-        levels: event.levels,
-        names: config.data.columns.as_deref(),
-    };
+    let names = config.data.columns.as_deref();
+    let events = Events { values: (&values).into(), event: &event, names };
     events.write(&args.out, format, args.columns)?;
     let record = Record {
         version: RECORD_VERSION,

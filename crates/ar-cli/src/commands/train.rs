@@ -35,8 +35,8 @@ pub(crate) struct Record {
     pub(crate) config: String,
     /// Name of the data.
     pub(crate) data: String,
-    /// Level count of the values, as the model sees them.
-    pub(crate) levels: usize,
+    /// Level count of the values, as the model sees them; `null` for real numbers.
+    pub(crate) levels: Option<usize>,
     /// Where it was trained.
     pub(crate) device: String,
     /// The run directory.
@@ -80,11 +80,11 @@ pub(crate) fn run(args: &TrainArgs, session: &Session) -> Result<()> {
     run.write_environment(&device.name)?;
     run.rewrite_metrics(&[])?;
     terminal.detail(format!(
-        "{}: {} training examples of {} variables, {} levels; device {}, {} threads",
+        "{}: {} training examples of {} variables, {}; device {}, {} threads",
         config.data.label(),
         data.train.len(),
         data.event().variables(),
-        data.event().levels,
+        data.event().values(),
         device.name,
         rayon::current_num_threads(),
     ));

@@ -450,6 +450,8 @@ impl Autoregressive for Made {
 }
 
 impl Neural for Made {
+    type Kind = Int;
+
     fn ordering(&self) -> &Ordering {
         &self.config.ordering
     }

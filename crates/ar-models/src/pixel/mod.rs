@@ -1068,6 +1068,8 @@ impl Autoregressive for Pixel {
 }
 
 impl Neural for Pixel {
+    type Kind = Int;
+
     fn ordering(&self) -> &Ordering {
         self.ordering.ordering()
     }

@@ -28,7 +28,7 @@ pub(super) struct Identity {
     model: ModelConfig,
     train: TrainConfig,
     shape: Vec<usize>,
-    levels: usize,
+    levels: Option<usize>,
     seed: u64,
     train_examples: usize,
     valid_examples: Option<usize>,

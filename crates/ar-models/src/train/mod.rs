@@ -30,7 +30,7 @@ use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
 use crate::examples::{Examples, all_labels};
 use crate::model::{Model, host_f32};
-use crate::neural::{Neural, Weight, event_tensor, label_tensor, load_weights, weights};
+use crate::neural::{Neural, ValueKind, Weight, label_tensor, load_weights, weights};
 use crate::randomness::{Purpose, stream};
 use crate::scoring::{evaluate, evaluate_given, usable_labels};
 use crate::store::NamedArray;
@@ -279,9 +279,9 @@ impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
         let mut grad_norm = None;
         while self.position.step_of_epoch < steps {
             let rows = batches[self.position.step_of_epoch];
-            self.run.train.read(epoch as u64, rows, &mut values);
+            M::Kind::read(self.run.train, epoch as u64, rows, &mut values);
             let last = self.position.step_of_epoch + 1 == steps;
-            let x = event_tensor(&values, self.run.event.variables(), self.device);
+            let x = M::Kind::to_device(&values, self.run.event.variables(), self.device);
             let factor = self.factor(self.position.step, steps);
             let labels = match self.stepper.model().classes() {
                 Some(_) => self.run.train.labels(rows),

@@ -92,7 +92,7 @@ impl<M: Neural> Stepper<M> {
     /// When the loss is not finite.
     pub fn step(
         &mut self,
-        x: Tensor<2, Int>,
+        x: Tensor<2, M::Kind>,
         factor: f64,
         want_norm: bool,
     ) -> Result<Step, NotFinite> {
@@ -108,7 +108,7 @@ impl<M: Neural> Stepper<M> {
     /// When the loss is not finite.
     pub fn step_given(
         &mut self,
-        x: Tensor<2, Int>,
+        x: Tensor<2, M::Kind>,
         labels: Option<Tensor<1, Int>>,
         factor: f64,
         want_norm: bool,
@@ -162,7 +162,7 @@ fn collect<M: Neural>(model: &M, gradients: Gradients) -> Vec<Option<Tensor<1>>>
 /// Which tensor left the finite numbers first, in words.
 fn culprit<M: Neural>(
     model: &M,
-    x: Tensor<2, Int>,
+    x: Tensor<2, M::Kind>,
     labels: Option<Tensor<1, Int>>,
     grads: &[Option<Tensor<1>>],
 ) -> String {
