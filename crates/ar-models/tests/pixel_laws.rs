@@ -11,6 +11,8 @@ use ar_models::neural::{Neural, Weight, event_tensor, map_weights, weights};
 use ar_models::pixel::{ImageLayout, Pixel, PixelConfig, PixelKind, PixelSettings};
 use ar_models::walk;
 use burn::module::Module;
+use burn::tensor::activation::sigmoid;
+use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData};
 use prob_core::dist::{bernoulli, categorical};
 use prob_core::laws::{
@@ -547,12 +549,137 @@ fn mistakes_that_lose_context_are_told_by_the_receptive_field() {
     let kept = Tensor::cat(vec![weights.narrow(1, 0, taps - 1), right], 1);
     blind.recurrent[0].state_to_state = burn::module::Param::from_tensor(kept.detach());
     assert!(!sees(&blind, far));
-    // Flipping the skewed map instead of skewing the flipped one: right to left on columns counted from
-    // the diagonal. A cell then sees the row above only as far as its own skewed column.
-    let field = receptive_field(PixelKind::DiagonalBilstm, 1, [6, 9]);
-    let one_way = receptive_field(PixelKind::DiagonalLstm, 1, [6, 9]);
-    let far = |field: &[Vec<bool>]| field[5 * 9][8]; // pixel (5, 0) of pixel (0, 8)
-    assert!(far(&field) && !far(&one_way));
+}
+
+/// A map as the paper skews it: each row one column further to the right, `[batch, H, W + H − 1, C]`.
+fn skewed(map: Tensor<4>) -> Tensor<4> {
+    let [_, height, _, _] = map.dims();
+    let row = |r: usize| {
+        let sides = [(0, 0), (0, 0), (r, height - 1 - r), (0, 0)];
+        map.clone().narrow(1, r, 1).pad(sides, PadMode::Constant(0.0))
+    };
+    Tensor::cat((0..height).map(row).collect(), 1)
+}
+
+/// The inverse of [`skewed`].
+fn unskewed(map: Tensor<4>) -> Tensor<4> {
+    let [_, height, columns, _] = map.dims();
+    let row = |r: usize| map.clone().narrow(1, r, 1).narrow(2, r, columns + 1 - height);
+    Tensor::cat((0..height).map(row).collect(), 1)
+}
+
+/// Flips along the columns.
+fn mirrored(map: Tensor<4>) -> Tensor<4> {
+    map.flip([2])
+}
+
+/// Which way the right-to-left half of a Diagonal BiLSTM is brought into columns.
+#[derive(Clone, Copy, PartialEq)]
+enum Skew {
+    /// The flipped map is skewed.
+    AfterFlip,
+    /// The skewed map is flipped: mistake 5.
+    BeforeFlip,
+}
+
+impl ByHand {
+    /// The right-to-left recurrence as the paper computes it: column by column of a skewed map, each
+    /// cell after those of its own row and of the row above in the column before. Cells that the skew
+    /// has put beside the image hold the initial state.
+    fn by_columns(&self, y: Tensor<4>, skew: Skew) -> Tensor<4> {
+        let into = |map: Tensor<4>| match skew {
+            Skew::AfterFlip => skewed(mirrored(map)),
+            Skew::BeforeFlip => mirrored(skewed(map)),
+        };
+        let [batch, height, _, _] = y.dims();
+        let inside = into(y.ones_like().narrow(3, 0, 1));
+        let map = into(y);
+        let [_, _, columns, channels] = map.dims();
+        let Weights { input_to_state, state_to_state, bias, initial, up, .. } = self.layer.clone();
+        let [_, _, _, gates] = input_to_state.dims();
+        let hidden = gates / 4;
+        let k_is = input_to_state.narrow(0, 1, 1).reshape([channels, gates]);
+        let k_ss = state_to_state.narrow(0, 1, 1).reshape([2 * hidden, gates]);
+        let bias = bias.narrow(0, 1, 1).reshape([1, gates]);
+        let first = |part: usize| {
+            let one = initial.clone().narrow(0, 1, 1).narrow(1, part, 1);
+            one.reshape([1, 1, hidden]).expand([batch, height, hidden])
+        };
+        let (mut h, mut c) = (first(0), first(1));
+        let mut out = Vec::with_capacity(columns);
+        for column in 0..columns {
+            let above = h.clone().pad([(0, 0), (1, 0), (0, 0)], PadMode::Constant(0.0));
+            let before = Tensor::cat(vec![above.narrow(1, 0, height), h], 2);
+            let x = map.clone().narrow(2, column, 1).reshape([batch * height, channels]);
+            let z = x.matmul(k_is.clone())
+                + before.reshape([batch * height, 2 * hidden]).matmul(k_ss.clone())
+                + bias.clone();
+            let gate =
+                |k: usize| z.clone().narrow(1, k * hidden, hidden).reshape([batch, height, hidden]);
+            let next_c = sigmoid(gate(1)) * c + sigmoid(gate(2)) * gate(3).tanh();
+            let next_h = sigmoid(gate(0)) * next_c.clone().tanh();
+            out.push(next_h.clone().reshape([batch, height, 1, hidden]));
+            let inside = inside.clone().narrow(2, column, 1).reshape([batch, height, 1]);
+            let outside = inside.clone().neg() + 1.0;
+            h = next_h * inside.clone() + first(0) * outside.clone();
+            c = next_c * inside + first(1) * outside;
+        }
+        let map = Tensor::cat(out, 2);
+        let map = match skew {
+            Skew::AfterFlip => mirrored(unskewed(map)),
+            Skew::BeforeFlip => unskewed(mirrored(map)),
+        };
+        let [_, height, width, hidden] = map.dims();
+        map.reshape([batch * height * width, hidden])
+            .matmul(up)
+            .reshape([batch, height, width, channels])
+    }
+
+    /// A Diagonal BiLSTM over images of any size whose right-to-left half goes by columns.
+    fn bilstm_by_columns(&self, y: Tensor<4>, skew: Skew) -> Tensor<4> {
+        let [_, height, _, channels] = y.dims();
+        let lower = self
+            .by_columns(y.clone(), skew)
+            .pad([(0, 0), (1, 0), (0, 0), (0, 0)], PadMode::Constant(0.0));
+        let bias = self.layer.up_bias.clone().reshape([1, 1, 1, channels]);
+        y.clone() + self.direction(0, y) + lower.narrow(1, 0, height) + bias
+    }
+}
+
+#[test]
+fn flipping_the_skewed_map_loses_context_and_nothing_else_shows_it() {
+    // Mistake 5. Skewing the flipped map is the layer.
+    let by_hand = ByHand::new(&device());
+    let x = events(&enumerate_support(12, 2)[..12 * 300], 12, &device()).float();
+    let y = by_hand.convolve(x, Convolution::causal(7, false), by_hand.input.clone());
+    let both = Lstm { kind: Kind::DiagonalBoth, residual: true, recompute: false };
+    let layer = lstm(both, y.clone(), by_hand.layer.clone());
+    let gap = |skew| {
+        let found = by_hand.bilstm_by_columns(y.clone(), skew);
+        (found - layer.clone()).abs().max().into_scalar::<f64>()
+    };
+    assert!(gap(Skew::AfterFlip) < 1e-12);
+    assert!(gap(Skew::BeforeFlip) > 1e-3);
+    // Either is a likelihood of mass 1, and causal: these laws do not tell them apart.
+    for skew in [Skew::AfterFlip, Skew::BeforeFlip] {
+        let logits = |net: &ByHand, x: Tensor<2>| {
+            let y = net.convolve(x, Convolution::causal(7, false), net.input.clone());
+            net.head(net.bilstm_by_columns(y, skew))
+        };
+        assert_eq!(is_causal(logits), [true, true]);
+    }
+    // What a cell sees does. Two columns further right with each row up, the flipped skew soon is out of
+    // the image: the cell (8, 0) then knows nothing of the column 4 seven rows up.
+    let tracked = ByHand::new(&device().autodiff());
+    let sees = |skew| {
+        let map = Tensor::<4>::ones([1, 9, 6, 6], &device()).autodiff().require_grad();
+        let y = tracked.bilstm_by_columns(map.clone(), skew);
+        let cell = y.narrow(1, 8, 1).narrow(2, 0, 1).sum();
+        let grad = map.grad(&cell.backward()).expect("the map is a leaf");
+        let far = grad.narrow(1, 1, 1).narrow(2, 4, 1).abs().sum();
+        far.into_scalar::<f64>() != 0.0
+    };
+    assert!(sees(Skew::AfterFlip) && !sees(Skew::BeforeFlip));
 }
 
 #[test]
