@@ -1163,7 +1163,7 @@ source = "somewhere"
                 "kind = \"nade\"",
                 "kind = \"nadee\"",
                 "c.toml:8: `model.kind = \"nadee\"`, expected one of uniform, independent, markov, \
-                 neighbourhood, bayesian-network, full-table, logistic, nade, made, \
+                 neighbourhood, bayesian-network, full-table, logistic, nade, made, rnade, \
                  row-lstm, diagonal-lstm, diagonal-bilstm, pixel-cnn\nhint: did you mean `nade`?\n",
             ),
             (

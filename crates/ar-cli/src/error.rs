@@ -160,11 +160,18 @@ pub(crate) fn model_hint(error: &ar_models::Error) -> String {
             format!("set model.classes = {} or more", usize::from(*label) + 1)
         }
         Error::Mismatch { found, .. } if found == "real numbers" => {
-            "choose a model of real numbers, or bin the values into at most 256 symbols first"
+            "set model.kind = \"rnade\", or bin the values into at most 256 symbols first".into()
+        }
+        Error::Mismatch { needed, .. } if needed == "real numbers" => {
+            "set data.kind = \"real\" if the values are real numbers that happen to be whole, or \
+             data.dequantize = true for images"
                 .into()
         }
         Error::Mismatch { .. } => "choose a model and data that suit each other".into(),
         Error::Prob(error) => structure_hint(error),
+        Error::Constant { .. } => {
+            "leave the column out with data.drop = [\"NAME\"], or an index counted from 0".into()
+        }
         Error::Empty(_) => "check the data files: `chainrule data info SPEC`".into(),
         Error::NonFinite { .. } => {
             "lower train.optimizer.learning_rate, or set train.clip_norm = 1.0".into()

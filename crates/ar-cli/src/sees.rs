@@ -3,6 +3,7 @@
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::made::MadeSettings;
 use ar_models::pixel::{ImageLayout, PixelConfig, PixelKind, PixelSettings};
+use ar_models::rnade::RnadeSettings;
 use num_bigint::BigUint;
 use prob_core::ordering::OrderingKind;
 use prob_core::{Error as ProbError, count, joint};
@@ -50,6 +51,16 @@ pub(crate) fn sees(model: &ModelConfig, event: &EventSpec) -> String {
             )
         }
         ModelConfig::Made(settings) => made_sees(settings, many, &along(&settings.ordering)),
+        ModelConfig::Rnade(settings) => {
+            let RnadeSettings { hidden, components, .. } = settings;
+            let units = if *hidden == 1 { "unit" } else { "units" };
+            let gaussians = if *components == 1 { "Gaussian" } else { "Gaussians" };
+            format!(
+                "all {many} before it through {hidden} shared hidden {units}, as {components} \
+                 {gaussians}{}",
+                along(&settings.ordering)
+            )
+        }
         other => match other.pixel() {
             Some((kind, settings)) => pixel_sees(kind, settings, event),
             None => format!("what a model of kind {} sees", other.kind()),
@@ -115,6 +126,7 @@ pub(crate) fn ordering(model: &ModelConfig) -> String {
         | ModelConfig::Logistic { ordering }
         | ModelConfig::Nade { ordering, .. } => ordering.to_string(),
         ModelConfig::Made(settings) => settings.ordering.to_string(),
+        ModelConfig::Rnade(settings) => settings.ordering.to_string(),
         ModelConfig::BayesianNetwork { .. } => "topological".into(),
         _ => "raster".into(),
     }
@@ -171,6 +183,11 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
             let ordering = settings.ordering.build(&event.shape)?;
             let [stored, free] = settings.config(ordering).parameters();
             Size { free_parameters: free.into(), bytes: BigUint::from(stored) * size_of::<f32>() }
+        }
+        ModelConfig::Rnade(settings) => {
+            let ordering = settings.ordering.build(&event.shape)?;
+            let free_parameters = BigUint::from(settings.config(ordering).parameters());
+            Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
         }
         other => {
             let Some((kind, settings)) = other.pixel() else {
@@ -289,6 +306,11 @@ mod tests {
         ] {
             assert_eq!(sees(&model(&format!("kind = \"made\"\n{text}")), &event(2)), words);
         }
+        let reals = EventSpec { shape: vec![5], levels: None };
+        assert_eq!(
+            sees(&model("kind = \"rnade\"\nhidden = 50\ncomponents = 10"), &reals),
+            "all variables before it through 50 shared hidden units, as 10 Gaussians"
+        );
         let table = EventSpec { shape: vec![5], levels: Some(2) };
         let chain = model("kind = \"markov\"\norder = 2");
         assert_eq!(sees(&chain, &table), "the 2 variables before it");
@@ -330,6 +352,13 @@ mod tests {
             assert_eq!(size.free_parameters, real.free_parameters(), "{text}");
             assert_eq!(size.bytes, real.parameter_bytes().into(), "{text}");
         }
+        let config = model("kind = \"rnade\"\nhidden = 7\ncomponents = 4");
+        let event = EventSpec { shape: vec![3], levels: None };
+        let data = InMemory::reals(vec![0.0, 1.0, 2.0, 3.0, 4.0, 6.0], 3);
+        let real = Model::init(&config, &event, &data, 0, &device).unwrap();
+        let own = size(&config, &event).unwrap();
+        assert_eq!(own.free_parameters, real.free_parameters());
+        assert_eq!(own.bytes, real.parameter_bytes().into());
         // In colour, where masks hide weights.
         for kind in ["row-lstm", "diagonal-lstm", "diagonal-bilstm", "pixel-cnn"] {
             let config = model(&format!("kind = \"{kind}\"\nlayers = 2\nhidden = 4\nskip = true"));

@@ -34,6 +34,7 @@ pub mod bernoulli;
 pub mod memory;
 pub mod nade;
 pub mod pixel;
+pub mod rnade;
 mod simd;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod slices;

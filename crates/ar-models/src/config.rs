@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::made::MadeSettings;
 use crate::pixel::{ImageLayout, PixelKind, PixelSettings};
+use crate::rnade::RnadeSettings;
 
 /// What an event looks like to a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +98,8 @@ pub enum ModelConfig {
     },
     /// Masked autoencoder for distribution estimation.
     Made(MadeSettings),
+    /// Neural autoregressive density estimator of real numbers.
+    Rnade(RnadeSettings),
     /// PixelRNN with row LSTM layers.
     RowLstm(PixelSettings),
     /// PixelRNN with diagonal LSTM layers, left to right alone.
@@ -117,7 +120,7 @@ fn init_scale() -> f64 {
 
 impl ModelConfig {
     /// The names that `kind` may take.
-    pub const KINDS: [&'static str; 13] = [
+    pub const KINDS: [&'static str; 14] = [
         "uniform",
         "independent",
         "markov",
@@ -127,6 +130,7 @@ impl ModelConfig {
         "logistic",
         "nade",
         "made",
+        "rnade",
         "row-lstm",
         "diagonal-lstm",
         "diagonal-bilstm",
@@ -145,6 +149,7 @@ impl ModelConfig {
             Self::Logistic { .. } => "logistic",
             Self::Nade { .. } => "nade",
             Self::Made(_) => "made",
+            Self::Rnade(_) => "rnade",
             Self::RowLstm(_)
             | Self::DiagonalLstm(_)
             | Self::DiagonalBilstm(_)
@@ -165,7 +170,7 @@ impl ModelConfig {
 
     /// Whether the model is trained by gradients (and takes a `[train]` table).
     pub fn is_neural(&self) -> bool {
-        matches!(self, Self::Logistic { .. } | Self::Nade { .. } | Self::Made(_))
+        matches!(self, Self::Logistic { .. } | Self::Nade { .. } | Self::Made(_) | Self::Rnade(_))
             || self.pixel().is_some()
     }
 
@@ -182,6 +187,7 @@ impl ModelConfig {
             | Self::Logistic { ordering }
             | Self::Nade { ordering, .. } => *ordering,
             Self::Made(settings) => settings.ordering,
+            Self::Rnade(settings) => settings.ordering,
             Self::BayesianNetwork { parents, .. } => {
                 return Ok(prob_core::joint::topological_order(parents)?);
             }
@@ -233,6 +239,16 @@ impl ModelConfig {
                 });
             }
             return Ok(());
+        }
+        if let Self::Rnade(settings) = self {
+            if event.levels.is_some() {
+                return Err(Error::Mismatch {
+                    model: self.kind(),
+                    needed: "real numbers".into(),
+                    found: event.values(),
+                });
+            }
+            return settings.check().and_then(|()| self.ordering(event).map(|_| ()));
         }
         if self.is_neural() && event.levels != Some(2) {
             return Err(Error::Mismatch {

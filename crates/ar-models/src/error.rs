@@ -29,6 +29,19 @@ pub enum Error {
     /// A structure or table of prob-core is impossible.
     #[error(transparent)]
     Prob(#[from] prob_core::Error),
+    /// A real variable that never changes.
+    #[error(
+        "variable {variable} (from 0) is {value} in all {rows} training rows, expected at least two \
+         values: its density would be infinite"
+    )]
+    Constant {
+        /// Index in the event, from 0.
+        variable: usize,
+        /// Its one value.
+        value: f32,
+        /// Training rows.
+        rows: usize,
+    },
     /// There is nothing to train on.
     #[error("the {0} set is empty, expected at least one example")]
     Empty(&'static str),

@@ -65,6 +65,18 @@ impl Rows {
             Self::Reals(values) => values.into(),
         }
     }
+
+    /// Adds rows of the same kind at the end.
+    ///
+    /// # Panics
+    /// When they are of another one.
+    pub fn append(&mut self, rows: Self) {
+        match (self, rows) {
+            (Self::Symbols(values), Self::Symbols(more)) => values.extend(more),
+            (Self::Reals(values), Self::Reals(more)) => values.extend(more),
+            _ => panic!("rows of symbols and rows of real numbers"),
+        }
+    }
 }
 
 impl<'a> From<&'a [u8]> for Values<'a> {

@@ -3,7 +3,7 @@
 //!
 //! | Module | What it holds |
 //! |---|---|
-//! | [`nade`], [`made`], [`logistic`], [`pixel`] | the models trained by gradients |
+//! | [`nade`], [`made`], [`logistic`], [`rnade`], [`pixel`] | the models trained by gradients |
 //! | [`model`] | every model, the tables of prob-core included, behind one enum on host symbols |
 //! | [`config`] | `[model]` as it stands in a file, checked against the data |
 //! | [`train`] | optimizers, schedules, checkpoints; one step or a whole run |
@@ -11,6 +11,7 @@
 //! | [`scoring`] | the negative log-likelihood of a set, in all and per variable |
 //! | [`examples`] | what models learn from: rows by index, wherever they come from |
 //! | [`neural`] | what models with weights have in common |
+//! | [`standardization`] | real variables in units of their mean and standard deviation |
 //! | [`randomness`] | one seed, many named streams |
 //!
 //! Models never see files: a caller hands in [`examples::Examples`] and takes bytes out
@@ -57,7 +58,9 @@ pub mod nade;
 pub mod neural;
 pub mod pixel;
 pub mod randomness;
+pub mod rnade;
 pub mod scoring;
+pub mod standardization;
 mod store;
 pub mod train;
 pub mod walk;

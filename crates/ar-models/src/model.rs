@@ -13,13 +13,15 @@ use rand::Rng;
 
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
-use crate::examples::{Examples, Values, read_all};
+use crate::examples::{Examples, Rows, Values, read_all};
 use crate::logistic::{Logistic, LogisticConfig};
 use crate::made::Made;
 use crate::nade::{Nade, NadeConfig};
 use crate::neural::{self, Neural, ValueKind, device_of, event_tensor, host_f64, label_tensor};
 use crate::pixel::{ImageLayout, Pixel, PixelConfig};
 use crate::randomness::{Purpose, stream};
+use crate::rnade::Rnade;
+use crate::standardization::Standardization;
 use crate::store::Arrays;
 
 /// A model of any kind.
@@ -44,6 +46,8 @@ pub enum Model {
     Nade(Nade),
     /// [`Made`].
     Made(Made),
+    /// [`Rnade`].
+    Rnade(Rnade),
     /// [`Pixel`].
     Pixel(Pixel),
 }
@@ -66,15 +70,30 @@ impl From<Made> for Model {
     }
 }
 
+impl From<Rnade> for Model {
+    fn from(model: Rnade) -> Self {
+        Self::Rnade(model)
+    }
+}
+
 impl From<Pixel> for Model {
     fn from(model: Pixel) -> Self {
         Self::Pixel(model)
     }
 }
 
-/// Runs one expression for whichever tabular model it is, another for whichever neural one.
+/// Runs one expression for whichever tabular model it is, another for whichever neural one; or one of
+/// the latter for symbols and one for real numbers.
 macro_rules! each {
     ($model:expr, tabular $t:ident => $tabular:expr, neural $n:ident => $neural:expr $(,)?) => {
+        each!($model, tabular $t => $tabular, symbols $n => $neural, reals $n => $neural)
+    };
+    (
+        $model:expr,
+        tabular $t:ident => $tabular:expr,
+        symbols $n:ident => $symbols:expr,
+        reals $r:ident => $reals:expr $(,)?
+    ) => {
         match $model {
             Model::Uniform($t) => $tabular,
             Model::Independent($t) => $tabular,
@@ -82,10 +101,11 @@ macro_rules! each {
             Model::Neighbourhood($t) => $tabular,
             Model::BayesianNetwork($t) => $tabular,
             Model::FullTable($t) => $tabular,
-            Model::Logistic($n) => $neural,
-            Model::Nade($n) => $neural,
-            Model::Made($n) => $neural,
-            Model::Pixel($n) => $neural,
+            Model::Logistic($n) => $symbols,
+            Model::Nade($n) => $symbols,
+            Model::Made($n) => $symbols,
+            Model::Pixel($n) => $symbols,
+            Model::Rnade($r) => $reals,
         }
     };
 }
@@ -132,6 +152,7 @@ impl Model {
             ModelConfig::Logistic { .. }
             | ModelConfig::Nade { .. }
             | ModelConfig::Made(_)
+            | ModelConfig::Rnade(_)
             | ModelConfig::RowLstm(_)
             | ModelConfig::DiagonalLstm(_)
             | ModelConfig::DiagonalBilstm(_)
@@ -160,19 +181,32 @@ impl Model {
         if train.is_empty() {
             return Err(Error::Empty("training"));
         }
-        let means = means(&read_all(train, 1), event.variables());
-        Self::init_with_means(config, event, &means, seed, device)
+        let start = match event.levels {
+            Some(_) => Start::Means(means(&read_all(train, 1), event.variables())),
+            None => Start::Standardization(Standardization::fit(train, 1)?),
+        };
+        Self::init_with(config, event, &start, seed, device)
     }
 
-    fn init_with_means(
+    fn init_with(
         config: &ModelConfig,
         event: &EventSpec,
-        means: &[f64],
+        start: &Start,
         seed: u64,
         device: &Device,
     ) -> Result<Self, Error> {
         let ordering = config.ordering(event)?;
         let mut rng = stream(seed, Purpose::Init, 0);
+        let means = match (config, start) {
+            (ModelConfig::Rnade(settings), Start::Standardization(standardization)) => {
+                let config = settings.config(ordering);
+                return Ok(config.init(standardization.clone(), &mut rng, device).into());
+            }
+            (_, Start::Means(means)) => means,
+            (_, Start::Standardization(_)) => {
+                unreachable!("`ModelConfig::check` knows which models are of real numbers")
+            }
+        };
         Ok(match config {
             ModelConfig::Logistic { .. } => {
                 Self::Logistic(LogisticConfig { ordering }.init(means, device))
@@ -214,6 +248,7 @@ impl Model {
             Self::Logistic(_) => "logistic",
             Self::Nade(_) => "nade",
             Self::Made(_) => "made",
+            Self::Rnade(_) => "rnade",
             Self::Pixel(model) => model.kind().name(),
         }
     }
@@ -237,6 +272,7 @@ impl Model {
                 &n * (&n + 1_u8) / 2_u8
             }
             Self::Nade(model) => BigUint::from(model.num_params()),
+            Self::Rnade(model) => BigUint::from(model.num_params()),
             Self::Made(model) => BigUint::from(model.free_parameters()),
             Self::Pixel(model) => BigUint::from(model.free_parameters()),
             _ => each!(
@@ -362,9 +398,39 @@ impl Model {
         }
     }
 
+    /// What the model standardizes real variables by; `None` for a model of symbols.
+    pub fn standardization(&self) -> Option<&Standardization> {
+        match self {
+            Self::Rnade(model) => Some(model.standardization()),
+            _ => None,
+        }
+    }
+
     /// `n` independent draws, `[n, variables]` in event order.
+    ///
+    /// # Panics
+    /// When the model is one of real numbers.
     pub fn sample(&self, n: usize, rng: &mut dyn Rng) -> Vec<u8> {
         self.complete(&vec![None; n * self.variables()], rng)
+    }
+
+    /// `n` independent draws of either kind, `[n, variables]` in event order.
+    pub fn sample_rows(&self, n: usize, rng: &mut dyn Rng) -> Rows {
+        match self.standardization() {
+            Some(_) => Rows::Reals(self.complete_reals(&vec![None; n * self.variables()], rng)),
+            None => Rows::Symbols(self.sample(n, rng)),
+        }
+    }
+
+    /// [`complete`](Self::complete) for real numbers.
+    ///
+    /// # Panics
+    /// When the model is one of symbols.
+    pub fn complete_reals(&self, observed: &[Option<f32>], rng: &mut dyn Rng) -> Vec<f32> {
+        match self {
+            Self::Rnade(model) => model.complete(observed, rng),
+            _ => panic!("a model of kind `{}` draws symbols, not real numbers", self.kind()),
+        }
     }
 
     /// Draws what is not observed, in the order of the walk: see [`crate::walk::complete`] for what
@@ -372,6 +438,9 @@ impl Model {
     ///
     /// # Shapes
     /// `observed` and the result are `[n, variables]` in event order.
+    ///
+    /// # Panics
+    /// When the model is one of real numbers.
     pub fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
         each!(
             self,
@@ -379,7 +448,10 @@ impl Model {
                 let ordering = Tabular::ordering(model).as_slice();
                 crate::walk::walk::<_, Int>(model, ordering, observed, &Device::default(), rng)
             },
-            neural model => model.complete(observed, rng),
+            symbols model => model.complete(observed, rng),
+            reals _model => {
+                panic!("a model of kind `{}` draws real numbers, not symbols", self.kind())
+            },
         )
     }
 
@@ -402,6 +474,12 @@ impl Model {
                 }
             },
         );
+        if let Some(standardization) = self.standardization() {
+            let (means, scales) = (standardization.means(), standardization.scales());
+            for (name, values) in [(MEANS, means), (SCALES, scales)] {
+                arrays.f64s.push((name.into(), vec![values.len()], values.to_vec()));
+            }
+        }
         arrays.texts.push(("format".into(), FORMAT.into()));
         arrays.texts.push(("kind".into(), self.kind().into()));
         arrays.to_bytes()
@@ -428,14 +506,18 @@ impl Model {
             }
         }
         if config.is_neural() {
-            let means = vec![0.5; event.variables()];
-            let blank = Self::init_with_means(config, event, &means, 0, device)?;
+            let start = match event.levels {
+                Some(_) => Start::Means(vec![0.5; event.variables()]),
+                None => Start::Standardization(arrays.standardization(event.variables())?),
+            };
+            let blank = Self::init_with(config, event, &start, 0, device)?;
             return Ok(match blank {
                 Self::Logistic(model) => Self::Logistic(neural::load_weights(model, &arrays.f32s)?),
                 Self::Nade(model) => Self::Nade(neural::load_weights(model, &arrays.f32s)?),
                 Self::Made(model) => Self::Made(neural::load_weights(model, &arrays.f32s)?),
+                Self::Rnade(model) => Self::Rnade(neural::load_weights(model, &arrays.f32s)?),
                 Self::Pixel(model) => Self::Pixel(neural::load_weights(model, &arrays.f32s)?),
-                _ => unreachable!("`init_with_means` makes neural models"),
+                _ => unreachable!("`init_with` makes neural models"),
             });
         }
         let tables = tables_in_order(arrays)?;
@@ -462,6 +544,7 @@ impl Model {
             ModelConfig::Logistic { .. }
             | ModelConfig::Nade { .. }
             | ModelConfig::Made(_)
+            | ModelConfig::Rnade(_)
             | ModelConfig::RowLstm(_)
             | ModelConfig::DiagonalLstm(_)
             | ModelConfig::DiagonalBilstm(_)
@@ -469,6 +552,32 @@ impl Model {
                 unreachable!("neural models are loaded above")
             }
         })
+    }
+}
+
+/// What a neural model starts from besides its weights.
+enum Start {
+    /// Means of symbols.
+    Means(Vec<f64>),
+    /// What real variables are standardized by.
+    Standardization(Standardization),
+}
+
+/// Names of a standardization's arrays in the file.
+const MEANS: &str = "standardization.means";
+const SCALES: &str = "standardization.scales";
+
+impl Arrays {
+    /// The standardization of so many variables.
+    fn standardization(&self, variables: usize) -> Result<Standardization, Error> {
+        let find = |name: &str| {
+            let found = self.f64s.iter().find(|(found, ..)| found == name);
+            let values = found.map(|(.., values)| values.clone());
+            values.filter(|values| values.len() == variables).ok_or_else(|| {
+                Error::Stored(format!("the stored model has no `{name}` of {variables} values"))
+            })
+        };
+        Standardization::new(find(MEANS)?, find(SCALES)?)
     }
 }
 

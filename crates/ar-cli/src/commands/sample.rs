@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
+use ar_models::examples::Rows;
 use ar_models::model::Model;
 use ar_models::randomness::{Purpose, stream};
 use serde::Serialize;
@@ -64,7 +65,7 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
     let values = draw(&model, args.count, class, args.seed, &session.terminal);
     let seconds = start.elapsed().as_secs_f64();
     let names = config.data.columns.as_deref();
-    let events = Events { values: (&values).into(), event: &event, names };
+    let events = Events { values: values.values(), event: &event, names };
     events.write(&args.out, format, args.columns)?;
     let record = Record {
         version: RECORD_VERSION,
@@ -84,20 +85,25 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
     })
 }
 
-fn draw(model: &Model, count: usize, class: Option<u8>, seed: u64, terminal: &Terminal) -> Vec<u8> {
+fn draw(model: &Model, count: usize, class: Option<u8>, seed: u64, terminal: &Terminal) -> Rows {
     let bar = terminal.examples_bar(count, "sampling");
-    let mut values = Vec::with_capacity(count * model.variables());
+    let mut drawn: Option<Rows> = None;
     for (index, first) in (0..count).step_by(BATCH).enumerate() {
         let mut rng = stream(seed, Purpose::Sample, index as u64);
         let n = BATCH.min(count - first);
-        values.extend(match class {
+        let rows = match class {
             Some(class) => {
-                model.complete_given(&vec![None; n * model.variables()], &vec![class; n], &mut rng)
+                let nothing = vec![None; n * model.variables()];
+                Rows::Symbols(model.complete_given(&nothing, &vec![class; n], &mut rng))
             }
-            None => model.sample(n, &mut rng),
-        });
+            None => model.sample_rows(n, &mut rng),
+        };
+        match &mut drawn {
+            Some(drawn) => drawn.append(rows),
+            None => drawn = Some(rows),
+        }
         bar.set_position((first + BATCH).min(count) as u64);
     }
     bar.finish_and_clear();
-    values
+    drawn.expect("clap has seen that at least one sample is asked for")
 }

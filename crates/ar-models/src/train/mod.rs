@@ -144,6 +144,7 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
         Model::Logistic(model) => descend(run, &device, model, observer),
         Model::Nade(model) => descend(run, &device, model, observer),
         Model::Made(model) => descend(run, &device, model, observer),
+        Model::Rnade(model) => descend(run, &device, model, observer),
         Model::Pixel(model) => descend(run, &device, model, observer),
         _ => unreachable!("`is_neural` names the models that `init` makes"),
     }

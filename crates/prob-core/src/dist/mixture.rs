@@ -81,6 +81,16 @@ impl GaussianMixture {
         Self { logits, means, log_scales }
     }
 
+    /// The distribution of `scale · x + shift`, for a `scale` above 0.
+    #[must_use]
+    pub fn affine(self, scale: f64, shift: f64) -> Self {
+        Self {
+            logits: self.logits,
+            means: self.means.mul_scalar(scale).add_scalar(shift),
+            log_scales: self.log_scales.add_scalar(scale.ln()),
+        }
+    }
+
     /// Number of parameter rows.
     pub fn batch(&self) -> usize {
         self.logits.dims()[0]
@@ -181,6 +191,17 @@ mod tests {
         assert_eq!(far[2], f64::NEG_INFINITY);
         let mean = to_host(&dist.mean())[0];
         assert!((mean - (0.2 * -2.0 + 0.3 * 5.0)).abs() < 1e-14);
+    }
+
+    #[test]
+    fn an_affine_map_moves_the_density_and_keeps_its_mass() {
+        let dist = mixture(&[0.0, 1.0], &[-1.0, 2.0], &[0.3, -0.5]).unwrap();
+        let moved = dist.clone().affine(2.5, 7.0);
+        for x in [-2.0, 0.4, 3.0] {
+            let before = to_host(&dist.log_prob(events(&[x], DType::F64)))[0];
+            let after = to_host(&moved.log_prob(events(&[2.5 * x + 7.0], DType::F64)))[0];
+            assert!((after - (before - 2.5f64.ln())).abs() < 1e-12);
+        }
     }
 
     #[test]
