@@ -27,6 +27,8 @@ pub(crate) struct Score {
     pub(crate) nll_nats_stderr: f64,
     /// The same mean in bits per variable.
     pub(crate) bits_per_dim: f64,
+    /// The same mean in standardized units, nats; only of real numbers.
+    pub(crate) nll_standardized_nats: Option<f64>,
 }
 
 /// What `chainrule train` prints.
@@ -99,15 +101,21 @@ impl Chainrule {
         Self { program, root: root.to_path_buf(), device: device.map(str::to_owned) }
     }
 
-    /// `chainrule train CONFIG --out RUN`; `progress` is called about every second meanwhile.
+    /// `chainrule train CONFIG --out RUN`, on a fold of the data if one is named; `progress` is called
+    /// about every second meanwhile.
     pub(crate) fn train(
         &self,
         config: &Path,
         run: &Path,
+        fold: Option<u64>,
         resume: bool,
         progress: impl FnMut(),
     ) -> Result<Trained> {
-        self.record(self.training(config, run, resume), progress)
+        let mut command = self.training(config, run, resume);
+        if let Some(fold) = fold {
+            command.args(["--set", &format!("data.fold={fold}")]);
+        }
+        self.record(command, progress)
     }
 
     /// The same command with `--resume`, started and left to itself, its output thrown away.

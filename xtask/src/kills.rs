@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 
     let start = Instant::now();
-    chainrule.train(&config, &whole, false, || ())?;
+    chainrule.train(&config, &whole, None, false, || ())?;
     let alone = start.elapsed();
     terminal::note(&format!("left alone: {:.1} s", alone.as_secs_f64()));
 
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             life.as_secs_f64()
         ));
     }
-    chainrule.train(&config, &killed, true, || ())?;
+    chainrule.train(&config, &killed, None, true, || ())?;
 
     let weights = |run: &Path| {
         let path = run.join("model.safetensors");

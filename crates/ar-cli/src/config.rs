@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use ar_data::flip::Mirror;
-use ar_data::{Builtin, Dataset, Kind, ReadOptions, builtin};
+use ar_data::folds::Folds;
+use ar_data::{Builtin, Column, Dataset, Kind, ReadOptions, builtin};
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::Examples;
 use ar_models::train::{TrainConfig, check_labels};
@@ -49,6 +50,10 @@ pub(crate) struct DataConfig {
     pub(crate) preprocessing: Preprocessing,
     /// Names of the variables, for tables.
     pub(crate) columns: Option<Vec<String>>,
+    /// Columns of the files that are left out.
+    pub(crate) drop: Vec<Column>,
+    /// Where the parts are not the source's own but a fold of all its rows.
+    pub(crate) folds: Option<Folds>,
 }
 
 /// What is done to the values of a split before the model sees them. The default does nothing.
@@ -60,6 +65,8 @@ pub(crate) struct Preprocessing {
     pub(crate) binarize: Binarize,
     /// Whether half the training images, others in every epoch, are mirrored left-right.
     pub(crate) flip: bool,
+    /// Seed of the noise that makes symbols real numbers, if they should become such.
+    pub(crate) dequantize: Option<u64>,
     /// How many of the training examples are learned from, the first ones; all if none.
     pub(crate) train_examples: Option<usize>,
 }
@@ -67,6 +74,9 @@ pub(crate) struct Preprocessing {
 impl Preprocessing {
     /// Level count of symbols that had `raw` levels; `None` for real numbers.
     pub(crate) fn levels(&self, raw: Option<u16>) -> Option<usize> {
+        if self.dequantize.is_some() {
+            return None;
+        }
         let levels = match (self.binarize, self.requantize) {
             (Binarize::None, Some(levels)) => Some(levels),
             (Binarize::None, None) => raw,
@@ -126,6 +136,9 @@ pub(crate) struct Paper {
     /// Test cost in bits per dimension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) test_bits_per_dim: Option<f64>,
+    /// Test NLL in standardized units, in nats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) test_nll_standardized_nats: Option<f64>,
     /// Which paper, and where in it.
     pub(crate) source: String,
 }
@@ -188,8 +201,28 @@ struct RawData {
     binarize_seed: Option<u64>,
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     flip: bool,
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    dequantize: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dequantize_seed: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drop: Vec<RawColumn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folds: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fold: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fold_seed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     train_examples: Option<usize>,
+}
+
+/// A name or an index from 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "the name of a column in quotes or its index from 0")]
+enum RawColumn {
+    Name(String),
+    Index(usize),
 }
 
 /// Names of [`Kind`].
@@ -345,7 +378,7 @@ impl Config {
         let (shape, levels) = match &self.data.source {
             DataSource::Builtin(name) => {
                 let builtin = builtin::find(name).ok()?;
-                (builtin.shape.to_vec(), Some(builtin.levels))
+                (builtin.shape.to_vec(), builtin.levels)
             }
             DataSource::Files { kind, levels, shape, .. } => {
                 let levels = match kind {
@@ -359,6 +392,14 @@ impl Config {
         Some(EventSpec { shape, levels: self.data.preprocessing.levels(levels) })
     }
 
+    /// What an event of symbols looks like before noise makes them real numbers; `None` where it does not.
+    pub(crate) fn symbols(&self) -> Option<EventSpec> {
+        self.data.preprocessing.dequantize?;
+        let mut plain = self.clone();
+        plain.data.preprocessing.dequantize = None;
+        plain.event()
+    }
+
     /// Writes down what was only known from the data, so that a run needs no data to be used.
     ///
     /// `raw` is the training split before any preprocessing.
@@ -369,9 +410,9 @@ impl Config {
                 *kind = Some(Kind::Real);
             }
             shape.get_or_insert_with(|| raw.shape().to_vec());
-            if self.data.columns.is_none() {
-                self.data.columns = raw.columns().map(<[String]>::to_vec);
-            }
+        }
+        if self.data.columns.is_none() {
+            self.data.columns = raw.columns().map(<[String]>::to_vec);
         }
     }
 
@@ -418,9 +459,9 @@ impl Config {
             if shape.is_none() {
                 shape.clone_from(s);
             }
-            if ours.data.columns.is_none() {
-                ours.data.columns.clone_from(&stored.data.columns);
-            }
+        }
+        if ours.data.columns.is_none() {
+            ours.data.columns.clone_from(&stored.data.columns);
         }
         let flat = |config: &Self| -> Result<Vec<(String, String)>> {
             let table = Table::try_from(config.raw()).context(Internal("a config is no table"))?;
@@ -478,6 +519,7 @@ impl DataConfig {
                 kind: *kind,
                 levels: *levels,
                 shape: shape.clone(),
+                drop: self.drop.clone(),
                 ..ReadOptions::default()
             },
         }
@@ -511,7 +553,14 @@ impl DataConfig {
                 raw.shape.clone_from(shape);
             }
         }
-        let Preprocessing { requantize, binarize, flip, train_examples } = self.preprocessing;
+        let Preprocessing { requantize, binarize, flip, dequantize, train_examples } =
+            self.preprocessing;
+        raw.dequantize = dequantize.is_some();
+        raw.dequantize_seed = dequantize;
+        raw.drop = self.drop.iter().cloned().map(RawColumn::from).collect();
+        if let Some(Folds { count, fold, seed }) = self.folds {
+            (raw.folds, raw.fold, raw.fold_seed) = (Some(count), Some(fold), Some(seed));
+        }
         raw.requantize = requantize;
         raw.train_examples = train_examples;
         raw.flip = flip;
@@ -557,6 +606,50 @@ impl RawData {
                 }
             }
         }
+        if self.dequantize && binarize != Binarize::None {
+            return refuse(
+                "dequantize",
+                "`dequantize = true` beside a binarization, expected it only with `binarize = \"none\"`"
+                    .into(),
+                "remove one of the two keys: a density is of grey levels with noise, not of bits",
+            );
+        }
+        if !self.dequantize && self.dequantize_seed.is_some() {
+            return refuse(
+                "dequantize_seed",
+                "`dequantize_seed` without noise, expected it only with `dequantize = true`".into(),
+                "set data.dequantize = true, or remove the key",
+            );
+        }
+        let folds = match (self.folds, self.fold, self.fold_seed) {
+            (None, None, None) => None,
+            (None, ..) => {
+                let key = if self.fold.is_some() { "fold" } else { "fold_seed" };
+                return refuse(
+                    key,
+                    format!("`{key}` without `folds`, expected both"),
+                    "set data.folds = 10 for cross-validation, or remove the key",
+                );
+            }
+            (Some(count), ..) if count < 3 => {
+                return refuse(
+                    "folds",
+                    format!("`folds = {count}`, expected 3 or more"),
+                    "one fold is tested on, one validates, the others are learned from",
+                );
+            }
+            (Some(count), fold, seed) => {
+                let fold = fold.unwrap_or(0);
+                if fold >= count {
+                    return refuse(
+                        "fold",
+                        format!("`fold = {fold}`, expected 0 to {}", count - 1),
+                        "folds count from 0",
+                    );
+                }
+                Some(Folds { count, fold, seed: seed.unwrap_or(0) })
+            }
+        };
         if self.requantize.is_some() && binarize != Binarize::None {
             return refuse(
                 "requantize",
@@ -574,7 +667,7 @@ impl RawData {
         }
         // Of files without stated levels this is known once they are read.
         let raw_levels = match (&self.name, self.kind, self.levels) {
-            (Some(name), ..) => builtin::find(name).ok().map(|builtin| builtin.levels),
+            (Some(name), ..) => builtin::find(name).ok().and_then(|builtin| builtin.levels),
             (None, Some(RawKind::Binary), _) => Some(2),
             (None, _, levels) => levels,
         };
@@ -629,6 +722,7 @@ impl RawData {
                     ("kind", self.kind.is_some()),
                     ("levels", self.levels.is_some()),
                     ("shape", self.shape.is_some()),
+                    ("drop", !self.drop.is_empty()),
                 ] {
                     if is_set {
                         return refuse(
@@ -680,6 +774,7 @@ impl RawData {
                     ("requantize", self.requantize.is_some()),
                     ("binarize", binarize != Binarize::None),
                     ("flip", self.flip),
+                    ("dequantize", self.dequantize),
                 ] {
                     if is_set && self.kind == Some(RawKind::Real) {
                         return refuse(
@@ -710,9 +805,29 @@ impl RawData {
             requantize: self.requantize,
             binarize,
             flip: self.flip,
+            dequantize: self.dequantize.then(|| self.dequantize_seed.unwrap_or(0)),
             train_examples: self.train_examples,
         };
-        Ok(DataConfig { source, preprocessing, columns: self.columns })
+        let drop = self.drop.into_iter().map(Column::from).collect();
+        Ok(DataConfig { source, preprocessing, columns: self.columns, drop, folds })
+    }
+}
+
+impl From<RawColumn> for Column {
+    fn from(column: RawColumn) -> Self {
+        match column {
+            RawColumn::Name(name) => Self::Name(name),
+            RawColumn::Index(index) => Self::Index(index),
+        }
+    }
+}
+
+impl From<Column> for RawColumn {
+    fn from(column: Column) -> Self {
+        match column {
+            Column::Name(name) => Self::Name(name),
+            Column::Index(index) => Self::Index(index),
+        }
     }
 }
 
@@ -1208,7 +1323,8 @@ source = "somewhere"
                 "name = \"digits\"",
                 "name = \"digit\"",
                 "c.toml:5: `name = \"digit\"`, expected one of digits, mnist, binarized-mnist, \
-                 fashion-mnist, cifar10, adult, connect4, dna, mushrooms, nips, ocr-letters\n\
+                 fashion-mnist, cifar10, adult, connect4, dna, mushrooms, nips, ocr-letters, \
+                 winequality-red\n\
                  hint: did you mean \"digits\"?\n",
             ),
             (

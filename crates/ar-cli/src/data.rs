@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use ar_data::binarize::{self, Draw};
+use ar_data::dequantize;
 use ar_data::flip::{Mirror, is_flipped};
 use ar_data::requantize::requantize;
 use ar_data::{Dataset, Locations, ReadOptions, Spec, Split, Splits, builtin, read_path};
@@ -38,13 +39,24 @@ enum Values {
     Fixed(Dataset),
     /// Bits drawn anew from grey levels in every epoch.
     Fresh { greys: Dataset, seed: u64 },
+    /// Symbols with noise, drawn anew in every epoch.
+    Dequantized { symbols: Dataset, seed: u64 },
+}
+
+impl Values {
+    /// What is read from, before anything is drawn.
+    fn data(&self) -> &Dataset {
+        match self {
+            Self::Fixed(data)
+            | Self::Fresh { greys: data, .. }
+            | Self::Dequantized { symbols: data, .. } => data,
+        }
+    }
 }
 
 impl Examples for Prepared {
     fn len(&self) -> usize {
-        match &self.values {
-            Values::Fixed(data) | Values::Fresh { greys: data, .. } => data.len(),
-        }
+        self.values.data().len()
     }
 
     fn variables(&self) -> usize {
@@ -63,35 +75,55 @@ impl Examples for Prepared {
             }
             Values::Fresh { greys, seed } => {
                 out.clear();
-                let draw = if epoch == 0 { Draw::Evaluation } else { Draw::Epoch(epoch) };
-                binarize::stochastic_rows(greys, rows.iter().copied(), *seed, draw, out)
+                binarize::stochastic_rows(greys, rows.iter().copied(), *seed, draw(epoch), out)
                     .expect("`prepare` has refused reals");
             }
+            Values::Dequantized { .. } => panic!("a set of real numbers, expected symbols"),
         }
+        self.flip(epoch, rows, out);
+    }
+
+    fn read_reals(&self, epoch: u64, rows: &[usize], out: &mut Vec<f32>) {
+        match &self.values {
+            Values::Dequantized { symbols, seed } => {
+                out.clear();
+                dequantize::rows(symbols, rows.iter().copied(), *seed, draw(epoch), out)
+                    .expect("`prepare` has refused reals");
+            }
+            Values::Fixed(data) | Values::Fresh { greys: data, .. } => {
+                let reals = data.reals().expect("`is_real` says that these are reals");
+                copy_rows(reals, data.event_len(), rows, out);
+            }
+        }
+        self.flip(epoch, rows, out);
+    }
+
+    fn labels(&self, rows: &[usize]) -> Option<Vec<u8>> {
+        let labels = self.values.data().labels()?;
+        Some(rows.iter().map(|&row| labels[row]).collect())
+    }
+}
+
+impl Prepared {
+    /// Mirrors the training images whose turn it is.
+    fn flip<T>(&self, epoch: u64, rows: &[usize], values: &mut [T]) {
         // Epoch 0 is evaluation, which is always about the same images.
         if let Some(Flips { mirror, seed }) = self.flips.filter(|_| epoch > 0) {
-            for (&row, image) in rows.iter().zip(out.chunks_exact_mut(self.variables())) {
+            for (&row, image) in rows.iter().zip(values.chunks_exact_mut(self.variables())) {
                 if is_flipped(seed, epoch, row) {
                     mirror.apply(image);
                 }
             }
         }
     }
-
-    fn read_reals(&self, _: u64, rows: &[usize], out: &mut Vec<f32>) {
-        let (Values::Fixed(data) | Values::Fresh { greys: data, .. }) = &self.values;
-        let reals = data.reals().expect("`is_real` says that these are reals");
-        copy_rows(reals, data.event_len(), rows, out);
-    }
-
-    fn labels(&self, rows: &[usize]) -> Option<Vec<u8>> {
-        let (Values::Fixed(data) | Values::Fresh { greys: data, .. }) = &self.values;
-        let labels = data.labels()?;
-        Some(rows.iter().map(|&row| labels[row]).collect())
-    }
 }
 
-/// Requantizes or binarizes a split as `how` says. `training` is the run's seed for a set that is
+/// Which draw an epoch sees.
+fn draw(epoch: u64) -> Draw {
+    if epoch == 0 { Draw::Evaluation } else { Draw::Epoch(epoch) }
+}
+
+/// Requantizes, binarizes or dequantizes a split as `how` says. `training` is the run's seed for a set that is
 /// trained on: then every epoch draws its own bits and flips, where the config asks for them.
 ///
 /// # Errors
@@ -103,10 +135,12 @@ pub(crate) fn prepare(
     split: Split,
     training: Option<u64>,
 ) -> Result<Prepared> {
-    if data.levels().is_none() && (how.levels(None).is_some() || how.flip) {
+    if data.levels().is_none()
+        && (how.levels(None).is_some() || how.flip || how.dequantize.is_some())
+    {
         return Err(mistake(
             format!("{}: real numbers, expected symbols", data.name()),
-            "remove data.requantize, data.binarize and data.flip, or state data.kind = \"symbols\" \
+            "remove data.requantize, data.binarize, data.dequantize and data.flip, or state data.kind = \"symbols\" \
              if the values are whole numbers of at most 255",
         ));
     }
@@ -123,7 +157,10 @@ pub(crate) fn prepare(
         None => data,
     };
     let values = match how.binarize {
-        Binarize::None => Values::Fixed(data),
+        Binarize::None => match how.dequantize {
+            Some(seed) => Values::Dequantized { symbols: data, seed: split_seed(seed, split) },
+            None => Values::Fixed(data),
+        },
         Binarize::Threshold => Values::Fixed(binarize::threshold(&data)?),
         Binarize::Stochastic { seed, each_epoch } => {
             let seed = split_seed(seed, split);
@@ -155,11 +192,15 @@ fn split_seed(seed: u64, split: Split) -> u64 {
 /// # Errors
 /// When a file is missing or malformed.
 pub(crate) fn load_splits(data: &DataConfig, locations: &Locations) -> Result<Splits> {
-    Ok(match &data.source {
+    let splits = match &data.source {
         DataSource::Builtin(name) => builtin::load(name, locations)?,
         DataSource::Files { train, valid, test, .. } => {
             Splits::read(train, valid.as_deref(), test.as_deref(), &data.read_options())?
         }
+    };
+    Ok(match data.folds {
+        Some(folds) => folds.split(&splits.join())?,
+        None => splits,
     })
 }
 
@@ -172,6 +213,9 @@ pub(crate) fn load_split(
     split: Split,
     locations: &Locations,
 ) -> Result<Dataset> {
+    if data.folds.is_some() {
+        return Ok(load_splits(data, locations)?.take(split)?);
+    }
     let DataSource::Files { train, valid, test, .. } = &data.source else {
         return Ok(builtin::load_split(&data.label(), split, locations)?);
     };
@@ -211,12 +255,20 @@ pub(crate) fn load_spec(
         Spec::Builtin(_) => ReadOptions::default(),
         Spec::Path(_) => ReadOptions {
             // Real numbers may all be whole.
-            kind: event.levels.is_none().then_some(ar_data::Kind::Real),
+            kind: (event.levels.is_none() && config.data.preprocessing.dequantize.is_none())
+                .then_some(ar_data::Kind::Real),
             shape: Some(event.shape.clone()),
             ..ReadOptions::default()
         },
     };
-    let mut data = spec.load_split(split, &options, locations)?;
+    // A file of the run's own form has the columns that are left out; samples do not.
+    let whole = ReadOptions { drop: config.data.drop.clone(), ..options.clone() };
+    let mut data = match &spec {
+        Spec::Path(_) if !whole.drop.is_empty() => spec
+            .load_split(split, &whole, locations)
+            .or_else(|_| spec.load_split(split, &options, locations))?,
+        _ => spec.load_split(split, &options, locations)?,
+    };
     let mut how = config.data.preprocessing;
     // A file states no level count. If it holds nothing but 0 and 1 it is bits already, such as
     // samples of a binarized run; if nothing above what the run's data is requantized to, it is that
@@ -259,9 +311,9 @@ pub(crate) fn load_spec(
 }
 
 /// Level count of a config's data before preprocessing.
-fn raw_levels(config: &Config) -> Option<u16> {
+pub(crate) fn raw_levels(config: &Config) -> Option<u16> {
     match &config.data.source {
-        DataSource::Builtin(name) => builtin::find(name).ok().map(|builtin| builtin.levels),
+        DataSource::Builtin(name) => builtin::find(name).ok().and_then(|builtin| builtin.levels),
         DataSource::Files { .. } => {
             let options = config.data.read_options();
             options.levels.or((options.kind == Some(ar_data::Kind::Binary)).then_some(2))

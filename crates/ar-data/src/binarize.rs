@@ -19,7 +19,7 @@ use crate::error::Result;
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
-/// Which draw of the stochastic bits.
+/// Which draw of what is stochastic in the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Draw {
     /// The one draw that evaluation uses, the same in every run with the same seed.
@@ -80,7 +80,7 @@ pub fn stochastic_rows(
     let (symbols, levels) = data.symbols()?;
     let width = data.event_len();
     let top = u64::from(levels - 1);
-    let mut stream = generator(seed, draw);
+    let mut stream = draw.generator(seed, b"ar-data/binary1");
     for row in rows {
         // One stream per row, one word per position.
         stream.set_stream(row as u64);
@@ -94,19 +94,21 @@ pub fn stochastic_rows(
     Ok(())
 }
 
-/// The generator whose streams are the rows. The key holds a name besides seed and draw, so that
-/// no other use of the same seed meets these streams.
-fn generator(seed: u64, draw: Draw) -> ChaCha8Rng {
-    let (kind, epoch) = match draw {
-        Draw::Evaluation => (0_u8, 0),
-        Draw::Epoch(epoch) => (1, epoch),
-    };
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(&epoch.to_le_bytes());
-    key[16] = kind;
-    key[17..32].copy_from_slice(b"ar-data/binary1");
-    ChaCha8Rng::from_seed(key)
+impl Draw {
+    /// The generator whose streams are the rows. The key holds the name of a use besides seed and draw,
+    /// so that no other use of the same seed meets these streams.
+    pub(crate) fn generator(self, seed: u64, name: &[u8; 15]) -> ChaCha8Rng {
+        let (kind, epoch) = match self {
+            Self::Evaluation => (0_u8, 0),
+            Self::Epoch(epoch) => (1, epoch),
+        };
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        key[8..16].copy_from_slice(&epoch.to_le_bytes());
+        key[16] = kind;
+        key[17..32].copy_from_slice(name);
+        ChaCha8Rng::from_seed(key)
+    }
 }
 
 #[cfg(test)]

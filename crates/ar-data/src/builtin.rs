@@ -13,11 +13,13 @@
 //! | `mushrooms` | descriptions of mushrooms | `[112]` | 2 | 2,000 / 500 / 5,624 |
 //! | `nips` | which words a paper uses | `[500]` | 2 | 400 / 100 / 1,240 |
 //! | `ocr-letters` | handwritten letters | `[16, 8]` | 2 | 32,152 / 10,000 / 10,000 |
+//! | `winequality-red` | measurements of red wines | `[11]` | reals | 1,279 / 160 / 160 |
 //!
 //! The validation part is the end of the training files: the last 10,000 images of MNIST and
 //! Fashion-MNIST, the last 5,000 of CIFAR-10 (half of the fifth batch). In `digits` a row belongs to
 //! test if its index modulo 5 is 4, to validation if it is 3, else to train. `binarized-mnist`
-//! and the six after `cifar10` have a file per part and no labels; the others have labels.
+//! and the six after `cifar10` have a file per part and no labels. `winequality-red` has one file and no
+//! labels (its grade is left out); its parts are the fold 0 of ten ([`crate::folds`]). The others have labels.
 //!
 //! Files are looked for in the folder given by the caller, in `CHAINRULE_DATA`, then in the user's
 //! cache folder; in each under the dataset's name and directly, plain or gzip. The SHA-256 of the
@@ -37,11 +39,15 @@
 //! - The six after it: the binary sets on which H. Larochelle and I. Murray, AISTATS 2011, compare
 //!   estimators, in their split; `adult`, `connect4`, `mushrooms` from the UCI Machine Learning
 //!   Repository, `dna` from StatLog, `nips` by S. Roweis, `ocr-letters` by R. Kassel.
+//! - `winequality-red`: P. Cortez, A. Cerdeira, F. Almeida, T. Matos and J. Reis, "Modeling wine preferences by
+//!   data mining from physicochemical properties", Decision Support Systems 47, 2009; UCI Machine Learning
+//!   Repository, CC BY 4.0.
 
 use crate::dataset::{Dataset, Values};
 use crate::error::{Error, Result};
+use crate::folds::Folds;
 use crate::input::{Input, MAX_CONTENT_BYTES};
-use crate::read::{Kind, ReadOptions, read_path};
+use crate::read::{Column, Kind, ReadOptions, read_path};
 use crate::split::{Split, Splits};
 use crate::{cifar10, idx, table};
 use std::env;
@@ -62,8 +68,8 @@ pub struct Builtin {
     pub about: &'static str,
     /// The shape of one event.
     pub shape: &'static [usize],
-    /// The number of values a symbol can have.
-    pub levels: u16,
+    /// The number of values a symbol can have; `None` for real numbers.
+    pub levels: Option<u16>,
     /// The number of events in train, valid and test.
     pub examples: [usize; 3],
     /// Whether it has labels.
@@ -92,12 +98,12 @@ const fn file(name: &'static str, bytes: u64, sha256: &'static str) -> KnownFile
     KnownFile { name, bytes, sha256 }
 }
 
-static ALL: [Builtin; 11] = [
+static ALL: [Builtin; 12] = [
     Builtin {
         name: "digits",
         about: "handwritten digits, part of the program",
         shape: &[8, 8],
-        levels: 17,
+        levels: Some(17),
         examples: [1079, 359, 359],
         labelled: true,
         source: "E. Alpaydin, C. Kaynak, UCI Machine Learning Repository, 1998, CC BY 4.0",
@@ -109,7 +115,7 @@ static ALL: [Builtin; 11] = [
         name: "mnist",
         about: "handwritten digits",
         shape: &[28, 28],
-        levels: 256,
+        levels: Some(256),
         examples: [50_000, 10_000, 10_000],
         labelled: true,
         source: "Y. LeCun, C. Cortes, C. Burges, 1998",
@@ -142,7 +148,7 @@ static ALL: [Builtin; 11] = [
         name: "binarized-mnist",
         about: "handwritten digits, drawn once as bits",
         shape: &[28, 28],
-        levels: 2,
+        levels: Some(2),
         examples: [50_000, 10_000, 10_000],
         labelled: false,
         source: "H. Larochelle, 2011; bits as in R. Salakhutdinov, I. Murray, 2008",
@@ -170,7 +176,7 @@ static ALL: [Builtin; 11] = [
         name: "fashion-mnist",
         about: "articles of clothing",
         shape: &[28, 28],
-        levels: 256,
+        levels: Some(256),
         examples: [50_000, 10_000, 10_000],
         labelled: true,
         source: "H. Xiao, K. Rasul, R. Vollgraf, 2017, MIT",
@@ -204,7 +210,7 @@ static ALL: [Builtin; 11] = [
         name: "cifar10",
         about: "colour photographs of ten kinds of things",
         shape: &cifar10::SHAPE,
-        levels: 256,
+        levels: Some(256),
         examples: [45_000, 5_000, 10_000],
         labelled: true,
         source: "A. Krizhevsky, 2009",
@@ -247,7 +253,7 @@ static ALL: [Builtin; 11] = [
         name: "adult",
         about: "answers of a census, as bits",
         shape: &[123],
-        levels: 2,
+        levels: Some(2),
         examples: [5000, 1414, 26_147],
         labelled: false,
         source: "B. Becker, R. Kohavi, UCI Machine Learning Repository, 1996; split of H. Larochelle, I. Murray, 2011",
@@ -275,7 +281,7 @@ static ALL: [Builtin; 11] = [
         name: "connect4",
         about: "positions of the game Connect Four, as bits",
         shape: &[126],
-        levels: 2,
+        levels: Some(2),
         examples: [16_000, 4000, 47_557],
         labelled: false,
         source: "J. Tromp, UCI Machine Learning Repository, 1995; split of H. Larochelle, I. Murray, 2011",
@@ -303,7 +309,7 @@ static ALL: [Builtin; 11] = [
         name: "dna",
         about: "windows of 60 nucleotides around splice junctions, as bits",
         shape: &[180],
-        levels: 2,
+        levels: Some(2),
         examples: [1400, 600, 1186],
         labelled: false,
         source: "M. Noordewier, G. Towell, J. Shavlik, StatLog, 1992; split of H. Larochelle, I. Murray, 2011",
@@ -331,7 +337,7 @@ static ALL: [Builtin; 11] = [
         name: "mushrooms",
         about: "descriptions of mushrooms, as bits",
         shape: &[112],
-        levels: 2,
+        levels: Some(2),
         examples: [2000, 500, 5624],
         labelled: false,
         source: "J. Schlimmer, UCI Machine Learning Repository, 1987; split of H. Larochelle, I. Murray, 2011",
@@ -359,7 +365,7 @@ static ALL: [Builtin; 11] = [
         name: "nips",
         about: "which of 500 words a paper of NIPS 0 to 12 uses",
         shape: &[500],
-        levels: 2,
+        levels: Some(2),
         examples: [400, 100, 1240],
         labelled: false,
         source: "S. Roweis, 2000; split of H. Larochelle, I. Murray, 2011",
@@ -387,7 +393,7 @@ static ALL: [Builtin; 11] = [
         name: "ocr-letters",
         about: "handwritten letters",
         shape: &[16, 8],
-        levels: 2,
+        levels: Some(2),
         examples: [32_152, 10_000, 10_000],
         labelled: false,
         source: "R. Kassel, MIT Spoken Language Systems Group, 1995; split of H. Larochelle, I. Murray, 2011",
@@ -410,6 +416,22 @@ static ALL: [Builtin; 11] = [
         ],
         folders: &["ocr-letters", "ocr_letters", "binary/ocr_letters", ""],
         read: read_file_per_part,
+    },
+    Builtin {
+        name: "winequality-red",
+        about: "measurements of red wines",
+        shape: &[11],
+        levels: None,
+        examples: [1279, 160, 160],
+        labelled: false,
+        source: "P. Cortez, A. Cerdeira, F. Almeida, T. Matos, J. Reis, UCI Machine Learning Repository, 2009, CC BY 4.0",
+        files: &[file(
+            "winequality-red.csv",
+            84_199,
+            "4a402cf041b025d4566d954c3b9ba8635a3a8a01e039005d97d6a710278cf05e",
+        )],
+        folders: &["winequality-red", "wine-quality", "real", ""],
+        read: read_winequality,
     },
 ];
 
@@ -565,10 +587,9 @@ impl Found<'_> {
 
     fn options(&self) -> ReadOptions {
         ReadOptions {
-            kind: Some(Kind::Symbols),
-            levels: Some(self.builtin.levels),
-            shape: None,
-            max_bytes: MAX_CONTENT_BYTES,
+            kind: Some(if self.builtin.levels.is_some() { Kind::Symbols } else { Kind::Real }),
+            levels: self.builtin.levels,
+            ..ReadOptions::default()
         }
     }
 }
@@ -612,6 +633,15 @@ fn read_file_per_part(found: &Found<'_>, split: Split) -> Result<Dataset> {
     found.read(index, |input| table::read(input, &found.options()))?.with_shape(found.builtin.shape)
 }
 
+/// The measurements without the grade. The file has no parts: they are fold 0 of 10 of seed 0.
+fn read_winequality(found: &Found<'_>, split: Split) -> Result<Dataset> {
+    let grade = Column::Name("quality".to_owned());
+    let options = ReadOptions { drop: vec![grade], ..found.options() };
+    let data = found.read(0, |input| table::read(input, &options))?;
+    let folds = Folds { count: 10, fold: 0, seed: 0 };
+    data.subset(&folds.rows(data.len(), split)?)
+}
+
 fn read_cifar10(found: &Found<'_>, split: Split) -> Result<Dataset> {
     let valid = found.builtin.examples[1];
     match split {
@@ -630,7 +660,7 @@ fn read_batches(found: &Found<'_>, files: std::ops::Range<usize>) -> Result<Data
             Ok(((), input))
         })?;
     }
-    let values = Values::Symbols { data: pixels, levels: found.builtin.levels };
+    let values = Values::Symbols { data: pixels, levels: 256 };
     Dataset::new(found.builtin.name, values, found.builtin.shape)?.with_labels(labels)
 }
 
@@ -690,7 +720,7 @@ pub fn cache_dir() -> Option<PathBuf> {
 /// ```
 /// use ar_data::{Error, Spec};
 ///
-/// assert!(matches!("digits".parse(), Ok(Spec::Builtin(builtin)) if builtin.levels == 17));
+/// assert!(matches!("digits".parse(), Ok(Spec::Builtin(builtin)) if builtin.levels == Some(17)));
 /// let error = "mnits".parse::<Spec>().unwrap_err();
 /// assert_eq!(error.hint().as_deref(), Some("did you mean \"mnist\"?"));
 /// ```

@@ -319,6 +319,27 @@ impl Dataset {
         })
     }
 
+    /// Adds the events of another part of the same dataset at the end; labels are kept where both have them.
+    ///
+    /// # Panics
+    ///
+    /// If the two differ in shape or kind, which [`Splits`] rules out.
+    pub(crate) fn append(&mut self, other: Self) {
+        assert_eq!(self.shape, other.shape, "parts of one shape");
+        match (&mut self.values, other.values) {
+            (Values::Symbols { data, .. }, Values::Symbols { data: more, .. }) => data.extend(more),
+            (Values::Reals { data }, Values::Reals { data: more }) => data.extend(more),
+            _ => panic!("parts of one kind"),
+        }
+        self.labels = match (self.labels.take(), other.labels) {
+            (Some(mut labels), Some(more)) => {
+                labels.extend(more);
+                Some(labels)
+            }
+            _ => None,
+        };
+    }
+
     /// The events of a range of rows.
     ///
     /// # Errors

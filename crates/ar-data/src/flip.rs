@@ -60,7 +60,7 @@ impl Mirror {
     /// # Panics
     ///
     /// If it is not whole rows of pixels.
-    pub fn apply(&self, image: &mut [u8]) {
+    pub fn apply<T>(&self, image: &mut [T]) {
         let Self { columns, together } = *self;
         let row_len = columns * together;
         assert!(image.len().is_multiple_of(row_len), "{} values: not whole rows", image.len());

@@ -10,6 +10,8 @@
 //! |---|---|
 //! | [`builtin`] | the datasets known by name, where their files are looked for, how they are verified |
 //! | [`binarize`] | grey levels to bits, by threshold or by chance |
+//! | [`dequantize`] | symbols to real numbers, by uniform noise |
+//! | [`folds`] | the parts of cross-validation |
 //! | [`flip`] | images mirrored left-right, by chance |
 //! | [`requantize`] | fewer levels: any depth between bits and the file's |
 //! | `fetch` | downloads of the built-in datasets (feature `fetch`) |
@@ -31,10 +33,12 @@ pub mod binarize;
 pub mod builtin;
 mod cifar10;
 mod dataset;
+pub mod dequantize;
 mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod flip;
+pub mod folds;
 mod idx;
 mod images;
 mod input;
@@ -51,5 +55,5 @@ pub use error::{Attempt, Error, Flaw, Malformed, Place, Result};
 #[cfg(feature = "fetch")]
 pub use fetch::{Event, Fetched, Progress, fetch};
 pub use input::MAX_CONTENT_BYTES;
-pub use read::{Kind, ReadOptions, read_bytes, read_path};
+pub use read::{Column, Kind, ReadOptions, read_bytes, read_path};
 pub use split::{Split, Splits};

@@ -44,6 +44,15 @@ impl FromStr for Kind {
     }
 }
 
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Column {
+    /// By its name in the header.
+    Name(String),
+    /// By its index, from 0.
+    Index(usize),
+}
+
 /// What the caller knows about a file. What is left open follows from the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadOptions {
@@ -56,6 +65,8 @@ pub struct ReadOptions {
     pub levels: Option<u16>,
     /// The shape of one event. Open: that of the file; a table has `[columns]`.
     pub shape: Option<Vec<usize>>,
+    /// Columns of a table that are left out, whatever is in them; only for tables.
+    pub drop: Vec<Column>,
     /// The most content (decompressed bytes) to take from one file, or from one folder of images.
     pub max_bytes: u64,
 }
@@ -63,7 +74,8 @@ pub struct ReadOptions {
 impl Default for ReadOptions {
     /// Everything open, and [`MAX_CONTENT_BYTES`].
     fn default() -> Self {
-        Self { kind: None, levels: None, shape: None, max_bytes: MAX_CONTENT_BYTES }
+        let max_bytes = MAX_CONTENT_BYTES;
+        Self { kind: None, levels: None, shape: None, drop: Vec::new(), max_bytes }
     }
 }
 
@@ -150,6 +162,11 @@ fn read_input(mut input: Input, options: &ReadOptions) -> Result<Dataset> {
         Some(format) => format,
         None => format_by_content(&mut input)?,
     };
+    if !options.drop.is_empty() && format != Format::Table {
+        let name = input.path().display().to_string();
+        return Err(Error::inconsistent(name, "drop", "a table", "another kind of file")
+            .advise("columns can be left out of .csv, .tsv, .txt, .data, .amat and .dat files"));
+    }
     match format {
         Format::Table => table::read(input, options).map(|(data, _)| data),
         Format::Npy => npy::read(&mut input, options),

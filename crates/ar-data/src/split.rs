@@ -122,6 +122,15 @@ impl Splits {
         }
     }
 
+    /// All events as one dataset: train, then validation, then test.
+    pub fn join(self) -> Dataset {
+        let mut all = self.train;
+        for part in self.valid.into_iter().chain(self.test) {
+            all.append(part);
+        }
+        all
+    }
+
     /// Takes one part.
     ///
     /// # Errors

@@ -9,11 +9,11 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Flaw, Place, Result, shown};
 use crate::input::Input;
 use crate::numbers::{Numbers, Refused};
-use crate::read::{ReadOptions, name_of};
+use crate::read::{Column, ReadOptions, name_of};
 use std::io;
 
-const NO_NUMBER: &str = "fill missing values or remove their rows, turn categories into numbers; a first line counts \
-     as a header only if none of its values is a number";
+const NO_NUMBER: &str = "fill missing values or remove their rows, turn categories into numbers, or leave the \
+     column out with drop; a first line counts as a header only if none of its values is a number";
 
 /// Reads a table.
 pub(crate) fn read(mut input: Input, options: &ReadOptions) -> Result<(Dataset, Input)> {
@@ -24,6 +24,8 @@ pub(crate) fn read(mut input: Input, options: &ReadOptions) -> Result<(Dataset, 
     let mut table = Table {
         path: input.path().to_owned(),
         numbers: Numbers::new(options),
+        drop: &options.drop,
+        dropped: Vec::new(),
         columns: None,
         width: None,
         rows: 0,
@@ -95,28 +97,72 @@ fn separated(input: Input, separator: u8, table: &mut Table) -> Result<Input> {
     }
 }
 
-struct Table {
+struct Table<'a> {
     path: std::path::PathBuf,
     numbers: Numbers,
+    drop: &'a [Column],
+    /// Indices of the columns to leave out, sorted, once the first line is known.
+    dropped: Vec<usize>,
     columns: Option<Vec<String>>,
     /// The number of values in a line and the line that set it.
     width: Option<(u64, u64)>,
     rows: u64,
 }
 
-impl Table {
+impl Table<'_> {
+    /// Settles which columns are left out of lines of so many values.
+    fn settle(&mut self, width: usize) -> Result<()> {
+        for column in self.drop {
+            let refuse = |expected: String, found: String| {
+                Error::inconsistent(self.path.display().to_string(), "drop", expected, found)
+            };
+            let index = match column {
+                Column::Index(index) if *index < width => *index,
+                Column::Index(index) => {
+                    let expected = format!("an index from 0 to {}", width.saturating_sub(1));
+                    return Err(refuse(expected, index.to_string()));
+                }
+                Column::Name(name) => {
+                    let Some(columns) = &self.columns else {
+                        let found = format!("the name {name:?} and no header");
+                        return Err(refuse("an index from 0, or a header".to_owned(), found));
+                    };
+                    let index = columns.iter().position(|column| column == name);
+                    index.ok_or_else(|| {
+                        refuse(format!("one of {}", columns.join(", ")), format!("{name:?}"))
+                    })?
+                }
+            };
+            self.dropped.push(index);
+        }
+        self.dropped.sort_unstable();
+        self.dropped.dedup();
+        if self.dropped.len() >= width {
+            let path = self.path.display().to_string();
+            return Err(Error::inconsistent(path, "drop", "a column that stays", "all of them"));
+        }
+        Ok(())
+    }
+
     fn row<'a>(&mut self, line: u64, values: impl Iterator<Item = &'a [u8]> + Clone) -> Result<()> {
         if self.width.is_none() && values.clone().all(|value| number(value).is_none()) {
             // One line of words is a header; if it is all there is, `finish` calls it empty.
             let columns: Vec<_> =
                 values.map(|value| String::from_utf8_lossy(value).into_owned()).collect();
-            self.width = Some((columns.len() as u64, line));
+            let width = columns.len();
+            self.width = Some((width as u64, line));
             self.columns = Some(columns);
-            return Ok(());
+            return self.settle(width);
+        }
+        if self.width.is_none() && !self.drop.is_empty() {
+            self.settle(values.clone().count())?;
         }
         let mut column = 0;
         for value in values {
             column += 1;
+            if self.dropped.binary_search(&(column as usize - 1)).is_ok() {
+                continue;
+            }
             self.value(value).map_err(|refused| {
                 let place = Place::Cell { line, column };
                 let error = Error::malformed(
@@ -165,7 +211,7 @@ impl Table {
 
     fn finish(self) -> Result<Dataset> {
         let width = match self.width {
-            Some((width, _)) if self.rows > 0 => width as usize,
+            Some((width, _)) if self.rows > 0 => width as usize - self.dropped.len(),
             _ => {
                 let found = if self.columns.is_some() { "a header alone" } else { "no line" };
                 let expected = "lines of numbers";
@@ -181,7 +227,12 @@ impl Table {
         let name = name_of(&self.path);
         let data = Dataset::new(name, self.numbers.finish(), &[width])?;
         match self.columns {
-            Some(columns) => data.with_columns(columns),
+            Some(columns) => {
+                let stays = |(k, name): (usize, String)| {
+                    self.dropped.binary_search(&k).is_err().then_some(name)
+                };
+                data.with_columns(columns.into_iter().enumerate().filter_map(stays).collect())
+            }
             None => Ok(data),
         }
     }
@@ -241,6 +292,28 @@ mod tests {
         assert_eq!(data.columns().unwrap(), ["fixed; acidity", "pH"]);
         assert_eq!(data.reals().unwrap(), [7.4, 3.0, 7.5, 3.0]);
         assert_eq!(parse("a b\n3 16\n").unwrap().columns().unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn columns_are_left_out_whatever_is_in_them() {
+        let drop =
+            |columns: &[Column]| ReadOptions { drop: columns.to_vec(), ..ReadOptions::default() };
+        let name = |name: &str| Column::Name(name.to_owned());
+        let text = b"id;a;b\nx;1.5;2\ny;;4\n";
+        let data = parse_with(text, &drop(&[name("id"), Column::Index(1)])).unwrap();
+        assert_eq!((data.shape(), data.columns().unwrap()), (&[1][..], &["b".to_owned()][..]));
+        assert_eq!(data.values(), &symbols(&[2, 4], 5));
+        let data = parse_with(b"1,x,3\n4,y,6\n", &drop(&[Column::Index(1)])).unwrap();
+        assert_eq!(data.values(), &symbols(&[1, 3, 4, 6], 7));
+        for (text, columns, part) in [
+            (&b"a,b\n1,2\n"[..], &[name("c")][..], "drop: expected one of a, b, found \"c\""),
+            (b"1,2\n", &[name("a")], "found the name \"a\" and no header"),
+            (b"1,2\n", &[Column::Index(2)], "expected an index from 0 to 1, found 2"),
+            (b"1,2\n", &[Column::Index(0), Column::Index(1)], "expected a column that stays"),
+        ] {
+            let error = parse_with(text, &drop(columns)).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

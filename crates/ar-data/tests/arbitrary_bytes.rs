@@ -64,6 +64,7 @@ fn options() -> impl Strategy<Value = ReadOptions> {
         kind,
         levels,
         shape,
+        drop: Vec::new(),
         max_bytes: LIMIT,
     })
 }

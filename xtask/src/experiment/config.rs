@@ -15,6 +15,9 @@ pub(crate) struct Paper {
     /// The mean in bits per variable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) test_bits_per_dim: Option<f64>,
+    /// The mean in standardized units, nats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) test_nll_standardized_nats: Option<f64>,
     /// Which paper and where in it.
     pub(crate) source: String,
 }
@@ -28,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) seed: u64,
     /// The data set's name.
     pub(crate) data: String,
+    /// Number of folds, each of which is trained and tested, where the data is cross-validated.
+    pub(crate) folds: Option<u64>,
     /// The model's `kind`.
     pub(crate) kind: String,
     /// The published number, where there is one.
@@ -66,8 +71,9 @@ pub(crate) fn label(name: &str, data: &str) -> String {
 }
 
 /// Families whose names are not just words, as papers write them.
-const FAMILIES: [(&str, &str); 6] = [
+const FAMILIES: [(&str, &str); 7] = [
     ("nade", "NADE"),
+    ("rnade", "RNADE"),
     ("made", "MADE"),
     ("pixel-cnn", "PixelCNN"),
     ("row-lstm", "Row LSTM"),
@@ -142,6 +148,7 @@ struct RawConfig {
 #[derive(Deserialize)]
 struct RawData {
     name: Option<String>,
+    folds: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -210,10 +217,13 @@ fn parse(name: &str, text: &str, path: PathBuf) -> Result<Config> {
         let message = format!("configs/{name}.toml says name = {:?}", raw.name);
         bail!(Mistake::new(message).hint(format!("name = {name:?}")));
     }
-    if let Some(Paper { test_nll_nats: None, test_bits_per_dim: None, .. }) = &raw.paper {
+    if let Some(paper) = &raw.paper
+        && paper.test_nll_nats.or(paper.test_bits_per_dim).is_none()
+        && paper.test_nll_standardized_nats.is_none()
+    {
         let message = format!(
-            "configs/{name}.toml: [paper] has no number, expected test_nll_nats or \
-             test_bits_per_dim"
+            "configs/{name}.toml: [paper] has no number, expected test_nll_nats, test_bits_per_dim or \
+             test_nll_standardized_nats"
         );
         bail!(Mistake::new(message).hint("name the published number, or remove [paper]"));
     }
@@ -221,6 +231,7 @@ fn parse(name: &str, text: &str, path: PathBuf) -> Result<Config> {
         name: raw.name,
         seed: raw.seed,
         data: raw.data.name.unwrap_or_else(|| "files".to_owned()),
+        folds: raw.data.folds,
         kind: raw.model.kind,
         paper: raw.paper,
         sha256: sha256(text.as_bytes()),
@@ -310,7 +321,7 @@ mod tests {
             ("empty", "has no rungs"),
             ("typo", "unknown field `rung`"),
             ("nested", "has no rungs"),
-            ("claim", "[paper] has no number, expected test_nll_nats or test_bits_per_dim"),
+            ("claim", "[paper] has no number, expected test_nll_nats, test_bits_per_dim or"),
         ] {
             let error = load(folder.path(), name).unwrap_err();
             assert_eq!(crate::failure::exit_code(&error), 1, "{error:#}");

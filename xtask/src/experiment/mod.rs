@@ -13,7 +13,8 @@ use crate::terminal;
 use crate::workspace::{self, relative};
 use anyhow::{Context as _, Result, bail};
 use config::{Config, Experiment};
-use result::{LEVELS_DIFFER, Outcome, Provenance, Results, Unit, comparable, levels_differ};
+use result::{LEVELS_DIFFER, Mean, Outcome, Provenance, Results, Unit, comparable, levels_differ};
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -186,6 +187,9 @@ fn conduct(
     if levels_differ(&results.outcomes) {
         terminal::out(LEVELS_DIFFER)?;
     }
+    for outcome in results.outcomes.iter().filter(|outcome| !outcome.folds.is_empty()) {
+        terminal::out(&format!("\n{}", folds_text(outcome)))?;
+    }
 
     let test_images = match (rungs.first(), results.outcomes.first()) {
         (Some(config), Some(outcome)) if pictures.iter().any(|p| p.samples.is_some()) => {
@@ -227,7 +231,7 @@ fn conduct(
     Ok(())
 }
 
-/// Trains, evaluates and samples one model.
+/// Trains, evaluates and samples one model, or one per fold where its data is cross-validated.
 fn climb(
     chainrule: &Chainrule,
     config: &Config,
@@ -235,40 +239,96 @@ fn climb(
     resume: bool,
     mut progress: Progress<'_>,
 ) -> Result<(Outcome, Pictures)> {
+    let outcome = match config.folds {
+        None => climb_fold(chainrule, config, run, None, resume, &mut progress),
+        Some(folds) => climb_folds(chainrule, config, run, folds, resume, &mut progress),
+    };
+    match outcome {
+        Ok((outcome, pictures)) => {
+            progress.finish(&outcome);
+            Ok((outcome, pictures))
+        }
+        Err(error) => {
+            progress.abandon();
+            Err(error.context(format!("{} failed", config.name)))
+        }
+    }
+}
+
+/// Every fold below the folder `run`; the pictures are those of the first.
+fn climb_folds(
+    chainrule: &Chainrule,
+    config: &Config,
+    run: &Path,
+    folds: u64,
+    resume: bool,
+    progress: &mut Progress<'_>,
+) -> Result<(Outcome, Pictures)> {
+    let (mut outcomes, mut pictures) = (Vec::new(), None);
+    for fold in 0..folds {
+        let run = run.join(format!("fold-{fold}"));
+        progress.follow(&run, format!("fold {}/{folds}", fold + 1));
+        let (outcome, picture) = climb_fold(chainrule, config, &run, Some(fold), resume, progress)?;
+        outcomes.push(outcome);
+        pictures.get_or_insert(picture);
+    }
+    let pictures = pictures.context("a config has no folds")?;
+    Ok((Outcome::of_folds(config, outcomes), pictures))
+}
+
+/// Trains, evaluates and samples one model.
+fn climb_fold(
+    chainrule: &Chainrule,
+    config: &Config,
+    run: &Path,
+    fold: Option<u64>,
+    resume: bool,
+    progress: &mut Progress<'_>,
+) -> Result<(Outcome, Pictures)> {
     let start = Instant::now();
     let resume = prepare(run, resume)?;
     let costs = run.join("test-cost.npy");
     let samples = run.join("samples.npy");
-    let outcome = (|| {
-        let trained = chainrule.train(&config.path, run, resume, || progress.tick())?;
-        let test = chainrule.eval(run, &costs)?;
-        // The same split twice; a disagreement is a broken checkpoint.
-        let gap = (trained.test.nll_nats - test.nll_nats).abs();
-        if gap.is_nan() || gap > 1e-3 {
-            let (before, after) = (trained.test.nll_nats, test.nll_nats);
-            bail!("test NLL is {before} after training but {after} after loading the run");
-        }
-        chainrule.sample(run, &samples, SAMPLES, config.seed)?;
-        let epochs = chainrule::epochs(run);
-        let wall_seconds = start.elapsed().as_secs_f64();
-        Ok((Outcome::new(config, &trained, &test, &epochs, wall_seconds), trained.levels))
-    })();
-    let (outcome, levels) = match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            progress.abandon();
-            return Err(error.context(format!("{} failed", config.name)));
-        }
-    };
-    progress.finish(&outcome);
+    let trained = chainrule.train(&config.path, run, fold, resume, || progress.tick())?;
+    let test = chainrule.eval(run, &costs)?;
+    // The same split twice; a disagreement is a broken checkpoint.
+    let gap = (trained.test.nll_nats - test.nll_nats).abs();
+    if gap.is_nan() || gap > 1e-3 {
+        let (before, after) = (trained.test.nll_nats, test.nll_nats);
+        bail!("test NLL is {before} after training but {after} after loading the run");
+    }
+    chainrule.sample(run, &samples, SAMPLES, config.seed)?;
+    let epochs = chainrule::epochs(run);
+    let wall_seconds = start.elapsed().as_secs_f64();
+    let outcome = Outcome::new(config, &trained, &test, &epochs, wall_seconds);
     let pictures = Pictures {
-        samples: match levels {
+        samples: match trained.levels {
             Some(levels) => Images::new(npy::read(&samples)?, levels),
             None => None,
         },
         costs: Some(npy::read(&costs)?),
     };
     Ok((outcome, pictures))
+}
+
+/// The folds of a cross-validated outcome, line by line, and their mean.
+fn folds_text(outcome: &Outcome) -> String {
+    let line = |name: &str, mean: &Mean, error: bool| {
+        let with = |stderr: Option<f64>| match stderr {
+            Some(stderr) if error => format!(" ± {stderr:.4}"),
+            _ => String::new(),
+        };
+        let standardized = mean.nll_standardized_nats.map_or_else(String::new, |nats| {
+            let stderr = mean.nll_standardized_nats_stderr;
+            format!("  {nats:9.4}{} nats standardized", with(stderr))
+        });
+        let nats = mean.nll_nats;
+        format!("{name:<8}{nats:9.4}{} nats{standardized}", with(Some(mean.nll_nats_stderr)))
+    };
+    let folds =
+        outcome.folds.iter().map(|fold| line(&format!("fold {}", fold.fold), &fold.test, false));
+    let lines: Vec<String> = folds.chain([line("mean", &outcome.test, true)]).collect();
+    format!("test NLL by fold:\n{}", lines.join("\n"))
 }
 
 /// Makes room for a run and says whether there is one to resume.
@@ -333,7 +393,9 @@ fn sample_sheet(
 /// One line on stderr for each rung; on a terminal it follows the epochs meanwhile.
 struct Progress<'a> {
     prefix: String,
-    run: &'a Path,
+    run: Cow<'a, Path>,
+    /// Which part of the run it is, if it has several.
+    part: String,
     start: Instant,
     is_live: bool,
     last_line: Instant,
@@ -346,7 +408,14 @@ impl<'a> Progress<'a> {
         if is_live {
             terminal::rewrite_line(&prefix);
         }
-        Self { prefix: format!("{prefix:<40}"), run, start, is_live, last_line: Instant::now() }
+        let (prefix, run) = (format!("{prefix:<40}"), Cow::Borrowed(run));
+        Self { prefix, run, part: String::new(), start, is_live, last_line: Instant::now() }
+    }
+
+    /// Follows the epochs of another run, which is a part of the same.
+    fn follow(&mut self, run: &Path, part: String) {
+        self.run = Cow::Owned(run.to_owned());
+        self.part = format!("{part}  ");
     }
 
     fn tick(&mut self) {
@@ -354,12 +423,14 @@ impl<'a> Progress<'a> {
             return;
         }
         self.last_line = Instant::now();
-        let epochs = chainrule::epochs(self.run);
+        let epochs = chainrule::epochs(&self.run);
         let news = epochs.last().map_or_else(String::new, |epoch| {
             let valid = epoch.valid_nll_nats.unwrap_or(f64::NAN);
             format!("epoch {:>4}, validation {valid:.2} nats", epoch.epoch)
         });
-        let line = format!("{}  {news}  {:.0} s", self.prefix, self.start.elapsed().as_secs_f64());
+        let (prefix, part, seconds) =
+            (&self.prefix, &self.part, self.start.elapsed().as_secs_f64());
+        let line = format!("{prefix}  {part}{news}  {seconds:.0} s");
         if self.is_live {
             terminal::rewrite_line(&line);
         } else {
@@ -399,12 +470,18 @@ fn list(root: &Path, experiments: &[Experiment]) -> Result<()> {
                 let outcome = committed.as_ref().and_then(|results| results.outcomes.first());
                 let paper = config.paper.as_ref().and_then(|paper| {
                     let nats = paper.test_nll_nats.map(|nats| (nats, Unit::Nats));
-                    nats.or(paper.test_bits_per_dim.map(|bits| (bits, Unit::BitsPerDim)))
+                    let bits = paper.test_bits_per_dim.map(|bits| (bits, Unit::BitsPerDim));
+                    let standardized = paper.test_nll_standardized_nats;
+                    let standardized = standardized.map(|nats| (nats, Unit::StandardizedNats));
+                    nats.or(bits).or(standardized)
                 });
                 let unit = paper.map_or(Unit::Nats, |(_, unit)| unit);
                 let ours = outcome.map(|outcome| match unit {
                     Unit::Nats => (outcome.test.nll_nats, unit),
                     Unit::BitsPerDim => (outcome.test.bits_per_dim, unit),
+                    Unit::StandardizedNats => {
+                        (outcome.test.nll_standardized_nats.unwrap_or(f64::NAN), unit)
+                    }
                 });
                 (config.kind.clone(), config.data.clone(), paper, ours)
             }

@@ -29,6 +29,39 @@ pub(crate) struct Mean {
     pub(crate) nll_nats_stderr: f64,
     /// The mean in bits per variable.
     pub(crate) bits_per_dim: f64,
+    /// The mean in standardized units, nats; only of real numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) nll_standardized_nats: Option<f64>,
+    /// Its standard error, where that is not the other's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) nll_standardized_nats_stderr: Option<f64>,
+}
+
+impl Mean {
+    /// The mean of the means of several folds, with the standard error of that.
+    fn of_folds(folds: &[&Self]) -> Self {
+        let (nll_nats, nll_nats_stderr) = mean_and_stderr(folds.iter().map(|fold| fold.nll_nats));
+        let (bits_per_dim, _) = mean_and_stderr(folds.iter().map(|fold| fold.bits_per_dim));
+        let standardized: Option<Vec<f64>> =
+            folds.iter().map(|fold| fold.nll_standardized_nats).collect();
+        let standardized = standardized.map(|folds| mean_and_stderr(folds.into_iter()));
+        Self {
+            examples: folds.iter().map(|fold| fold.examples).sum(),
+            nll_nats,
+            nll_nats_stderr,
+            bits_per_dim,
+            nll_standardized_nats: standardized.map(|(mean, _)| mean),
+            nll_standardized_nats_stderr: standardized.map(|(_, stderr)| stderr),
+        }
+    }
+}
+
+/// The mean of numbers and its standard error, s / √n with s the sample standard deviation.
+fn mean_and_stderr(numbers: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let n = numbers.clone().count() as f64;
+    let mean = numbers.clone().sum::<f64>() / n;
+    let squares: f64 = numbers.map(|number| (number - mean).powi(2)).sum();
+    (mean, (squares / (n - 1.0) / n).sqrt())
 }
 
 impl From<&Score> for Mean {
@@ -38,6 +71,8 @@ impl From<&Score> for Mean {
             nll_nats: score.nll_nats,
             nll_nats_stderr: score.nll_nats_stderr,
             bits_per_dim: score.bits_per_dim,
+            nll_standardized_nats: score.nll_standardized_nats,
+            nll_standardized_nats_stderr: None,
         }
     }
 }
@@ -65,6 +100,9 @@ pub(crate) struct Published {
     /// Ours minus the paper's, bits per variable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) difference_bits_per_dim: Option<f64>,
+    /// Ours minus the paper's in standardized units, nats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) difference_standardized_nats: Option<f64>,
 }
 
 impl Published {
@@ -72,6 +110,9 @@ impl Published {
         Self {
             difference_nats: paper.test_nll_nats.map(|nats| test.nll_nats - nats),
             difference_bits_per_dim: paper.test_bits_per_dim.map(|bits| test.bits_per_dim - bits),
+            difference_standardized_nats: paper
+                .test_nll_standardized_nats
+                .and_then(|nats| Some(test.nll_standardized_nats? - nats)),
             paper,
         }
     }
@@ -84,24 +125,27 @@ pub(crate) enum Unit {
     Nats,
     /// Bits of a variable.
     BitsPerDim,
+    /// Of an example in standardized units.
+    StandardizedNats,
 }
 
 impl Unit {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::Nats, Self::BitsPerDim];
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Nats, Self::BitsPerDim, Self::StandardizedNats];
 
     /// As it stands behind a number.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Nats => "nats",
             Self::BitsPerDim => "bits/dim",
+            Self::StandardizedNats => "nats standardized",
         }
     }
 
     /// Decimals that numbers in it deserve.
     pub(crate) fn decimals(self) -> usize {
         match self {
-            Self::Nats => 2,
+            Self::Nats | Self::StandardizedNats => 2,
             Self::BitsPerDim => 3,
         }
     }
@@ -201,12 +245,56 @@ pub(crate) struct Outcome {
     pub(crate) paper: Option<Published>,
     /// How far a later run may be from this one, nats.
     pub(crate) tolerance_nats: f64,
+    /// The folds of cross-validation, of which `valid` and `test` are the means; empty without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) folds: Vec<Fold>,
     /// The training curve; empty where fitting is one step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) curve: Vec<Point>,
 }
 
+/// One fold of cross-validation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Fold {
+    /// Counted from 0.
+    pub(crate) fold: u64,
+    /// The epoch whose weights were kept.
+    pub(crate) best_epoch: Option<u64>,
+    /// The split that chose the weights.
+    pub(crate) valid: Option<Mean>,
+    /// The split that nothing was chosen on.
+    pub(crate) test: Mean,
+}
+
 impl Outcome {
+    /// The mean over the outcomes of all folds. The curve is that of the first.
+    pub(crate) fn of_folds(config: &Config, outcomes: Vec<Self>) -> Self {
+        let folds: Vec<Fold> = (0..)
+            .zip(&outcomes)
+            .map(|(fold, outcome)| Fold {
+                fold,
+                best_epoch: outcome.best_epoch,
+                valid: outcome.valid.clone(),
+                test: outcome.test.clone(),
+            })
+            .collect();
+        let valid: Option<Vec<&Mean>> = folds.iter().map(|fold| fold.valid.as_ref()).collect();
+        let valid = valid.map(|valid| Mean::of_folds(&valid));
+        let test = Mean::of_folds(&folds.iter().map(|fold| &fold.test).collect::<Vec<_>>());
+        let sum = |of: fn(&Self) -> f64| outcomes.iter().map(of).sum();
+        Self {
+            epochs: outcomes.iter().map(|outcome| outcome.epochs).sum(),
+            best_epoch: None,
+            train_seconds: sum(|outcome| outcome.train_seconds),
+            wall_seconds: sum(|outcome| outcome.wall_seconds),
+            paper: config.paper.clone().map(|paper| Published::new(paper, &test)),
+            valid,
+            test,
+            folds,
+            ..outcomes.into_iter().next().expect("there are folds")
+        }
+    }
+
     /// Gathers what a run printed.
     pub(crate) fn new(
         config: &Config,
@@ -248,6 +336,7 @@ impl Outcome {
             } else {
                 NETWORK_TOLERANCE_NATS
             },
+            folds: Vec::new(),
             curve,
         }
     }
@@ -268,7 +357,12 @@ impl Outcome {
 
     /// The published numbers beside ours, one for each unit that the paper gives.
     pub(crate) fn published(&self) -> Vec<Comparison> {
-        let Some(Published { paper, difference_nats, difference_bits_per_dim }) = &self.paper
+        let Some(Published {
+            paper,
+            difference_nats,
+            difference_bits_per_dim,
+            difference_standardized_nats,
+        }) = &self.paper
         else {
             return Vec::new();
         };
@@ -286,7 +380,14 @@ impl Outcome {
             bits_per_dim,
             bits_stderr,
         );
-        nats.into_iter().chain(bits).collect()
+        let standardized = compare(
+            Unit::StandardizedNats,
+            paper.test_nll_standardized_nats,
+            *difference_standardized_nats,
+            self.test.nll_standardized_nats.unwrap_or(f64::NAN),
+            self.test.nll_standardized_nats_stderr.unwrap_or(nll_nats_stderr),
+        );
+        nats.into_iter().chain(bits).chain(standardized).collect()
     }
 
     /// Every way in which `fresh` differs from this committed outcome by more than it may.
@@ -423,6 +524,8 @@ pub(crate) mod tests {
             nll_nats,
             nll_nats_stderr: 0.25,
             bits_per_dim: nll_nats / 64.0 / std::f64::consts::LN_2,
+            nll_standardized_nats: None,
+            nll_standardized_nats_stderr: None,
         };
         Outcome {
             config: config.to_owned(),
@@ -443,6 +546,7 @@ pub(crate) mod tests {
             test: mean(test_nll_nats),
             paper: None,
             tolerance_nats: 5e-5,
+            folds: Vec::new(),
             curve: Vec::new(),
         }
     }
@@ -460,6 +564,7 @@ pub(crate) mod tests {
         let paper = Paper {
             test_nll_nats: Some(18.0),
             test_bits_per_dim: None,
+            test_nll_standardized_nats: None,
             source: "A & B 2016, <Table> 2".to_owned(),
         };
         nade.paper = Some(Published::new(paper, &nade.test));
@@ -480,6 +585,7 @@ pub(crate) mod tests {
         let paper = |nats, bits| Paper {
             test_nll_nats: nats,
             test_bits_per_dim: bits,
+            test_nll_standardized_nats: None,
             source: String::new(),
         };
         outcome.paper = Some(Published::new(paper(None, Some(1.125)), &outcome.test));
@@ -489,8 +595,40 @@ pub(crate) mod tests {
         assert_eq!(bits.paper_text(), "1.125");
         outcome.paper = Some(Published::new(paper(Some(44.0), Some(1.0)), &outcome.test));
         let units: Vec<Unit> = outcome.published().iter().map(|c| c.unit).collect();
-        assert_eq!(units, Unit::ALL);
+        assert_eq!(units, [Unit::Nats, Unit::BitsPerDim]);
         assert_eq!(outcome.published()[1].paper_text(), "1.00");
+    }
+
+    #[test]
+    fn folds_are_averaged_and_their_spread_is_the_error() {
+        let mut folds: Vec<Outcome> = [2.0, 3.0, 7.0].map(|nll| outcome("rnade-x", nll)).into();
+        for (fold, standardized) in folds.iter_mut().zip([9.0, 9.5, 10.0]) {
+            fold.test.nll_standardized_nats = Some(standardized);
+        }
+        let paper = Paper {
+            test_nll_nats: None,
+            test_bits_per_dim: None,
+            test_nll_standardized_nats: Some(9.36),
+            source: String::new(),
+        };
+        let config = Config {
+            name: "rnade-x".to_owned(),
+            seed: 1,
+            data: "x".to_owned(),
+            folds: Some(3),
+            kind: "rnade".to_owned(),
+            paper: Some(paper),
+            sha256: String::new(),
+            path: "rnade-x.toml".into(),
+        };
+        let all = Outcome::of_folds(&config, folds);
+        assert_eq!((all.test.nll_nats, all.test.examples, all.folds.len()), (4.0, 3 * 359, 3));
+        // Squares 4 + 1 + 9, over 2, over 3.
+        assert!((all.test.nll_nats_stderr - (14.0_f64 / 6.0).sqrt()).abs() < 1e-12);
+        let [published] = all.published()[..] else { panic!("{:?}", all.published()) };
+        assert_eq!((published.unit, published.ours), (Unit::StandardizedNats, 9.5));
+        assert!((published.difference - 0.14).abs() < 1e-12);
+        assert!((published.stderr - (0.5_f64 / 6.0).sqrt()).abs() < 1e-12);
     }
 
     #[test]

@@ -20,6 +20,7 @@ fn paper_columns(unit: Unit) -> [(&'static str, bool); 2] {
     let paper = match unit {
         Unit::Nats => "paper, nats",
         Unit::BitsPerDim => "paper, bits/dim",
+        Unit::StandardizedNats => "paper, nats standardized",
     };
     [(paper, true), ("difference", true)]
 }

@@ -42,7 +42,8 @@ struct Known {
     name: &'static str,
     about: &'static str,
     shape: &'static [usize],
-    levels: u16,
+    /// `null` for real numbers.
+    levels: Option<u16>,
     /// Examples of train, valid, test.
     examples: [usize; 3],
     labelled: bool,
@@ -93,13 +94,18 @@ fn list(session: &Session) -> Result<()> {
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         for known in &record.datasets {
             let mut row =
-                vec![known.name.to_owned(), human_shape(known.shape), known.levels.to_string()];
+                vec![known.name.to_owned(), human_shape(known.shape), levels_cell(known.levels)];
             row.extend(known.examples.map(|count| grouped(&count.to_string())));
             row.extend([known.state().to_owned(), known.about.to_owned()]);
             rows.push(row);
         }
         columns(&rows)
     })
+}
+
+/// Real numbers have no levels.
+fn levels_cell(levels: Option<u16>) -> String {
+    levels.map_or_else(|| "–".to_owned(), |levels| levels.to_string())
 }
 
 /// What `data info` prints.
@@ -205,7 +211,13 @@ fn info_words(record: &InfoRecord) -> String {
             row("name", format!("{} ({})", known.name, known.state())),
             row("about", known.about.to_owned()),
             row("source", known.source.to_owned()),
-            row("event", format!("{}, {} levels", human_shape(known.shape), known.levels)),
+            row(
+                "event",
+                match known.levels {
+                    Some(levels) => format!("{}, {levels} levels", human_shape(known.shape)),
+                    None => format!("{}, real numbers", human_shape(known.shape)),
+                },
+            ),
             row("examples", format!("{train} train, {valid} valid, {test} test")),
         ]));
     }
@@ -221,7 +233,7 @@ fn info_words(record: &InfoRecord) -> String {
             grouped(&part.examples.to_string()),
             human_shape(&part.shape),
             part.kind.to_owned(),
-            part.levels.map_or_else(|| "–".to_owned(), |levels| levels.to_string()),
+            levels_cell(part.levels),
             number(part.min),
             number(part.max),
             number(part.mean),

@@ -27,6 +27,10 @@ struct Record<'a> {
     /// Level count that the data is brought down to.
     requantize: Option<u16>,
     binarize: &'static str,
+    /// Whether noise makes the symbols real numbers.
+    dequantize: bool,
+    /// Which fold of how many the data is, from 0.
+    fold: Option<[usize; 2]>,
     /// Whether training images are mirrored by chance.
     flip: bool,
     seed: u64,
@@ -87,6 +91,8 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
             Binarize::Threshold => "threshold",
             Binarize::Stochastic { .. } => "stochastic",
         },
+        dequantize: config.data.preprocessing.dequantize.is_some(),
+        fold: config.data.folds.map(|folds| [folds.fold, folds.count]),
         flip: config.data.preprocessing.flip,
         seed: config.seed,
         shape: &event.shape,
@@ -137,11 +143,15 @@ fn words(record: &Record<'_>) -> String {
         (None, "none") => String::new(),
         (None, how) => format!(", binarized: {how}"),
     };
+    let noise = if record.dequantize { ", with uniform noise" } else { "" };
+    let fold = record
+        .fold
+        .map_or_else(String::new, |[fold, count]| format!(", fold {fold} of {count} (from 0)"));
     let flip = if record.flip { ", half of it mirrored in training" } else { "" };
     let mut rows = vec![
         row("name", record.config.to_owned()),
         row("model", record.model.to_owned()),
-        row("data", format!("{}{how}{flip}", record.data)),
+        row("data", format!("{}{fold}{how}{noise}{flip}", record.data)),
         row(
             "event",
             format!(
@@ -166,7 +176,9 @@ fn words(record: &Record<'_>) -> String {
     if let Some(paper) = record.paper {
         let nats = paper.test_nll_nats.map(|nll| format!("{nll} nats"));
         let bits = paper.test_bits_per_dim.map(|bits| format!("{bits} bits/dim"));
-        let numbers: Vec<String> = nats.into_iter().chain(bits).collect();
+        let standardized = paper.test_nll_standardized_nats;
+        let standardized = standardized.map(|nll| format!("{nll} nats standardized"));
+        let numbers: Vec<String> = nats.into_iter().chain(bits).chain(standardized).collect();
         rows.push(row("paper", format!("{} ({})", numbers.join(", "), paper.source)));
     }
     for note in record.deviations {

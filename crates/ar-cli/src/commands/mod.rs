@@ -114,6 +114,10 @@ pub(crate) struct Evaluation {
     pub(crate) nll_nats_stderr: Option<f64>,
     /// The mean in bits per variable.
     pub(crate) bits_per_dim: Option<f64>,
+    /// The mean in standardized units, in which each variable of the training set has variance 1. Only of
+    /// real numbers, whose `nll_nats` is in the units of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) nll_standardized_nats: Option<f64>,
     /// Mean of −log p(x | y) over the examples and their labels y, in nats per example; `nll_nats` is
     /// of x alone then. Only for a model with classes on data with labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,6 +179,9 @@ impl Evaluation {
             nll_nats: finite(nll_nats),
             nll_nats_stderr: finite(nll_nats_stderr),
             bits_per_dim,
+            nll_standardized_nats: model
+                .standardization()
+                .and_then(|standardization| finite(nll_nats - standardization.log_scale())),
             nll_given_label_nats: labelled.as_ref().and_then(|l| finite(l.given.nll_nats)),
             accuracy: labelled.as_ref().and_then(|l| finite(l.accuracy)),
             seconds: start.elapsed().as_secs_f64(),
@@ -200,6 +207,9 @@ impl Evaluation {
             format!("{} bits/dim", number(self.bits_per_dim, "inf")),
             format!("{} examples", crate::output::grouped(&self.examples.to_string())),
         ];
+        if let Some(nll) = self.nll_standardized_nats {
+            cells.push(format!("{nll:.4} nats standardized"));
+        }
         if let (Some(nll), Some(accuracy)) = (self.nll_given_label_nats, self.accuracy) {
             cells.push(format!("{nll:.4} nats given the label"));
             cells.push(format!("{:.2}% of labels right", 100.0 * accuracy));

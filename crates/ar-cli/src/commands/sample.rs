@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
+use ar_data::dequantize::quantize;
 use ar_models::examples::Rows;
 use ar_models::model::Model;
 use ar_models::randomness::{Purpose, stream};
@@ -47,7 +48,10 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.load_config()?;
     let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
-    let format = Format::of(&args.out, &event, args.columns)?;
+    // Samples of a model of dequantized symbols are symbols again.
+    let symbols = config.symbols();
+    let shown = symbols.as_ref().unwrap_or(&event);
+    let format = Format::of(&args.out, shown, args.columns)?;
     if args.count.saturating_mul(event.variables()) > MAX_VALUES {
         return Err(mistake(
             format!(
@@ -64,8 +68,12 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
     let start = Instant::now();
     let values = draw(&model, args.count, class, args.seed, &session.terminal);
     let seconds = start.elapsed().as_secs_f64();
+    let values = match (symbols.as_ref().and_then(|event| event.levels), values) {
+        (Some(levels), Rows::Reals(values)) => quantized(&values, levels),
+        (_, values) => values,
+    };
     let names = config.data.columns.as_deref();
-    let events = Events { values: values.values(), event: &event, names };
+    let events = Events { values: values.values(), event: shown, names };
     events.write(&args.out, format, args.columns)?;
     let record = Record {
         version: RECORD_VERSION,
@@ -83,6 +91,12 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
         let seconds = human_seconds(seconds);
         format!("{} samples{given} to {} in {seconds}", record.count, record.out)
     })
+}
+
+/// Real numbers as the symbols that they lie in.
+fn quantized(values: &[f32], levels: usize) -> Rows {
+    let levels = u16::try_from(levels).unwrap_or(256);
+    Rows::Symbols(values.iter().map(|&value| quantize(value, levels)).collect())
 }
 
 fn draw(model: &Model, count: usize, class: Option<u8>, seed: u64, terminal: &Terminal) -> Rows {

@@ -197,7 +197,23 @@ fn descend(
         &mut watch,
     );
     watch.close()?;
+    let trained = trained.map_err(|error| named(error, data.train.columns.as_deref()));
     trained.with_context(|| format!("cannot train {}", run.display()))
+}
+
+/// An error about a variable, with the name of its column.
+fn named(error: ar_models::Error, columns: Option<&[String]>) -> anyhow::Error {
+    let variable = match &error {
+        ar_models::Error::Constant { variable, .. } => *variable,
+        _ => return error.into(),
+    };
+    match columns.and_then(|columns| columns.get(variable)) {
+        Some(name) => mistake(
+            format!("column `{name}`: {error}"),
+            format!("leave it out with data.drop = [{name:?}]"),
+        ),
+        None => error.into(),
+    }
 }
 
 /// Saves the model, reads it back, and evaluates what was saved.

@@ -66,6 +66,12 @@ const DNA: [&str; 3] = [
     "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/dna.scale.t",
 ];
 
+/// The red wines at UCI, in their old and their new folder of the same files. Neither has been tried.
+const WINE_QUALITY: [&str; 2] = [
+    "https://archive.ics.uci.edu/ml/machine-learning-databases/wine-quality",
+    "https://archive.ics.uci.edu/static/public/186",
+];
+
 /// What to download for a built-in dataset; nothing if it is embedded.
 pub(super) fn downloads(builtin: &Builtin) -> Vec<Download> {
     match builtin.name {
@@ -87,6 +93,9 @@ pub(super) fn downloads(builtin: &Builtin) -> Vec<Download> {
             wanted: builtin.files.iter().map(wanted).collect(),
         }],
         "adult" | "connect4" | "dna" | "mushrooms" | "nips" | "ocr-letters" => binary_set(builtin),
+        "winequality-red" => one_by_one(builtin, |file| {
+            WINE_QUALITY.map(|base| mirror(base, file, Packing::File)).to_vec()
+        }),
         _ => Vec::new(),
     }
 }
