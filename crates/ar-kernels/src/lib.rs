@@ -3,6 +3,7 @@
 //! | Module | What it computes in one op |
 //! |---|---|
 //! | [`nade`] | the recurrence of NADE over all positions: logits, gradients, sampling |
+//! | [`rnade`] | the recurrence of RNADE over all positions: outputs and gradients |
 //! | [`pixel`] | the convolutions and recurrent layers of PixelRNN, and their cached walk |
 //! | [`bernoulli`] | the log-likelihood of rows of bits from their logits |
 //! | [`memory`] | (not an operation) freed memory is kept for the next step |
@@ -10,7 +11,7 @@
 //!
 //! Each has its kernels as functions on slices, vectorised for what the processor has and bit-identical
 //! for any number of threads, and an adapter that makes it an operation on burn tensors with a
-//! hand-written gradient. On devices without a kernel the NADE recurrence and the image operations fall
+//! hand-written gradient. On devices without a kernel the recurrences and the image operations fall
 //! back to plain tensor operations, which are also their oracle in tests.
 //!
 //! ```

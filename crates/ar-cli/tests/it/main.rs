@@ -5,5 +5,6 @@ mod commands;
 mod common;
 mod complete;
 mod golden;
+mod reals;
 mod resume;
 mod transcripts;

@@ -7,9 +7,9 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend};
-use burn::tensor::{Shape, Slice};
 
 use super::{Dice, NadeOps};
+use crate::slices::unpack;
 
 impl<B: NadeOps, C: CheckpointStrategy> NadeOps for Autodiff<B, C> {
     fn nade_logits(
@@ -84,13 +84,4 @@ impl<B: NadeOps, C: CheckpointStrategy> NadeOps for Autodiff<B, C> {
         let [w, v, b, c] = [w, v, b, c].map(|tensor| tensor.into_primitive());
         Self::from_inner(B::nade_sample(w, v, b, c, dice))
     }
-}
-
-/// One parameter's part of the packed gradients.
-fn unpack<B: NadeOps>(
-    packed: FloatTensor<B>,
-    range: core::ops::Range<usize>,
-    shape: Shape,
-) -> FloatTensor<B> {
-    B::float_reshape(B::float_slice(packed, &[Slice::from(range)]), shape)
 }
