@@ -122,8 +122,8 @@ pub(crate) struct EvalArgs {
 pub(crate) struct SampleArgs {
     /// The run directory
     pub(crate) run: PathBuf,
-    /// The file to write: a grid of images (.png), an array [count, ...event shape] of u8 (.npy), or a
-    /// table with a row per sample (.csv)
+    /// The file to write: a grid of images (.png), an array [count, ...event shape] of u8, or f32 for
+    /// real numbers (.npy), or a table with a row per sample (.csv)
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Number of samples
@@ -209,9 +209,12 @@ pub(crate) struct CountArgs {
     /// 4: W, NW, N, NE; 10: those, WW, NN and the four knight's moves (neighbourhood) [default: 4]
     #[arg(long, value_name = "4|10", hide_possible_values = true, value_parser = PossibleValuesParser::new(["4", "10"]))]
     pub(crate) neighbours: Option<String>,
-    /// Hidden units (nade, made)
+    /// Hidden units (nade, made, rnade)
     #[arg(long, value_name = "H", value_parser = count_parser())]
     pub(crate) hidden: Option<usize>,
+    /// Gaussians of each conditional (rnade) [default: 20]
+    #[arg(long, value_name = "K", value_parser = count_parser())]
+    pub(crate) components: Option<usize>,
 }
 
 /// The families that `count` knows.
@@ -237,6 +240,8 @@ pub(crate) enum Family {
     Nade,
     /// MADE of one hidden layer, whose masks hide half of it: n h + h + n
     Made,
+    /// RNADE of real numbers: n h + h + n + 3 n k (h + 1)
+    Rnade,
 }
 
 /// `chainrule data`.

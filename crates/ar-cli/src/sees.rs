@@ -185,8 +185,7 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
             Size { free_parameters: free.into(), bytes: BigUint::from(stored) * size_of::<f32>() }
         }
         ModelConfig::Rnade(settings) => {
-            let ordering = settings.ordering.build(&event.shape)?;
-            let free_parameters = BigUint::from(settings.config(ordering).parameters());
+            let free_parameters = rnade(n, settings.hidden, settings.components);
             Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
         }
         other => {
@@ -221,6 +220,12 @@ pub(crate) fn logistic(variables: usize) -> BigUint {
 /// W and V of n × h, c of h, b of n.
 pub(crate) fn nade(variables: usize, hidden: usize) -> BigUint {
     BigUint::from(variables) * hidden * 2_u8 + hidden + variables
+}
+
+/// W of n × h, c of h, ρ of n; for each of the 3 k outputs of a variable h weights and a bias.
+pub(crate) fn rnade(variables: usize, hidden: usize, components: usize) -> BigUint {
+    let outputs = BigUint::from(variables) * components * 3_u8;
+    BigUint::from(variables) * hidden + hidden + variables + outputs * (hidden + 1)
 }
 
 /// A MADE of one hidden layer and one mask: a unit that knows k variables feeds the n − k others, so that

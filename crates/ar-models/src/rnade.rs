@@ -140,12 +140,6 @@ pub struct RnadeConfig {
 }
 
 impl RnadeConfig {
-    /// Numbers in the weights, all of them free.
-    pub fn parameters(&self) -> usize {
-        let (dim, hidden, outputs) = (self.ordering.len(), self.hidden, 3 * self.components);
-        dim * hidden + hidden + dim + dim * outputs * hidden + dim * outputs
-    }
-
     /// W, V and c drawn from N(0, init_scale²); components of equal weight whose means are spread evenly
     /// in probability over half a standard deviation, and which together have variance 1.
     ///

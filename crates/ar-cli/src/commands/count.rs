@@ -20,7 +20,9 @@ struct Record {
     command: &'static str,
     family: String,
     variables: usize,
-    states: usize,
+    /// None of real numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    states: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     order: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,6 +31,8 @@ struct Record {
     neighbours: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    components: Option<usize>,
     /// Decimal, of any length.
     free_parameters: String,
 }
@@ -43,6 +47,7 @@ struct Question {
     shape: Option<[usize; 2]>,
     neighbours: Option<usize>,
     hidden: Option<usize>,
+    components: Option<usize>,
 }
 
 /// Counts and prints.
@@ -52,17 +57,19 @@ struct Question {
 pub(crate) fn run(args: &CountArgs, session: &Session) -> Result<()> {
     let question = check(args)?;
     let free_parameters = answer(&question)?.to_string();
-    let Question { family, variables, states, order, shape, neighbours, hidden } = question;
+    let Question { family, variables, states, order, shape, neighbours, hidden, components } =
+        question;
     let record = Record {
         version: RECORD_VERSION,
         command: "count",
         family: name_of(family),
         variables,
-        states,
+        states: (family != Family::Rnade).then_some(states),
         order,
         shape,
         neighbours,
         hidden,
+        components,
         free_parameters,
     };
     session.terminal.result(&record, || words(&record, family))
@@ -94,7 +101,7 @@ fn check(args: &CountArgs) -> Result<Question> {
         })
     };
     let one_variable = matches!(family, Family::Coin | Family::Die);
-    let has_hidden = matches!(family, Family::Nade | Family::Made);
+    let has_hidden = matches!(family, Family::Nade | Family::Made | Family::Rnade);
     let bits_only = has_hidden || matches!(family, Family::Coin | Family::Logistic);
     let on_an_image = family == Family::Neighbourhood;
     refuse_unless(!one_variable, args.variables.is_some_and(|n| n != 1), "variables")?;
@@ -103,6 +110,7 @@ fn check(args: &CountArgs) -> Result<Question> {
     refuse_unless(on_an_image, args.shape.is_some(), "shape")?;
     refuse_unless(on_an_image, args.neighbours.is_some(), "neighbours")?;
     refuse_unless(has_hidden, args.hidden.is_some(), "hidden")?;
+    refuse_unless(family == Family::Rnade, args.components.is_some(), "components")?;
     let states = match family {
         Family::Die => require(args.states, "states", "6")?,
         _ => args.states.unwrap_or(2),
@@ -145,7 +153,8 @@ fn check(args: &CountArgs) -> Result<Question> {
     };
     let neighbours =
         on_an_image.then(|| if args.neighbours.as_deref() == Some("10") { 10 } else { 4 });
-    Ok(Question { family, variables, states, order, shape, neighbours, hidden })
+    let components = (family == Family::Rnade).then(|| args.components.unwrap_or(20));
+    Ok(Question { family, variables, states, order, shape, neighbours, hidden, components })
 }
 
 fn parse_shape(text: &str) -> Result<[usize; 2]> {
@@ -203,6 +212,9 @@ fn answer(question: &Question) -> Result<BigUint> {
         Family::Logistic => sees::logistic(n),
         Family::Nade => sees::nade(n, question.hidden.unwrap_or(1)),
         Family::Made => sees::made(n, question.hidden.unwrap_or(1)),
+        Family::Rnade => {
+            sees::rnade(n, question.hidden.unwrap_or(1), question.components.unwrap_or(1))
+        }
     })
 }
 
@@ -219,13 +231,16 @@ fn words(record: &Record, family: Family) -> String {
         Family::Logistic => "n (n + 1) / 2",
         Family::Nade => "2 n h + h + n",
         Family::Made => "n h + h + n",
+        Family::Rnade => "n h + h + n + 3 n k (h + 1)",
     };
     let digits = &record.free_parameters;
     let mut text = grouped(digits);
     if digits.len() > 20 {
         text.push_str(&format!("\n≈ 10^{}", digits.len() - 1));
     }
-    let mut letters = vec![format!("n = {}", record.variables), format!("m = {}", record.states)];
+    let mut letters = vec![format!("n = {}", record.variables)];
+    letters.extend(record.states.map(|states| format!("m = {states}")));
+    letters.extend(record.components.map(|components| format!("k = {components}")));
     letters.extend(record.order.map(|order| format!("k = {order}")));
     letters.extend(record.hidden.map(|hidden| format!("h = {hidden}")));
     text.push_str(&format!("\n{formula}, {}", letters.join(", ")));
@@ -245,6 +260,7 @@ mod tests {
             shape: None,
             neighbours: None,
             hidden: None,
+            components: None,
         }
     }
 
@@ -270,6 +286,15 @@ mod tests {
             (n(Family::Logistic, 784, 2), "307720"),
             (CountArgs { hidden: Some(500), ..n(Family::Nade, 784, 2) }, "785284"),
             (CountArgs { hidden: Some(500), ..n(Family::Made, 784, 2) }, "393284"),
+            (
+                CountArgs {
+                    variables: Some(11),
+                    hidden: Some(50),
+                    components: Some(10),
+                    ..args(Family::Rnade)
+                },
+                "17441",
+            ),
             (n(Family::Full, 5, 1), "0"),
         ] {
             assert_eq!(counted(&args).unwrap(), count, "{args:?}");

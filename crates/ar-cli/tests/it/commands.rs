@@ -248,7 +248,7 @@ fn data_is_listed_described_verified_and_exported() {
     assert_eq!(names[..5], ["digits", "mnist", "binarized-mnist", "fashion-mnist", "cifar10"]);
     assert_eq!(names[5..11], ["adult", "connect4", "dna", "mushrooms", "nips", "ocr-letters"]);
     assert_eq!(names[11..], ["winequality-red"]);
-    assert_eq!(list["datasets"][11]["levels"], serde_json::Value::Null);
+    assert_eq!(list["datasets"][11]["levels"], Value::Null);
     assert_eq!(list["datasets"][0]["present"], true);
     assert_eq!(list["datasets"][1]["present"], false);
 

@@ -115,7 +115,7 @@ fn what_cannot_be_a_density_is_named() {
         "{message}"
     );
     assert!(message.contains("hint: leave it out with data.drop = [\"k\"]"), "{message}");
-    place.json(&["train", "c.toml", "--out", "run", "--set", "data.drop=[\"id\", 3]"]);
+    place.json(&["train", "c.toml", "--out", "good", "--set", "data.drop=[\"id\", 3]"]);
 
     assert!(
         train("data.drop=[\"ids\"]")
