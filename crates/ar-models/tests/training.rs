@@ -8,6 +8,7 @@ use ar_models::examples::{InMemory, read_all};
 use ar_models::made::MadeSettings;
 use ar_models::model::Model;
 use ar_models::pixel::PixelSettings;
+use ar_models::rnade::RnadeSettings;
 use ar_models::train::{
     EpochRecord, Observer, OptimizerConfig, Run, ScheduleConfig, TrainConfig, Trained, train,
 };
@@ -248,6 +249,96 @@ fn a_model_with_classes_learns_from_labels_and_is_resumed_to_the_same_bits() {
     let all_one = InMemory::new(values, 16).with_labels(vec![1; 200]);
     let other = run_labelled(&pixel_cnn(2), &all_one, &valid, None, &mut ()).unwrap();
     assert!(other.model.to_bytes().unwrap() != alone.model.to_bytes().unwrap());
+}
+
+/// Rows of three real numbers of different units: the second follows the first, the third is one of two.
+fn measurements(n: usize, seed: u64) -> InMemory {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut noise = move || rng.random::<f32>() + rng.random::<f32>() - 1.0;
+    let rows = (0..n).flat_map(|_| {
+        let first = noise();
+        let third = if noise() < 0.0 { -4.0 } else { 4.0 };
+        [1000.0 + 200.0 * first, 0.01 * first + 0.001 * noise(), third + 0.2 * noise()]
+    });
+    InMemory::reals(rows.collect(), 3)
+}
+
+fn run_reals(
+    model: &ModelConfig,
+    checkpoint: Option<&Path>,
+    observer: &mut dyn Observer,
+) -> Result<Trained, Error> {
+    let (train_set, valid, device) =
+        (measurements(300, 1), measurements(100, 2), Device::default());
+    train(
+        &Run {
+            model,
+            event: &EventSpec { shape: vec![3], levels: None },
+            config: &TrainConfig { epochs: 30, ..config() },
+            seed: 7,
+            device: &device,
+            train: &train_set,
+            valid: Some(&valid),
+            checkpoint,
+            resume: checkpoint.is_some(),
+        },
+        observer,
+    )
+}
+
+#[test]
+fn an_rnade_learns_is_resumed_to_the_same_bits_and_comes_back_with_its_units() {
+    let settings = RnadeSettings { components: 4, ..RnadeSettings::new(12) };
+    let config = ModelConfig::Rnade(settings.clone());
+    let alone = run_reals(&config, None, &mut ()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let mut lives = 0;
+    let resumed = loop {
+        let mut observer = DiesAfter { steps: lives * 60 };
+        let result =
+            catch_unwind(AssertUnwindSafe(|| run_reals(&config, Some(&path), &mut observer)));
+        lives += 1;
+        if let Ok(trained) = result {
+            break trained.unwrap();
+        }
+    };
+    assert!(lives > 2, "{lives} lives");
+    let bytes = alone.model.to_bytes().unwrap();
+    assert!(resumed.model.to_bytes().unwrap() == bytes);
+    assert_eq!(timeless(&resumed.history), timeless(&alone.history));
+
+    let event = EventSpec { shape: vec![3], levels: None };
+    let device = Device::default();
+    let model = Model::from_bytes(&config, &event, &bytes, &device).unwrap();
+    assert_eq!(model.standardization(), alone.model.standardization());
+    let test = measurements(200, 3);
+    let nll = |model: &Model| scoring::evaluate(model, &test, |_| ()).nll_nats;
+    assert_eq!(nll(&model), nll(&alone.model));
+    // Independent standard normals cost 4.26 nats in standardized units; that two variables move together and
+    // that one is two-valued is worth more than 2.
+    let standardized = nll(&model) - model.standardization().unwrap().log_scale();
+    assert!(standardized < 2.2, "{standardized}");
+    let costs = scoring::cost_per_variable(&model, &test, |_| ());
+    assert!((costs.iter().sum::<f64>() - nll(&model)).abs() < 1e-4);
+
+    // What is known stays, and what follows from it is drawn near it.
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let known = [Some(1150.0), None, None].repeat(200);
+    let completed = model.complete_reals(&known, &mut rng);
+    assert!(completed.iter().step_by(3).all(|&x| x == 1150.0));
+    let mean = completed.iter().skip(1).step_by(3).sum::<f32>() / 200.0;
+    assert!((mean - 0.0075).abs() < 0.002, "{mean}");
+
+    // A model without its standardization, or of another kind of events, is refused.
+    let other = ModelConfig::Rnade(RnadeSettings { components: 5, ..settings });
+    assert!(Model::from_bytes(&other, &event, &bytes, &device).is_err());
+    let wider = EventSpec { shape: vec![4], levels: None };
+    let message = Model::from_bytes(&config, &wider, &bytes, &device).unwrap_err().to_string();
+    assert!(message.contains("no `standardization.means` of 4 values"), "{message}");
+    let bits = EventSpec { shape: vec![3], levels: Some(2) };
+    assert!(config.check(&bits).unwrap_err().to_string().contains("needs real numbers"));
+    assert!(nade().check(&event).unwrap_err().to_string().contains("the data has real numbers"));
 }
 
 #[test]
