@@ -15,6 +15,7 @@
 //! | [`dist`] | [`Bernoulli`](dist::Bernoulli), [`Categorical`](dist::Categorical), [`Normal`](dist::Normal), [`GaussianMixture`](dist::GaussianMixture) |
 //! | [`joint`] | full table, independent, Markov chain, causal neighbourhood, Bayesian network |
 //! | [`bayes`] | Bayes' rule over models of each class |
+//! | [`anomaly`] | conformal p-values of log-likelihoods, AUROC, average precision |
 //! | [`count`] | free parameters, exactly |
 //! | [`ordering`] | raster, snake, spiral, Hilbert, random … as checked permutations |
 //! | [`units`] | nats and bits per dimension |
@@ -62,6 +63,7 @@
 //! # Ok::<(), prob_core::Error>(())
 //! ```
 
+pub mod anomaly;
 pub mod bayes;
 pub mod count;
 pub mod dist;
