@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The stochastic bit is a function of (seed, epoch, row, position) and of nothing else, so any
-//! subset of rows in any order and in any batch gives the same bits. Evaluation has an epoch of its
+//! subset of rows in any order and in any batch gives the same bits. The row is the one in the file
+//! where the dataset is a part of it ([`Dataset::number`]). Evaluation has an epoch of its
 //! own, so that the numbers of different runs are about the same data.
 //!
 //! # References
@@ -83,7 +84,7 @@ pub fn stochastic_rows(
     let mut stream = draw.generator(seed, b"ar-data/binary1");
     for row in rows {
         // One stream per row, one word per position.
-        stream.set_stream(row as u64);
+        stream.set_stream(data.number(row));
         stream.set_word_pos(0);
         bits.extend(symbols[row * width..(row + 1) * width].iter().map(|&value| {
             // Uniform on 0..top up to 2^-24; certain at both ends.
@@ -142,6 +143,11 @@ mod tests {
         let mut bits = Vec::new();
         stochastic_rows(&data, rows, 7, Draw::Epoch(2), &mut bits).unwrap();
         assert_eq!(bits, all.subset(&rows).unwrap().symbols().unwrap().0);
+        let part = data.subset(&[3, 49]).unwrap().with_numbers(vec![3, 49]).unwrap();
+        assert_eq!(
+            stochastic(&part, 7, Draw::Epoch(2)).unwrap().symbols().unwrap(),
+            all.subset(&[3, 49]).unwrap().symbols().unwrap()
+        );
         for (seed, draw) in
             [(8, Draw::Epoch(2)), (7, Draw::Epoch(3)), (7, Draw::Evaluation), (7, Draw::Epoch(0))]
         {

@@ -11,7 +11,8 @@
 use crate::dataset::Dataset;
 use crate::error::{Error, Flaw, Place, Result};
 use crate::input::Input;
-use crate::read::{ReadOptions, name_of, symbols_of_bytes};
+use crate::numbers::Numbers;
+use crate::read::{ReadOptions, Step, name_of, symbols_of_bytes};
 
 /// `[channels, rows, columns]`.
 pub(crate) const SHAPE: [usize; 3] = [3, 32, 32];
@@ -35,31 +36,67 @@ pub(crate) fn append(
     pixels: &mut Vec<u8>,
     labels: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    if input.peek()?.is_empty() {
-        return Err(input.malformed(
-            Place::File,
-            Flaw::Empty,
-            format!("records of {RECORD} bytes"),
-            "no bytes",
-        ));
-    }
+    check_not_empty(input)?;
     while !input.peek()?.is_empty() {
-        let start = input.offset();
-        let [label] = input.array("label")?;
-        if label >= CLASSES {
-            return Err(input
-                .malformed(
-                    Place::Byte(start),
-                    Flaw::OutOfRange,
-                    format!("a label from 0 to {}", CLASSES - 1),
-                    label.to_string(),
-                )
-                .advise("only the binary version of CIFAR-10 is read, not CIFAR-100"));
-        }
+        labels.push(label(input)??);
         input.append(pixels, PIXELS as u64, "pixels")?;
-        labels.push(label);
     }
     Ok(())
+}
+
+/// The images of one batch file, one at a time.
+pub(crate) struct Rows {
+    pub(crate) input: Input,
+    pixels: Vec<u8>,
+}
+
+impl Rows {
+    /// Looks whether there are any.
+    pub(crate) fn new(mut input: Input) -> Result<Self> {
+        check_not_empty(&mut input)?;
+        Ok(Self { input, pixels: vec![0; PIXELS] })
+    }
+
+    /// Adds the pixels of the next image to `numbers`.
+    pub(crate) fn next(&mut self, numbers: &mut Numbers) -> Result<Step> {
+        let Self { input, pixels } = self;
+        if input.peek()?.is_empty() {
+            return Ok(Step::End);
+        }
+        let label = label(input)?;
+        let start = input.offset();
+        input.fill(pixels, "pixels")?;
+        if let Err(error) = label {
+            return Ok(Step::Bad(error));
+        }
+        Ok(numbers.push_bytes(pixels).map_or_else(
+            |(index, refused)| {
+                let place = Place::Byte(start + index as u64);
+                Step::Bad(refused.at(input.path(), place, pixels[index].to_string()))
+            },
+            |()| Step::Row,
+        ))
+    }
+}
+
+fn check_not_empty(input: &mut Input) -> Result<()> {
+    if !input.peek()?.is_empty() {
+        return Ok(());
+    }
+    let expected = format!("records of {RECORD} bytes");
+    Err(input.malformed(Place::File, Flaw::Empty, expected, "no bytes"))
+}
+
+/// The label that a record begins with. The inner error is of the record alone.
+fn label(input: &mut Input) -> Result<Result<u8>> {
+    let start = input.offset();
+    let [label] = input.array("label")?;
+    if label < CLASSES {
+        return Ok(Ok(label));
+    }
+    let expected = format!("a label from 0 to {}", CLASSES - 1);
+    let error = input.malformed(Place::Byte(start), Flaw::OutOfRange, expected, label.to_string());
+    Ok(Err(error.advise("only the binary version of CIFAR-10 is read, not CIFAR-100")))
 }
 
 #[cfg(test)]

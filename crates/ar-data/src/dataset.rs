@@ -58,6 +58,7 @@ pub struct Dataset {
     event_len: usize,
     labels: Option<Vec<u8>>,
     columns: Option<Vec<String>>,
+    numbers: Option<Vec<u64>>,
 }
 
 impl Dataset {
@@ -111,7 +112,8 @@ impl Dataset {
                 }
             }
         }
-        Ok(Self { name, values, shape: shape.to_vec(), event_len, labels: None, columns: None })
+        let shape = shape.to_vec();
+        Ok(Self { name, values, shape, event_len, labels: None, columns: None, numbers: None })
     }
 
     /// Adds one label per event.
@@ -150,6 +152,24 @@ impl Dataset {
         Ok(self)
     }
 
+    /// States which rows of their file the events are, where the dataset is a part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inconsistent`] if there is not one number per event.
+    pub fn with_numbers(mut self, numbers: Vec<u64>) -> Result<Self> {
+        if numbers.len() != self.len() {
+            return Err(Error::inconsistent(
+                self.name,
+                "numbers",
+                format!("one number for each of {} events", self.values.len() / self.event_len),
+                numbers.len().to_string(),
+            ));
+        }
+        self.numbers = Some(numbers);
+        Ok(self)
+    }
+
     /// Gives the events another shape of as many values.
     ///
     /// # Errors
@@ -176,12 +196,12 @@ impl Dataset {
     /// [`Error::Inconsistent`] if the values are reals, a symbol is not below `levels`, or
     /// `levels` is not 2 to 256.
     pub fn with_levels(self, levels: u16) -> Result<Self> {
-        let Self { name, values, shape, labels, columns, .. } = self;
+        let Self { name, values, shape, labels, columns, numbers, .. } = self;
         let Values::Symbols { data, .. } = values else {
             return Err(Error::inconsistent(name, "values", "symbols", "reals"));
         };
         let fresh = Self::new(name, Values::Symbols { data, levels }, &shape)?;
-        Ok(Self { labels, columns, ..fresh })
+        Ok(Self { labels, columns, numbers, ..fresh })
     }
 
     /// The same events with every symbol as a real number; reals are left as they are.
@@ -281,6 +301,15 @@ impl Dataset {
         self.columns.as_deref()
     }
 
+    /// Which row of its file the event in `row` is: `row` itself, unless the dataset is a part.
+    ///
+    /// # Panics
+    ///
+    /// If the row does not exist.
+    pub fn number(&self, row: usize) -> u64 {
+        self.numbers.as_ref().map_or(row as u64, |numbers| numbers[row])
+    }
+
     /// The events at `rows`, in that order; a row may repeat.
     ///
     /// # Errors
@@ -316,6 +345,7 @@ impl Dataset {
             event_len: width,
             labels: self.labels.as_ref().map(|labels| rows.iter().map(|&i| labels[i]).collect()),
             columns: self.columns.clone(),
+            numbers: self.numbers.as_ref().map(|all| rows.iter().map(|&i| all[i]).collect()),
         })
     }
 
@@ -365,8 +395,9 @@ impl Dataset {
             },
             shape: self.shape.clone(),
             event_len: self.event_len,
-            labels: self.labels.as_ref().map(|labels| labels[rows].to_vec()),
+            labels: self.labels.as_ref().map(|labels| labels[rows.clone()].to_vec()),
             columns: self.columns.clone(),
+            numbers: self.numbers.as_ref().map(|numbers| numbers[rows].to_vec()),
         })
     }
 
@@ -395,6 +426,9 @@ impl Dataset {
         if let Some(labels) = &mut self.labels {
             labels.truncate(keep);
         }
+        if let Some(numbers) = &mut self.numbers {
+            numbers.truncate(keep);
+        }
         Ok((self, tail))
     }
 
@@ -420,6 +454,7 @@ impl Dataset {
             event_len: self.event_len,
             labels: self.labels.clone(),
             columns: self.columns.clone(),
+            numbers: self.numbers.clone(),
         }
     }
 
@@ -481,6 +516,7 @@ mod tests {
         }
         assert!(three_rows().with_labels(vec![1]).is_err());
         assert!(three_rows().with_columns(vec!["a".into()]).is_err());
+        assert!(three_rows().with_numbers(vec![1]).is_err());
         assert!(three_rows().with_shape(&[3]).is_err());
         assert!(three_rows().with_levels(5).is_err());
         assert!(three_rows().reals().is_err());
@@ -500,6 +536,22 @@ mod tests {
         let (head, tail) = data.clone().split_off_last(1).unwrap();
         assert_eq!((head, tail), (data.rows(0..2).unwrap(), data.rows(2..3).unwrap()));
         assert!(data.split_off_last(4).is_err());
+    }
+
+    #[test]
+    fn events_of_a_part_know_their_rows_whatever_is_done_to_them() {
+        let data = three_rows();
+        assert_eq!(data.number(2), 2);
+        let part = data.with_numbers(vec![10, 20, 40]).unwrap();
+        let numbers = |data: &Dataset| (0..data.len()).map(|i| data.number(i)).collect::<Vec<_>>();
+        assert_eq!(numbers(&part), [10, 20, 40]);
+        assert_eq!(numbers(&part.subset(&[2, 0, 2]).unwrap()), [40, 10, 40]);
+        assert_eq!(numbers(&part.rows(1..3).unwrap()), [20, 40]);
+        assert_eq!(numbers(&part.with_symbols(vec![0; 6], 2)), [10, 20, 40]);
+        assert_eq!(numbers(&part.clone().with_levels(7).unwrap()), [10, 20, 40]);
+        assert_eq!(numbers(&part.clone().into_reals()), [10, 20, 40]);
+        let (head, tail) = part.split_off_last(1).unwrap();
+        assert_eq!((numbers(&head), numbers(&tail)), (vec![10, 20], vec![40]));
     }
 
     #[test]

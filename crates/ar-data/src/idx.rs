@@ -16,7 +16,8 @@
 use crate::dataset::Dataset;
 use crate::error::{Flaw, Place, Result};
 use crate::input::Input;
-use crate::read::{ReadOptions, name_of, symbols_of_bytes};
+use crate::numbers::Numbers;
+use crate::read::{ReadOptions, Step, name_of, symbols_of_bytes};
 
 /// Whether a file starts like IDX.
 pub(crate) fn is_magic(start: &[u8]) -> bool {
@@ -26,17 +27,63 @@ pub(crate) fn is_magic(start: &[u8]) -> bool {
 /// Reads images or other events of bytes: two axes or more.
 pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> {
     let axes = header(input)?;
-    let [count, event @ ..] = &axes[..] else {
-        return Err(too_few_axes(input));
-    };
-    if event.is_empty() {
-        return Err(too_few_axes(input));
-    }
-    let data = elements(input, &axes, *count)?;
+    let (count, event) = examples(input, &axes)?;
+    let data = elements(input, &axes, count)?;
     let start = 4 + 4 * axes.len() as u64;
     let values = symbols_of_bytes(input, data, options, |index| Place::Byte(start + index as u64))?;
     let shape: Vec<usize> = event.iter().map(|&axis| axis as usize).collect();
     Dataset::new(name_of(input.path()), values, &shape)
+}
+
+/// The examples of a file, one at a time.
+pub(crate) struct Rows {
+    pub(crate) input: Input,
+    /// The shape of one example.
+    pub(crate) shape: Vec<usize>,
+    /// Examples that are still to come.
+    left: u32,
+    /// What the elements are called in errors.
+    what: String,
+    example: Vec<u8>,
+}
+
+impl Rows {
+    /// Reads the header.
+    pub(crate) fn new(mut input: Input) -> Result<Self> {
+        let axes = header(&mut input)?;
+        let (left, event) = examples(&input, &axes)?;
+        let shape = event.iter().map(|&axis| axis as usize).collect();
+        let what = check_room(&input, &axes, left)?.0;
+        Ok(Self { input, shape, left, what, example: Vec::new() })
+    }
+
+    /// Adds the next example to `numbers`.
+    pub(crate) fn next(&mut self, numbers: &mut Numbers) -> Result<Step> {
+        let Self { input, shape, left, what, example } = self;
+        if *left == 0 {
+            input.end(what)?;
+            return Ok(Step::End);
+        }
+        *left -= 1;
+        let start = input.offset();
+        example.resize(shape.iter().product(), 0);
+        input.fill(example, what)?;
+        Ok(numbers.push_bytes(example).map_or_else(
+            |(index, refused)| {
+                let place = Place::Byte(start + index as u64);
+                Step::Bad(refused.at(input.path(), place, example[index].to_string()))
+            },
+            |()| Step::Row,
+        ))
+    }
+}
+
+/// The number of examples and the axes of one.
+fn examples<'a>(input: &Input, axes: &'a [u32]) -> Result<(u32, &'a [u32])> {
+    match axes {
+        [count, event @ ..] if !event.is_empty() => Ok((*count, event)),
+        _ => Err(too_few_axes(input)),
+    }
 }
 
 /// Reads labels: one axis.
@@ -81,6 +128,15 @@ fn wrong_magic(input: &Input, magic: [u8; 4]) -> crate::Error {
 }
 
 fn elements(input: &mut Input, axes: &[u32], count: u32) -> Result<Vec<u8>> {
+    let (what, len) = check_room(input, axes, count)?;
+    let mut data = Vec::new();
+    input.append(&mut data, len, &what)?;
+    input.end(&what)?;
+    Ok(data)
+}
+
+/// What the elements are called in errors, and how many there are; the file can hold them.
+fn check_room(input: &Input, axes: &[u32], count: u32) -> Result<(String, u64)> {
     let what = format!("elements ({count} examples, axes {axes:?})");
     if axes.contains(&0) {
         let expected = "axes of at least 1";
@@ -88,10 +144,8 @@ fn elements(input: &mut Input, axes: &[u32], count: u32) -> Result<Vec<u8>> {
     }
     // The product may pass u64; saturated, it is above every limit.
     let len = axes.iter().fold(1_u64, |len, &axis| len.saturating_mul(u64::from(axis)));
-    let mut data = Vec::new();
-    input.append(&mut data, len, &what)?;
-    input.end(&what)?;
-    Ok(data)
+    input.check_room(len, &what)?;
+    Ok((what, len))
 }
 
 #[cfg(test)]

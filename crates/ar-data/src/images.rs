@@ -10,7 +10,8 @@
 use crate::dataset::{Dataset, Values};
 use crate::error::{Error, Flaw, Place, Result, shown};
 use crate::input::Input;
-use crate::read::{Kind, ReadOptions, name_of, symbols_of_bytes};
+use crate::numbers::Numbers;
+use crate::read::{Kind, ReadOptions, Step, name_of, symbols_of_bytes};
 use png::{BitDepth, ColorType, Decoder, DecodingError, Limits, Transformations};
 use std::fs;
 use std::io::{Cursor, ErrorKind};
@@ -72,16 +73,80 @@ pub(crate) fn read_folder(folder: &Path, options: &ReadOptions) -> Result<Datase
         }
     }
     let Some((shape, _)) = first else {
-        return Err(Error::malformed(
-            folder,
-            Place::File,
-            Flaw::Empty,
-            "a folder with .png files",
-            "none",
-        ));
+        return Err(no_images(folder));
     };
     let dataset = Dataset::new(name_of(folder), Values::Symbols { data, levels }, &shape)?;
     Ok(if options.kind == Some(Kind::Real) { dataset.into_reals() } else { dataset })
+}
+
+/// The images of a folder or of one file, one at a time.
+pub(crate) struct Rows {
+    files: std::vec::IntoIter<PathBuf>,
+    count: usize,
+    options: ReadOptions,
+}
+
+impl Rows {
+    /// The images of a folder, in the order of their names.
+    pub(crate) fn of_folder(folder: &Path, options: &ReadOptions) -> Result<Self> {
+        let files = list(folder)?;
+        if files.is_empty() {
+            return Err(no_images(folder));
+        }
+        Ok(Self::new(files, options))
+    }
+
+    /// The image in one file.
+    pub(crate) fn of_file(file: &Path, options: &ReadOptions) -> Self {
+        Self::new(vec![file.to_owned()], options)
+    }
+
+    fn new(files: Vec<PathBuf>, options: &ReadOptions) -> Self {
+        // Reals only differ from symbols once they are numbers.
+        let kind = options.kind.filter(|kind| *kind != Kind::Real);
+        let options = ReadOptions { kind, ..options.clone() };
+        Self { count: files.len(), files: files.into_iter(), options }
+    }
+
+    /// Images read, and how many there are.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        ((self.count - self.files.len()) as u64, self.count as u64)
+    }
+
+    /// Adds the pixels of the next image to `numbers`, if they are `pixels`. Whatever is wrong with a
+    /// file is wrong with its image alone.
+    pub(crate) fn next(&mut self, pixels: usize, numbers: &mut Numbers) -> Step {
+        let Some(file) = self.files.next() else {
+            return Step::End;
+        };
+        match self.decode(&file, pixels) {
+            Err(error) => Step::Bad(error),
+            Ok(image) => match numbers.push_bytes(&image) {
+                Ok(()) => Step::Row,
+                Err((index, refused)) => {
+                    Step::Bad(refused.at(&file, Place::File, image[index].to_string()))
+                }
+            },
+        }
+    }
+
+    fn decode(&self, file: &Path, pixels: usize) -> Result<Vec<u8>> {
+        let mut input = Input::open(file, self.options.max_bytes)?;
+        let image = decode(&mut input, self.options.max_bytes)?;
+        if image.data.len() != pixels {
+            let found = format!("shape {:?}", image.shape());
+            let expected = format!("an image of {pixels} values");
+            return Err(input.malformed(Place::File, Flaw::Ragged, expected, found));
+        }
+        match values(&input, image.data, (image.rows, image.columns), &self.options)? {
+            Values::Symbols { data, .. } => Ok(data),
+            Values::Reals { .. } => unreachable!("the kind is not real"),
+        }
+    }
+}
+
+fn no_images(folder: &Path) -> Error {
+    Error::malformed(folder, Place::File, Flaw::Empty, "a folder with .png files", "none")
 }
 
 /// The image files of a folder, in the order of their names.

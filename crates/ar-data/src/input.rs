@@ -8,9 +8,11 @@
 use crate::error::{Error, Flaw, Place, Result};
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The most content (decompressed bytes) that is read from one file unless the caller says
 /// otherwise: 1 GiB. The largest built-in file has 78.4 MB.
@@ -28,7 +30,25 @@ pub(crate) struct Input {
     gzip: bool,
     /// The size of the file itself (compressed, if it is compressed).
     stored: u64,
+    /// How much of that has been read.
+    fetched: Rc<Cell<u64>>,
     cap: u64,
+    /// Where the cap is one on each row, see [`Input::begin_row`].
+    row_cap: Option<u64>,
+}
+
+/// Counts what is read from the file itself.
+struct Metered {
+    inner: Box<dyn Read>,
+    fetched: Rc<Cell<u64>>,
+}
+
+impl Read for Metered {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buf)?;
+        self.fetched.set(self.fetched.get() + read as u64);
+        Ok(read)
+    }
 }
 
 /// Counts, hashes and caps what passes.
@@ -78,6 +98,8 @@ impl Input {
     }
 
     fn new(path: &Path, inner: Box<dyn Read>, stored: u64, cap: u64) -> Result<Self> {
+        let fetched = Rc::new(Cell::new(0));
+        let inner = Metered { inner, fetched: Rc::clone(&fetched) };
         let mut inner = BufReader::with_capacity(BUFFER_BYTES, inner);
         let start = inner.fill_buf().map_err(|error| Error::io(path, "read", error))?;
         let gzip = start.starts_with(&[0x1f, 0x8b]);
@@ -85,7 +107,8 @@ impl Input {
             if gzip { Box::new(MultiGzDecoder::new(inner)) } else { Box::new(inner) };
         let counted = Counted { inner, count: 0, cap, hash: None };
         let reader = BufReader::with_capacity(BUFFER_BYTES, counted);
-        let input = Self { path: path.to_owned(), reader, gzip, stored, cap };
+        let path = path.to_owned();
+        let input = Self { path, reader, gzip, stored, fetched, cap, row_cap: None };
         if !gzip && stored > cap {
             return Err(input.above_cap(&format!("a file of {stored} bytes")));
         }
@@ -101,6 +124,19 @@ impl Input {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Bytes of the file itself that have been read, and how many it has.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.fetched.get(), self.stored)
+    }
+
+    /// Starts a row, which may take up to `cap` bytes of content: for files that are longer than any
+    /// cap as a whole.
+    pub(crate) fn begin_row(&mut self, cap: u64) {
+        self.row_cap = Some(cap);
+        let counted = self.reader.get_mut();
+        counted.cap = counted.count.saturating_add(cap);
     }
 
     /// How many bytes of content have been consumed.
@@ -248,12 +284,15 @@ impl Input {
     }
 
     fn above_cap(&self, found: &str) -> Error {
-        let expected = format!("at most {} bytes of content", self.cap);
+        let expected = match self.row_cap {
+            Some(cap) => format!("at most {cap} bytes of content in a row"),
+            None => format!("at most {} bytes of content", self.cap),
+        };
         self.malformed(Place::File, Flaw::TooLarge, expected, found)
     }
 
     /// What an error of the reader underneath means.
-    pub(crate) fn read_error(&self, error: io::Error) -> Error {
+    fn read_error(&self, error: io::Error) -> Error {
         if error.get_ref().is_some_and(|inner| inner.is::<AboveCap>()) {
             return self.above_cap("more");
         }
@@ -267,14 +306,6 @@ impl Input {
             }
             _ => Error::io(&self.path, "read", error),
         }
-    }
-}
-
-/// Lets parsers that take a reader sit on an input; their errors go back through
-/// [`Input::read_error`].
-impl Read for Input {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buf)
     }
 }
 

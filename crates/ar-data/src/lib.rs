@@ -16,6 +16,7 @@
 //! | [`requantize`] | fewer levels: any depth between bits and the file's |
 //! | `fetch` | downloads of the built-in datasets (feature `fetch`) |
 //! | [`read_path`] | IDX, CIFAR-10 binary, tables, `.npy`, PNG |
+//! | [`Chunks`] | the same a chunk at a time, for files of any length |
 //!
 //! ```
 //! use ar_data::{Locations, binarize, builtin};
@@ -47,6 +48,7 @@ mod numbers;
 mod read;
 pub mod requantize;
 mod split;
+mod stream;
 mod table;
 
 pub use builtin::{Builtin, Locations, Spec};
@@ -57,3 +59,4 @@ pub use fetch::{Event, Fetched, Progress, fetch};
 pub use input::MAX_CONTENT_BYTES;
 pub use read::{Column, Kind, ReadOptions, read_bytes, read_path};
 pub use split::{Split, Splits};
+pub use stream::{BadRow, Chunk, Chunks, scan_levels};

@@ -20,7 +20,7 @@ use crate::dataset::Dataset;
 use crate::error::{Flaw, Place, Result, shown};
 use crate::input::Input;
 use crate::numbers::Numbers;
-use crate::read::{ReadOptions, name_of};
+use crate::read::{ReadOptions, Step, name_of};
 
 pub(crate) const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
@@ -43,53 +43,93 @@ enum Kind {
     Float,
 }
 
-/// Reads an array of two axes or more.
-pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> {
-    let (element, axes) = header(input)?;
-    let [_, event @ ..] = &axes[..] else {
-        return Err(too_few_axes(input, &axes));
-    };
-    if event.is_empty() {
-        return Err(too_few_axes(input, &axes));
-    }
-    if axes.contains(&0) {
-        let found = format!("shape {axes:?}");
-        return Err(input.malformed(Place::File, Flaw::Empty, "axes of at least 1", found));
-    }
-    let count = axes.iter().fold(1_u64, |len, &axis| len.saturating_mul(axis));
-    let what = format!("elements (shape {axes:?}, {} bytes each)", element.bytes);
-    input.check_room(count.saturating_mul(element.bytes as u64), &what)?;
-    let shape: Vec<usize> = event.iter().map(|&axis| axis as usize).collect();
+/// Elements that are decoded at a time.
+const PIECE: usize = 1 << 12;
 
-    let mut numbers = match element.kind {
+/// Reads an array of two axes or more.
+pub(crate) fn read(input: Input, options: &ReadOptions) -> Result<Dataset> {
+    let mut rows = Rows::new(input)?;
+    let mut numbers = match rows.element.kind {
         Kind::Float => Numbers::of_floats(options),
         _ => Numbers::new(options),
     };
-    if !numbers.reserve(count as usize) {
-        return Err(input.no_memory(count));
+    // The header was checked against the file, so neither product is too large.
+    let count = rows.left as usize * rows.shape.iter().product::<usize>();
+    if !numbers.reserve(count) {
+        return Err(rows.input.no_memory(count as u64));
     }
-    let mut chunk = vec![0; element.bytes << 12];
-    let mut left = count as usize;
-    while left > 0 {
-        let bytes = (left * element.bytes).min(chunk.len());
-        let start = input.offset();
-        input.fill(&mut chunk[..bytes], &what)?;
-        for (index, raw) in chunk[..bytes].chunks_exact(element.bytes).enumerate() {
-            let value = element.decode(raw);
-            numbers.push(value).map_err(|refused| {
-                let place = Place::Byte(start + (index * element.bytes) as u64);
-                let error =
-                    input.malformed(place, refused.flaw, refused.expected, value.to_string());
-                match refused.hint {
-                    Some(hint) => error.advise(hint),
-                    None => error,
-                }
-            })?;
+    loop {
+        match rows.next(&mut numbers)? {
+            Step::Row => {}
+            Step::Bad(error) => return Err(error),
+            Step::End => break,
         }
-        left -= bytes / element.bytes;
     }
-    input.end(&what)?;
-    Dataset::new(name_of(input.path()), numbers.finish(), &shape)
+    Dataset::new(name_of(rows.input.path()), numbers.finish(), &rows.shape)
+}
+
+/// The examples of an array, one at a time.
+pub(crate) struct Rows {
+    pub(crate) input: Input,
+    element: Element,
+    /// The shape of one example.
+    pub(crate) shape: Vec<usize>,
+    /// Examples that are still to come.
+    left: u64,
+    /// What the elements are called in errors.
+    what: String,
+    piece: Vec<u8>,
+}
+
+impl Rows {
+    /// Reads the header.
+    pub(crate) fn new(mut input: Input) -> Result<Self> {
+        let (element, axes) = header(&mut input)?;
+        let [left, event @ ..] = &axes[..] else {
+            return Err(too_few_axes(&input, &axes));
+        };
+        if event.is_empty() {
+            return Err(too_few_axes(&input, &axes));
+        }
+        if axes.contains(&0) {
+            let found = format!("shape {axes:?}");
+            return Err(input.malformed(Place::File, Flaw::Empty, "axes of at least 1", found));
+        }
+        let count = axes.iter().fold(1_u64, |len, &axis| len.saturating_mul(axis));
+        let what = format!("elements (shape {axes:?}, {} bytes each)", element.bytes);
+        input.check_room(count.saturating_mul(element.bytes as u64), &what)?;
+        let (left, shape) = (*left, event.iter().map(|&axis| axis as usize).collect());
+        Ok(Self { input, element, shape, left, what, piece: vec![0; element.bytes * PIECE] })
+    }
+
+    /// Adds the next example to `numbers`.
+    pub(crate) fn next(&mut self, numbers: &mut Numbers) -> Result<Step> {
+        let Self { input, element, shape, left, what, piece } = self;
+        if *left == 0 {
+            input.end(what)?;
+            return Ok(Step::End);
+        }
+        *left -= 1;
+        let mut refused = None;
+        let mut bytes_left = shape.iter().product::<usize>() * element.bytes;
+        while bytes_left > 0 {
+            let bytes = bytes_left.min(piece.len());
+            let start = input.offset();
+            input.fill(&mut piece[..bytes], what)?;
+            bytes_left -= bytes;
+            for (index, raw) in piece[..bytes].chunks_exact(element.bytes).enumerate() {
+                let value = element.decode(raw);
+                // What follows a bad value is read all the same: the next example comes after it.
+                if refused.is_none()
+                    && let Err(why) = numbers.push(value)
+                {
+                    let place = Place::Byte(start + (index * element.bytes) as u64);
+                    refused = Some(why.at(input.path(), place, value.to_string()));
+                }
+            }
+        }
+        Ok(refused.map_or(Step::Row, Step::Bad))
+    }
 }
 
 fn too_few_axes(input: &Input, axes: &[u64]) -> crate::Error {
@@ -256,7 +296,7 @@ mod tests {
     }
 
     fn parse_with(bytes: Vec<u8>, options: &ReadOptions) -> Result<Dataset, Error> {
-        read(&mut Input::from_bytes(Path::new("a.npy"), bytes, 1 << 20)?, options)
+        read(Input::from_bytes(Path::new("a.npy"), bytes, 1 << 20)?, options)
     }
 
     fn parse(bytes: Vec<u8>) -> Result<Dataset, Error> {

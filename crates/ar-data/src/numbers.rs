@@ -4,8 +4,9 @@
 //! levels as the largest one asks for, at least 2; anything else makes the whole file reals.
 
 use crate::dataset::Values;
-use crate::error::Flaw;
+use crate::error::{Error, Flaw, Place};
 use crate::read::{Kind, ReadOptions};
+use std::path::Path;
 
 /// Collects numbers in file order.
 pub(crate) struct Numbers {
@@ -23,6 +24,17 @@ pub(crate) struct Refused {
     pub(crate) flaw: Flaw,
     pub(crate) expected: String,
     pub(crate) hint: Option<&'static str>,
+}
+
+impl Refused {
+    /// The error about a value that was found in `place`.
+    pub(crate) fn at(self, path: &Path, place: Place, found: String) -> Error {
+        let error = Error::malformed(path, place, self.flaw, self.expected, found);
+        match self.hint {
+            Some(hint) => error.advise(hint),
+            None => error,
+        }
+    }
 }
 
 impl Numbers {
@@ -57,6 +69,24 @@ impl Numbers {
         } else {
             self.symbols.try_reserve_exact(values).is_ok()
         }
+    }
+
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        if self.is_real { self.reals.len() } else { self.symbols.len() }
+    }
+
+    /// Forgets all values but the first `len`.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.symbols.truncate(len);
+        self.reals.truncate(len);
+    }
+
+    /// Adds the bytes of an event, or says where and why one was refused.
+    pub(crate) fn push_bytes(&mut self, bytes: &[u8]) -> Result<(), (usize, Refused)> {
+        bytes.iter().enumerate().try_for_each(|(index, &value)| {
+            self.push_byte(value).map_err(|refused| (index, refused))
+        })
     }
 
     /// Adds a number that is a byte.

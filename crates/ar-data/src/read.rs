@@ -80,7 +80,7 @@ impl Default for ReadOptions {
 }
 
 impl ReadOptions {
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let Some(levels) = self.levels else {
             return Ok(());
         };
@@ -148,8 +148,19 @@ fn shaped(path: &Path, data: Dataset, options: &ReadOptions) -> Result<Dataset> 
     Ok(data.with_name(path.display().to_string()).with_shape(shape)?.with_name(name))
 }
 
+/// What a reader of rows met. Errors of the file as a whole are no step.
+pub(crate) enum Step {
+    /// A row, whose values were added.
+    Row,
+    /// A row that is not as it should be; some of its values may have been added. The next row can be
+    /// read all the same.
+    Bad(Error),
+    /// The end of the file, in the right place.
+    End,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(crate) enum Format {
     Table,
     Npy,
     Png,
@@ -158,22 +169,31 @@ enum Format {
 }
 
 fn read_input(mut input: Input, options: &ReadOptions) -> Result<Dataset> {
+    match format_of(&mut input, options)? {
+        Format::Table => table::read(input, options).map(|(data, _)| data),
+        Format::Npy => npy::read(input, options),
+        Format::Png => images::read(&mut input, options),
+        Format::Cifar10 => cifar10::read(&mut input, options),
+        Format::Idx => idx::read(&mut input, options),
+    }
+}
+
+/// The format of a file, by its name or its first bytes.
+///
+/// # Errors
+///
+/// If no format is recognized, or columns are to be left out of what is no table.
+pub(crate) fn format_of(input: &mut Input, options: &ReadOptions) -> Result<Format> {
     let format = match format_by_name(input.path()) {
         Some(format) => format,
-        None => format_by_content(&mut input)?,
+        None => format_by_content(input)?,
     };
     if !options.drop.is_empty() && format != Format::Table {
         let name = input.path().display().to_string();
         return Err(Error::inconsistent(name, "drop", "a table", "another kind of file")
             .advise("columns can be left out of .csv, .tsv, .txt, .data, .amat and .dat files"));
     }
-    match format {
-        Format::Table => table::read(input, options).map(|(data, _)| data),
-        Format::Npy => npy::read(&mut input, options),
-        Format::Png => images::read(&mut input, options),
-        Format::Cifar10 => cifar10::read(&mut input, options),
-        Format::Idx => idx::read(&mut input, options),
-    }
+    Ok(format)
 }
 
 fn format_by_name(path: &Path) -> Option<Format> {

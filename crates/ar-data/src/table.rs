@@ -9,127 +9,263 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Flaw, Place, Result, shown};
 use crate::input::Input;
 use crate::numbers::{Numbers, Refused};
-use crate::read::{Column, ReadOptions, name_of};
-use std::io;
+use crate::read::{Column, ReadOptions, Step, name_of};
 
 const NO_NUMBER: &str = "fill missing values or remove their rows, turn categories into numbers, or leave the \
      column out with drop; a first line counts as a header only if none of its values is a number";
 
 /// Reads a table.
-pub(crate) fn read(mut input: Input, options: &ReadOptions) -> Result<(Dataset, Input)> {
-    if input.peek()?.starts_with(b"\xef\xbb\xbf") {
-        input.skip(3);
+pub(crate) fn read(input: Input, options: &ReadOptions) -> Result<(Dataset, Input)> {
+    let mut numbers = Numbers::new(options);
+    let mut rows = Rows::new(input, None, &options.drop)?;
+    loop {
+        match rows.next(&mut numbers)? {
+            Step::Row => {}
+            Step::Bad(error) => return Err(error),
+            Step::End => break,
+        }
     }
-    let separator = separator(input.peek()?);
-    let mut table = Table {
-        path: input.path().to_owned(),
-        numbers: Numbers::new(options),
-        drop: &options.drop,
-        dropped: Vec::new(),
-        columns: None,
-        width: None,
-        rows: 0,
+    let Rows { table, lines } = rows;
+    // There is a row, so its width is known.
+    let width = table.width.map_or(0, |(width, _)| width as usize) - table.dropped.len();
+    let data = Dataset::new(name_of(&table.path), numbers.finish(), &[width])?;
+    let data = match table.columns {
+        Some(columns) => data.with_columns(columns)?,
+        None => data,
     };
-    let input = match separator {
-        Some(byte) => separated(input, byte, &mut table)?,
-        None => spaced(input, &mut table)?,
-    };
-    Ok((table.finish()?, input))
+    Ok((data, lines.input))
+}
+
+/// The rows of a table, one at a time.
+pub(crate) struct Rows {
+    table: Table,
+    lines: Lines,
+}
+
+/// The lines of a table.
+struct Lines {
+    input: Input,
+    /// What separates values, `None` for white space.
+    separator: Option<u8>,
+    /// The last line read, with those after it that belong to its quotes.
+    line: Vec<u8>,
+    /// Lines read so far.
+    count: u64,
+}
+
+impl Rows {
+    /// Rows of `width` values beside the columns to leave out; of as many as the first line has where no
+    /// width is stated.
+    pub(crate) fn new(mut input: Input, width: Option<usize>, drop: &[Column]) -> Result<Self> {
+        if input.peek()?.starts_with(b"\xef\xbb\xbf") {
+            input.skip(3);
+        }
+        let table = Table {
+            path: input.path().to_owned(),
+            drop: drop.to_vec(),
+            dropped: Vec::new(),
+            columns: None,
+            stated: width.map(|width| width as u64),
+            width: None,
+            lines: 0,
+            rows: 0,
+        };
+        let separator = separator(input.peek()?);
+        Ok(Self { table, lines: Lines { input, separator, line: Vec::new(), count: 0 } })
+    }
+
+    /// Adds the values of the next row to `numbers`.
+    pub(crate) fn next(&mut self, numbers: &mut Numbers) -> Result<Step> {
+        let Self { table, lines } = self;
+        while let Some(number) = lines.next()? {
+            let line = &lines.line[..];
+            let step = match lines.separator {
+                _ if line.iter().all(u8::is_ascii_whitespace) => continue,
+                None => {
+                    let values = line.split(u8::is_ascii_whitespace);
+                    table.row(number, values.filter(|value| !value.is_empty()), numbers)?
+                }
+                Some(separator) if line.contains(&b'"') => {
+                    let record = unquoted(line, separator);
+                    table.row(number, record.iter().map(<[u8]>::trim_ascii), numbers)?
+                }
+                Some(separator) => {
+                    let values = line.split(|&byte| byte == separator);
+                    table.row(number, values.map(<[u8]>::trim_ascii), numbers)?
+                }
+            };
+            // A header is no row.
+            if let Some(step) = step {
+                return Ok(step);
+            }
+        }
+        table.end()
+    }
+
+    /// The file underneath.
+    pub(crate) fn input(&mut self) -> &mut Input {
+        &mut self.lines.input
+    }
+
+    /// The names in the header, once the first row was read.
+    pub(crate) fn columns(&self) -> Option<&[String]> {
+        self.table.columns.as_deref()
+    }
+}
+
+impl Lines {
+    /// Reads the next line, to the end of its quotes, and returns its number; `None` at the end.
+    fn next(&mut self) -> Result<Option<u64>> {
+        if !self.input.line(&mut self.line)? {
+            return Ok(None);
+        }
+        self.count += 1;
+        let number = self.count;
+        if let Some(separator) = self.separator {
+            let mut more = Vec::new();
+            while ends_in_quotes(&self.line, separator) && self.input.line(&mut more)? {
+                self.count += 1;
+                self.line.push(b'\n');
+                self.line.append(&mut more);
+            }
+        }
+        Ok(Some(number))
+    }
+}
+
+/// Whether a quoted value goes on after the end of a line. Quotes begin a value or are part of it.
+fn ends_in_quotes(line: &[u8], separator: u8) -> bool {
+    if !line.contains(&b'"') {
+        return false;
+    }
+    let (mut is_quoted, mut is_start) = (false, true);
+    for &byte in line {
+        match byte {
+            // Two quotes inside a value close it and open it again.
+            b'"' if is_quoted || is_start => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            _ => is_start = byte == separator,
+        }
+    }
+    is_quoted
+}
+
+/// The values of a line with quotes.
+fn unquoted(line: &[u8], separator: u8) -> csv::ByteRecord {
+    let mut reader = csv::ReaderBuilder::new();
+    let mut reader = reader.delimiter(separator).has_headers(false).from_reader(line);
+    let mut record = csv::ByteRecord::new();
+    // Reading from memory cannot fail, and every line of bytes is some record.
+    let _ = reader.read_byte_record(&mut record);
+    record
 }
 
 /// The separator in the first line, `None` for white space.
 fn separator(start: &[u8]) -> Option<u8> {
     let start = &start[start.iter().take_while(|byte| byte.is_ascii_whitespace()).count()..];
-    let mut quoted = false;
-    let mut comma = false;
-    for &byte in start.iter().take_while(|&&byte| byte != b'\n') {
+    let (mut is_quoted, mut is_start, mut comma) = (false, true, false);
+    for &byte in start {
         match byte {
-            b'"' => quoted = !quoted,
-            b';' if !quoted => return Some(b';'),
-            b',' if !quoted => comma = true,
+            b'"' if is_quoted || is_start => is_quoted = !is_quoted,
+            _ if is_quoted => continue,
+            b'\n' => break,
+            b';' => return Some(b';'),
+            b',' => comma = true,
             _ => {}
         }
+        is_start = matches!(byte, b'"' | b',');
     }
     comma.then_some(b',')
 }
 
-/// Rows of values separated by white space.
-fn spaced(mut input: Input, table: &mut Table) -> Result<Input> {
-    let mut line = Vec::new();
-    let mut number = 0;
-    while input.line(&mut line)? {
-        number += 1;
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let values = line.split(u8::is_ascii_whitespace).filter(|value: &&[u8]| !value.is_empty());
-        table.row(number, values)?;
-    }
-    Ok(input)
-}
-
-/// Rows of values separated by one byte, with quotes.
-fn separated(input: Input, separator: u8, table: &mut Table) -> Result<Input> {
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(separator)
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(input);
-    let mut record = csv::ByteRecord::new();
-    loop {
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => return Ok(reader.into_inner()),
-            Err(error) => {
-                let error = match error.into_kind() {
-                    csv::ErrorKind::Io(error) => error,
-                    other => io::Error::other(format!("{other:?}")),
-                };
-                return Err(reader.get_ref().read_error(error));
-            }
-        }
-        let line = record.position().map_or(0, csv::Position::line);
-        // A line of blanks alone is one empty value.
-        if record.len() == 1 && record.get(0).is_some_and(|value| value.trim_ascii().is_empty()) {
-            continue;
-        }
-        table.row(line, record.iter().map(<[u8]>::trim_ascii))?;
-    }
-}
-
-struct Table<'a> {
+/// What is known of a table so far.
+struct Table {
     path: std::path::PathBuf,
-    numbers: Numbers,
-    drop: &'a [Column],
-    /// Indices of the columns to leave out, sorted, once the first line is known.
+    /// What is left out, and the indices of it, sorted, once the first line is known.
+    drop: Vec<Column>,
     dropped: Vec<usize>,
+    /// The names of the columns that stay.
     columns: Option<Vec<String>>,
-    /// The number of values in a line and the line that set it.
-    width: Option<(u64, u64)>,
+    /// The number of values that stay, if it is stated.
+    stated: Option<u64>,
+    /// The number of values in a line and the line that set it, if one did.
+    width: Option<(u64, Option<u64>)>,
+    /// Lines with something in them.
+    lines: u64,
+    /// Lines that were no header.
     rows: u64,
 }
 
-impl Table<'_> {
-    /// Settles which columns are left out of lines of so many values.
-    fn settle(&mut self, width: usize) -> Result<()> {
-        for column in self.drop {
+impl Table {
+    /// Takes a line: `None` if it is the header.
+    ///
+    /// # Errors
+    ///
+    /// If the header has another width than was stated, so that no row can be right.
+    fn row<'a>(
+        &mut self,
+        line: u64,
+        values: impl Iterator<Item = &'a [u8]> + Clone,
+        numbers: &mut Numbers,
+    ) -> Result<Option<Step>> {
+        self.lines += 1;
+        if self.lines == 1 {
+            let found = values.clone().count() as u64;
+            // One line of words is a header; if it is all there is, `end` calls it empty.
+            let is_header = values.clone().all(|value| number(value).is_none());
+            let names = || values.clone().map(|name| String::from_utf8_lossy(name).into_owned());
+            self.settle(found as usize, is_header.then(|| names().collect()))?;
+            self.width = self.stated.map(|stays| (stays + self.dropped.len() as u64, None));
+            if is_header {
+                match self.width {
+                    Some((width, _)) if width != found => {
+                        return Err(self.ragged(line, width, found));
+                    }
+                    _ => self.width = Some((found, Some(line))),
+                }
+                return Ok(None);
+            }
+        }
+        self.rows += 1;
+        let mut column = 0;
+        for value in values {
+            column += 1;
+            if self.dropped.binary_search(&(column as usize - 1)).is_ok() {
+                continue;
+            }
+            if let Err(refused) = push(numbers, value) {
+                let error = refused.at(&self.path, Place::Cell { line, column }, shown(value));
+                return Ok(Some(Step::Bad(error)));
+            }
+        }
+        let (width, _) = *self.width.get_or_insert((column, Some(line)));
+        Ok(Some(if width == column {
+            Step::Row
+        } else {
+            Step::Bad(self.ragged(line, width, column))
+        }))
+    }
+
+    /// Settles which columns are left out of lines of `width` values, and the names of the others.
+    fn settle(&mut self, width: usize, names: Option<Vec<String>>) -> Result<()> {
+        for column in &self.drop {
             let refuse = |expected: String, found: String| {
                 Error::inconsistent(self.path.display().to_string(), "drop", expected, found)
             };
-            let index = match column {
-                Column::Index(index) if *index < width => *index,
-                Column::Index(index) => {
+            let index = match (column, &names) {
+                (Column::Index(index), _) if *index < width => *index,
+                (Column::Index(index), _) => {
                     let expected = format!("an index from 0 to {}", width.saturating_sub(1));
                     return Err(refuse(expected, index.to_string()));
                 }
-                Column::Name(name) => {
-                    let Some(columns) = &self.columns else {
-                        let found = format!("the name {name:?} and no header");
-                        return Err(refuse("an index from 0, or a header".to_owned(), found));
-                    };
-                    let index = columns.iter().position(|column| column == name);
+                (Column::Name(name), None) => {
+                    let found = format!("the name {name:?} and no header");
+                    return Err(refuse("an index from 0, or a header".to_owned(), found));
+                }
+                (Column::Name(name), Some(names)) => {
+                    let index = names.iter().position(|other| other == name);
                     index.ok_or_else(|| {
-                        refuse(format!("one of {}", columns.join(", ")), format!("{name:?}"))
+                        refuse(format!("one of {}", names.join(", ")), format!("{name:?}"))
                     })?
                 }
             };
@@ -137,104 +273,48 @@ impl Table<'_> {
         }
         self.dropped.sort_unstable();
         self.dropped.dedup();
-        if self.dropped.len() >= width {
+        if !self.drop.is_empty() && self.dropped.len() >= width {
             let path = self.path.display().to_string();
             return Err(Error::inconsistent(path, "drop", "a column that stays", "all of them"));
         }
+        let stays = |(k, name): (usize, String)| {
+            self.dropped.binary_search(&k).is_err().then_some(name)
+        };
+        self.columns = names.map(|names| names.into_iter().enumerate().filter_map(stays).collect());
         Ok(())
     }
 
-    fn row<'a>(&mut self, line: u64, values: impl Iterator<Item = &'a [u8]> + Clone) -> Result<()> {
-        if self.width.is_none() && values.clone().all(|value| number(value).is_none()) {
-            // One line of words is a header; if it is all there is, `finish` calls it empty.
-            let columns: Vec<_> =
-                values.map(|value| String::from_utf8_lossy(value).into_owned()).collect();
-            let width = columns.len();
-            self.width = Some((width as u64, line));
-            self.columns = Some(columns);
-            return self.settle(width);
-        }
-        if self.width.is_none() && !self.drop.is_empty() {
-            self.settle(values.clone().count())?;
-        }
-        let mut column = 0;
-        for value in values {
-            column += 1;
-            if self.dropped.binary_search(&(column as usize - 1)).is_ok() {
-                continue;
-            }
-            self.value(value).map_err(|refused| {
-                let place = Place::Cell { line, column };
-                let error = Error::malformed(
-                    &self.path,
-                    place,
-                    refused.flaw,
-                    refused.expected,
-                    shown(value),
-                );
-                match refused.hint {
-                    Some(hint) => error.advise(hint),
-                    None => error,
-                }
-            })?;
-        }
-        match self.width {
-            Some((width, first)) if width != column => Err(Error::malformed(
-                &self.path,
-                Place::Line(line),
-                Flaw::Ragged,
-                format!("{width} values as in line {first}"),
-                column.to_string(),
-            )),
-            _ => {
-                self.width.get_or_insert((column, line));
-                self.rows += 1;
-                Ok(())
-            }
-        }
-    }
-
-    fn value(&mut self, text: &[u8]) -> Result<(), Refused> {
-        // Most files hold nothing but single digits.
-        if let [digit @ b'0'..=b'9'] = text {
-            return self.numbers.push_byte(digit - b'0');
-        }
-        match number(text) {
-            Some(value) => self.numbers.push(value),
-            None => Err(Refused {
-                flaw: Flaw::NonNumeric,
-                expected: "a number".to_owned(),
-                hint: Some(NO_NUMBER),
-            }),
-        }
-    }
-
-    fn finish(self) -> Result<Dataset> {
-        let width = match self.width {
-            Some((width, _)) if self.rows > 0 => width as usize - self.dropped.len(),
-            _ => {
-                let found = if self.columns.is_some() { "a header alone" } else { "no line" };
-                let expected = "lines of numbers";
-                return Err(Error::malformed(
-                    &self.path,
-                    Place::File,
-                    Flaw::Empty,
-                    expected,
-                    found,
-                ));
-            }
+    fn ragged(&self, line: u64, width: u64, found: u64) -> Error {
+        let expected = match self.width {
+            Some((_, Some(first))) => format!("{width} values as in line {first}"),
+            _ => format!("{width} values"),
         };
-        let name = name_of(&self.path);
-        let data = Dataset::new(name, self.numbers.finish(), &[width])?;
-        match self.columns {
-            Some(columns) => {
-                let stays = |(k, name): (usize, String)| {
-                    self.dropped.binary_search(&k).is_err().then_some(name)
-                };
-                data.with_columns(columns.into_iter().enumerate().filter_map(stays).collect())
-            }
-            None => Ok(data),
+        let place = Place::Line(line);
+        Error::malformed(&self.path, place, Flaw::Ragged, expected, found.to_string())
+    }
+
+    fn end(&self) -> Result<Step> {
+        if self.rows > 0 {
+            return Ok(Step::End);
         }
+        let found = if self.columns.is_some() { "a header alone" } else { "no line" };
+        Err(Error::malformed(&self.path, Place::File, Flaw::Empty, "lines of numbers", found))
+    }
+}
+
+/// Adds the value of a cell.
+fn push(numbers: &mut Numbers, text: &[u8]) -> Result<(), Refused> {
+    // Most files hold nothing but single digits.
+    if let [digit @ b'0'..=b'9'] = text {
+        return numbers.push_byte(digit - b'0');
+    }
+    match number(text) {
+        Some(value) => numbers.push(value),
+        None => Err(Refused {
+            flaw: Flaw::NonNumeric,
+            expected: "a number".to_owned(),
+            hint: Some(NO_NUMBER),
+        }),
     }
 }
 
@@ -292,6 +372,14 @@ mod tests {
         assert_eq!(data.columns().unwrap(), ["fixed; acidity", "pH"]);
         assert_eq!(data.reals().unwrap(), [7.4, 3.0, 7.5, 3.0]);
         assert_eq!(parse("a b\n3 16\n").unwrap().columns().unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn quotes_may_hold_anything() {
+        let columns = |text: &str| parse(text).unwrap().columns().unwrap().to_vec();
+        assert_eq!(columns("\"a\r\nb\",\"c,d\"\n1,2\n"), ["a\nb", "c,d"]);
+        assert_eq!(columns("\"say \"\"x\"\"\",5\" pipe\n1,2\n"), ["say \"x\"", "5\" pipe"]);
+        assert_eq!(parse("\"1\",\"2\"\n1,\"2").unwrap().values(), &symbols(&[1, 2, 1, 2], 3));
     }
 
     #[test]
@@ -361,6 +449,10 @@ mod tests {
                 Flaw::Ragged,
                 "line 2: ragged: expected 2 values as in line 1, found 1",
             ),
+            // Lines are those of the file, whatever ends them and whether or not they are empty.
+            ("1,2\r\n\r\n\r\n1,x\r\n", &open, Flaw::NonNumeric, "line 4, column 2"),
+            ("\"a\nb\";\"c \"\"d\"\"\"\n1;2\n1;x\n", &open, Flaw::NonNumeric, "line 4, column 2"),
+            ("a 5\" b;c\n1;x\n", &open, Flaw::NonNumeric, "line 2, column 2"),
             ("a,b\n1\n", &open, Flaw::Ragged, "line 2"),
             (
                 "0 1\n0 2\n",

@@ -4,21 +4,16 @@
 
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
+mod high_water;
+
 use ar_data::{Flaw, ReadOptions, read_bytes};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use std::fs;
+use high_water::high_water;
 use std::io::Write;
 use std::path::Path;
 
 const MIB: u64 = 1 << 20;
-
-/// The largest resident size of this process so far, in bytes.
-fn high_water() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
 
 fn gzip(blocks: usize, block: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

@@ -1,0 +1,305 @@
+//! Files in chunks: the same rows as whole files, and bad rows that cost no other its place.
+
+use ar_data::binarize::{Draw, stochastic};
+use ar_data::{Chunk, Chunks, Dataset, Error, Flaw, Kind, ReadOptions, read_path, scan_levels};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proptest::prelude::*;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+    let head = [b"\x93NUMPY\x01\0", &(text.len() as u16).to_le_bytes()[..]].concat();
+    [head, text.into_bytes(), data.to_vec()].concat()
+}
+
+fn idx(axes: &[u32], data: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, axes.len() as u8];
+    axes.iter().for_each(|axis| bytes.extend(axis.to_be_bytes()));
+    [bytes, data.to_vec()].concat()
+}
+
+fn png(columns: u32, rows: u32, data: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, columns, rows);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(data).unwrap();
+    bytes
+}
+
+/// A folder of its own for a test.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// 4 × 1 images with these symbols in every format that is read.
+    fn every_format(&self, data: &[u8]) -> Vec<PathBuf> {
+        let count = data.len() / 4;
+        let lines = |separator: &str| -> String {
+            let line = |row: &[u8]| {
+                let cells: Vec<String> = row.iter().map(ToString::to_string).collect();
+                cells.join(separator) + "\n"
+            };
+            data.chunks_exact(4).map(line).collect()
+        };
+        let array = npy("|u1", &format!("{count}, 4, 1"), data);
+        let wide: Vec<u8> = data.iter().flat_map(|&x| i32::from(x).to_be_bytes()).collect();
+        for (row, image) in data.chunks_exact(4).enumerate() {
+            self.file(&format!("images/{row:03}.png"), png(1, 4, image));
+        }
+        vec![
+            self.file("a.csv", lines(",")),
+            self.file("b.csv", format!("w,x,y,z\n{}", lines(";").replace(';', ","))),
+            self.file("c.amat", lines(" ")),
+            self.file("d.csv.gz", gzip(lines(";").as_bytes())),
+            self.file("e.npy", &array),
+            self.file("f.npy.gz", gzip(&array)),
+            self.file("g.npy", npy(">i4", &format!("{count}, 4"), &wide)),
+            self.file("h-idx3-ubyte", idx(&[count as u32, 4, 1], data)),
+            self.file("i-idx3-ubyte.gz", gzip(&idx(&[count as u32, 4, 1], data))),
+            self.0.path().join("images"),
+        ]
+    }
+}
+
+fn options(kind: Kind, levels: Option<u16>, shape: &[usize]) -> ReadOptions {
+    let shape = Some(shape.to_vec());
+    ReadOptions { kind: Some(kind), levels, shape, ..ReadOptions::default() }
+}
+
+fn chunks(path: &Path, options: &ReadOptions, rows: usize) -> Vec<Chunk> {
+    Chunks::open(path, options, rows).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// What is wrong with which row.
+fn bad(chunks: &[Chunk]) -> Vec<(u64, String)> {
+    let bad = chunks.iter().flat_map(|chunk| &chunk.bad);
+    bad.map(|bad| (bad.row, bad.error.to_string())).collect()
+}
+
+fn numbers(chunks: &[Chunk]) -> Vec<u64> {
+    let of = |data: &Dataset| (0..data.len()).map(|i| data.number(i)).collect::<Vec<_>>();
+    chunks.iter().flat_map(|chunk| of(&chunk.data)).collect()
+}
+
+fn error(path: &Path, options: &ReadOptions) -> Error {
+    let chunks = match Chunks::open(path, options, 2) {
+        Ok(chunks) => chunks,
+        Err(error) => return error,
+    };
+    let mut results: Vec<_> = chunks.collect();
+    results.pop().expect("at least the error").unwrap_err()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn chunks_of_any_size_are_the_whole_file(
+        data in prop::collection::vec(0..=255_u8, 1..12).prop_map(|rows| {
+            rows.iter().flat_map(|&x| [x, x / 2, 255 - x, 7]).collect::<Vec<u8>>()
+        }),
+        size in 1..14_usize,
+    ) {
+        let place = Place::new();
+        for path in place.every_format(&data) {
+            for kind in [Kind::Symbols, Kind::Real] {
+                let levels = (kind == Kind::Symbols).then_some(256);
+                let options = options(kind, levels, &[2, 2]);
+                let whole = read_path(&path, &options).unwrap();
+                let parts = chunks(&path, &options, size);
+                prop_assert_eq!(parts.len(), whole.len().div_ceil(size));
+                let mut row = 0;
+                for part in &parts {
+                    prop_assert!(part.bad.is_empty() && part.rows.start == row);
+                    let rows = row as usize..part.rows.end as usize;
+                    let expected = whole.rows(rows.clone()).unwrap();
+                    prop_assert_eq!(part.data.values(), expected.values());
+                    prop_assert_eq!(part.data.columns(), expected.columns());
+                    prop_assert_eq!(part.data.shape(), &[2, 2]);
+                    prop_assert_eq!(part.data.len(), rows.len());
+                    // Bits by chance are those of the row in the file.
+                    if kind == Kind::Symbols {
+                        let bits = stochastic(&part.data, 3, Draw::Evaluation).unwrap();
+                        let all = stochastic(&whole, 3, Draw::Evaluation).unwrap();
+                        let expected = all.rows(rows).unwrap();
+                        prop_assert_eq!(bits.symbols().unwrap(), expected.symbols().unwrap());
+                    }
+                    row = part.rows.end;
+                }
+                prop_assert_eq!(row, whole.len() as u64);
+            }
+        }
+    }
+}
+
+#[test]
+fn bad_rows_are_named_and_the_others_keep_their_numbers() {
+    let place = Place::new();
+    let path = place.file("t.csv", "a,b\n0,1\n1\n\n1,x\n1,1\n0,2\n0,0,0\n1,-1\n1,0.5\n1,\n0,0\n");
+    for size in [1, 2, 3, 100] {
+        let chunks = chunks(&path, &options(Kind::Binary, None, &[2]), size);
+        assert_eq!(numbers(&chunks), [0, 3, 9]);
+        let values: Vec<u8> =
+            chunks.iter().flat_map(|chunk| chunk.data.symbols().unwrap().0.to_vec()).collect();
+        assert_eq!(values, [0, 1, 1, 1, 0, 0]);
+        let found = bad(&chunks);
+        let expected = [
+            (1, "line 3: ragged: expected 2 values as in line 1, found 1"),
+            (2, "line 5, column 2: not a number: expected a number, found \"x\""),
+            (4, "line 7, column 2: out of range: expected 0 or 1, found \"2\""),
+            (5, "line 8: ragged: expected 2 values as in line 1, found 3"),
+            (6, "line 9, column 2: out of range"),
+            (7, "line 10, column 2: out of range"),
+            (8, "line 11, column 2: not a number: expected a number, found nothing"),
+        ];
+        assert_eq!(found.len(), expected.len());
+        for ((row, message), (expected_row, part)) in found.iter().zip(expected) {
+            assert!(*row == expected_row && message.contains(part), "{row}: {message}");
+        }
+        assert_eq!(chunks.last().unwrap().rows.end, 10);
+        assert_eq!(chunks[0].data.columns().unwrap(), ["a", "b"]);
+    }
+    // A first row that is too short decides nothing.
+    let path = place.file("short.amat", "1\n0 1\n1 1\n");
+    let chunks = chunks(&path, &options(Kind::Binary, None, &[2]), 10);
+    assert_eq!(numbers(&chunks), [1, 2]);
+    assert!(bad(&chunks)[0].1.ends_with("line 1: ragged: expected 2 values, found 1"));
+}
+
+#[test]
+fn every_format_goes_on_after_a_bad_row() {
+    let place = Place::new();
+    let reals: Vec<u8> =
+        [1.0_f32, f32::NAN, 2.0, 3.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let path = place.file("a.npy", npy("<f4", "2, 2", &reals));
+    let found = chunks(&path, &options(Kind::Real, None, &[2]), 10);
+    assert_eq!((numbers(&found), found[0].data.reals().unwrap()), (vec![1], &[2.0, 3.0][..]));
+    assert!(bad(&found)[0].1.contains("a.npy: byte 74: out of range"), "{:?}", bad(&found));
+
+    let path = place.file("a-ubyte", idx(&[3, 2], &[0, 1, 2, 0, 1, 1]));
+    let found = chunks(&path, &options(Kind::Binary, None, &[2]), 10);
+    assert_eq!(
+        (numbers(&found), found[0].data.symbols().unwrap().0),
+        (vec![0, 2], &[0, 1, 1, 1][..])
+    );
+    assert!(bad(&found)[0].1.contains("byte 14: out of range: expected 0 or 1, found 2"));
+
+    let mut records = vec![3; 3 * 3073];
+    records[3073] = 10;
+    records[2 * 3073 + 5] = 200;
+    let path = place.file("batch.bin", &records);
+    let found = chunks(&path, &options(Kind::Symbols, Some(64), &[3, 32, 32]), 2);
+    assert_eq!(numbers(&found), [0]);
+    let messages = bad(&found);
+    assert!(messages[0].0 == 1 && messages[0].1.contains("expected a label"), "{messages:?}");
+    assert!(
+        messages[1].0 == 2 && messages[1].1.contains("byte 6151: out of range"),
+        "{messages:?}"
+    );
+
+    let good = png(2, 1, &[5, 6]);
+    place.file("images/a.png", &good);
+    place.file("images/b.png", &good[..good.len() - 9]);
+    place.file("images/c.png", png(3, 1, &[5, 6, 7]));
+    place.file("images/d.png", png(1, 2, &[7, 8]));
+    let folder = place.0.path().join("images");
+    let found = chunks(&folder, &options(Kind::Symbols, None, &[1, 2]), 3);
+    assert_eq!(numbers(&found), [0, 3]);
+    let messages = bad(&found);
+    assert!(messages[0].1.contains("b.png: truncated"), "{messages:?}");
+    let wrong = "c.png: ragged: expected an image of 2 values, found shape [1, 3]";
+    assert!(messages[1].1.ends_with(wrong), "{messages:?}");
+}
+
+#[test]
+fn faults_of_the_file_as_a_whole_end_the_reading() {
+    let place = Place::new();
+    let two = |kind| options(kind, None, &[2]);
+    let array = npy("|u1", "3, 2", &[1; 6]);
+    let whole = gzip("0,1\n".repeat(50_000).as_bytes());
+    for (path, options, part) in [
+        (place.file("a.csv", ""), two(Kind::Binary), "expected lines of numbers, found no line"),
+        (place.file("b.csv", "a,b\n"), two(Kind::Binary), "found a header alone"),
+        (
+            place.file("c.csv", "a,b,c\n1,2,3\n"),
+            two(Kind::Real),
+            "line 1: ragged: expected 2 values",
+        ),
+        (place.file("d.csv.gz", &whole[..whole.len() - 9]), two(Kind::Binary), "truncated"),
+        (place.file("e.npy", &array[..array.len() - 1]), two(Kind::Binary), "truncated"),
+        (place.file("f.npy", [&array[..], &[0]].concat()), two(Kind::Binary), "oversized"),
+        (place.file("g.npy", npy("|u1", "2, 3", &[1; 6])), two(Kind::Binary), "found [3]"),
+        (place.file("h-ubyte", idx(&[2, 3], &[1; 6])), two(Kind::Binary), "another of 2 values"),
+        (place.file("i.bin", [0; 9]), two(Kind::Binary), "found [3, 32, 32]"),
+        (place.file("j.csv", "1".repeat(2 << 20)), two(Kind::Binary), "content in a row"),
+        (place.file("k.csv", "0,1\n"), two(Kind::Binary), ""),
+    ] {
+        if part.is_empty() {
+            continue;
+        }
+        let text = error(&path, &options).to_string();
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(
+        error(&place.file("l.npy", b"no array"), &two(Kind::Real)).flaw(),
+        Some(Flaw::WrongMagic)
+    );
+    let folder = place.file("empty/readme.txt", "").parent().unwrap().to_owned();
+    assert_eq!(error(&folder, &two(Kind::Real)).flaw(), Some(Flaw::Empty));
+    // What a whole file would decide must be said.
+    let path = place.file("m.csv", "0,1\n");
+    let unstated = error(&path, &ReadOptions { kind: Some(Kind::Real), ..ReadOptions::default() });
+    assert!(unstated.to_string().contains("options: shape: expected a stated one"), "{unstated}");
+    let shape = Some(vec![2]);
+    let unstated = error(&path, &ReadOptions { shape, ..ReadOptions::default() });
+    assert!(unstated.to_string().contains("options: kind"), "{unstated}");
+}
+
+#[test]
+fn levels_are_those_of_the_rows_that_hold_symbols() {
+    let place = Place::new();
+    let levels = |path: &Path| scan_levels(path, &[2], &[], 256, |_| ()).unwrap();
+    assert_eq!(levels(&place.file("a.csv", "0,0\n")), Some(2));
+    assert_eq!(levels(&place.file("b.csv", "0,0\n0,300\n9,0.5\n2,16\n")), Some(17));
+    assert_eq!(levels(&place.file("c.csv", "0.5,1\n")), None);
+    assert_eq!(levels(&place.file("d-ubyte", idx(&[1, 2], &[0, 1]))), Some(2));
+    let path = place.file("f.csv", "0,1\n77,0\n3,3\n");
+    assert_eq!(scan_levels(&path, &[2], &[], 17, |_| ()).unwrap(), Some(4));
+    assert_eq!(levels(&place.file("e.npy", npy("|u1", "2, 2", &[0, 1, 2, 9]))), Some(10));
+}
+
+#[test]
+fn progress_ends_with_the_file() {
+    let place = Place::new();
+    for path in place.every_format(&[1; 400]) {
+        let mut chunks = Chunks::open(&path, &options(Kind::Symbols, Some(256), &[4]), 7).unwrap();
+        let mut last = 0;
+        while let Some(chunk) = chunks.next() {
+            chunk.unwrap();
+            let (done, total) = chunks.progress();
+            assert!(last <= done && done <= total, "{}: {done} of {total}", path.display());
+            last = done;
+        }
+        let (done, total) = chunks.progress();
+        assert!(done == total && total > 0, "{}: {done} of {total}", path.display());
+    }
+}
