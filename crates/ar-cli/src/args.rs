@@ -67,6 +67,18 @@ pub(crate) enum Command {
     /// observed pixels are a prefix of the ordering (the top half, in raster order); elsewhere they
     /// are in general not. The record says which: `exact_conditional`.
     Complete(CompleteArgs),
+    /// Score each row of a set: its log-likelihood, and whether it is an anomaly
+    ///
+    /// A conformal p-value is the rank of a row's score among those of held-out normal rows
+    /// (--calibrate): p = (1 + how many are at least as extreme) / (their number + 1). If a row is as
+    /// normal as they are, p ≤ alpha happens with probability at most alpha, whatever the model.
+    /// Two tests: `low likelihood` ranks log p(x), so that unlikely rows are flagged; `typicality` ranks
+    /// the distance of −log p(x) from its mean over the normal rows, so that rows that are too likely
+    /// are flagged as well.
+    ///
+    /// Files may be longer than memory. A row that cannot be read is reported with its place and counted,
+    /// and has an empty score in its place of the output.
+    Score(ScoreArgs),
     /// Show what a model is: ordering, what each conditional sees, free parameters, memory
     Inspect(InspectArgs),
     /// Count the free parameters of a family, exactly
@@ -178,6 +190,66 @@ pub(crate) struct CompleteArgs {
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,
+}
+
+/// `chainrule score`.
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    /// Other data than the run's: a built-in name, or a path (which has no splits)
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) data: Option<String>,
+    /// Which part of the data [default: test]
+    #[arg(long, value_parser = split_parser())]
+    pub(crate) split: Option<Split>,
+    /// The file to write, a row per row of the data: row, log_prob_nats, bits_per_dim, with --calibrate
+    /// p_low_likelihood, flag_low_likelihood, p_typicality, flag_typicality, and error (.csv); or the
+    /// log-likelihood, bits/dim and the two p-values, NaN where there is none, as f64 (.npy)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Held-out normal rows to rank among: a split of the run's own data (valid), a built-in name (its
+    /// validation part), or a path
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) calibrate: Option<String>,
+    /// Flag rows whose p-value is at most this: about that fraction of normal rows
+    #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = fraction)]
+    pub(crate) alpha: f64,
+    /// Anomalies to tell from the rows of the data, by AUROC and average precision: a built-in name (its
+    /// test part), a split of the run's own data, or a path
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) against: Option<String>,
+    /// Also write the K variables that cost the most in each row, with their nats (--out FILE.csv)
+    #[arg(long, value_name = "K", value_parser = count_parser())]
+    pub(crate) costliest: Option<usize>,
+    /// Also write the cost of each variable of each row in nats, as f32 of [rows, ...event shape]
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) per_variable: Option<PathBuf>,
+    /// What to do about rows of a file that cannot be read: report and count them, or stop at the first
+    #[arg(
+        long,
+        value_enum,
+        value_name = "report|stop",
+        hide_possible_values = true,
+        default_value = "report"
+    )]
+    pub(crate) bad_rows: BadRows,
+    /// Values in files are 0 to N − 1 [default: bits if nothing is above 1, else as many levels as the
+    /// run's own data has before preprocessing]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
+    pub(crate) levels: Option<u16>,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+}
+
+/// What to do about a row that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BadRows {
+    /// Say so, count it, go on.
+    Report,
+    /// Fail.
+    Stop,
 }
 
 /// `chainrule inspect`.
@@ -293,6 +365,14 @@ fn split_parser() -> impl TypedValueParser<Value = Split> {
 /// At least 1, and small enough that a product of two does not overflow.
 fn count_parser() -> impl TypedValueParser<Value = usize> {
     clap::value_parser!(u64).range(1..=u64::from(u32::MAX)).map(|count| count as usize)
+}
+
+/// Strictly between 0 and 1.
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
+        _ => Err("expected a number above 0 and below 1".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -270,18 +270,10 @@ pub(crate) fn load_spec(
         _ => spec.load_split(split, &options, locations)?,
     };
     let mut how = config.data.preprocessing;
-    // A file states no level count. If it holds nothing but 0 and 1 it is bits already, such as
-    // samples of a binarized run; if nothing above what the run's data is requantized to, it is that
-    // already; else it is grey levels like the run's.
     if let (Spec::Path(_), Some(levels), Some(raw_levels)) = (&spec, data.levels(), raw_levels) {
-        if let Some(requantized) = how.requantize
-            && levels <= requantized
-        {
-            data = data.with_levels(requantized)?;
-            how.requantize = None;
-        } else if levels < raw_levels && (levels > 2 || how.binarize == Binarize::None) {
-            data = data.with_levels(raw_levels)?;
-        }
+        let (levels, preprocessing) = levels_and_preprocessing(levels, raw_levels, how);
+        data = data.with_levels(levels)?;
+        how = preprocessing;
     }
     if data.shape() != event.shape {
         return Err(mistake(
@@ -308,6 +300,26 @@ pub(crate) fn load_spec(
         ));
     }
     Ok(prepared)
+}
+
+/// How a file is to be read for a run, whose values ask for so many `levels`: with how many, and what is
+/// done to them.
+///
+/// A file states no level count. If it holds nothing but 0 and 1 it is bits already, such as samples
+/// of a binarized run; if nothing above what the run's data is requantized to, it is that already;
+/// else it is grey levels like the run's.
+pub(crate) fn levels_and_preprocessing(
+    levels: u16,
+    raw_levels: u16,
+    how: Preprocessing,
+) -> (u16, Preprocessing) {
+    match how.requantize {
+        Some(requantized) if levels <= requantized => {
+            (requantized, Preprocessing { requantize: None, ..how })
+        }
+        _ if levels > 2 || how.binarize == Binarize::None => (levels.max(raw_levels), how),
+        _ => (levels, how),
+    }
 }
 
 /// Level count of a config's data before preprocessing.

@@ -1,7 +1,8 @@
 //! Events and arrays as files for other programs: `.npy`, `.csv`, `.png`.
 
-use std::io::Write as _;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use ar_models::config::EventSpec;
@@ -363,6 +364,13 @@ pub(crate) fn check_npy(path: &Path) -> Result<()> {
 /// An array in NumPy's format, version 1.0 (NumPy Enhancement Proposal 1): magic, version, header
 /// length, a header padded so that the data is aligned to 64 bytes, the data in C order.
 fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
+    let mut bytes = npy_header(descr, shape, 0);
+    bytes.extend_from_slice(data);
+    bytes
+}
+
+/// The header of such an array, of at least so many bytes.
+fn npy_header(descr: &str, shape: &[usize], at_least: usize) -> Vec<u8> {
     let axes: Vec<String> = shape.iter().map(ToString::to_string).collect();
     // A Python tuple: one of a single element keeps its comma.
     let comma = if axes.len() == 1 { "," } else { "" };
@@ -370,15 +378,159 @@ fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
     let mut header =
         format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({axes}{comma}), }}");
     let unpadded = 10 + header.len() + 1;
-    header.extend(std::iter::repeat_n(' ', unpadded.next_multiple_of(64) - unpadded));
+    let padded = unpadded.max(at_least).next_multiple_of(64);
+    header.extend(std::iter::repeat_n(' ', padded - unpadded));
     header.push('\n');
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     let length = u16::try_from(header.len()).expect("a shape of at most 9 axes is short");
     bytes.extend(length.to_le_bytes());
     // Writing to memory cannot fail.
     let _ = bytes.write_all(header.as_bytes());
-    bytes.extend_from_slice(data);
     bytes
+}
+
+/// A file that is written piece by piece, under a temporary name until it is complete; left alone, it
+/// leaves nothing behind.
+#[derive(Debug)]
+pub(crate) struct Growing {
+    file: BufWriter<File>,
+    partial: PathBuf,
+    path: PathBuf,
+    is_complete: bool,
+}
+
+impl Growing {
+    /// Starts a file that shall be called `path`.
+    ///
+    /// # Errors
+    /// When no file can be made there.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let failed = || format!("cannot write {}", path.display());
+        let name = path.file_name();
+        let name =
+            name.ok_or(io::Error::from(io::ErrorKind::InvalidFilename)).with_context(failed)?;
+        if path.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory)).with_context(failed);
+        }
+        let partial = path.with_file_name(format!(".{}.partial", name.to_string_lossy()));
+        let file = BufWriter::new(File::create(&partial).with_context(failed)?);
+        Ok(Self { file, partial, path: path.to_owned(), is_complete: false })
+    }
+
+    /// Gives the file its name, over any old one.
+    ///
+    /// # Errors
+    /// When it cannot be written to the end or renamed.
+    pub(crate) fn complete(mut self) -> Result<()> {
+        self.file
+            .flush()
+            .and_then(|()| self.file.get_ref().sync_all())
+            .and_then(|()| fs::rename(&self.partial, &self.path))
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.is_complete = true;
+        Ok(())
+    }
+}
+
+impl Write for Growing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Growing {
+    fn drop(&mut self) {
+        if !self.is_complete {
+            // What cannot be removed is overwritten the next time.
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+/// A `.npy` that grows by rows, so that it may be longer than memory.
+#[derive(Debug)]
+pub(crate) struct GrowingNpy {
+    file: Growing,
+    descr: &'static str,
+    /// Shape of a row.
+    shape: Vec<usize>,
+    header_bytes: usize,
+    bytes: u64,
+}
+
+/// A kind of element.
+pub(crate) trait Element {
+    /// NumPy's name for it.
+    const DESCR: &'static str;
+    /// Its bytes, the lowest first.
+    fn bytes(self) -> impl AsRef<[u8]>;
+}
+
+impl Element for f32 {
+    const DESCR: &'static str = "<f4";
+    fn bytes(self) -> impl AsRef<[u8]> {
+        self.to_le_bytes()
+    }
+}
+
+impl Element for f64 {
+    const DESCR: &'static str = "<f8";
+    fn bytes(self) -> impl AsRef<[u8]> {
+        self.to_le_bytes()
+    }
+}
+
+impl GrowingNpy {
+    /// Starts an array of rows of this shape.
+    ///
+    /// # Errors
+    /// When no file can be made there.
+    pub(crate) fn create<T: Element>(path: &Path, row: &[usize]) -> Result<Self> {
+        let mut file = Growing::create(path)?;
+        // Room for any number of rows.
+        let header = npy_header(T::DESCR, &[&[usize::MAX], row].concat(), 0);
+        file.write_all(&header).with_context(|| format!("cannot write {}", path.display()))?;
+        let (shape, header_bytes) = (row.to_vec(), header.len());
+        Ok(Self { file, descr: T::DESCR, shape, header_bytes, bytes: 0 })
+    }
+
+    /// Adds values, which need not be a whole row.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(crate) fn push<T: Element>(&mut self, values: impl IntoIterator<Item = T>) -> Result<()> {
+        debug_assert_eq!(T::DESCR, self.descr, "one kind of element");
+        for value in values {
+            let bytes = value.bytes();
+            self.bytes += bytes.as_ref().len() as u64;
+            self.file
+                .write_all(bytes.as_ref())
+                .with_context(|| format!("cannot write {}", self.file.path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes how many rows there are, and gives the file its name.
+    ///
+    /// # Errors
+    /// When it cannot be written to the end or renamed.
+    pub(crate) fn complete(mut self) -> Result<()> {
+        let of_element = if self.descr == f32::DESCR { 4 } else { 8 };
+        let of_row = of_element * self.shape.iter().product::<usize>() as u64;
+        let rows = (self.bytes / of_row) as usize;
+        let header =
+            npy_header(self.descr, &[&[rows], &self.shape[..]].concat(), self.header_bytes);
+        self.file
+            .file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| self.file.write_all(&header))
+            .with_context(|| format!("cannot write {}", self.file.path.display()))?;
+        self.file.complete()
+    }
 }
 
 #[cfg(test)]
@@ -405,6 +557,34 @@ mod tests {
         assert_eq!(data.symbols().unwrap().0, [0, 1, 2, 3, 4, 5]);
         let one_axis = npy("<f4", &[2], &[0; 8]);
         assert!(String::from_utf8_lossy(&one_axis).contains("'shape': (2,), }"));
+    }
+
+    #[test]
+    fn an_array_grows_to_any_number_of_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        for rows in [0, 1, 12] {
+            let mut array = GrowingNpy::create::<f64>(&path, &[2]).unwrap();
+            for row in 0..rows {
+                array.push([f64::from(row), 0.5]).unwrap();
+            }
+            array.complete().unwrap();
+            let bytes = fs::read(&path).unwrap();
+            assert_eq!(bytes.len() % 64, rows as usize * 16 % 64, "the data is aligned");
+            if rows > 0 {
+                let data = read_bytes(&path, bytes, &ReadOptions::default()).unwrap();
+                assert_eq!((data.len(), data.shape()), (rows as usize, &[2][..]));
+                assert_eq!(data.reals().unwrap()[..2], [0.0, 0.5]);
+            }
+        }
+        // An array that is not completed leaves the old one, and nothing else.
+        let mut array = GrowingNpy::create::<f32>(&path, &[2]).unwrap();
+        array.push([1.0_f32]).unwrap();
+        drop(array);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let data = read_bytes(&path, fs::read(&path).unwrap(), &ReadOptions::default()).unwrap();
+        assert_eq!(data.len(), 12);
+        assert!(Growing::create(folder.path()).is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod output;
 mod panic;
 mod run_dir;
 mod sees;
+mod sets;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -64,6 +65,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Eval(args) => commands::eval::run(&args, &session),
         Command::Sample(args) => commands::sample::run(&args, &session),
         Command::Complete(args) => commands::complete::run(&args, &session),
+        Command::Score(args) => commands::score::run(&args, &session),
         Command::Inspect(args) => commands::inspect::run(&args, &session),
         Command::Count(args) => commands::count::run(&args, &session),
         Command::Data(command) => commands::data::run(&command, &session),

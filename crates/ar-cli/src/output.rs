@@ -82,6 +82,11 @@ impl Terminal {
     ) -> ProgressBar {
         self.bar(length as u64, "{msg} {bar:24} {pos}/{len}").with_message(what)
     }
+
+    /// A bar for work of which a share is done.
+    pub(crate) fn share_bar(&self, what: impl Into<Cow<'static, str>>) -> ProgressBar {
+        self.bar(1, "{msg} {bar:24} {percent:>3}%").with_message(what)
+    }
 }
 
 /// Writes to stdout.

@@ -13,7 +13,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::input::Input;
 use crate::numbers::Numbers;
-use crate::read::{Format, Kind, ReadOptions, Step, format_of, name_of};
+use crate::read::{Column, Format, Kind, ReadOptions, Step, format_of, name_of};
 use crate::{cifar10, idx, images, npy, table};
 use std::ops::Range;
 use std::path::Path;

@@ -149,16 +149,27 @@ pub fn cost_per_variable(
     let variables = model.variables();
     let mut sums = vec![0.0; variables];
     let mut done = 0;
-    for_chunks(examples, |values| {
-        for row in model.log_prob_per_variable(values).chunks_exact(variables) {
-            for (sum, log_prob) in sums.iter_mut().zip(row) {
-                *sum -= log_prob;
+    for_costs(model, examples, |costs| {
+        for row in costs.chunks_exact(variables) {
+            for (sum, cost) in sums.iter_mut().zip(row) {
+                *sum += cost;
             }
             done += 1;
         }
         progress(done);
     });
     sums.into_iter().map(|sum| sum / done as f64).collect()
+}
+
+/// Hands on the cost in nats of each variable of each example, −log p(x_i | those before it), some
+/// examples at a time and in order: `[examples, variables]` in event order. A row sums to −log p(x).
+pub fn for_costs(model: &Model, examples: &dyn Examples, mut f: impl FnMut(&[f64])) {
+    for_chunks(examples, |values| {
+        let mut costs = model.log_prob_per_variable(values);
+        // Not negated: what is certain costs 0, not −0.
+        costs.iter_mut().for_each(|cost| *cost = 0.0 - *cost);
+        f(&costs);
+    });
 }
 
 fn for_chunks(examples: &dyn Examples, mut f: impl FnMut(Values<'_>)) {

@@ -1,4 +1,4 @@
-//! One file per command, and what they share.
+//! One file or folder per command, and what they share.
 
 pub(crate) mod complete;
 pub(crate) mod completions;
@@ -7,6 +7,7 @@ pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod sample;
+pub(crate) mod score;
 pub(crate) mod train;
 
 use std::time::Instant;
@@ -193,20 +194,9 @@ impl Evaluation {
 
     /// Cells of a line: split, NLL, bits/dim, examples.
     pub(crate) fn cells(&self) -> Vec<String> {
-        // An example outside the support costs infinitely much; that is the one way to no number.
-        let number = |value: Option<f64>, missing: &str| {
-            value.map_or_else(|| missing.to_owned(), |value| format!("{value:.4}"))
-        };
-        let mut cells = vec![
-            self.split.clone(),
-            format!(
-                "{} ± {} nats",
-                number(self.nll_nats, "inf"),
-                number(self.nll_nats_stderr, "?")
-            ),
-            format!("{} bits/dim", number(self.bits_per_dim, "inf")),
-            format!("{} examples", crate::output::grouped(&self.examples.to_string())),
-        ];
+        let mut cells = vec![self.split.clone()];
+        cells.extend(cost_cells(self.nll_nats, self.nll_nats_stderr, self.bits_per_dim));
+        cells.push(format!("{} examples", crate::output::grouped(&self.examples.to_string())));
         if let Some(nll) = self.nll_standardized_nats {
             cells.push(format!("{nll:.4} nats standardized"));
         }
@@ -218,6 +208,23 @@ impl Evaluation {
     }
 }
 
-fn finite(value: f64) -> Option<f64> {
+/// A mean cost with its standard error, and in bits, as cells.
+pub(crate) fn cost_cells(
+    nll_nats: Option<f64>,
+    stderr: Option<f64>,
+    bits_per_dim: Option<f64>,
+) -> [String; 2] {
+    // An example outside the support costs infinitely much; that is the one way to no number.
+    let number = |value: Option<f64>, missing: &str| {
+        value.map_or_else(|| missing.to_owned(), |value| format!("{value:.4}"))
+    };
+    [
+        format!("{} ± {} nats", number(nll_nats, "inf"), number(stderr, "?")),
+        format!("{} bits/dim", number(bits_per_dim, "inf")),
+    ]
+}
+
+/// A number that JSON can hold.
+pub(crate) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }

@@ -7,4 +7,5 @@ mod complete;
 mod golden;
 mod reals;
 mod resume;
+mod score;
 mod transcripts;

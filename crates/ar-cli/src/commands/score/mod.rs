@@ -1,0 +1,170 @@
+//! `chainrule score RUN`: the log-likelihood of each row, and whether it is an anomaly.
+
+mod files;
+mod record;
+mod rows;
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use ar_data::Split;
+use prob_core::anomaly::{Calibration, atypicality, auroc, average_precision};
+
+use super::{Session, finite};
+use crate::args::ScoreArgs;
+use crate::device;
+use crate::error::{Internal, mistake};
+use crate::output::RECORD_VERSION;
+use crate::run_dir::RunDir;
+use crate::sets::{Finder, Set};
+use files::{Files, check_files, variable_names};
+use record::{AgainstRecord, CalibrationRecord, Detection, Record};
+use rows::Scorer;
+
+/// Scores and prints.
+///
+/// # Errors
+/// When the run is not trained, a set does not suit it, or a file cannot be written.
+pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
+    let start = Instant::now();
+    check_files(args)?;
+    let run = RunDir::open(&args.run)?;
+    let config = run.load_config()?;
+    let device = device::choose(args.device.as_deref())?;
+    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let model = run.load_model(&config, &event, &device.device)?;
+    let terminal = &session.terminal;
+    terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));
+
+    // All sets are found before the work begins.
+    let finder =
+        Finder { config: &config, locations: &session.locations, terminal, levels: args.levels };
+    let split = args.split.unwrap_or(Split::Test);
+    let mut data = match &args.data {
+        Some(spec) => finder.spec(spec, split)?,
+        None => finder.own(split)?,
+    };
+    if let (None, Some(split), Some(spec)) = (data.split, args.split, &args.data) {
+        return Err(mistake(
+            format!("--split {split} with --data {spec}: a path has no splits"),
+            "remove --split, or name a built-in dataset",
+        ));
+    }
+    let calibration = args.calibrate.as_deref().map(|spec| finder.named(spec, Split::Valid));
+    let mut calibration = calibration.transpose()?;
+    let against = args.against.as_deref().map(|spec| finder.named(spec, Split::Test));
+    let mut against = against.transpose()?;
+    let names = match &config.data.columns {
+        Some(columns) => columns.clone(),
+        None => variable_names(&event.shape),
+    };
+    let mut files = Files::create(args, &event.shape, names)?;
+    if let Some(set) = &calibration {
+        warn_of_calibration(set, &data, &config.data.label(), session);
+    }
+
+    let scorer = Scorer {
+        model: &model,
+        session,
+        bad_rows: args.bad_rows,
+        alpha: args.alpha,
+        columns: config.data.columns.as_deref(),
+    };
+    let normal = calibration.as_mut().map(|set| -> Result<_> {
+        let mut scores = Vec::new();
+        let record = scorer.run(set, None, false, |row| {
+            scores.extend(row.scores.map(|scores| scores.log_prob));
+            Ok(())
+        })?;
+        let normal =
+            Calibration::new(scores).context("the calibration set has an impossible score")?;
+        Ok((normal, record))
+    });
+    let (normal, calibration) = normal.transpose()?.unzip();
+    if let Some(normal) = &normal
+        && normal.smallest_p() > args.alpha
+    {
+        let needed = (1.0 / args.alpha).ceil() - 1.0;
+        terminal.note(format!(
+            "--alpha {} is below every p-value that {} calibration rows can give, so nothing is \
+             flagged: at least {needed} are needed",
+            args.alpha,
+            normal.len()
+        ));
+    }
+    let mut of_data = Vec::new();
+    let keep = against.is_some();
+    let data = scorer.run(&mut data, normal.as_ref(), files.need_costs(), |row| {
+        if keep {
+            of_data.extend(row.scores.map(|scores| scores.log_prob));
+        }
+        files.write(row)
+    })?;
+    files.complete()?;
+    let against = against.as_mut().map(|set| compare(&scorer, set, normal.as_ref(), &of_data));
+    let record = Record {
+        version: RECORD_VERSION,
+        command: "score",
+        run: run.display(),
+        model: model.kind().to_owned(),
+        device: device.name,
+        data,
+        calibration: calibration
+            .zip(normal)
+            .map(|(set, normal)| CalibrationRecord { set, smallest_p: normal.smallest_p() }),
+        against: against.transpose()?,
+        out: args.out.as_ref().map(|path| path.display().to_string()),
+        per_variable: args.per_variable.as_ref().map(|path| path.display().to_string()),
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    terminal.result(&record, || record.words())
+}
+
+/// How well each test tells the rows of a set from the data, whose log-likelihoods are given.
+fn compare(
+    scorer: &Scorer<'_>,
+    set: &mut Set,
+    normal: Option<&Calibration>,
+    of_data: &[f64],
+) -> Result<AgainstRecord> {
+    let mut of_set = Vec::new();
+    let set = scorer.run(set, normal, false, |row| {
+        of_set.extend(row.scores.map(|scores| scores.log_prob));
+        Ok(())
+    })?;
+    let entropy_nats = match normal {
+        Some(normal) => normal.entropy_nats(),
+        None => Calibration::new(of_data.to_vec())
+            .context("the data has an impossible score")?
+            .entropy_nats(),
+    };
+    let detection = |score: &dyn Fn(f64) -> f64| {
+        let [normal, anomalous] =
+            [of_data, &of_set].map(|of| of.iter().map(|&s| score(s)).collect::<Vec<_>>());
+        Detection {
+            auroc: auroc(&normal, &anomalous),
+            average_precision: average_precision(&normal, &anomalous),
+        }
+    };
+    Ok(AgainstRecord {
+        set,
+        entropy_nats: finite(entropy_nats),
+        low_likelihood: detection(&|s| -s),
+        typicality: detection(&|s| atypicality(s, entropy_nats)),
+    })
+}
+
+/// Says where p-values of a calibration set mean less than they seem to.
+fn warn_of_calibration(calibration: &Set, data: &Set, own: &str, session: &Session) {
+    if calibration.split == Some(Split::Train) && calibration.name == own {
+        session.terminal.note(
+            "--calibrate: the model was fitted to these rows, so new ones look less likely than they \
+             are and too many are flagged; held-out rows are needed, such as valid",
+        );
+    }
+    if calibration.name == data.name && calibration.split == data.split && data.split.is_some() {
+        session
+            .terminal
+            .note("--calibrate: these are the rows that are scored, ranked among themselves");
+    }
+}

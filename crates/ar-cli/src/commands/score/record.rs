@@ -1,0 +1,153 @@
+//! What `chainrule score` says of sets and tests, as a record and in words.
+
+use serde::Serialize;
+
+use super::super::cost_cells;
+use crate::output::{columns, grouped, human_seconds};
+
+/// What the command prints.
+#[derive(Debug, Serialize)]
+pub(super) struct Record {
+    pub(super) version: u32,
+    pub(super) command: &'static str,
+    pub(super) run: String,
+    /// Kind of the model.
+    pub(super) model: String,
+    pub(super) device: String,
+    /// The rows that were scored.
+    pub(super) data: SetRecord,
+    /// The rows that they were ranked among.
+    pub(super) calibration: Option<CalibrationRecord>,
+    /// The anomalies.
+    pub(super) against: Option<AgainstRecord>,
+    /// The file of scores.
+    pub(super) out: Option<String>,
+    /// The file of costs.
+    pub(super) per_variable: Option<String>,
+    pub(super) seconds: f64,
+}
+
+/// What is said of each set. A number that is not finite is `null` in JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct SetRecord {
+    /// Name of the data.
+    pub(super) name: String,
+    /// `train`, `valid`, `test`, or `all` for a file, which has no splits.
+    pub(super) split: String,
+    /// Rows, bad ones included.
+    pub(super) rows: u64,
+    /// Rows that could not be read.
+    pub(super) bad_rows: u64,
+    /// The first of them.
+    pub(super) first_bad_rows: Vec<BadRecord>,
+    /// Rows that have probability 0 under the model.
+    pub(super) outside_support: u64,
+    /// Mean of −log p(x), in nats per row.
+    pub(super) nll_nats: Option<f64>,
+    /// Standard error of that mean.
+    pub(super) nll_nats_stderr: Option<f64>,
+    /// The mean in bits per variable.
+    pub(super) bits_per_dim: Option<f64>,
+    /// Rows with a p-value of at most alpha; only with a calibration.
+    pub(super) flagged: Option<Flagged>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct BadRecord {
+    pub(super) row: u64,
+    pub(super) error: String,
+}
+
+/// How many rows a test flags, and which fraction of those that could be read.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Flagged {
+    pub(super) alpha: f64,
+    pub(super) low_likelihood: u64,
+    pub(super) low_likelihood_fraction: f64,
+    pub(super) typicality: u64,
+    pub(super) typicality_fraction: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CalibrationRecord {
+    #[serde(flatten)]
+    pub(super) set: SetRecord,
+    /// The smallest p-value there can be.
+    pub(super) smallest_p: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct AgainstRecord {
+    #[serde(flatten)]
+    pub(super) set: SetRecord,
+    /// What typicality is the distance from: the mean of −log p(x) over the calibration set, or over the
+    /// data where there is none.
+    pub(super) entropy_nats: Option<f64>,
+    pub(super) low_likelihood: Detection,
+    pub(super) typicality: Detection,
+}
+
+/// How well a test tells the anomalies from the data.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Detection {
+    pub(super) auroc: Option<f64>,
+    pub(super) average_precision: Option<f64>,
+}
+
+impl Record {
+    pub(super) fn words(&self) -> String {
+        let Self { data, calibration, against, .. } = self;
+        let mut sets = vec![data.cells(&format!("{} on", self.model))];
+        sets.extend(calibration.iter().map(|calibration| calibration.set.cells("calibrated on")));
+        sets.extend(against.iter().map(|against| against.set.cells("against")));
+        let mut text = columns(&sets);
+        let heading =
+            |set: &SetRecord| set.flagged.map(|_| format!("flagged of {} {}", set.name, set.split));
+        let sets = [Some(data), against.as_ref().map(|against| &against.set)];
+        let sets: Vec<&SetRecord> = sets.into_iter().flatten().collect();
+        let alpha = data.flagged.map(|flagged| format!("p ≤ {}", flagged.alpha));
+        let mut table = vec![vec![alpha.unwrap_or_default()]];
+        table[0].extend(sets.iter().filter_map(|set| heading(set)));
+        if against.is_some() {
+            table[0].extend(["AUROC", "average precision"].map(str::to_owned));
+        }
+        for (k, test) in ["low likelihood", "typicality"].into_iter().enumerate() {
+            let mut cells = vec![test.to_owned()];
+            cells.extend(sets.iter().filter_map(|set| set.flagged).map(|flagged| {
+                let (count, fraction) = match k {
+                    0 => (flagged.low_likelihood, flagged.low_likelihood_fraction),
+                    _ => (flagged.typicality, flagged.typicality_fraction),
+                };
+                format!("{} ({:.2}%)", grouped(&count.to_string()), 100.0 * fraction)
+            }));
+            if let Some(against) = against {
+                let detection = [against.low_likelihood, against.typicality][k];
+                let numbers = [detection.auroc, detection.average_precision];
+                cells.extend(
+                    numbers.map(|x| x.map_or_else(|| "?".to_owned(), |x| format!("{x:.4}"))),
+                );
+            }
+            table.push(cells);
+        }
+        if table[0].len() > 1 {
+            text.push_str(&format!("\n{}\n", columns(&table)));
+        }
+        for path in [&self.out, &self.per_variable].into_iter().flatten() {
+            text.push_str(&format!("wrote {path}\n"));
+        }
+        text.push_str(&format!("{}\n", human_seconds(self.seconds)));
+        text
+    }
+}
+
+impl SetRecord {
+    fn cells(&self, what: &str) -> Vec<String> {
+        let mut cells = vec![format!("{what} {}", self.name), self.split.clone()];
+        cells.extend(cost_cells(self.nll_nats, self.nll_nats_stderr, self.bits_per_dim));
+        cells.push(format!("{} rows", grouped(&self.rows.to_string())));
+        if self.bad_rows > 0 {
+            cells.push(format!("{} bad", grouped(&self.bad_rows.to_string())));
+        }
+        cells
+    }
+}

@@ -1,0 +1,238 @@
+//! Sets scored row by row, and what is counted on the way.
+
+use anyhow::Result;
+use ar_models::model::Model;
+use ar_models::scoring::{for_costs, log_probs};
+use prob_core::anomaly::Calibration;
+use prob_core::units::Nats;
+
+use super::super::{Session, finite};
+use super::record::{BadRecord, Flagged, SetRecord};
+use crate::args::BadRows;
+use crate::error::{Internal, mistake};
+use crate::output::grouped;
+use crate::sets::{Set, nothing_read};
+
+/// Bad rows that are shown of each set.
+pub(super) const SHOWN: usize = 5;
+
+/// A row and what is known of it.
+pub(super) struct Row<'a> {
+    pub(super) number: u64,
+    /// None for a bad row.
+    pub(super) scores: Option<Scores<'a>>,
+    /// Why there are none.
+    pub(super) error: &'a str,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Scores<'a> {
+    pub(super) log_prob: f64,
+    pub(super) bits_per_dim: f64,
+    pub(super) p: Option<PValues>,
+    /// Of each variable, where asked for.
+    pub(super) costs: &'a [f64],
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct PValues {
+    pub(super) low_likelihood: f64,
+    pub(super) typicality: f64,
+    pub(super) alpha: f64,
+}
+
+impl PValues {
+    /// Which tests flag the row.
+    pub(super) fn flags(self) -> [bool; 2] {
+        [self.low_likelihood, self.typicality].map(|p| p <= self.alpha)
+    }
+}
+
+/// Scores sets, one after the other.
+pub(super) struct Scorer<'a> {
+    pub(super) model: &'a Model,
+    pub(super) session: &'a Session,
+    pub(super) bad_rows: BadRows,
+    pub(super) alpha: f64,
+    /// Names of the run's variables, where it knows them.
+    pub(super) columns: Option<&'a [String]>,
+}
+
+impl Scorer<'_> {
+    /// Says so where a table names its columns otherwise than the run's: their order is what counts.
+    fn compare_columns(&self, name: &str, found: Option<&[String]>) {
+        let (Some(expected), Some(found)) = (self.columns, found) else { return };
+        let differ = expected.iter().zip(found).enumerate().find(|(_, (a, b))| a != b);
+        if let Some((column, (expected, found))) = differ {
+            self.session.terminal.note(format!(
+                "{name}: column {} is {found:?}, in the run's data {expected:?}; columns are taken in \
+                 the order of the file",
+                column + 1
+            ));
+        }
+    }
+
+    /// Scores a set to its end and hands each row to `each`, in order, bad ones included.
+    pub(super) fn run(
+        &self,
+        set: &mut Set,
+        normal: Option<&Calibration>,
+        need_costs: bool,
+        mut each: impl FnMut(Row<'_>) -> Result<()>,
+    ) -> Result<SetRecord> {
+        let terminal = &self.session.terminal;
+        let variables = self.model.variables();
+        let bar = set.bar(terminal, format!("scoring {}", set.name));
+        let mut tally = Tally::default();
+        while let Some(part) = set.next()? {
+            if part.rows.start == 0 {
+                self.compare_columns(&set.name, part.examples.columns.as_deref());
+            }
+            let mut bad = part.bad.iter().peekable();
+            let mut rows = part.rows;
+            let scores = log_probs(self.model, &part.examples, |done| set.advance(&bar, done));
+            // The good rows and the bad ones between them.
+            let mut next = |score: Option<(f64, &[f64])>| -> Result<()> {
+                for number in rows.by_ref() {
+                    if let Some(bad) = bad.next_if(|bad| bad.row == number) {
+                        if self.bad_rows == BadRows::Stop {
+                            return Err(stop(&bad.error));
+                        }
+                        let error = bad.error.to_string();
+                        tally.bad(number, &error, |line| bar.suspend(|| terminal.note(line)));
+                        each(Row { number, scores: None, error: &error })?;
+                        continue;
+                    }
+                    let Some((log_prob, costs)) = score else {
+                        return Err(Internal("a row has neither a score nor an error").into());
+                    };
+                    let p = normal.map(|normal| PValues {
+                        low_likelihood: normal.low_likelihood(log_prob),
+                        typicality: normal.typicality(log_prob),
+                        alpha: self.alpha,
+                    });
+                    tally.good(log_prob, p);
+                    let bits_per_dim = Nats(-log_prob).bits_per_dim(variables).0;
+                    let scores = Some(Scores { log_prob, bits_per_dim, p, costs });
+                    return each(Row { number, scores, error: "" });
+                }
+                Ok(())
+            };
+            if need_costs {
+                let (mut scores, mut result) = (scores.iter(), Ok(()));
+                for_costs(self.model, &part.examples, |costs| {
+                    for (costs, &score) in costs.chunks_exact(variables).zip(scores.by_ref()) {
+                        if result.is_ok() {
+                            result = next(Some((score, costs)));
+                        }
+                    }
+                });
+                result?;
+            } else {
+                for score in scores {
+                    next(Some((score, &[])))?;
+                }
+            }
+            next(None)?;
+        }
+        bar.finish_and_clear();
+        if tally.scored == 0 {
+            let first = tally.first_bad.first().map_or("there is none", |bad| &bad.error);
+            return Err(nothing_read(&set.name, tally.rows, first));
+        }
+        if tally.bad > 0 {
+            terminal.note(format!(
+                "{}: {} of {} rows are bad{}",
+                set.name,
+                grouped(&tally.bad.to_string()),
+                grouped(&tally.rows.to_string()),
+                if tally.bad > SHOWN as u64 { ", the first of them above" } else { "" }
+            ));
+        }
+        Ok(tally.record(set, variables, normal.map(|_| self.alpha)))
+    }
+}
+
+/// The error that a bad row stops with.
+pub(super) fn stop(error: &ar_data::Error) -> anyhow::Error {
+    let hint = error.hint().unwrap_or_else(|| {
+        "mend the row, or go on after such rows with --bad-rows report".to_owned()
+    });
+    mistake(error.to_string(), hint)
+}
+
+/// What is counted on the way through a set.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) rows: u64,
+    pub(super) bad: u64,
+    pub(super) first_bad: Vec<BadRecord>,
+    pub(super) scored: u64,
+    pub(super) outside: u64,
+    pub(super) sum: f64,
+    /// Mean and sum of squared deviations so far: B. Welford, Technometrics 4, 1962.
+    pub(super) mean: f64,
+    pub(super) squares: f64,
+    pub(super) flagged: [u64; 2],
+}
+
+impl Tally {
+    fn bad(&mut self, number: u64, error: &str, say: impl FnOnce(String)) {
+        self.rows += 1;
+        self.bad += 1;
+        if self.first_bad.len() < SHOWN {
+            say(format!("bad row {number}: {error}"));
+            self.first_bad.push(BadRecord { row: number, error: error.to_owned() });
+        }
+    }
+
+    fn good(&mut self, log_prob: f64, p: Option<PValues>) {
+        self.rows += 1;
+        self.scored += 1;
+        self.outside += u64::from(log_prob == f64::NEG_INFINITY);
+        self.sum -= log_prob;
+        let deviation = -log_prob - self.mean;
+        self.mean += deviation / self.scored as f64;
+        self.squares += deviation * (-log_prob - self.mean);
+        for (count, flag) in self.flagged.iter_mut().zip(p.map_or([false; 2], PValues::flags)) {
+            *count += u64::from(flag);
+        }
+    }
+
+    fn record(self, set: &Set, variables: usize, alpha: Option<f64>) -> SetRecord {
+        let n = self.scored as f64;
+        let nll_nats = self.sum / n;
+        let [low_likelihood, typicality] = self.flagged;
+        SetRecord {
+            name: set.name.clone(),
+            split: set.split_name(),
+            rows: self.rows,
+            bad_rows: self.bad,
+            first_bad_rows: self.first_bad,
+            outside_support: self.outside,
+            nll_nats: finite(nll_nats),
+            nll_nats_stderr: finite((self.squares / (n - 1.0) / n).sqrt()),
+            bits_per_dim: finite(Nats(nll_nats).bits_per_dim(variables).0),
+            flagged: alpha.map(|alpha| Flagged {
+                alpha,
+                low_likelihood,
+                low_likelihood_fraction: low_likelihood as f64 / n,
+                typicality,
+                typicality_fraction: typicality as f64 / n,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_running_mean_is_that_of_all() {
+        let mut tally = Tally::default();
+        [1.0, 2.0, 3.0, 4.0].into_iter().for_each(|nll: f64| tally.good(-nll, None));
+        let variance = tally.squares / 3.0;
+        assert!((tally.mean - 2.5).abs() < 1e-15 && (variance - 5.0 / 3.0).abs() < 1e-15);
+    }
+}

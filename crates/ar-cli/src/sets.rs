@@ -1,0 +1,226 @@
+//! Sets that may be longer than memory, as a model sees them, a part at a time.
+//!
+//! A built-in dataset is small and one part; a file of the user's is streamed.
+
+use std::ops::Range;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use ar_data::{BadRow, Chunk, Chunks, Kind, Locations, ReadOptions, Spec, Split, scan_levels};
+use ar_models::config::EventSpec;
+use ar_models::examples::Examples as _;
+use indicatif::ProgressBar;
+
+use crate::config::{Config, Preprocessing};
+use crate::data::{Prepared, levels_and_preprocessing, load_spec, load_split, prepare, raw_levels};
+use crate::error::{Internal, mistake};
+use crate::output::Terminal;
+
+/// A set of a run's kind of events.
+pub(crate) struct Set {
+    /// What records call it.
+    pub(crate) name: String,
+    /// None for a file, which has no splits.
+    pub(crate) split: Option<Split>,
+    source: Source,
+}
+
+enum Source {
+    /// In memory; `None` once it has been given out.
+    Whole { data: Option<Box<Prepared>>, len: usize },
+    /// From a file; and what is done to its values.
+    File { chunks: Box<Chunks>, how: Preprocessing },
+}
+
+/// Some rows of a set.
+pub(crate) struct Part {
+    /// The rows that could be read.
+    pub(crate) examples: Prepared,
+    /// The others.
+    pub(crate) bad: Vec<BadRow>,
+    /// All of them, numbered in the set.
+    pub(crate) rows: Range<u64>,
+}
+
+/// What finds sets for a run.
+#[derive(Clone, Copy)]
+pub(crate) struct Finder<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) locations: &'a Locations,
+    pub(crate) terminal: &'a Terminal,
+    /// Level count of values in files, where the user states it.
+    pub(crate) levels: Option<u16>,
+}
+
+/// Values read at a time, and rows at most: 2,000 are as many as are evaluated at a time.
+const VALUES: usize = 1 << 23;
+const ROWS: usize = 2000;
+
+impl Finder<'_> {
+    /// A split of the run's own data.
+    ///
+    /// # Errors
+    /// When there is none, or a file is missing or malformed.
+    pub(crate) fn own(&self, split: Split) -> Result<Set> {
+        let data = load_split(&self.config.data, split, self.locations)?;
+        let prepared = prepare(data, self.config.data.preprocessing, split, None)?;
+        Ok(Set::whole(self.config.data.label(), split, prepared))
+    }
+
+    /// A split of the run's own data by its name, the `split` of a built-in dataset, or a file.
+    ///
+    /// # Errors
+    /// When there is none, or it does not suit the run.
+    pub(crate) fn named(&self, text: &str, split: Split) -> Result<Set> {
+        match text.parse() {
+            Ok(own) => self.own(own),
+            Err(_) => self.spec(text, split),
+        }
+    }
+
+    /// The `split` of a built-in dataset, or a file.
+    ///
+    /// # Errors
+    /// When there is none, or it does not suit the run.
+    pub(crate) fn spec(&self, text: &str, split: Split) -> Result<Set> {
+        let event =
+            self.config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+        match text.parse::<Spec>()? {
+            Spec::Builtin(builtin) => {
+                let data = load_spec(text, split, self.config, &event, self.locations)?;
+                Ok(Set::whole(builtin.name.to_owned(), split, data))
+            }
+            Spec::Path(path) => self.file(&path, &event),
+        }
+    }
+
+    fn file(&self, path: &Path, event: &EventSpec) -> Result<Set> {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let how = self.config.data.preprocessing;
+        // Flips and fewer examples are for training.
+        let Preprocessing { flip, train_examples, .. } = how;
+        let does_nothing = how == Preprocessing { flip, train_examples, ..Default::default() };
+        let open = |kind, levels| {
+            let (kind, shape) = (Some(kind), Some(event.shape.clone()));
+            let options = ReadOptions { kind, levels, shape, ..ReadOptions::default() };
+            Chunks::open(path, &options, (VALUES / event.variables()).clamp(1, ROWS))
+        };
+        let (kind, levels, how) = match (raw_levels(self.config), self.levels) {
+            (None, None) => (Kind::Real, None, how),
+            (None, Some(levels)) => {
+                return Err(mistake(
+                    format!("--levels {levels} for a run of real numbers, which have none"),
+                    "remove --levels",
+                ));
+            }
+            // Black and white images are bits too.
+            (Some(2), None) if does_nothing => (Kind::Binary, None, how),
+            (Some(raw_levels), None) if does_nothing => (Kind::Symbols, Some(raw_levels), how),
+            (Some(_), Some(levels)) => {
+                let (levels, how) = levels_and_preprocessing(levels, levels, how);
+                (Kind::Symbols, Some(levels), how)
+            }
+            (Some(raw_levels), None) => {
+                let found = match open(Kind::Symbols, None)?.levels() {
+                    // So says the format.
+                    Some(levels) => levels,
+                    // A row with more than the run's levels is a bad one, and decides nothing.
+                    None => self.scan(path, event, raw_levels)?.unwrap_or(2),
+                };
+                let (levels, how) = levels_and_preprocessing(found, raw_levels, how);
+                (Kind::Symbols, Some(levels), how)
+            }
+        };
+        let chunks = Box::new(open(kind, levels)?);
+        let levels = chunks.levels();
+        let after = how.levels(levels);
+        if after != event.levels {
+            let after = EventSpec { levels: after, ..event.clone() };
+            return Err(mistake(
+                format!("{name}: {}, expected {} as in the run", after.values(), event.values()),
+                "choose data with the run's levels, or state those of the file with --levels",
+            ));
+        }
+        if let (false, Some(levels)) = (does_nothing, levels) {
+            let done = match how {
+                _ if after == Some(levels.into()) => "taken as they are",
+                Preprocessing { requantize: Some(_), .. } => "requantized as in the run",
+                _ => "made bits as in the run",
+            };
+            self.terminal.note(format!("{name}: values of {levels} levels, {done}"));
+        }
+        Ok(Set { name, split: None, source: Source::File { chunks, how } })
+    }
+
+    /// Level count that a file's values ask for, of those that have at most so many.
+    fn scan(&self, path: &Path, event: &EventSpec, most: u16) -> Result<Option<u16>> {
+        let bar = self.terminal.share_bar("looking at the values");
+        let levels = scan_levels(path, &event.shape, most, |progress| show(&bar, progress));
+        bar.finish_and_clear();
+        Ok(levels?)
+    }
+}
+
+impl Set {
+    fn whole(name: String, split: Split, data: Prepared) -> Self {
+        let len = data.len();
+        let source = Source::Whole { data: Some(Box::new(data)), len };
+        Self { name, split: Some(split), source }
+    }
+
+    /// `train`, `valid`, `test`, or `all` for a file.
+    pub(crate) fn split_name(&self) -> String {
+        self.split.map_or_else(|| "all".to_owned(), |split| split.to_string())
+    }
+
+    /// A bar for the whole of the set.
+    pub(crate) fn bar(&self, terminal: &Terminal, what: String) -> ProgressBar {
+        match self.source {
+            Source::Whole { len, .. } => terminal.examples_bar(len, what),
+            Source::File { .. } => terminal.share_bar(what),
+        }
+    }
+
+    /// Shows how much of a file has been read; of a set in memory, `done` rows are.
+    pub(crate) fn advance(&mut self, bar: &ProgressBar, done: usize) {
+        match &mut self.source {
+            Source::Whole { .. } => bar.set_position(done as u64),
+            Source::File { chunks, .. } => show(bar, chunks.progress()),
+        }
+    }
+
+    /// The next rows; `None` at the end.
+    ///
+    /// # Errors
+    /// When the file as a whole is malformed, or its values do not suit the run.
+    pub(crate) fn next(&mut self) -> Result<Option<Part>> {
+        match &mut self.source {
+            Source::Whole { data, len } => Ok(data.take().map(|examples| Part {
+                examples: *examples,
+                bad: Vec::new(),
+                rows: 0..*len as u64,
+            })),
+            Source::File { chunks, how } => {
+                let Some(chunk) = chunks.next() else { return Ok(None) };
+                let Chunk { data, bad, rows } = chunk?;
+                // The split that `eval --data PATH` binarizes as.
+                let examples = prepare(data, *how, Split::Test, None)
+                    .with_context(|| format!("{} does not suit the run", self.name))?;
+                Ok(Some(Part { examples, bad, rows }))
+            }
+        }
+    }
+}
+
+fn show(bar: &ProgressBar, (done, total): (u64, u64)) {
+    bar.set_length(total);
+    bar.set_position(done);
+}
+
+/// The error about a set in which nothing could be read.
+pub(crate) fn nothing_read(name: &str, rows: u64, first: &str) -> anyhow::Error {
+    mistake(
+        format!("{name}: none of {rows} rows suits the run; the first: {first}"),
+        "`chainrule data info SPEC` shows what a file holds, `chainrule inspect RUN` what the run takes",
+    )
+}
