@@ -1,5 +1,6 @@
 //! The `chainrule` binary as xtask sees it: how it is built and called, and the JSON it prints.
 
+use crate::experiment::config::AnomalySets;
 use crate::failure::Mistake;
 use crate::terminal;
 use crate::workspace::{cargo, shown};
@@ -56,6 +57,52 @@ pub(crate) struct Trained {
     pub(crate) valid: Option<Score>,
     /// The split that nothing was chosen on.
     pub(crate) test: Score,
+}
+
+/// What `chainrule score` says of a set.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ScoredSet {
+    /// Rows, bad ones included.
+    pub(crate) rows: u64,
+    /// Mean of −log p(x), nats.
+    pub(crate) nll_nats: f64,
+    /// What each test flags; only beside a calibration.
+    pub(crate) flagged: Option<Flagged>,
+}
+
+/// Which fraction of a set is flagged.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Flagged {
+    /// By low likelihood.
+    pub(crate) low_likelihood_fraction: f64,
+    /// By typicality.
+    pub(crate) typicality_fraction: f64,
+}
+
+/// How well a test tells two sets apart.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Detection {
+    /// Area under the ROC curve.
+    pub(crate) auroc: f64,
+    /// Average precision.
+    pub(crate) average_precision: f64,
+}
+
+/// What `chainrule score --against` says of the anomalies.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ScoredAgainst {
+    #[serde(flatten)]
+    pub(crate) set: ScoredSet,
+    pub(crate) low_likelihood: Detection,
+    pub(crate) typicality: Detection,
+}
+
+/// What `chainrule score --calibrate --against` prints.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Scored {
+    pub(crate) data: ScoredSet,
+    pub(crate) calibration: ScoredSet,
+    pub(crate) against: ScoredAgainst,
 }
 
 /// What every command's record has.
@@ -142,6 +189,16 @@ impl Chainrule {
         command.arg("eval").arg(self.below_root(run));
         command.args(["--split", "test"]);
         command.arg("--per-variable").arg(self.below_root(costs));
+        self.on_device(&mut command);
+        self.record(command, || ())
+    }
+
+    /// `chainrule score RUN`: the test split against a set of anomalies.
+    pub(crate) fn score(&self, run: &Path, sets: &AnomalySets) -> Result<Scored> {
+        let mut command = self.command();
+        command.arg("score").arg(self.below_root(run));
+        command.args(["--calibrate", &sets.calibrate, "--alpha", &sets.alpha.to_string()]);
+        command.args(["--against", &sets.against]);
         self.on_device(&mut command);
         self.record(command, || ())
     }

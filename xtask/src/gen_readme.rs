@@ -1,10 +1,11 @@
 //! `cargo xtask gen`: the sections of README.md that are copies of something else.
 //!
 //! A section stands between `<!-- begin:NAME -->` and `<!-- end:NAME -->`. The names are those of
-//! ladders (their table, from `results/`), `results` (single experiments with a published number)
+//! ladders (their table, from `results/`: of anomalies where they are tested on them), `results` (single experiments with a published number)
 //! and `help` (what `chainrule --help` prints).
 
 use crate::chainrule::Chainrule;
+use crate::experiment::anomalies;
 use crate::experiment::config::{self, Experiment};
 use crate::experiment::result::{Comparison, LEVELS_DIFFER, Outcome, Results, levels_differ};
 use crate::experiment::results_path;
@@ -53,7 +54,9 @@ fn section(root: &Path, name: &str, chainrule: Option<&Path>) -> Result<String> 
                 let hint = format!("`cargo xtask experiment {ladder} --save` writes it");
                 bail!(Mistake::new(message).hint(hint));
             };
-            Ok(format!("{}\n{}\n", Table::new(&results.outcomes).markdown(), source(&results)))
+            let table = anomalies::table(&results.outcomes)
+                .unwrap_or_else(|| Table::new(&results.outcomes));
+            Ok(format!("{}\n{}\n", table.markdown(), source(&results)))
         }
     }
 }

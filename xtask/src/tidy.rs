@@ -253,8 +253,16 @@ fn stale_results(root: &Path) -> Result<Vec<String>> {
                 continue;
             }
         };
-        let now: Vec<_> = experiment.rungs().iter().map(|c| (&c.name, &c.sha256)).collect();
-        let then: Vec<_> = results.outcomes.iter().map(|o| (&o.config, &o.config_sha256)).collect();
+        let now: Vec<_> = experiment
+            .rungs()
+            .iter()
+            .map(|config| (&config.name, &config.sha256, config.anomalies.as_ref()))
+            .collect();
+        let then: Vec<_> = results
+            .outcomes
+            .iter()
+            .map(|o| (&o.config, &o.config_sha256, o.anomalies.as_ref().map(|a| &a.sets)))
+            .collect();
         if now != then {
             findings.push(format!(
                 "results/{name}.json was computed from other configs; \

@@ -102,7 +102,8 @@ impl Finder<'_> {
         let does_nothing = how == Preprocessing { flip, train_examples, ..Default::default() };
         let open = |kind, levels| {
             let (kind, shape) = (Some(kind), Some(event.shape.clone()));
-            let options = ReadOptions { kind, levels, shape, ..ReadOptions::default() };
+            let drop = self.config.data.drop.clone();
+            let options = ReadOptions { kind, levels, shape, drop, ..ReadOptions::default() };
             Chunks::open(path, &options, (VALUES / event.variables()).clamp(1, ROWS))
         };
         let (kind, levels, how) = match (raw_levels(self.config), self.levels) {
@@ -155,7 +156,7 @@ impl Finder<'_> {
     /// Level count that a file's values ask for, of those that have at most so many.
     fn scan(&self, path: &Path, event: &EventSpec, most: u16) -> Result<Option<u16>> {
         let bar = self.terminal.share_bar("looking at the values");
-        let levels = scan_levels(path, &event.shape, most, |progress| show(&bar, progress));
+        let levels = scan_levels(path, &event.shape, &self.config.data.drop, most, |progress| show(&bar, progress));
         bar.finish_and_clear();
         Ok(levels?)
     }

@@ -214,6 +214,10 @@ impl Table {
             // One line of words is a header; if it is all there is, `end` calls it empty.
             let is_header = values.clone().all(|value| number(value).is_none());
             let names = || values.clone().map(|name| String::from_utf8_lossy(name).into_owned());
+            if self.stated == Some(found) {
+                // What would be left out is not there.
+                self.drop.clear();
+            }
             self.settle(found as usize, is_header.then(|| names().collect()))?;
             self.width = self.stated.map(|stays| (stays + self.dropped.len() as u64, None));
             if is_header {

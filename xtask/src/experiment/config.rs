@@ -22,6 +22,17 @@ pub(crate) struct Paper {
     pub(crate) source: String,
 }
 
+/// What a trained model is to tell apart: the test split of its own data from another set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AnomalySets {
+    /// The split that p-values are ranks among.
+    pub(crate) calibrate: String,
+    /// Rows with a p-value of at most this are flagged.
+    pub(crate) alpha: f64,
+    /// The set of anomalies.
+    pub(crate) against: String,
+}
+
 /// One config of a model.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -37,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) kind: String,
     /// The published number, where there is one.
     pub(crate) paper: Option<Paper>,
+    /// What the model is to tell apart, in a ladder that says so.
+    pub(crate) anomalies: Option<AnomalySets>,
     /// Hash of the file.
     pub(crate) sha256: String,
     /// The file.
@@ -162,6 +175,17 @@ struct RawModel {
 struct RawLadder {
     title: String,
     rungs: Vec<String>,
+    anomalies: Option<RawAnomalies>,
+}
+
+/// The `[anomalies]` of a ladder, whose rungs may be of different data then.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAnomalies {
+    calibrate: String,
+    alpha: f64,
+    /// One set for each rung.
+    against: Vec<String>,
 }
 
 /// Reads `configs/NAME.toml` of `folder`.
@@ -182,7 +206,7 @@ pub(crate) fn load(folder: &Path, name: &str) -> Result<Experiment> {
     }
     let ladder: RawLadder = toml::from_str(&text)
         .map_err(|error| Mistake::new(format!("configs/{name}.toml is no ladder: {error}")))?;
-    let rungs = ladder
+    let mut rungs = ladder
         .rungs
         .iter()
         .map(|rung| match load(folder, rung) {
@@ -196,6 +220,16 @@ pub(crate) fn load(folder: &Path, name: &str) -> Result<Experiment> {
         .with_context(|| format!("configs/{name}.toml"))?;
     if rungs.is_empty() {
         bail!(Mistake::new(format!("configs/{name}.toml has no rungs")));
+    }
+    if let Some(RawAnomalies { calibrate, alpha, against }) = ladder.anomalies {
+        if against.len() != rungs.len() {
+            let (found, expected) = (against.len(), rungs.len());
+            let message = format!("configs/{name}.toml has {found} sets for {expected} rungs");
+            bail!(Mistake::new(message).hint("anomalies.against names one set for each rung"));
+        }
+        for (rung, against) in rungs.iter_mut().zip(against) {
+            rung.anomalies = Some(AnomalySets { calibrate: calibrate.clone(), alpha, against });
+        }
     }
     Ok(Experiment::Ladder { name: name.to_owned(), title: ladder.title, rungs })
 }
@@ -234,6 +268,7 @@ fn parse(name: &str, text: &str, path: PathBuf) -> Result<Config> {
         folds: raw.data.folds,
         kind: raw.model.kind,
         paper: raw.paper,
+        anomalies: None,
         sha256: sha256(text.as_bytes()),
         path,
     })
@@ -313,6 +348,12 @@ mod tests {
             ("typo.toml", "title = \"\"\nrungs = []\nrung = 1\n"),
             ("nested.toml", "title = \"\"\nrungs = [\"empty\"]\n"),
             ("claim.toml", &claim),
+            ("coin.toml", COIN),
+            (
+                "few.toml",
+                "title = \"\"\nrungs = [\"coin\"]\n[anomalies]\ncalibrate = \"valid\"\n\
+                 alpha = 0.01\nagainst = []\n",
+            ),
         ]);
         for (name, expected) in [
             ("absent", "no experiment is called \"absent\""),
@@ -321,6 +362,7 @@ mod tests {
             ("empty", "has no rungs"),
             ("typo", "unknown field `rung`"),
             ("nested", "has no rungs"),
+            ("few", "has 0 sets for 1 rungs"),
             ("claim", "[paper] has no number, expected test_nll_nats, test_bits_per_dim or"),
         ] {
             let error = load(folder.path(), name).unwrap_err();

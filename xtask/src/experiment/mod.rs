@@ -1,6 +1,7 @@
 //! `cargo xtask experiment`: train, evaluate and sample by the `chainrule` binary, then tables,
 //! pictures, a report, and the comparison with what is committed.
 
+pub(crate) mod anomalies;
 pub(crate) mod config;
 pub(crate) mod result;
 pub(crate) mod table;
@@ -11,6 +12,7 @@ use crate::npy;
 use crate::report::{self, Images, Pictures, SheetRow};
 use crate::terminal;
 use crate::workspace::{self, relative};
+use anomalies::Anomalies;
 use anyhow::{Context as _, Result, bail};
 use config::{Config, Experiment};
 use result::{LEVELS_DIFFER, Mean, Outcome, Provenance, Results, Unit, comparable, levels_differ};
@@ -190,9 +192,16 @@ fn conduct(
     for outcome in results.outcomes.iter().filter(|outcome| !outcome.folds.is_empty()) {
         terminal::out(&format!("\n{}", folds_text(outcome)))?;
     }
+    if let Some(table) = anomalies::table(&results.outcomes) {
+        terminal::out(&format!("\n{}", table.text()))?;
+    }
 
     let test_images = match (rungs.first(), results.outcomes.first()) {
-        (Some(config), Some(outcome)) if pictures.iter().any(|p| p.samples.is_some()) => {
+        // Those of one set say nothing about samples of another.
+        (Some(config), Some(outcome))
+            if pictures.iter().any(|p| p.samples.is_some())
+                && rungs.iter().all(|rung| rung.data == config.data) =>
+        {
             test_images(chainrule, config, outcome.levels.unwrap_or(2), &folder)
         }
         _ => None,
@@ -297,10 +306,15 @@ fn climb_fold(
         let (before, after) = (trained.test.nll_nats, test.nll_nats);
         bail!("test NLL is {before} after training but {after} after loading the run");
     }
+    let anomalies = match &config.anomalies {
+        Some(sets) => Some(Anomalies::new(sets.clone(), &chainrule.score(run, sets)?)),
+        None => None,
+    };
     chainrule.sample(run, &samples, SAMPLES, config.seed)?;
     let epochs = chainrule::epochs(run);
     let wall_seconds = start.elapsed().as_secs_f64();
     let outcome = Outcome::new(config, &trained, &test, &epochs, wall_seconds);
+    let outcome = Outcome { anomalies, ..outcome };
     let pictures = Pictures {
         samples: match trained.levels {
             Some(levels) => Images::new(npy::read(&samples)?, levels),

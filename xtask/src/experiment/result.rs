@@ -1,5 +1,6 @@
 //! Numbers and where they come from: what `results/*.json` holds and how two of them compare.
 
+use super::anomalies::Anomalies;
 use super::config::{Config, Paper};
 use crate::chainrule::{Epoch, Score, Trained};
 use crate::failure::Mistake;
@@ -243,6 +244,9 @@ pub(crate) struct Outcome {
     /// The published number, where the config has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) paper: Option<Published>,
+    /// How well it tells anomalies, where the experiment asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) anomalies: Option<Anomalies>,
     /// How far a later run may be from this one, nats.
     pub(crate) tolerance_nats: f64,
     /// The folds of cross-validation, of which `valid` and `test` are the means; empty without it.
@@ -331,6 +335,7 @@ impl Outcome {
             valid: trained.valid.as_ref().map(Mean::from),
             test: test.into(),
             paper: config.paper.clone().map(|paper| Published::new(paper, &test.into())),
+            anomalies: None,
             tolerance_nats: if curve.is_empty() {
                 TABLE_TOLERANCE_NATS
             } else {
@@ -343,7 +348,12 @@ impl Outcome {
 
     /// A short name for tables and pictures.
     pub(crate) fn label(&self) -> String {
-        super::config::label(&self.config, &self.data)
+        let label = super::config::label(&self.config, &self.data);
+        // Beside others, which are of other data.
+        match self.anomalies {
+            Some(_) => format!("{label} of {}", self.data),
+            None => label,
+        }
     }
 
     /// The cost for pictures, with the levels where those of other outcomes differ.
@@ -422,6 +432,11 @@ impl Outcome {
             }
             (None, None) => {}
             _ => differences.push("only one of the two has a validation split".to_owned()),
+        }
+        match (&self.anomalies, &fresh.anomalies) {
+            (Some(committed), Some(fresh)) => differences.extend(committed.differences(fresh)),
+            (None, None) => {}
+            _ => differences.push("only one of the two was tested on anomalies".to_owned()),
         }
         differences
     }
@@ -545,6 +560,7 @@ pub(crate) mod tests {
             valid: Some(mean(test_nll_nats + 0.5)),
             test: mean(test_nll_nats),
             paper: None,
+            anomalies: None,
             tolerance_nats: 5e-5,
             folds: Vec::new(),
             curve: Vec::new(),

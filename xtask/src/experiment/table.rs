@@ -72,6 +72,11 @@ impl Table {
         Self { columns, rows }
     }
 
+    /// A table of these columns, each with whether it holds numbers.
+    pub(crate) fn of(columns: Vec<(&'static str, bool)>, rows: Vec<Vec<String>>) -> Self {
+        Self { columns, rows }
+    }
+
     /// Headings with whether the column holds numbers.
     pub(crate) fn columns(&self) -> &[(&'static str, bool)] {
         &self.columns

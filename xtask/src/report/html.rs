@@ -2,6 +2,7 @@
 
 use super::chart::{self, Reference};
 use super::picture::{self, Images};
+use crate::experiment::anomalies;
 use crate::experiment::result::{LEVELS_DIFFER, Outcome, Results, comparable, levels_differ};
 use crate::experiment::table::{Table, grouped, seconds};
 use crate::npy::Array;
@@ -35,6 +36,7 @@ pub(crate) fn render(
     page.push_str("</header>\n<main>\n");
     introduction(&mut page, &results.outcomes);
     table(&mut page, &results.outcomes);
+    anomaly_table(&mut page, &results.outcomes);
     samples(&mut page, &results.outcomes, pictures, test_images)?;
     curves(&mut page, &results.outcomes);
     cost_maps(&mut page, &results.outcomes, pictures)?;
@@ -116,6 +118,13 @@ fn introduction(page: &mut String, outcomes: &[Outcome]) {
          <var>p</var>(<var>x<sub>t</sub></var> | <var>x</var><sub>&lt;<var>t</var></sub>)</p>\n",
     );
     let by_nll = |a: &&Outcome, b: &&Outcome| a.test.nll_nats.total_cmp(&b.test.nll_nats);
+    if outcomes.iter().any(|outcome| outcome.anomalies.is_some()) {
+        page.push_str(
+            "<p>The cost of an image, −log <var>p</var>(<var>x</var>), then says how strange it is to \
+             a model. The models below are of different data, so their costs do not compare.</p>\n",
+        );
+        return;
+    }
     let outcomes = comparable(outcomes);
     let best = outcomes.iter().copied().min_by(|a, b| by_nll(a, b));
     let worst = outcomes.iter().copied().max_by(|a, b| by_nll(a, b));
@@ -197,6 +206,38 @@ fn table(page: &mut String, outcomes: &[Outcome]) {
         );
     }
     page.push_str("</figcaption>\n</figure>\n");
+}
+
+/// How well each model tells its own data from anomalies.
+fn anomaly_table(page: &mut String, outcomes: &[Outcome]) {
+    let Some(table) = anomalies::table(outcomes) else {
+        return;
+    };
+    page.push_str(
+        "<h2>Anomalies</h2>\n<figure>\n<div class=\"scroll\" role=\"region\" \
+         aria-label=\"Anomalies\" tabindex=\"0\">\n<table>\n<thead>\n<tr>",
+    );
+    let class = |is_number: bool| if is_number { " class=\"number\"" } else { "" };
+    for &(name, is_number) in table.columns() {
+        let _ = write!(page, "<th scope=\"col\"{}>{}</th>", class(is_number), escape(name));
+    }
+    page.push_str("</tr>\n</thead>\n<tbody>\n");
+    for row in table.rows() {
+        page.push_str("<tr>");
+        for (cell, &(_, is_number)) in row.iter().zip(table.columns()) {
+            let _ = write!(page, "<td{}>{}</td>", class(is_number), escape(cell));
+        }
+        page.push_str("</tr>\n");
+    }
+    let alpha = outcomes.iter().find_map(|outcome| Some(outcome.anomalies.as_ref()?.sets.alpha));
+    let _ = write!(
+        page,
+        "</tbody>\n</table>\n</div>\n<figcaption>False alarms and detected: rows of the test split \
+         and of the anomalies with a conformal p-value of at most {}. The one test ranks the \
+         likelihood, the other its distance from the typical one. An AUROC of 0.5 is chance; below \
+         it the anomalies look the more normal of the two.</figcaption>\n</figure>\n",
+        alpha.unwrap_or(f64::NAN)
+    );
 }
 
 fn samples(
@@ -523,6 +564,19 @@ mod tests {
         // 25.2 bits.
         assert!(page.contains("34.3 bits") && page.contains("in 25.2"), "{page}");
         assert!(page.contains("published: 18.00 nats, A &amp; B 2016"));
+    }
+
+    #[test]
+    fn models_that_tell_anomalies_have_a_table_of_them_and_no_ladder() {
+        let mut results = results();
+        assert!(!page().contains("Anomalies"));
+        results.outcomes[1].anomalies = Some(anomalies::tests::anomalies());
+        let page = render(&results, &[], None).unwrap();
+        assert_eq!(flaw(&page), None);
+        for part in ["<h2>Anomalies</h2>", "10,000 fashion-mnist", "of at most 0.01", "0.2500"] {
+            assert!(page.contains(part), "{part}");
+        }
+        assert!(!page.contains("rungs of this ladder"));
     }
 
     #[test]
