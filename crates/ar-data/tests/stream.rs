@@ -151,6 +151,37 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever a text holds: what is read as a whole is read in chunks without a bad row, and what is
+    /// refused as a whole has a bad row or ends the reading.
+    #[test]
+    fn noise_is_bad_in_chunks_where_it_is_refused_as_a_whole(
+        text in "([0-9x\"',; .\r-]{0,6}\n?){0,8}",
+        width in 1..4_usize,
+        size in 1..4_usize,
+    ) {
+        let place = Place::new();
+        let path = place.file("noise.csv", &text);
+        let options = options(Kind::Real, None, &[width]);
+        let whole = read_path(&path, &options);
+        let parts = Chunks::open(&path, &options, size)
+            .and_then(|chunks| chunks.collect::<Result<Vec<_>, _>>());
+        match (whole, parts) {
+            (Ok(whole), Ok(parts)) => {
+                prop_assert_eq!(bad(&parts), vec![]);
+                let values: Vec<f32> =
+                    parts.iter().flat_map(|part| part.data.reals().unwrap().to_vec()).collect();
+                prop_assert_eq!(values, whole.reals().unwrap());
+            }
+            (Ok(_), Err(error)) => prop_assert!(false, "{error}"),
+            (Err(_), Ok(parts)) => prop_assert!(!bad(&parts).is_empty()),
+            (Err(_), Err(_)) => {}
+        }
+    }
+}
+
 #[test]
 fn bad_rows_are_named_and_the_others_keep_their_numbers() {
     let place = Place::new();
