@@ -156,7 +156,9 @@ impl Finder<'_> {
     /// Level count that a file's values ask for, of those that have at most so many.
     fn scan(&self, path: &Path, event: &EventSpec, most: u16) -> Result<Option<u16>> {
         let bar = self.terminal.share_bar("looking at the values");
-        let levels = scan_levels(path, &event.shape, &self.config.data.drop, most, |progress| show(&bar, progress));
+        let levels = scan_levels(path, &event.shape, &self.config.data.drop, most, |progress| {
+            show(&bar, progress)
+        });
         bar.finish_and_clear();
         Ok(levels?)
     }

@@ -281,9 +281,8 @@ impl Table {
             let path = self.path.display().to_string();
             return Err(Error::inconsistent(path, "drop", "a column that stays", "all of them"));
         }
-        let stays = |(k, name): (usize, String)| {
-            self.dropped.binary_search(&k).is_err().then_some(name)
-        };
+        let stays =
+            |(k, name): (usize, String)| self.dropped.binary_search(&k).is_err().then_some(name);
         self.columns = names.map(|names| names.into_iter().enumerate().filter_map(stays).collect());
         Ok(())
     }
