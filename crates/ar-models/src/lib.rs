@@ -9,6 +9,7 @@
 //! | [`train`] | optimizers, schedules, checkpoints; one step or a whole run |
 //! | [`walk`] | sampling and completion: the walk over t with dice or a mask |
 //! | [`scoring`] | the negative log-likelihood of a set, in all and per variable |
+//! | [`probe`] | how much of the labels can be read off features, by simple means |
 //! | [`examples`] | what models learn from: rows by index, wherever they come from |
 //! | [`neural`] | what models with weights have in common |
 //! | [`standardization`] | real variables in units of their mean and standard deviation |
@@ -57,6 +58,7 @@ pub mod model;
 pub mod nade;
 pub mod neural;
 pub mod pixel;
+pub mod probe;
 pub mod randomness;
 pub mod rnade;
 pub mod scoring;

@@ -326,6 +326,27 @@ impl Model {
         )
     }
 
+    /// What the model makes of each whole row: see [`Neural::features`]. `None` for a model without
+    /// hidden units.
+    ///
+    /// # Shapes
+    /// `rows` is `[n, variables]` in event order; returns `[n, features]`.
+    ///
+    /// # Panics
+    /// When `rows` is not whole rows.
+    pub fn features<'a>(&self, rows: impl Into<Values<'a>>) -> Option<Vec<f32>> {
+        let batches: Vec<Option<Vec<f32>>> = each!(
+            self,
+            tabular _model => return None,
+            neural model => in_batches(model, rows.into(), |model, x| {
+                let features = model.features(x);
+                vec![features.map(|features| features.into_data().iter::<f32>().collect())]
+            }),
+        );
+        let batches: Option<Vec<Vec<f32>>> = batches.into_iter().collect();
+        batches.map(|batches| batches.concat())
+    }
+
     /// Number of classes of the labels that the model can be given; `None` for a model of x alone.
     pub fn classes(&self) -> Option<usize> {
         each!(self, tabular _model => None, neural model => model.classes())
@@ -653,11 +674,11 @@ fn in_labelled_batches(
 }
 
 /// Evaluates a neural model over rows, a batch at a time.
-fn in_batches<M: Neural>(
+fn in_batches<M: Neural, T>(
     model: &M,
     rows: Values<'_>,
-    f: impl Fn(&M, Tensor<2, M::Kind>) -> Vec<f64>,
-) -> Vec<f64> {
+    f: impl Fn(&M, Tensor<2, M::Kind>) -> Vec<T>,
+) -> Vec<T> {
     let rows = M::Kind::of(rows);
     let variables = model.event_len();
     assert_eq!(rows.len() % variables, 0, "{} values are not whole rows", rows.len());

@@ -196,6 +196,12 @@ impl Neural for Nade {
         self.ordering.to_event(bernoulli::log_prob(self.walk_logits(x.clone()), x))
     }
 
+    /// h after all variables, σ(c + W x), `[batch, hidden]`.
+    fn features(&self, x: Tensor<2, Int>) -> Option<Tensor<2>> {
+        let x = floats(self.ordering.to_walk(x), &self.b.val());
+        Some(sigmoid(x.matmul(self.w.val()) + self.c.val().unsqueeze()))
+    }
+
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
         let dim = self.event_len();
         let n = observed.len() / dim.max(1);

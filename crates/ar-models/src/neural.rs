@@ -104,6 +104,16 @@ pub trait Neural:
     /// `observed` is `[n, variables]` in event order, `None` where the value is to be drawn.
     fn complete(&self, observed: &[Option<HostOf<Self>>], rng: &mut dyn Rng) -> Vec<HostOf<Self>>;
 
+    /// What the model makes of a whole event on its way through it: its hidden units after all
+    /// variables, or the mean of its maps. `None` for a model without hidden units.
+    ///
+    /// # Shapes
+    /// `x` is `[batch, variables]` in event order; returns `[batch, features]`.
+    fn features(&self, x: Tensor<2, Self::Kind>) -> Option<Tensor<2>> {
+        let _ = x;
+        None
+    }
+
     /// Number of classes of the labels that the model can be given; `None` for a model of x alone.
     fn classes(&self) -> Option<usize> {
         None

@@ -278,3 +278,25 @@ fn a_double_sigmoid_is_normalised_and_yet_caught() {
     let ordering = Ordering::raster(VARIABLES);
     assert!(chain_rule(&model, &ordering, events(&device()), 1e-3).is_err());
 }
+
+#[test]
+fn features_of_nade_are_its_hidden_units_after_all_variables() {
+    let device = device();
+    for ordering in orderings() {
+        let nade = nade(ordering.clone(), &device);
+        let [w, c] = [host(nade.w.val().reshape([VARIABLES * 7])), host(nade.c.val())];
+        let features = nade.features(events(&device)).unwrap();
+        assert_eq!(features.dims(), [1 << VARIABLES, 7]);
+        let found: Vec<f64> = features.into_data().iter::<f64>().collect();
+        let rows = enumerate_support(VARIABLES, 2);
+        for (x, found) in rows.chunks_exact(VARIABLES).zip(found.chunks_exact(7)) {
+            for (k, &h) in found.iter().enumerate() {
+                let a = (0..VARIABLES).map(|t| f64::from(x[ordering[t]]) * w[t * 7 + k]);
+                let expected = 1.0 / (1.0 + (-c[k] - a.sum::<f64>()).exp());
+                assert!((h - expected).abs() < 1e-12, "{h} {expected}");
+            }
+        }
+    }
+    let x = events(&device);
+    assert!(logistic(Ordering::raster(VARIABLES), &device).features(x).is_none());
+}

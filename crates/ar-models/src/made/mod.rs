@@ -287,13 +287,18 @@ impl Made {
     }
 
     fn logits_with(&self, masked: &Masked, x: Tensor<2>) -> Tensor<2> {
-        let first = x.clone().matmul(masked.layers[0].clone()) + self.layers[0].c.val().unsqueeze();
-        let last = self.above_first(masked, first);
+        let last = self.last_hidden(masked, x.clone());
         let logits = last.matmul(masked.v.clone()) + self.b.val().unsqueeze();
         match &masked.a {
             Some(a) => logits + x.matmul(a.clone()),
             None => logits,
         }
+    }
+
+    /// h_L, `[batch, last hidden]`, from the values.
+    fn last_hidden(&self, masked: &Masked, x: Tensor<2>) -> Tensor<2> {
+        let first = x.matmul(masked.layers[0].clone()) + self.layers[0].c.val().unsqueeze();
+        self.above_first(masked, first)
     }
 
     /// h_L, `[batch, last hidden]`, from what the first layer rectifies, `[batch, first hidden]`.
@@ -467,6 +472,14 @@ impl Neural for Made {
         ordering.to_event(mixed(all))
     }
 
+    /// h_L, the mean over the masks, `[batch, last hidden]`.
+    fn features(&self, x: Tensor<2, Int>) -> Option<Tensor<2>> {
+        let x = floats(x, &self.b.val());
+        let under = |mask| self.last_hidden(&self.masked(mask), x.clone());
+        let sum = (1..self.masks()).fold(under(0), |sum, mask| sum + under(mask));
+        Some(sum.div_scalar(self.masks() as f64))
+    }
+
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
         crate::walk::complete(self, observed, rng)
     }
@@ -523,5 +536,26 @@ mod tests {
         for law in laws(&leaky) {
             law.unwrap_err();
         }
+    }
+
+    #[test]
+    fn features_are_the_last_hidden_layer_the_mean_over_the_masks() {
+        let (mut rng, device) = (ChaCha8Rng::seed_from_u64(2), Device::default());
+        let config = MadeConfig { masks: 3, ..MadeConfig::new(Ordering::raster(4), vec![5]) };
+        let made = config.init(&[0.5; 4], &mut rng, &device);
+        let x = [1.0, 0.0, 1.0, 1.0];
+        let c = host_f64(made.layers[0].c.val());
+        let mut expected = vec![0.0; 5];
+        for mask in 0..3 {
+            let u = host_f64(made.masked(mask).layers[0].clone());
+            for (k, expected) in expected.iter_mut().enumerate() {
+                let a = c[k] + (0..4).map(|i| x[i] * u[i * 5 + k]).sum::<f64>();
+                *expected += a.max(0.0) / 3.0;
+            }
+        }
+        let event = Tensor::from_data([[1, 0, 1, 1]], &device);
+        let found = host_f64(made.features(event).unwrap());
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
+        assert!(expected.iter().any(|&h| h > 0.0));
     }
 }

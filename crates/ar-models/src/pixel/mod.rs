@@ -804,13 +804,36 @@ impl Pixel {
 
     /// log p(x | y) of each image, from its values in the order of the walk.
     fn walk_log_prob(&self, x: Tensor<2, Int>, labels: Labels<'_>) -> Tensor<1> {
-        let [batch, variables] = x.dims();
         let logits = self.walk_logits(floats(x.clone(), &self.input.bias.val()), labels);
+        self.of_images(logits, x)
+    }
+
+    /// log p(x | y) of each image in the order of the walk, from its logits.
+    fn of_images(&self, logits: Tensor<3>, x: Tensor<2, Int>) -> Tensor<1> {
+        let [batch, variables] = x.dims();
         if self.levels == 2 {
             let x = floats(x, &logits);
             return bernoulli_rows(logits.reshape([batch, variables]), x);
         }
         self.of_values(logits, x).sum_dim(1).reshape([batch])
+    }
+
+    /// The maps of the last layer, mean over the positions, `[batch, 2 hidden]`, and log p(x | y) of
+    /// each image, from its values in the order of the walk.
+    fn pooled(&self, x: Tensor<2, Int>, labels: Labels<'_>) -> (Tensor<2>, Tensor<1>) {
+        let [batch, variables] = x.dims();
+        let image = self.scaled(floats(x.clone(), &self.input.bias.val()));
+        let mut last = None;
+        let logits = self.layers(image, labels, |name, y| {
+            if !name.starts_with("head") {
+                last = Some(y.clone());
+            }
+        });
+        let maps = last.expect("the first layer is no part of the head");
+        let [_, height, width, channels] = maps.dims();
+        let mean = maps.reshape([batch, height * width, channels]).mean_dim(1);
+        let logits = logits.reshape([batch, variables, self.of_value()]);
+        (mean.reshape([batch, channels]), self.of_images(logits, x))
     }
 
     /// log p(x | y) for every class y, one pass each.
@@ -1094,6 +1117,24 @@ impl Neural for Pixel {
         self.walk_log_prob(self.ordering.to_walk(x), Some(&labels))
     }
 
+    /// The maps of the last layer, mean over the positions, `[batch, 2 hidden]`; with classes their
+    /// mean under p(y | x), one pass for each class y.
+    fn features(&self, x: Tensor<2, Int>) -> Option<Tensor<2>> {
+        let x = self.ordering.to_walk(x);
+        let Some(classes) = self.classes else {
+            return Some(self.pooled(x, None).0);
+        };
+        let device = x.device();
+        let of = |class| self.pooled(x.clone(), Some(&one_label(class, &device)));
+        let (maps, log_probs): (Vec<_>, Vec<_>) = (0..classes).map(of).unzip();
+        let posterior = log_softmax(Tensor::stack::<2>(log_probs, 1), 1).exp(); // [batch, classes]
+        let weighted = maps
+            .into_iter()
+            .enumerate()
+            .map(|(class, maps)| maps * posterior.clone().narrow(1, class, 1));
+        weighted.reduce(|sum, maps| sum + maps)
+    }
+
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
         if self.dtype() == DType::F64 {
             self.complete_in::<f64>(observed, None, rng)
@@ -1120,5 +1161,75 @@ impl Neural for Pixel {
             }
         });
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
+
+    use super::*;
+    use crate::neural::map_weights;
+
+    /// The maps of the last layer, mean over the positions, value by value.
+    fn mean_maps(model: &Pixel, x: &Tensor<2, Int>, labels: Labels<'_>) -> Vec<f64> {
+        let image = model.scaled(x.clone().float());
+        let mut maps = None;
+        model.layers(image, labels, |name, y| {
+            if name == "recurrent.1" || name == "blocks.1" {
+                maps = Some(y.clone());
+            }
+        });
+        let maps = maps.expect("the model has two layers");
+        let [_, height, width, channels] = maps.dims();
+        let cells = height * width;
+        let values = host_f64(maps);
+        let images = values.chunks_exact(cells * channels);
+        images
+            .flat_map(|image| {
+                (0..channels).map(move |c| {
+                    image.iter().skip(c).step_by(channels).sum::<f64>() / cells as f64
+                })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn features_are_the_mean_of_the_last_maps() {
+        let device = Device::default();
+        let x = Tensor::from_data([[0, 1, 1, 0, 1, 0], [1, 1, 0, 0, 0, 1]], &device);
+        for kind in [PixelKind::DiagonalBilstm, PixelKind::PixelCnn] {
+            for classes in [None, Some(3)] {
+                let mut rng = ChaCha8Rng::seed_from_u64(1);
+                let settings = PixelSettings { classes, skip: true, ..PixelSettings::new(2, 4) };
+                let image = ImageLayout::of(kind.name(), &[2, 3]).unwrap();
+                let config = PixelConfig { kind, settings, image, levels: 2 };
+                let model = config.init(0.5, &mut rng, &device);
+                let model = map_weights(model, |_, weight| {
+                    layers::normal(weight.dims(), 1.0, &mut rng, &device)
+                });
+                let expected = match classes {
+                    None => mean_maps(&model, &x, None),
+                    Some(classes) => {
+                        let log_probs = host_f64(model.log_prob_per_class(x.clone()));
+                        let mut sum = vec![0.0; 2 * 8];
+                        for class in 0..classes {
+                            let maps = mean_maps(&model, &x, Some(&one_label(class, &device)));
+                            for (i, (sum, map)) in sum.iter_mut().zip(maps).enumerate() {
+                                let row = &log_probs[i / 8 * classes..][..classes];
+                                *sum += (row[class] - logsumexp(row)).exp() * map;
+                            }
+                        }
+                        sum
+                    }
+                };
+                let found = model.features(x.clone()).unwrap();
+                assert_eq!(found.dims(), [2, 8]);
+                for (found, expected) in host_f64(found).iter().zip(&expected) {
+                    assert!((found - expected).abs() < 1e-4, "{kind:?} {classes:?}");
+                }
+            }
+        }
     }
 }

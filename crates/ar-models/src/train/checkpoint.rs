@@ -8,8 +8,8 @@
 //! the file is either the old one or the new one.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -162,27 +162,81 @@ fn json(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|e| Error::Stored(format!("not JSON: {e}")))
 }
 
-/// Writes a file so that, whatever happens, its name has the old content or all of the new: to a
-/// temporary name in the same folder, flushed, renamed.
+/// Writes a file so that, whatever happens, its name has the old content or all of the new: see
+/// [`AtomicFile`].
 ///
 /// # Errors
 /// When it cannot be written; the old file is then still there.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let folder = match path.parent() {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes)?;
+    file.commit()
+}
+
+/// A file that is written piece by piece under a temporary name in its folder, and has its own name
+/// only once it is whole and on the disk. What is dropped before that leaves nothing.
+#[derive(Debug)]
+pub struct AtomicFile {
+    /// Until it is committed.
+    file: Option<BufWriter<File>>,
+    partial: PathBuf,
+    path: PathBuf,
+}
+
+impl AtomicFile {
+    /// Starts a file.
+    ///
+    /// # Errors
+    /// When the temporary file cannot be made.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+        // The same name every time, so that killed writes do not pile up.
+        let partial = folder_of(path).join(format!(".{}.partial", name.to_string_lossy()));
+        let file = Some(BufWriter::new(File::create(&partial)?));
+        Ok(Self { file, partial, path: path.to_owned() })
+    }
+
+    /// Flushes it to the disk and gives it its name.
+    ///
+    /// # Errors
+    /// When that cannot be done; the old file is then still there.
+    pub fn commit(mut self) -> io::Result<()> {
+        if let Some(file) = &mut self.file {
+            file.flush()?;
+            file.get_ref().sync_all()?;
+        }
+        fs::rename(&self.partial, &self.path)?;
+        self.file = None;
+        // The rename itself is on the disk once the folder is. Not every system can flush one.
+        if let Ok(folder) = File::open(folder_of(&self.path)) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.as_mut().ok_or(io::ErrorKind::NotConnected)?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().ok_or(io::ErrorKind::NotConnected)?.flush()
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            // Nothing more can be done about a file that cannot be removed.
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
-    };
-    // The same name every time, so that killed writes do not pile up.
-    let partial = folder.join(format!(".{}.partial", name.to_string_lossy()));
-    let mut file = File::create(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&partial, path)?;
-    // The rename itself is on the disk once the folder is. Not every system can flush one.
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
     }
-    Ok(())
 }
