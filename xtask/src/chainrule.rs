@@ -214,6 +214,16 @@ impl Chainrule {
         Ok(())
     }
 
+    /// `chainrule report RUN --out FILE`.
+    pub(crate) fn report(&self, run: &Path, out: &Path) -> Result<()> {
+        let mut command = self.command();
+        command.arg("report").arg(self.below_root(run));
+        command.arg("--out").arg(self.below_root(out));
+        self.on_device(&mut command);
+        let _: Versioned = self.record(command, || ())?;
+        Ok(())
+    }
+
     /// `chainrule data export CONFIG`: the test split as the model sees it.
     pub(crate) fn export(&self, config: &Path, out: &Path) -> Result<()> {
         let mut command = self.command();

@@ -79,6 +79,17 @@ pub(crate) enum Command {
     /// Files may be longer than memory. A row that cannot be read is reported with its place and counted,
     /// and has an empty score in its place of the output.
     Score(ScoreArgs),
+    /// Write what a model makes of each event, its features, or probe them for the labels
+    ///
+    /// Features are the hidden units of a `nade` after all variables, those of the last layer of a
+    /// `made` (mean over its masks), or the maps of the last layer of a PixelRNN or PixelCNN, mean over
+    /// the positions. A probe reads the labels off the features and off the raw values: by the nearest
+    /// neighbours, and linearly (multinomial logistic regression). It learns on the training split,
+    /// the number of neighbours and the penalty are those that are best on the validation split, and
+    /// the test split is only reported on.
+    Features(FeaturesArgs),
+    /// Write a report of a run: one HTML file with curves, samples, scores and costs
+    Report(ReportArgs),
     /// Show what a model is: ordering, what each conditional sees, free parameters, memory
     Inspect(InspectArgs),
     /// Count the free parameters of a family, exactly
@@ -243,6 +254,32 @@ pub(crate) struct ScoreArgs {
     pub(crate) device: Option<String>,
 }
 
+/// `chainrule features`.
+#[derive(Debug, Args)]
+pub(crate) struct FeaturesArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    /// The file to write: an f32 array [examples, features]; may be left out with --probe
+    #[arg(long, value_name = "FILE.npy", required_unless_present = "probe")]
+    pub(crate) out: Option<PathBuf>,
+    /// Other data than the run's: a built-in name, or a path (which has no splits)
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) data: Option<String>,
+    /// Which part of the data --out is of [default: test]
+    #[arg(long, value_parser = split_parser(), requires = "out")]
+    pub(crate) split: Option<Split>,
+    /// Report how well labels can be read off the features, beside the raw values; the data must have
+    /// labels and three splits
+    #[arg(long)]
+    pub(crate) probe: bool,
+    /// Probes learn from at most N training examples, evenly spaced [default: all]
+    #[arg(long, value_name = "N", requires = "probe", value_parser = count_parser())]
+    pub(crate) probe_examples: Option<usize>,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+}
+
 /// What to do about a row that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BadRows {
@@ -250,6 +287,29 @@ pub(crate) enum BadRows {
     Report,
     /// Fail.
     Stop,
+}
+
+/// `chainrule report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    /// The file to write [default: report.html in the run directory]
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) out: Option<PathBuf>,
+    /// The set whose scores are laid over those of the test split, a built-in name (its test split) or a
+    /// path [default: the training split]
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) against: Option<String>,
+    /// At most N examples of each set, evenly spaced
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count_parser())]
+    pub(crate) examples: usize,
+    /// Seed of the samples and completions
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long)]
+    pub(crate) device: Option<String>,
 }
 
 /// `chainrule inspect`.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use ar_data::flip::Mirror;
 use ar_data::folds::Folds;
-use ar_data::{Builtin, Column, Dataset, Kind, ReadOptions, builtin};
+use ar_data::{Builtin, Column, Dataset, Kind, ReadOptions, Split, builtin};
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::Examples;
 use ar_models::train::{TrainConfig, check_labels};
@@ -511,6 +511,18 @@ fn flatten(prefix: &str, table: &Table, out: &mut Vec<(String, String)>) {
 }
 
 impl DataConfig {
+    /// Whether there is such a split.
+    pub(crate) fn has(&self, split: Split) -> bool {
+        match &self.source {
+            DataSource::Builtin(_) => true,
+            DataSource::Files { valid, test, .. } => match split {
+                Split::Train => true,
+                Split::Valid => valid.is_some(),
+                Split::Test => test.is_some(),
+            },
+        }
+    }
+
     /// What is known about the files before they are read.
     pub(crate) fn read_options(&self) -> ReadOptions {
         match &self.source {

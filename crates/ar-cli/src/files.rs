@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use ar_models::config::EventSpec;
 use ar_models::examples::Values;
+use ar_models::train::checkpoint::AtomicFile;
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 
 use crate::error::{Internal, mistake};
@@ -148,7 +149,7 @@ fn write_rows<T: ToString>(
 }
 
 /// A value as one of 256 greys, rounded to the nearest.
-fn tone(value: u8, levels: usize) -> u8 {
+pub(crate) fn tone(value: u8, levels: usize) -> u8 {
     let top = levels.saturating_sub(1).max(1);
     ((usize::from(value) * 255 + top / 2) / top).min(255) as u8
 }
@@ -222,7 +223,7 @@ impl Completions<'_> {
 }
 
 /// Blue where a pixel is not observed, since any grey may be an observed one.
-const UNSEEN: [u8; 3] = [72, 116, 196];
+pub(crate) const UNSEEN: [u8; 3] = [72, 116, 196];
 
 /// Images of one size side by side, one pixel between them and around them all.
 struct Grid {
@@ -339,25 +340,79 @@ fn no_image(shape: &[usize]) -> anyhow::Error {
 /// # Errors
 /// When the file cannot be written.
 pub(crate) fn write_f32(path: &Path, shape: &[usize], values: &[f32]) -> Result<()> {
-    write_atomic(path, &npy_f32(shape, values))
+    let mut file = F32File::create(path, shape)?;
+    file.write(values)?;
+    file.commit()
 }
 
 fn npy_f32(shape: &[usize], values: &[f32]) -> Vec<u8> {
-    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    npy("<f4", shape, &bytes)
+    npy("<f4", shape, &f32_bytes(values))
 }
 
-/// Checks the name of a `.npy` file before there is anything to write.
+fn f32_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// f32 values of a shape, written as `.npy` piece by piece; the file has its name once it is whole.
+pub(crate) struct F32File {
+    file: AtomicFile,
+    path: PathBuf,
+    /// Values still to come.
+    missing: usize,
+}
+
+impl F32File {
+    /// Starts a file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn create(path: &Path, shape: &[usize]) -> Result<Self> {
+        let file = AtomicFile::create(path)
+            .and_then(|mut file| file.write_all(&npy("<f4", shape, &[])).map(|()| file))
+            .with_context(|| cannot_write(path))?;
+        Ok(Self { file, path: path.to_owned(), missing: shape.iter().product() })
+    }
+
+    /// Adds values.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn write(&mut self, values: &[f32]) -> Result<()> {
+        self.missing = self
+            .missing
+            .checked_sub(values.len())
+            .ok_or(Internal("more values than the shape of a .npy has"))?;
+        self.file.write_all(&f32_bytes(values)).with_context(|| cannot_write(&self.path))
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// When it is not whole or cannot be written.
+    pub(crate) fn commit(self) -> Result<()> {
+        if self.missing > 0 {
+            return Err(Internal("fewer values than the shape of a .npy has").into());
+        }
+        self.file.commit().with_context(|| cannot_write(&self.path))
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", path.display())
+}
+
+/// Checks the name of the `.npy` file that `option` asks for, before there is anything to write;
+/// `what` it will hold.
 ///
 /// # Errors
 /// When it ends in something else.
-pub(crate) fn check_npy(path: &Path) -> Result<()> {
+pub(crate) fn check_npy(option: &str, path: &Path, what: &str) -> Result<()> {
     if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("npy")) {
         return Ok(());
     }
     Err(mistake(
-        format!("--per-variable {}: expected a name ending in .npy", path.display()),
-        "numpy.load reads it: an f32 array in the shape of an event",
+        format!("{option} {}: expected a name ending in .npy", path.display()),
+        format!("numpy.load reads it: {what}"),
     ))
 }
 
@@ -691,7 +746,28 @@ mod tests {
         ] {
             assert!(of(name, shape, columns).is_err(), "{name} {shape:?} {columns:?}");
         }
-        assert!(check_npy(Path::new("costs.npy")).is_ok());
-        assert!(check_npy(Path::new("costs.txt")).is_err());
+        assert!(check_npy("--out", Path::new("costs.npy"), "an array").is_ok());
+        assert!(check_npy("--out", Path::new("costs.txt"), "an array").is_err());
+    }
+
+    #[test]
+    fn an_array_written_in_pieces_is_the_array_and_half_of_it_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let [whole, pieces] = ["whole.npy", "pieces.npy"].map(|name| folder.path().join(name));
+        let values = [0.5, -1.0, 2.0, 3.0, 4.0, 5.0];
+        write_f32(&whole, &[3, 2], &values).unwrap();
+        let start = || {
+            let mut file = F32File::create(&pieces, &[3, 2]).unwrap();
+            file.write(&values[..4]).unwrap();
+            file
+        };
+        assert!(start().write(&values[..3]).is_err());
+        assert!(start().commit().is_err());
+        drop(start());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        let mut file = start();
+        file.write(&values[4..]).unwrap();
+        file.commit().unwrap();
+        assert_eq!(std::fs::read(&pieces).unwrap(), std::fs::read(&whole).unwrap());
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod output;
 mod panic;
+mod report;
 mod run_dir;
 mod sees;
 mod sets;
@@ -66,6 +67,8 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Sample(args) => commands::sample::run(&args, &session),
         Command::Complete(args) => commands::complete::run(&args, &session),
         Command::Score(args) => commands::score::run(&args, &session),
+        Command::Features(args) => commands::features::run(&args, &session),
+        Command::Report(args) => commands::report::run(&args, &session),
         Command::Inspect(args) => commands::inspect::run(&args, &session),
         Command::Count(args) => commands::count::run(&args, &session),
         Command::Data(command) => commands::data::run(&command, &session),

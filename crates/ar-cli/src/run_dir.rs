@@ -100,6 +100,32 @@ impl RunDir {
         self.path.join("result.json")
     }
 
+    /// `report.html`.
+    pub(crate) fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// The epochs that `metrics.jsonl` holds so far.
+    ///
+    /// # Errors
+    /// When there is a line that is no epoch.
+    pub(crate) fn epochs(&self) -> Result<Vec<EpochRecord>> {
+        let path = self.metrics();
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            read => read.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let epoch = |(i, line): (usize, &str)| {
+            serde_json::from_str(line).map_err(|error| {
+                mistake(
+                    format!("{}:{}: no record of an epoch: {error}", path.display(), i + 1),
+                    "the file is damaged; `chainrule train --resume` writes it anew from the checkpoint",
+                )
+            })
+        };
+        text.lines().enumerate().map(epoch).collect()
+    }
+
     /// Whether there is something that training would destroy.
     pub(crate) fn holds_weights(&self) -> bool {
         self.checkpoint().exists() || self.model().exists() || self.result().exists()
@@ -168,6 +194,24 @@ impl RunDir {
     /// When it cannot be written.
     pub(crate) fn write_environment(&self, device: &str) -> Result<()> {
         self.write_json(&self.path.join("environment.json"), &Environment::now(device))
+    }
+
+    /// What `environment.json` says in a line: program, machine, date; `None` where it cannot be read.
+    pub(crate) fn environment(&self) -> Option<String> {
+        let text = fs::read(self.path.join("environment.json")).ok()?;
+        let value: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        let part = |key: &str| value.get(key)?.as_str().map(str::to_owned);
+        let version = part("chainrule")?;
+        let cores = value.get("cores").and_then(serde_json::Value::as_u64);
+        let parts = [
+            Some(format!("chainrule {version}")),
+            part("git_revision").map(|revision| format!("revision {revision}")),
+            part("cpu"),
+            cores.map(|cores| format!("{cores} cores")),
+            part("device").map(|device| format!("device {device}")),
+            part("date"),
+        ];
+        Some(parts.into_iter().flatten().collect::<Vec<_>>().join(" · "))
     }
 
     /// Starts `metrics.jsonl` with these epochs.

@@ -101,6 +101,37 @@ fn pixel_sees(kind: PixelKind, settings: &PixelSettings, event: &EventSpec) -> S
     format!("{region}{own}, through {layers} of {hidden} maps")
 }
 
+/// What the features of a model are, and how many; `None` for a model that has none.
+pub(crate) fn features(model: &ModelConfig, event: &EventSpec) -> Option<(usize, String)> {
+    let variables = event.variables();
+    let units = |n: usize| if n == 1 { "unit" } else { "units" };
+    match model {
+        ModelConfig::Nade { hidden, .. } => Some((
+            *hidden,
+            format!("{hidden} hidden {} after all {variables} variables", units(*hidden)),
+        )),
+        ModelConfig::Made(settings) => {
+            let last = *settings.hidden.last()?;
+            let mean = match settings.masks {
+                1 => String::new(),
+                masks => format!(", mean over {masks} masks"),
+            };
+            Some((last, format!("{last} {} of the last hidden layer{mean}", units(last))))
+        }
+        other => {
+            let (kind, settings) = other.pixel()?;
+            let image = ImageLayout::of(kind.name(), &event.shape).ok()?;
+            let maps = 2 * settings.hidden;
+            let classes = match settings.classes {
+                Some(classes) => format!(" and, by p(y | x), over {classes} classes"),
+                None => String::new(),
+            };
+            let positions = format!("{}×{} positions", image.height, image.width);
+            Some((maps, format!("{maps} maps of the last layer, mean over {positions}{classes}")))
+        }
+    }
+}
+
 /// The direction of an offset: `W` is one to the left, `NNE` two up and one to the right.
 fn compass(row: isize, column: isize) -> String {
     let name = match (row, column) {
@@ -356,6 +387,9 @@ mod tests {
             let size = size(&config, &event).unwrap();
             assert_eq!(size.free_parameters, real.free_parameters(), "{text}");
             assert_eq!(size.bytes, real.parameter_bytes().into(), "{text}");
+            let features = features(&config, &event).map(|(count, _)| count);
+            let made = real.features(&vec![0_u8; event.variables()]);
+            assert_eq!(features, made.map(|made| made.len()), "{text}");
         }
         let config = model("kind = \"rnade\"\nhidden = 7\ncomponents = 4");
         let event = EventSpec { shape: vec![3], levels: None };

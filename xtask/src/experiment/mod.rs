@@ -207,8 +207,13 @@ fn conduct(
         _ => None,
     };
     let mut written = vec![folder.join("report.html"), folder.join("results.json")];
-    let page = report::render(&results, &pictures, test_images.as_ref())?;
-    workspace::write(&written[0], page.as_bytes())?;
+    match experiment {
+        Experiment::Single(_) => chainrule.report(&folder, &written[0])?,
+        Experiment::Ladder { .. } => {
+            let page = report::render(&results, &pictures, test_images.as_ref())?;
+            workspace::write(&written[0], page.as_bytes())?;
+        }
+    }
     results.write(&written[1])?;
     let sheet = sample_sheet(&results, &pictures, test_images.as_ref())?;
     if let Some(sheet) = &sheet {

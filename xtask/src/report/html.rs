@@ -1,4 +1,4 @@
-//! The page: one file that needs no other, readable in a browser of any width, light or dark.
+//! The page of a ladder: one file that needs no other, readable in a browser of any width, light or dark.
 
 use super::chart::{self, Reference};
 use super::picture::{self, Images};
@@ -30,7 +30,7 @@ pub(crate) fn render(
          <title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<header>\n\
          <h1>{title}</h1>\n",
         title = escape(&results.title),
-        style = include_str!("style.css"),
+        style = include_str!("../../../crates/ar-cli/src/report/style.css"),
     );
     about(&mut page, results);
     page.push_str("</header>\n<main>\n");
@@ -66,48 +66,14 @@ fn about(page: &mut String, results: &Results) {
         return;
     };
     let date = results.provenance.date.split('T').next().unwrap_or_default();
-    let models = match results.outcomes.len() {
-        1 => String::new(),
-        count => format!("{count} models · "),
-    };
+    let models = results.outcomes.len();
     let _ = writeln!(
         page,
-        "<p class=\"about\">{models}{}, {} variables · {} test examples · {date}</p>",
+        "<p class=\"about\">{models} models · {}, {} variables · {} test examples · {date}</p>",
         escape(&first.data),
         first.variables,
         grouped(&first.test.examples.to_string()),
     );
-    if let [only] = &results.outcomes[..] {
-        effort(page, only, results);
-    }
-}
-
-/// How long the one model of a report was trained, and on what.
-fn effort(page: &mut String, outcome: &Outcome, results: &Results) {
-    let epochs = match (outcome.epochs, outcome.best_epoch) {
-        (0 | 1, _) => String::new(),
-        (epochs, None) => format!("{epochs} epochs · "),
-        (epochs, Some(best)) => format!("{epochs} epochs, the best was {best} · "),
-    };
-    let machine = &results.provenance.machine;
-    let _ = writeln!(
-        page,
-        "<p class=\"about\">{epochs}trained in {} on {}, {} cores, {} · device {}</p>",
-        duration(outcome.train_seconds),
-        escape(&machine.cpu),
-        machine.cores,
-        escape(&machine.os),
-        escape(&outcome.device),
-    );
-}
-
-/// A time in the unit in which it is read most easily.
-fn duration(time: f64) -> String {
-    match time {
-        s if s < 120.0 => format!("{} seconds", seconds(s)),
-        s if s < 7200.0 => format!("{:.1} minutes", s / 60.0),
-        s => format!("{:.1} hours", s / 3600.0),
-    }
 }
 
 fn introduction(page: &mut String, outcomes: &[Outcome]) {
@@ -529,21 +495,6 @@ mod tests {
             assert!(page.contains(part), "{part}");
         }
         assert_eq!(page.matches("<img alt=\"\"").count(), 12);
-    }
-
-    #[test]
-    fn a_report_of_one_model_says_what_it_took() {
-        let mut results = results();
-        results.outcomes.remove(0);
-        results.outcomes[0].epochs = 9;
-        results.outcomes[0].best_epoch = Some(8);
-        results.outcomes[0].train_seconds = 9000.0;
-        let page = render(&results, &[], None).unwrap();
-        let effort = "9 epochs, the best was 8 · trained in 2.5 hours on A &quot;fast&quot; CPU, 2 \
-                      cores, linux · device flex";
-        assert!(page.contains(effort), "{page}");
-        assert_eq!(flaw(&page), None);
-        assert_eq!([duration(0.25), duration(150.0)], ["0.25 seconds", "2.5 minutes"]);
     }
 
     #[test]

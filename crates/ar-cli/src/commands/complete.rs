@@ -314,7 +314,7 @@ impl Mask {
 }
 
 /// Whether in the order of the walk nothing observed comes after something missing.
-fn is_prefix(observed: &[bool], ordering: &[usize]) -> bool {
+pub(super) fn is_prefix(observed: &[bool], ordering: &[usize]) -> bool {
     ordering.is_sorted_by_key(|&i| !observed[i])
 }
 

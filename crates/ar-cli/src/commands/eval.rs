@@ -31,7 +31,7 @@ struct Record<'a> {
 /// When the run is not trained, or the data does not suit it.
 pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
     if let Some(path) = &args.per_variable {
-        files::check_npy(path)?;
+        files::check_npy("--per-variable", path, "an f32 array in the shape of an event")?;
     }
     let run = RunDir::open(&args.run)?;
     let config = run.load_config()?;

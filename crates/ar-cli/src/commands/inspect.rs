@@ -79,36 +79,60 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
     let size = sees::size(&config.model, &event)
         .with_context(|| format!("{}: the [model] table", args.target.display()))?;
     let training = run.as_ref().and_then(train::finished);
-    let record = Record {
-        version: RECORD_VERSION,
-        command: "inspect",
-        config: &config.name,
-        model: config.model.kind(),
-        data: config.data.label(),
-        requantize: config.data.preprocessing.requantize,
-        binarize: match config.data.preprocessing.binarize {
-            Binarize::None => "none",
-            Binarize::Threshold => "threshold",
-            Binarize::Stochastic { .. } => "stochastic",
-        },
-        dequantize: config.data.preprocessing.dequantize.is_some(),
-        fold: config.data.folds.map(|folds| [folds.fold, folds.count]),
-        flip: config.data.preprocessing.flip,
-        seed: config.seed,
-        shape: &event.shape,
-        variables: event.variables(),
-        values: event.values(),
-        levels: event.levels,
-        ordering: sees::ordering(&config.model),
-        sees: sees::sees(&config.model, &event),
-        parameters: size.free_parameters.to_string(),
-        parameter_bytes: size.bytes.to_string(),
-        train: config.train.as_ref(),
-        paper: config.paper.as_ref(),
-        deviations: config.deviations.as_ref().map_or(&[], |deviations| &deviations.notes),
-        run: run.as_ref().map(|run| describe(run, training.as_ref())),
-    };
-    session.terminal.result(&record, || words(&record))
+    let trained = run.as_ref().map(|run| describe(run, training.as_ref()));
+    let record = Record::of(&config, &event, &size, trained);
+    session.terminal.result(&record, || columns(&rows(&record)))
+}
+
+/// What the command says of a run, name and value.
+///
+/// # Errors
+/// When the run's model is impossible.
+pub(crate) fn facts(run: &RunDir, config: &Config, event: &EventSpec) -> Result<Vec<[String; 2]>> {
+    let size = sees::size(&config.model, event)?;
+    let training = train::finished(run);
+    let record = Record::of(config, event, &size, Some(describe(run, training.as_ref())));
+    let pairs = rows(&record).into_iter().filter_map(|row| row.try_into().ok());
+    Ok(pairs.collect())
+}
+
+impl<'a> Record<'a> {
+    fn of(
+        config: &'a Config,
+        event: &'a EventSpec,
+        size: &sees::Size,
+        run: Option<Trained<'a>>,
+    ) -> Self {
+        Self {
+            version: RECORD_VERSION,
+            command: "inspect",
+            config: &config.name,
+            model: config.model.kind(),
+            data: config.data.label(),
+            requantize: config.data.preprocessing.requantize,
+            binarize: match config.data.preprocessing.binarize {
+                Binarize::None => "none",
+                Binarize::Threshold => "threshold",
+                Binarize::Stochastic { .. } => "stochastic",
+            },
+            dequantize: config.data.preprocessing.dequantize.is_some(),
+            fold: config.data.folds.map(|folds| [folds.fold, folds.count]),
+            flip: config.data.preprocessing.flip,
+            seed: config.seed,
+            shape: &event.shape,
+            variables: event.variables(),
+            values: event.values(),
+            levels: event.levels,
+            ordering: sees::ordering(&config.model),
+            sees: sees::sees(&config.model, event),
+            parameters: size.free_parameters.to_string(),
+            parameter_bytes: size.bytes.to_string(),
+            train: config.train.as_ref(),
+            paper: config.paper.as_ref(),
+            deviations: config.deviations.as_ref().map_or(&[], |deviations| &deviations.notes),
+            run,
+        }
+    }
 }
 
 /// What an event is: from the config, or where it leaves that open from the training file.
@@ -136,7 +160,8 @@ fn describe<'a>(run: &RunDir, training: Option<&'a Training>) -> Trained<'a> {
     }
 }
 
-fn words(record: &Record<'_>) -> String {
+/// Name and value of each thing there is to say.
+fn rows(record: &Record<'_>) -> Vec<Vec<String>> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let how = match (record.requantize, record.binarize) {
         (Some(levels), _) => format!(", requantized to {levels} levels"),
@@ -195,5 +220,5 @@ fn words(record: &Record<'_>) -> String {
             rows.push(row(&cells[0], cells[1..].join(", ")));
         }
     }
-    columns(&rows)
+    rows
 }

@@ -5,7 +5,9 @@ pub(crate) mod completions;
 pub(crate) mod count;
 pub(crate) mod data;
 pub(crate) mod eval;
+pub(crate) mod features;
 pub(crate) mod inspect;
+pub(crate) mod report;
 pub(crate) mod sample;
 pub(crate) mod score;
 pub(crate) mod train;
@@ -72,6 +74,12 @@ pub(crate) fn data_of(
     let split = split.unwrap_or(Split::Test);
     let data = load_spec(spec, split, config, &event, locations)?;
     Ok((data, (!is_path).then_some(split)))
+}
+
+/// At most `most` of the indices below `len`, evenly spaced, since some data is sorted by label.
+pub(crate) fn evenly_spaced(len: usize, most: Option<usize>) -> Vec<usize> {
+    let count = most.map_or(len, |most| most.min(len));
+    (0..count).map(|k| (k as u128 * len as u128 / count as u128) as usize).collect()
 }
 
 /// The class that `--class` asks for, if the model has it.

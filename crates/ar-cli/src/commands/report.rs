@@ -1,0 +1,330 @@
+//! `chainrule report RUN`: one HTML file about a run.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Result;
+use ar_data::Split;
+use ar_models::config::EventSpec;
+use ar_models::examples::{Examples as _, InMemory, Rows, read_rows};
+use ar_models::model::Model;
+use ar_models::randomness::{Purpose, stream};
+use ar_models::scoring::{cost_per_variable, log_probs};
+use serde::Serialize;
+
+use super::{Session, data_of, evenly_spaced, inspect};
+use crate::args::ReportArgs;
+use crate::config::Config;
+use crate::data::Prepared;
+use crate::device;
+use crate::error::{Internal, mistake};
+use crate::files::Layout;
+use crate::output::{RECORD_VERSION, Terminal, human_seconds, human_shape};
+use crate::report::{Completions, Costs, Picture, Report, Samples, Scored, Size, render, sizes};
+use crate::run_dir::{RunDir, write_atomic};
+
+/// What the command prints.
+#[derive(Debug, Serialize)]
+struct Record {
+    version: u32,
+    command: &'static str,
+    run: String,
+    out: String,
+    /// The sets whose scores are shown.
+    sets: Vec<SetRecord>,
+    bytes: usize,
+    seconds: f64,
+    device: String,
+}
+
+/// A set whose scores are shown.
+#[derive(Debug, Serialize)]
+struct SetRecord {
+    name: String,
+    examples: usize,
+}
+
+/// Images of the data and of the model that are shown.
+const IMAGES: [usize; 2] = [16, 32];
+
+/// Rows of a table that are drawn and shown.
+const TABLE_ROWS: usize = 8;
+
+/// Images that are completed, and how often each.
+const COMPLETED: [usize; 2] = [6, 4];
+
+/// Computes, writes and prints.
+///
+/// # Errors
+/// When the run is not trained, its data is not here, or the file cannot be written.
+pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
+    let start = Instant::now();
+    if let Some(out) = args.out.as_deref().filter(|out| !is_html(out)) {
+        return Err(mistake(
+            format!("--out {}: expected a name ending in .html", out.display()),
+            "a browser opens it",
+        ));
+    }
+    let run = RunDir::open(&args.run)?;
+    let out = args.out.clone().unwrap_or_else(|| run.report());
+    let config = run.load_config()?;
+    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let device = device::choose(args.device.as_deref())?;
+    let model = run.load_model(&config, &event, &device.device)?;
+    let terminal = &session.terminal;
+
+    let (test, test_split) = data_of(None, Some(reported(&config)), &config, session)?;
+    let test_name = named(&test, test_split);
+    let (other, other_name) = match &args.against {
+        Some(spec) => {
+            let (data, split) = data_of(Some(spec), None, &config, session)?;
+            let name = named(&data, split);
+            (data, name)
+        }
+        None => {
+            let (data, split) = data_of(None, Some(Split::Train), &config, session)?;
+            let name = named(&data, split);
+            (data, name)
+        }
+    };
+    let columns = columns_of(&config, &event);
+    let reporter = Reporter { model: &model, event: &event, columns: &columns, terminal };
+    let part = Part::of(&test, args.examples);
+    let nll_nats = reporter.scores(&part, &test_name);
+    let mut sizes = reporter.sizes(&part)?;
+    if !sizes.is_empty() {
+        let bytes = nll_nats.iter().sum::<f64>() / std::f64::consts::LN_2 / 8.0;
+        sizes.insert(0, Size { coder: format!("this {}", model.kind()), bytes });
+    }
+    let costs = reporter.costs(&part)?;
+    let mut scores = vec![Scored { name: test_name.clone(), nll_nats }];
+    if args.against.is_some() || other_name != test_name {
+        let part = Part::of(&other, args.examples);
+        scores.push(Scored { nll_nats: reporter.scores(&part, &other_name), name: other_name });
+    }
+    let sets: Vec<SetRecord> = scores
+        .iter()
+        .map(|set| SetRecord { name: set.name.clone(), examples: set.nll_nats.len() })
+        .collect();
+    let report = Report {
+        title: config.name.clone(),
+        subject: format!(
+            "{} on {}, {} variables",
+            model.kind(),
+            config.data.label(),
+            human_shape(&event.shape)
+        ),
+        facts: inspect::facts(&run, &config, &event)?,
+        trained: config.model.is_neural(),
+        epochs: run.epochs()?,
+        samples: reporter.samples(&test, args.seed)?,
+        completions: reporter.completions(&test, args.seed)?,
+        costs,
+        scores,
+        sizes,
+        variables: event.variables(),
+        levels: event.levels,
+        made: made(args, &run, &device.name),
+    };
+    let page = render(&report)?;
+    write_atomic(&out, page.as_bytes())?;
+    let record = Record {
+        version: RECORD_VERSION,
+        command: "report",
+        run: run.display(),
+        out: out.display().to_string(),
+        sets,
+        bytes: page.len(),
+        seconds: start.elapsed().as_secs_f64(),
+        device: device.name,
+    };
+    terminal.result(&record, || {
+        let sets: Vec<String> =
+            record.sets.iter().map(|set| format!("{} of {}", set.examples, set.name)).collect();
+        let seconds = human_seconds(record.seconds);
+        format!("report to {} in {seconds}: {}", record.out, sets.join(" and "))
+    })
+}
+
+fn is_html(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("html"))
+}
+
+/// The split that a report is about: test, or without one what there is.
+fn reported(config: &Config) -> Split {
+    if config.data.has(Split::Test) {
+        Split::Test
+    } else if config.data.has(Split::Valid) {
+        Split::Valid
+    } else {
+        Split::Train
+    }
+}
+
+fn named(data: &Prepared, split: Option<Split>) -> String {
+    match split {
+        Some(split) => format!("{}, {split}", data.name),
+        None => data.name.clone(),
+    }
+}
+
+/// The names of the variables, or their numbers.
+fn columns_of(config: &Config, event: &EventSpec) -> Vec<String> {
+    match &config.data.columns {
+        Some(columns) => columns.clone(),
+        None => (0..event.variables()).map(|i| format!("x{i}")).collect(),
+    }
+}
+
+/// How the report was made.
+fn made(args: &ReportArgs, run: &RunDir, device: &str) -> Vec<String> {
+    let mut command = format!("chainrule report {}", run.display());
+    if let Some(against) = &args.against {
+        command += &format!(" --against {against}");
+    }
+    command += &format!(" --examples {} --seed {}", args.examples, args.seed);
+    let version = env!("CARGO_PKG_VERSION");
+    let mut lines = vec![command, format!("chainrule {version} · device {device}")];
+    lines.extend(run.environment().map(|environment| format!("trained with {environment}")));
+    lines
+}
+
+/// Some examples of a set, evenly spaced.
+struct Part {
+    rows: Rows,
+    examples: InMemory,
+}
+
+impl Part {
+    fn of(data: &Prepared, most: usize) -> Self {
+        let rows = read_rows(data, 0, &evenly_spaced(data.len(), Some(most)));
+        let examples = match rows.clone() {
+            Rows::Symbols(values) => InMemory::new(values, data.variables()),
+            Rows::Reals(values) => InMemory::reals(values, data.variables()),
+        };
+        Self { rows, examples }
+    }
+}
+
+/// Who computes what the report shows.
+struct Reporter<'a> {
+    model: &'a Model,
+    event: &'a EventSpec,
+    columns: &'a [String],
+    terminal: &'a Terminal,
+}
+
+impl Reporter<'_> {
+    /// The layout and levels of images.
+    fn image(&self) -> Option<(Layout, usize)> {
+        Some((Layout::of(&self.event.shape)?, self.event.levels?))
+    }
+
+    fn scores(&self, part: &Part, name: &str) -> Vec<f64> {
+        let bar = self.terminal.examples_bar(part.examples.len(), format!("scores of {name}"));
+        let scores = log_probs(self.model, &part.examples, |done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        scores.into_iter().map(|log_prob| -log_prob).collect()
+    }
+
+    fn costs(&self, part: &Part) -> Result<Costs> {
+        let bar = self.terminal.examples_bar(part.examples.len(), "cost per variable");
+        let costs =
+            cost_per_variable(self.model, &part.examples, |done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        Ok(match self.image() {
+            Some((layout, _)) => {
+                let alt = "Mean cost of each pixel".to_owned();
+                let (picture, largest) = Picture::of_costs(alt, layout, &costs)?;
+                Costs::Map { picture, largest }
+            }
+            None => Costs::Columns(self.columns.iter().cloned().zip(costs).collect()),
+        })
+    }
+
+    /// The examples by other coders than the model.
+    fn sizes(&self, part: &Part) -> Result<Vec<Size>> {
+        match (&part.rows, self.event.levels) {
+            (Rows::Symbols(values), Some(levels)) => sizes(values, &self.event.shape, levels),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn samples(&self, test: &Prepared, seed: u64) -> Result<Samples> {
+        let mut rng = stream(seed, Purpose::Sample, 0);
+        let Some((layout, levels)) = self.image() else {
+            return Ok(Samples::Rows {
+                columns: self.columns.to_vec(),
+                drawn: self.table(TABLE_ROWS, &mut rng),
+            });
+        };
+        let pictures = |values: &[u8], what: &str| -> Result<Vec<Picture>> {
+            let images = values.chunks_exact(self.event.variables()).enumerate();
+            images
+                .map(|(k, image)| {
+                    let alt = format!("{what} {}", k + 1);
+                    Picture::of_event(alt, layout, levels, image, |_| true)
+                })
+                .collect()
+        };
+        let [real, drawn] = IMAGES;
+        let real = read_rows(test, 0, &evenly_spaced(test.len(), Some(real)));
+        let bar = self.terminal.examples_bar(drawn, "sampling");
+        let drawn = self.model.sample(drawn, &mut rng);
+        bar.finish_and_clear();
+        Ok(Samples::Images {
+            real: pictures(real.values().symbols(), "Test image")?,
+            drawn: pictures(&drawn, "Sample")?,
+        })
+    }
+
+    /// Rows drawn from the model, in words.
+    fn table(&self, rows: usize, rng: &mut dyn rand::Rng) -> Vec<Vec<String>> {
+        let values = self.model.sample(rows, rng);
+        let rows = values.chunks_exact(self.event.variables());
+        rows.map(|row| row.iter().map(ToString::to_string).collect()).collect()
+    }
+
+    /// Images of the test split whose upper half is observed.
+    fn completions(&self, test: &Prepared, seed: u64) -> Result<Option<Completions>> {
+        let Some((layout, levels)) = self.image() else { return Ok(None) };
+        let variables = self.event.variables();
+        let mut observed = vec![false; variables];
+        for row in 0..layout.height / 2 {
+            for column in 0..layout.width {
+                for channel in 0..layout.channels {
+                    observed[layout.index(row, column, channel)] = true;
+                }
+            }
+        }
+        let [images, times] = COMPLETED;
+        let originals = read_rows(test, 0, &evenly_spaced(test.len(), Some(images)));
+        let originals = originals.values().symbols();
+        let known: Vec<Option<u8>> = originals
+            .chunks_exact(variables)
+            .flat_map(|image| (0..times * variables).map(move |k| (k % variables, image)))
+            .map(|(i, image)| observed[i].then_some(image[i]))
+            .collect();
+        let bar = self.terminal.examples_bar(known.len() / variables, "completing");
+        let drawn = self.model.complete(&known, &mut stream(seed, Purpose::Sample, 1));
+        bar.finish_and_clear();
+        let mut rows = Vec::new();
+        let completed = drawn.chunks_exact(times * variables);
+        for (k, (image, completed)) in originals.chunks_exact(variables).zip(completed).enumerate()
+        {
+            let picture = |alt: String, event: &[u8], all: bool| {
+                Picture::of_event(alt, layout, levels, event, |at| all || observed[at])
+            };
+            let mut row = vec![
+                picture(format!("Test image {}", k + 1), image, true)?,
+                picture(format!("Its upper half, {}", k + 1), image, false)?,
+            ];
+            for (i, event) in completed.chunks_exact(variables).enumerate() {
+                row.push(picture(format!("Completion {} of it", i + 1), event, true)?);
+            }
+            rows.push(row);
+        }
+        let exact = super::complete::is_prefix(&observed, self.model.ordering().as_slice());
+        Ok(Some(Completions { rows, exact }))
+    }
+}

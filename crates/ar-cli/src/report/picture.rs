@@ -1,0 +1,132 @@
+//! Images inside the page, as PNG in `data:` URIs.
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
+use plotters::style::colors::colormaps::ViridisRGB;
+
+use crate::error::Internal;
+use crate::files::{Layout, UNSEEN, tone};
+
+/// A picture and what it shows.
+pub(crate) struct Picture {
+    /// What it shows, for those who do not see it.
+    pub(crate) alt: String,
+    /// `data:image/png;base64,…`
+    pub(crate) uri: String,
+}
+
+impl Picture {
+    fn new(alt: String, width: usize, height: usize, pixels: &[[u8; 3]]) -> Result<Self> {
+        let is_grey = pixels.iter().all(|[red, green, blue]| red == green && green == blue);
+        let (color, bytes): (_, Vec<u8>) = if is_grey {
+            (ExtendedColorType::L8, pixels.iter().map(|[grey, ..]| *grey).collect())
+        } else {
+            (ExtendedColorType::Rgb8, pixels.as_flattened().to_vec())
+        };
+        let mut png = Vec::new();
+        PngEncoder::new(&mut png)
+            .write_image(&bytes, width as u32, height as u32, color)
+            .context(Internal("a picture is no PNG"))?;
+        Ok(Self { alt, uri: format!("data:image/png;base64,{}", STANDARD.encode(png)) })
+    }
+
+    /// An event as an image; pixels that are not observed are blue.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub(crate) fn of_event(
+        alt: String,
+        layout: Layout,
+        levels: usize,
+        event: &[u8],
+        observed: impl Fn(usize) -> bool,
+    ) -> Result<Self> {
+        let mut pixels = Vec::with_capacity(layout.height * layout.width);
+        for row in 0..layout.height {
+            for column in 0..layout.width {
+                pixels.push(std::array::from_fn(|colour| {
+                    // The one channel of a grey image is red, green and blue.
+                    let at = layout.index(row, column, colour.min(layout.channels - 1));
+                    if observed(at) { tone(event[at], levels) } else { UNSEEN[colour] }
+                }));
+            }
+        }
+        Self::new(alt, layout.width, layout.height, &pixels)
+    }
+
+    /// A map of costs, all channels of a pixel together, and the largest of them.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub(crate) fn of_costs(alt: String, layout: Layout, costs: &[f64]) -> Result<(Self, f64)> {
+        let mut sums = Vec::with_capacity(layout.height * layout.width);
+        for row in 0..layout.height {
+            for column in 0..layout.width {
+                let channels = 0..layout.channels;
+                sums.push(channels.map(|c| costs[layout.index(row, column, c)]).sum::<f64>());
+            }
+        }
+        let finite = sums.iter().copied().filter(|sum| sum.is_finite());
+        let largest = finite.fold(0.0, f64::max);
+        let pixels: Vec<[u8; 3]> = sums
+            .iter()
+            .map(|sum| colour(if largest > 0.0 { sum / largest } else { 0.0 }))
+            .collect();
+        Ok((Self::new(alt, layout.width, layout.height, &pixels)?, largest))
+    }
+
+    /// The colours of a map, from its dark end to its bright one.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub(crate) fn scale(alt: String) -> Result<Self> {
+        let pixels: Vec<[u8; 3]> = (0..=255).map(|i| colour(f64::from(i) / 255.0)).collect();
+        Self::new(alt, pixels.len(), 1, &pixels)
+    }
+}
+
+/// The colour at a share of the scale, 0 to 1: viridis, equally far apart for the eye.
+fn colour(share: f64) -> [u8; 3] {
+    let plotters::style::RGBColor(red, green, blue) =
+        ViridisRGB::get_color(share.clamp(0.0, 1.0) as f32);
+    [red, green, blue]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(picture: &Picture) -> image::RgbImage {
+        let png = picture.uri.strip_prefix("data:image/png;base64,").unwrap();
+        image::load_from_memory(&STANDARD.decode(png).unwrap()).unwrap().to_rgb8()
+    }
+
+    #[test]
+    fn an_event_keeps_its_size_its_greys_and_its_gaps() {
+        let layout = Layout::of(&[1, 3]).unwrap();
+        let picture = Picture::of_event(String::new(), layout, 3, &[0, 1, 2], |at| at < 2).unwrap();
+        let image = decode(&picture);
+        assert_eq!(image.dimensions(), (3, 1));
+        let pixels: Vec<[u8; 3]> = image.pixels().map(|pixel| pixel.0).collect();
+        assert_eq!(pixels, [[0; 3], [128; 3], UNSEEN]);
+        // Colours, channels first.
+        let layout = Layout::of(&[3, 1, 2]).unwrap();
+        let event = [1, 0, 0, 1, 1, 1];
+        let picture = Picture::of_event(String::new(), layout, 2, &event, |_| true).unwrap();
+        let pixels: Vec<[u8; 3]> = decode(&picture).pixels().map(|pixel| pixel.0).collect();
+        assert_eq!(pixels, [[255, 0, 255], [0, 255, 255]]);
+    }
+
+    #[test]
+    fn the_cost_of_a_pixel_is_that_of_its_channels() {
+        let layout = Layout::of(&[3, 1, 2]).unwrap();
+        let costs = [0.0, 1.0, 0.0, 2.0, 0.0, f64::from(4_u8)];
+        let (picture, largest) = Picture::of_costs(String::new(), layout, &costs).unwrap();
+        assert_eq!(largest, 7.0);
+        let image = decode(&picture);
+        assert_eq!([image.get_pixel(0, 0).0, image.get_pixel(1, 0).0], [colour(0.0), colour(1.0)]);
+        assert_ne!(colour(0.0), colour(1.0));
+    }
+}
