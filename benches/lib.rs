@@ -127,6 +127,10 @@ impl Autoregressive for Plain {
     fn advance(&self, state: &mut NadeState, x_t: Tensor<1, Int>) {
         self.nade.advance(state, x_t);
     }
+
+    fn select(&self, state: &NadeState, walks: &[usize]) -> NadeState {
+        self.nade.select(state, walks)
+    }
 }
 
 impl Neural for Plain {
@@ -178,10 +182,11 @@ mod tests {
         let x = event_tensor(&bits(1)[..200], 20, &device);
         let config = TrainConfig::epochs(1);
         let mut steppers = (Stepper::new(fused, &config), Stepper::new(plain, &config));
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
         let (mut first, mut last) = (None, 0.0);
         for _ in 0..20 {
-            let a = steppers.0.step(x.clone(), 1.0, false).unwrap().nll_nats;
-            let b = steppers.1.step(x.clone(), 1.0, false).unwrap().nll_nats;
+            let a = steppers.0.step(x.clone(), &mut rng, 1.0, false).unwrap().nll_nats;
+            let b = steppers.1.step(x.clone(), &mut rng, 1.0, false).unwrap().nll_nats;
             assert!((a - b).abs() < 1e-4, "fused {a}, plain {b}");
             last = a;
             first.get_or_insert(a);

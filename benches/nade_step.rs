@@ -12,6 +12,8 @@ use chainrule_benches::{BATCH, Plain, batch, nade};
 use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 
 fn step(criterion: &mut Criterion) {
     let device = Device::flex().autodiff();
@@ -33,9 +35,10 @@ fn time<M: Neural<Kind = Int>>(
 ) {
     let x = batch(device);
     let mut stepper = Stepper::new(model, &TrainConfig::epochs(1));
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
     group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
         bencher.iter(|| {
-            let step = stepper.step(x.clone(), 1.0, false).expect("the loss is finite");
+            let step = stepper.step(x.clone(), &mut rng, 1.0, false).expect("the loss is finite");
             device.sync().expect("the device works");
             step
         });

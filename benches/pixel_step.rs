@@ -11,6 +11,8 @@ use ar_models::train::{Stepper, TrainConfig};
 use burn::tensor::Device;
 use chainrule_benches::{BATCH, batch, pixel};
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 
 const NETWORKS: [&str; 5] = ["row1x32", "row7x16", "diag1x32", "diag7x16", "cnn7x32"];
 
@@ -18,10 +20,11 @@ fn step(criterion: &mut Criterion) {
     ar_kernels::memory::keep_freed();
     let device = Device::flex().autodiff();
     let x = batch(&device);
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
     if let Ok(name) = std::env::var("PEAK") {
         let mut stepper = Stepper::new(pixel(&name, 28, &device), &TrainConfig::epochs(1));
         for _ in 0..10 {
-            stepper.step(x.clone(), 1.0, false).expect("the loss is finite");
+            stepper.step(x.clone(), &mut rng, 1.0, false).expect("the loss is finite");
         }
         return;
     }
@@ -32,7 +35,9 @@ fn step(criterion: &mut Criterion) {
     for name in NETWORKS {
         let mut stepper = Stepper::new(pixel(name, 28, &device), &TrainConfig::epochs(1));
         group.bench_function(name, |bencher| {
-            bencher.iter(|| stepper.step(x.clone(), 1.0, false).expect("the loss is finite"));
+            bencher.iter(|| {
+                stepper.step(x.clone(), &mut rng, 1.0, false).expect("the loss is finite")
+            });
         });
     }
     group.finish();

@@ -1291,6 +1291,7 @@ source = "somewhere"
                 "kind = \"nadee\"",
                 "c.toml:8: `model.kind = \"nadee\"`, expected one of uniform, independent, markov, \
                  neighbourhood, bayesian-network, full-table, logistic, nade, made, rnade, \
+                 orderless-nade, \
                  row-lstm, diagonal-lstm, diagonal-bilstm, pixel-cnn\nhint: did you mean `nade`?\n",
             ),
             (

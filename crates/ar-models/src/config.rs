@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::made::MadeSettings;
+use crate::orderless::OrderlessSettings;
 use crate::pixel::{ImageLayout, PixelKind, PixelSettings};
 use crate::rnade::RnadeSettings;
 
@@ -100,6 +101,8 @@ pub enum ModelConfig {
     Made(MadeSettings),
     /// Neural autoregressive density estimator of real numbers.
     Rnade(RnadeSettings),
+    /// Order-agnostic NADE: one ordering, or the ensemble over several.
+    OrderlessNade(OrderlessSettings),
     /// PixelRNN with row LSTM layers.
     RowLstm(PixelSettings),
     /// PixelRNN with diagonal LSTM layers, left to right alone.
@@ -120,7 +123,7 @@ fn init_scale() -> f64 {
 
 impl ModelConfig {
     /// The names that `kind` may take.
-    pub const KINDS: [&'static str; 14] = [
+    pub const KINDS: [&'static str; 15] = [
         "uniform",
         "independent",
         "markov",
@@ -131,6 +134,7 @@ impl ModelConfig {
         "nade",
         "made",
         "rnade",
+        "orderless-nade",
         "row-lstm",
         "diagonal-lstm",
         "diagonal-bilstm",
@@ -150,6 +154,7 @@ impl ModelConfig {
             Self::Nade { .. } => "nade",
             Self::Made(_) => "made",
             Self::Rnade(_) => "rnade",
+            Self::OrderlessNade(_) => "orderless-nade",
             Self::RowLstm(_)
             | Self::DiagonalLstm(_)
             | Self::DiagonalBilstm(_)
@@ -170,8 +175,11 @@ impl ModelConfig {
 
     /// Whether the model is trained by gradients (and takes a `[train]` table).
     pub fn is_neural(&self) -> bool {
-        matches!(self, Self::Logistic { .. } | Self::Nade { .. } | Self::Made(_) | Self::Rnade(_))
-            || self.pixel().is_some()
+        let of_rows = matches!(
+            self,
+            Self::Logistic { .. } | Self::Nade { .. } | Self::Made(_) | Self::OrderlessNade(_) | Self::Rnade(_)
+        );
+        of_rows || self.pixel().is_some()
     }
 
     /// The ordering of the walk. Families that have no choice walk in raster order.
@@ -188,6 +196,7 @@ impl ModelConfig {
             | Self::Nade { ordering, .. } => *ordering,
             Self::Made(settings) => settings.ordering,
             Self::Rnade(settings) => settings.ordering,
+            Self::OrderlessNade(settings) => settings.ordering,
             Self::BayesianNetwork { parents, .. } => {
                 return Ok(prob_core::joint::topological_order(parents)?);
             }
@@ -299,6 +308,9 @@ impl ModelConfig {
                 })
             }
             Self::Made(settings) => {
+                settings.check().and_then(|()| self.ordering(event).map(|_| ()))
+            }
+            Self::OrderlessNade(settings) => {
                 settings.check().and_then(|()| self.ordering(event).map(|_| ()))
             }
             _ => self.ordering(event).map(|_| ()),

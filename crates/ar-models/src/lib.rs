@@ -3,7 +3,7 @@
 //!
 //! | Module | What it holds |
 //! |---|---|
-//! | [`nade`], [`made`], [`logistic`], [`rnade`], [`pixel`] | the models trained by gradients |
+//! | [`nade`], [`orderless`], [`made`], [`logistic`], [`rnade`], [`pixel`] | the models trained by gradients |
 //! | [`model`] | every model, the tables of prob-core included, behind one enum on host symbols |
 //! | [`config`] | `[model]` as it stands in a file, checked against the data |
 //! | [`train`] | optimizers, schedules, checkpoints; one step or a whole run |
@@ -57,6 +57,7 @@ pub mod made;
 pub mod model;
 pub mod nade;
 pub mod neural;
+pub mod orderless;
 pub mod pixel;
 pub mod probe;
 pub mod randomness;

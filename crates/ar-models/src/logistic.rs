@@ -21,8 +21,8 @@ use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
 
 use crate::heads::bernoulli_rows;
-use crate::layers::log_odds_in_walk;
 use crate::layers::permute::Permutation;
+use crate::layers::{log_odds_in_walk, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats};
 
 /// How to make a [`Logistic`].
@@ -152,6 +152,10 @@ impl Autoregressive for Logistic {
         let from_t = state.from.clone().narrow(0, t, 1); // [1, dim]
         state.logits = state.logits.clone() + x_t.mul(from_t); // [batch, dim]
         state.position += 1;
+    }
+
+    fn select(&self, state: &LogisticState, walks: &[usize]) -> LogisticState {
+        LogisticState { logits: rows(&state.logits, walks), ..state.clone() }
     }
 }
 

@@ -1,14 +1,16 @@
 //! Every kind of model behind one enum, on host symbols: what a program that reads its model from a
 //! config works with.
 
+use std::collections::BTreeMap;
+
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use num_bigint::BigUint;
-use prob_core::Density;
 use prob_core::joint::{
     BayesianNetwork, FullTable, Independent, Markov, Neighbourhood, Symbols, Tabular, Uniform,
 };
 use prob_core::ordering::Ordering;
+use prob_core::{Autoregressive, Density};
 use rand::Rng;
 
 use crate::config::{EventSpec, ModelConfig};
@@ -18,11 +20,13 @@ use crate::logistic::{Logistic, LogisticConfig};
 use crate::made::Made;
 use crate::nade::{Nade, NadeConfig};
 use crate::neural::{self, Neural, ValueKind, device_of, event_tensor, host_f64, label_tensor};
+use crate::orderless::OrderlessNade;
 use crate::pixel::{ImageLayout, Pixel, PixelConfig};
 use crate::randomness::{Purpose, stream};
 use crate::rnade::Rnade;
 use crate::standardization::Standardization;
 use crate::store::Arrays;
+use crate::walk::{Completions, monte_carlo};
 
 /// A model of any kind.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ pub enum Model {
     Made(Made),
     /// [`Rnade`].
     Rnade(Rnade),
+    /// [`OrderlessNade`]; of several orderings, the ensemble.
+    OrderlessNade(OrderlessNade),
     /// [`Pixel`].
     Pixel(Pixel),
 }
@@ -73,6 +79,12 @@ impl From<Made> for Model {
 impl From<Rnade> for Model {
     fn from(model: Rnade) -> Self {
         Self::Rnade(model)
+    }
+}
+
+impl From<OrderlessNade> for Model {
+    fn from(model: OrderlessNade) -> Self {
+        Self::OrderlessNade(model)
     }
 }
 
@@ -104,6 +116,7 @@ macro_rules! each {
             Model::Logistic($n) => $symbols,
             Model::Nade($n) => $symbols,
             Model::Made($n) => $symbols,
+            Model::OrderlessNade($n) => $symbols,
             Model::Pixel($n) => $symbols,
             Model::Rnade($r) => $reals,
         }
@@ -153,6 +166,7 @@ impl Model {
             | ModelConfig::Nade { .. }
             | ModelConfig::Made(_)
             | ModelConfig::Rnade(_)
+            | ModelConfig::OrderlessNade(_)
             | ModelConfig::RowLstm(_)
             | ModelConfig::DiagonalLstm(_)
             | ModelConfig::DiagonalBilstm(_)
@@ -218,6 +232,9 @@ impl Model {
             ModelConfig::Made(settings) => {
                 Self::Made(settings.config(ordering).init(means, &mut rng, device))
             }
+            ModelConfig::OrderlessNade(settings) => {
+                Self::OrderlessNade(settings.config(ordering).init(means, &mut rng, device))
+            }
             ModelConfig::RowLstm(_)
             | ModelConfig::DiagonalLstm(_)
             | ModelConfig::DiagonalBilstm(_)
@@ -249,6 +266,7 @@ impl Model {
             Self::Nade(_) => "nade",
             Self::Made(_) => "made",
             Self::Rnade(_) => "rnade",
+            Self::OrderlessNade(_) => "orderless-nade",
             Self::Pixel(model) => model.kind().name(),
         }
     }
@@ -274,6 +292,7 @@ impl Model {
             Self::Nade(model) => BigUint::from(model.num_params()),
             Self::Rnade(model) => BigUint::from(model.num_params()),
             Self::Made(model) => BigUint::from(model.free_parameters()),
+            Self::OrderlessNade(model) => BigUint::from(model.num_params()),
             Self::Pixel(model) => BigUint::from(model.free_parameters()),
             _ => each!(
                 self,
@@ -301,6 +320,9 @@ impl Model {
     /// When `rows` is not whole rows, or not of the model's kind of values.
     pub fn log_prob<'a>(&self, rows: impl Into<Values<'a>>) -> Vec<f64> {
         let rows = rows.into();
+        if let Self::OrderlessNade(model) = self {
+            return in_batches(model, rows, |model, x| host_f64(model.ensemble().log_prob(x)));
+        }
         each!(
             self,
             tabular model => model.log_prob_rows(rows.symbols()),
@@ -308,7 +330,8 @@ impl Model {
         )
     }
 
-    /// log p(x_i | those before it) for each variable, in nats.
+    /// log p(x_i | those before it) for each variable, in nats; of an ensemble over orderings, those of its
+    /// first.
     ///
     /// # Shapes
     /// `rows` and the result are `[n, variables]` in event order.
@@ -454,8 +477,9 @@ impl Model {
         }
     }
 
-    /// Draws what is not observed, in the order of the walk: see [`crate::walk::complete`] for what
-    /// that conditions on.
+    /// Draws what is not observed: of a model that [takes any mask](Self::takes_any_mask) from
+    /// p(missing | observed), of any other in the order of the walk (see [`crate::walk::complete`] for what
+    /// that conditions on).
     ///
     /// # Shapes
     /// `observed` and the result are `[n, variables]` in event order.
@@ -463,6 +487,9 @@ impl Model {
     /// # Panics
     /// When the model is one of real numbers.
     pub fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
+        if let Self::OrderlessNade(model) = self {
+            return model.ensemble().complete(observed, rng);
+        }
         each!(
             self,
             tabular model => {
@@ -470,6 +497,105 @@ impl Model {
                 crate::walk::walk::<_, Int>(model, ordering, observed, &Device::default(), rng)
             },
             symbols model => model.complete(observed, rng),
+            reals _model => {
+                panic!("a model of kind `{}` draws real numbers, not symbols", self.kind())
+            },
+        )
+    }
+
+    /// Whether `complete` draws from p(missing | observed) whatever is observed, not only where that is a
+    /// prefix of the ordering.
+    pub fn takes_any_mask(&self) -> bool {
+        matches!(self, Self::OrderlessNade(_))
+    }
+
+    /// Number of orderings that the likelihood is a mean over, of a model that takes any; `None` elsewhere.
+    pub fn orderings(&self) -> Option<usize> {
+        match self {
+            Self::OrderlessNade(model) => Some(model.orderings().len()),
+            _ => None,
+        }
+    }
+
+    /// The same model over `orderings` orderings, where it takes any; `None` elsewhere.
+    ///
+    /// # Panics
+    /// When there are none.
+    #[must_use]
+    pub fn with_orderings(self, orderings: usize) -> Option<Self> {
+        match self {
+            Self::OrderlessNade(model) => Some(model.with_orderings(orderings).into()),
+            _ => None,
+        }
+    }
+
+    /// log p(missing | observed) of each row, exact, in nats, where the model
+    /// [takes any mask](Self::takes_any_mask); `None` elsewhere.
+    ///
+    /// # Shapes
+    /// `rows` and `observed` are `[n, variables]` in event order; returns `[n]`.
+    ///
+    /// # Panics
+    /// When `rows` is not whole rows, or `observed` has another size.
+    pub fn log_prob_conditional(&self, rows: &[u8], observed: &[bool]) -> Option<Vec<f64>> {
+        let Self::OrderlessNade(model) = self else {
+            return None;
+        };
+        assert_eq!(rows.len(), observed.len(), "an entry for each variable of each row");
+        let variables = self.variables();
+        // Rows of one mask go together.
+        let mut of_mask: BTreeMap<&[bool], Vec<usize>> = BTreeMap::new();
+        for (row, mask) in observed.chunks_exact(variables).enumerate() {
+            of_mask.entry(mask).or_default().push(row);
+        }
+        let mut log_probs = vec![0.0; rows.len() / variables];
+        for (mask, members) in of_mask {
+            let of = |&row: &usize| &rows[row * variables..(row + 1) * variables];
+            let own: Vec<u8> = members.iter().flat_map(of).copied().collect();
+            let own = in_batches(model, (&own[..]).into(), |model, x| {
+                host_f64(model.log_prob_conditional(x, mask))
+            });
+            for (row, log_prob) in members.into_iter().zip(own) {
+                log_probs[row] = log_prob;
+            }
+        }
+        Some(log_probs)
+    }
+
+    /// [`monte_carlo`] over the model's walk: completions that tend to draws from
+    /// p(missing | observed), and estimates of log p(observed). Given a label per row of `observed`, of
+    /// p(· | y).
+    ///
+    /// # Shapes
+    /// `observed` is `[n, variables]` in event order; the completions `[n, samples, variables]`.
+    ///
+    /// # Panics
+    /// When `observed` is not whole rows, there are no particles, labels are given to a model without
+    /// classes, or the model is one of real numbers.
+    pub fn complete_monte_carlo(
+        &self,
+        observed: &[Option<u8>],
+        labels: Option<&[u8]>,
+        (particles, samples): (usize, usize),
+        rng: &mut dyn Rng,
+    ) -> Completions {
+        let (ordering, counts) = (self.ordering().as_slice(), (particles, samples));
+        if let Some(labels) = labels {
+            let model = self.with_classes();
+            let of_walks = labels.iter().flat_map(|&y| std::iter::repeat_n(y, particles));
+            let start = |_| model.init_state_given(&of_walks.collect::<Vec<u8>>());
+            return monte_carlo(model, start, ordering, observed, counts, &device_of(model), rng);
+        }
+        each!(
+            self,
+            tabular model => {
+                let start = |walks| model.init_state(walks);
+                monte_carlo::<_, Int>(model, start, ordering, observed, counts, &Device::default(), rng)
+            },
+            symbols model => {
+                let start = |walks| model.init_state(walks);
+                monte_carlo(model, start, ordering, observed, counts, &device_of(model), rng)
+            },
             reals _model => {
                 panic!("a model of kind `{}` draws real numbers, not symbols", self.kind())
             },
@@ -537,6 +663,9 @@ impl Model {
                 Self::Nade(model) => Self::Nade(neural::load_weights(model, &arrays.f32s)?),
                 Self::Made(model) => Self::Made(neural::load_weights(model, &arrays.f32s)?),
                 Self::Rnade(model) => Self::Rnade(neural::load_weights(model, &arrays.f32s)?),
+                Self::OrderlessNade(model) => {
+                    Self::OrderlessNade(neural::load_weights(model, &arrays.f32s)?)
+                }
                 Self::Pixel(model) => Self::Pixel(neural::load_weights(model, &arrays.f32s)?),
                 _ => unreachable!("`init_with` makes neural models"),
             });
@@ -566,6 +695,7 @@ impl Model {
             | ModelConfig::Nade { .. }
             | ModelConfig::Made(_)
             | ModelConfig::Rnade(_)
+            | ModelConfig::OrderlessNade(_)
             | ModelConfig::RowLstm(_)
             | ModelConfig::DiagonalLstm(_)
             | ModelConfig::DiagonalBilstm(_)

@@ -27,8 +27,8 @@ use prob_core::{Autoregressive, Density, Sample, standard_normal, uniform};
 use rand::Rng;
 
 use crate::heads::bernoulli_rows;
-use crate::layers::log_odds_in_walk;
 use crate::layers::permute::Permutation;
+use crate::layers::{log_odds_in_walk, rows};
 use crate::neural::{Neural, device_of, event_symbols, event_tensor, floats};
 use crate::walk;
 
@@ -181,6 +181,10 @@ impl Autoregressive for Nade {
         let x_t = floats(x_t, &state.a).unsqueeze_dim::<2>(1); // [batch, 1]
         state.a = state.a.clone() + x_t.mul(w_t); // [batch, hidden]
         state.position += 1;
+    }
+
+    fn select(&self, state: &NadeState, walks: &[usize]) -> NadeState {
+        NadeState { position: state.position, a: rows(&state.a, walks) }
     }
 }
 

@@ -129,6 +129,33 @@ pub trait Neural:
         self.log_prob(x)
     }
 
+    /// What training minimises, of each example in nats: −log p(x), or −log p(x | y) where there are labels.
+    ///
+    /// A model that is one of many distributions may instead give an unbiased estimate of the mean of
+    /// −log p(x) over them, with what `rng` draws; then `log_prob` is as exact as ever, but not this.
+    ///
+    /// # Shapes
+    /// `x` is `[batch, variables]`, `labels` and the result are `[batch]`.
+    fn training_loss(
+        &self,
+        x: Tensor<2, Self::Kind>,
+        labels: Option<Tensor<1, Int>>,
+        rng: &mut dyn Rng,
+    ) -> Tensor<1> {
+        let _ = rng;
+        match labels {
+            Some(labels) => self.log_prob_given(x, labels).neg(),
+            None => self.log_prob(x).neg(),
+        }
+    }
+
+    /// What stands for the model when weights are selected after an epoch: where a mixture's members share
+    /// their weights, the first of them, at a fraction of the cost.
+    #[must_use]
+    fn for_validation(self) -> Self {
+        self
+    }
+
     /// Examples to evaluate at a time.
     fn batch(&self) -> usize {
         500

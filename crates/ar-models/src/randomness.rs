@@ -22,6 +22,10 @@ pub enum Purpose {
     Mask = 4,
     /// Which variables a hidden unit may know.
     Connectivity = 7,
+    /// The orderings of an ensemble.
+    Orderings = 11,
+    /// What a training loss that is an estimate draws.
+    TrainingLoss = 12,
 }
 
 /// The generator of one purpose, of which there are many by `index`.

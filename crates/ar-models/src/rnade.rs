@@ -37,7 +37,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::layers::normal;
+use crate::layers::{normal, rows};
 use crate::layers::permute::Permutation;
 use crate::neural::{Neural, ValueKind, device_of};
 use crate::standardization::Standardization;
@@ -376,6 +376,10 @@ impl Autoregressive for Rnade {
         let w_t = self.w.val().narrow(0, t, 1); // [1, hidden]
         state.a = state.a.clone() + z_t.unsqueeze_dim::<2>(1).mul(w_t); // [batch, hidden]
         state.position += 1;
+    }
+
+    fn select(&self, state: &RnadeState, walks: &[usize]) -> RnadeState {
+        RnadeState { position: state.position, a: rows(&state.a, walks) }
     }
 }
 

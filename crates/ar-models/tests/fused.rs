@@ -5,11 +5,12 @@ use ar_kernels::nade::{self, Weights, reference};
 use ar_models::logistic::LogisticConfig;
 use ar_models::nade::{Nade, NadeConfig};
 use ar_models::neural::{Neural, event_tensor};
+use ar_models::orderless::OrderlessConfig;
 use ar_models::walk;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use prob_core::Density;
-use prob_core::laws::{normalised, sampler, sampler_cells};
+use prob_core::laws::{chain_rule, normalised, same_draws, sampler, sampler_cells};
 use prob_core::ordering::{Ordering, OrderingKind};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -98,6 +99,37 @@ fn f32_likelihoods_sum_to_one_and_samples_follow_them() {
         let logistic = LogisticConfig { ordering }.init(&[0.2; 9], &device);
         normalised(&logistic, 9, 2, &device, 1e-5).unwrap();
         sampler(&logistic, 9, 2, &device, 20_000, 3, 1e-6).unwrap();
+    }
+}
+
+#[test]
+fn an_orderless_nade_of_one_layer_runs_on_the_kernel_of_nade() {
+    for device in devices() {
+        let ordering = OrderingKind::Random { seed: 3 }.build(&[6, 7]).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let model = OrderlessConfig::new(ordering, 40).init(&[0.3; 42], &mut rng, &device);
+        let model = ar_models::neural::map_weights(model, |_, weight| {
+            let [n] = weight.dims();
+            Tensor::from_data(TensorData::new(random(n, 2.0, &mut rng), [n]), &device)
+        });
+        let bits: Vec<u8> = (0..42 * 30).map(|_| u8::from(rng.random::<f32>() < 0.4)).collect();
+        let x = event_tensor(&bits, 42, &device);
+        for ordering in [model.ordering().clone(), Ordering::snake(6, 7)] {
+            let along = model.along(ordering);
+            // At once by the kernel, step by step without it.
+            chain_rule(&along, along.ordering(), x.clone(), 1e-4).unwrap();
+            same_draws(&along, along.ordering(), 30, 9, 0.0).unwrap();
+        }
+        // The plain walk keeps what is observed where it is; a prefix is at the front anyway.
+        let first: Vec<usize> = model.ordering().as_slice()[..9].to_vec();
+        let some: Vec<Option<u8>> =
+            (0..42 * 30).map(|k| first.contains(&(k % 42)).then_some(bits[k])).collect();
+        let draw = || ChaCha8Rng::seed_from_u64(9);
+        let fused = model.complete(&some, &mut draw());
+        assert_eq!(fused, walk::complete(&model, &some, &mut draw()));
+        // An empty batch.
+        assert!(model.complete(&[], &mut draw()).is_empty());
+        assert_eq!(model.ensemble().log_prob(event_tensor(&[], 42, &device)).dims(), [0]);
     }
 }
 

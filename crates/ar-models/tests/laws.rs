@@ -9,17 +9,19 @@ use ar_models::logistic::{Logistic, LogisticConfig};
 use ar_models::made::{Made, MadeConfig};
 use ar_models::nade::{Nade, NadeConfig};
 use ar_models::neural::{Neural, Weight, map_weights, weights};
+use ar_models::orderless::{Activation, OrderlessNade, OrderlessSettings};
 use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData};
 use prob_core::dist::bernoulli;
 use prob_core::laws::{
-    causal_autodiff, chain_rule, enumerate_support, gradient, normalised, normalised_rows, sampler,
+    causal_autodiff, chain_rule, enumerate_support, gradient, normalised, normalised_rows,
+    same_draws, same_walks, sampler, sampler_cells,
 };
 use prob_core::ordering::{Ordering, OrderingKind};
 use prob_core::{Autoregressive, Density, standard_normal};
-use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
 
 const SHAPE: [usize; 2] = [3, 3];
 const VARIABLES: usize = 9;
@@ -70,6 +72,26 @@ fn made(ordering: Ordering, hidden: &[usize], masks: usize, device: &Device) -> 
     shaken(config.init(&[0.5; VARIABLES], &mut rng, device), 4)
 }
 
+/// An order-agnostic NADE with an ensemble of four orderings.
+fn orderless(
+    ordering: Ordering,
+    (hidden, activation): (&[usize], Activation),
+    device: &Device,
+) -> OrderlessNade {
+    let settings = OrderlessSettings {
+        activation,
+        orderings: 4,
+        ordering_seed: 8,
+        ..OrderlessSettings::new(hidden.to_vec())
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    shaken(settings.config(ordering).init(&[0.5; VARIABLES], &mut rng, device), 6)
+}
+
+/// Of one layer and more.
+const NETWORKS: [(&[usize], Activation); 3] =
+    [(&[7], Activation::Sigmoid), (&[7], Activation::Relu), (&[6, 5], Activation::Sigmoid)];
+
 /// Every event, `[512, 9]`.
 fn events(device: &Device) -> Tensor<2, Int> {
     let values: Vec<i32> = enumerate_support(VARIABLES, 2).into_iter().map(i32::from).collect();
@@ -90,6 +112,7 @@ where
     chain_rule(model, ordering, events(&device), 1e-10).unwrap();
     causal_autodiff(ordering, events(&device).float().narrow(0, 100, 40), logits).unwrap();
     sampler(model, VARIABLES, 2, &device, 20_000, 7, 1e-6).unwrap();
+    same_walks(model, ordering, events(&device).narrow(0, 200, 5), 1e-12).unwrap();
     // The per-variable costs are the factors of the same product.
     let x = events(&device);
     let sums = host(model.log_prob_per_variable(x.clone()).sum_dim(1).squeeze_dim(1));
@@ -128,7 +151,141 @@ fn made_obeys_the_laws_along_every_ordering_under_one_mask_and_many() {
     }
 }
 
-/// The gradient of the mean log-likelihood of some events, against central differences.
+#[test]
+fn an_orderless_nade_obeys_the_laws_along_every_ordering() {
+    for ordering in orderings() {
+        for network in NETWORKS {
+            let model = orderless(ordering.clone(), network, &device());
+            let tracked = orderless(ordering.clone(), network, &device().autodiff());
+            obeys(&model, |x| tracked.along(ordering.clone()).logits(x));
+        }
+    }
+    // Along another ordering than its own.
+    for network in NETWORKS {
+        let model = orderless(Ordering::raster(VARIABLES), network, &device());
+        let other = model.along(model.orderings()[2].clone());
+        normalised(&other, VARIABLES, 2, &device(), 1e-10).unwrap();
+        chain_rule(&other, other.ordering(), events(&device()), 1e-10).unwrap();
+        same_draws(&other, other.ordering(), 50, 3, 0.0).unwrap();
+        // One network: every conditional along it is that of a pass with a mask.
+        let x = events(&device()).float().narrow(0, 300, 20);
+        let along = other.logits(x.clone());
+        let mut mask = x.zeros_like();
+        for &i in other.ordering().as_slice() {
+            let given = model.logits_given(x.clone(), mask.clone()).narrow(1, i, 1);
+            let gap = (given - along.clone().narrow(1, i, 1)).abs().max().into_scalar::<f64>();
+            assert!(gap < 1e-10, "variable {i}: {gap}");
+            mask = mask.slice_assign([0..20, i..i + 1], Tensor::ones([20, 1], &x.device()));
+        }
+    }
+}
+
+#[test]
+fn an_ensemble_over_orderings_averages_joint_probabilities_and_nothing_else() {
+    for network in NETWORKS {
+        let model = orderless(Ordering::raster(VARIABLES), network, &device());
+        let ensemble = model.ensemble();
+        normalised(&ensemble, VARIABLES, 2, &device(), 1e-10).unwrap();
+        sampler(&ensemble, VARIABLES, 2, &device(), 20_000, 7, 1e-6).unwrap();
+        let all = events(&device());
+        let under: Vec<Vec<f64>> = model
+            .orderings()
+            .iter()
+            .map(|ordering| host(model.along(ordering.clone()).log_prob(all.clone())))
+            .collect();
+        for (row, log_prob) in host(ensemble.log_prob(all.clone())).into_iter().enumerate() {
+            let each: Vec<f64> = under.iter().map(|log_probs| log_probs[row]).collect();
+            assert!((log_prob - prob_core::logspace::log_mean_exp(&each)).abs() < 1e-10);
+        }
+        // One ordering is the walk itself; more keep the first.
+        let alone = host(model.clone().with_orderings(1).ensemble().log_prob(all.clone()));
+        assert_eq!(alone, host(model.log_prob(all.clone())));
+        assert_eq!(model.clone().with_orderings(9).orderings()[..4], *model.orderings());
+
+        // Negative controls. Logits averaged over orderings (mistake 2 of the field):
+        let averaged = |x: Tensor<2>| {
+            let logits = model.orderings().iter().map(|o| model.along(o.clone()).logits(x.clone()));
+            logits.reduce(|a, b| a + b).expect("there are orderings").div_scalar(4.0)
+        };
+        assert!(normalised_rows(VARIABLES, 2, 1e-3, rows_from(averaged)).is_err());
+        // and log-probabilities: a geometric mean, which has lost mass.
+        let mass: f64 = (0..under[0].len())
+            .map(|row| (under.iter().map(|log_probs| log_probs[row]).sum::<f64>() / 4.0).exp())
+            .sum();
+        assert!(mass < 0.95, "{mass}");
+    }
+}
+
+/// All events with the observed variables as in `x`, row by row.
+fn events_with(x: &[u8], observed: &[bool]) -> Vec<u8> {
+    let agrees = |event: &&[u8]| (0..VARIABLES).all(|i| !observed[i] || event[i] == x[i]);
+    let all = enumerate_support(VARIABLES, 2);
+    all.chunks_exact(VARIABLES).filter(agrees).flatten().copied().collect()
+}
+
+#[test]
+fn any_variables_are_answered_given_any_others() {
+    let x = [1, 0, 1, 1, 0, 0, 1, 0, 1];
+    let masks = ["111100000", "000000111", "010101010", "000000000", "111111111"];
+    for network in NETWORKS {
+        let model = orderless(Ordering::raster(VARIABLES), network, &device());
+        for mask in masks {
+            let observed: Vec<bool> = mask.bytes().map(|bit| bit == b'1').collect();
+            let events = events_with(&x, &observed);
+            let tensor = |rows: &[u8]| ar_models::neural::event_tensor(rows, VARIABLES, &device());
+            let log_probs = host(model.log_prob_conditional(tensor(&events), &observed));
+            let mass: f64 = log_probs.iter().map(|log_prob| log_prob.exp()).sum();
+            assert!((mass - 1.0).abs() < 1e-10, "{mask}: {mass}");
+            // Draws follow it, in a batch with another mask.
+            let known = |observed: bool, i: usize| observed.then_some(x[i]);
+            let mut batch = Vec::new();
+            for _ in 0..20_000 {
+                batch.extend((0..VARIABLES).map(|i| known(observed[i], i)));
+                batch.extend((0..VARIABLES).map(|i| known(i == 4, i)));
+            }
+            let drawn = model.ensemble().complete(&batch, &mut ChaCha8Rng::seed_from_u64(5));
+            let cells = drawn.chunks_exact(2 * VARIABLES).map(|rows| {
+                let mut events = events.chunks_exact(VARIABLES);
+                events.position(|event| event == &rows[..VARIABLES]).expect("it is kept")
+            });
+            sampler_cells(&log_probs, cells, 1e-6).unwrap();
+        }
+        // A prefix of its one ordering: what the chain rule says.
+        let one = model.with_orderings(1);
+        let observed: Vec<bool> = (0..VARIABLES).map(|i| i < 4).collect();
+        let some = events(&device()).narrow(0, 100, 50);
+        let chain = one.log_prob_per_variable(some.clone()).narrow(1, 4, 5).sum_dim(1);
+        let given = one.log_prob_conditional(some, &observed);
+        for (a, b) in host(chain.squeeze_dim(1)).into_iter().zip(host(given)) {
+            assert!((a - b).abs() < 1e-10);
+        }
+    }
+}
+
+#[test]
+fn the_training_loss_is_the_mean_over_all_orderings() {
+    let settings = OrderlessSettings::new(vec![5]);
+    let config = settings.config(Ordering::raster(3));
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let model = shaken(config.init(&[0.5; 3], &mut rng, &device()), 6);
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    let x = ar_models::neural::event_tensor(&[1, 0, 1], 3, &device());
+    let under = |order: [usize; 3]| {
+        let ordering = Ordering::from_vec(order.to_vec()).unwrap();
+        -host(model.along(ordering).log_prob(x.clone()))[0]
+    };
+    let mean = orders.map(under).iter().sum::<f64>() / 6.0;
+    let losses = host(model.ordering_loss(x.clone().repeat_dim(0, 40_000), &mut rng));
+    let n = losses.len() as f64;
+    let estimate = losses.iter().sum::<f64>() / n;
+    let variance = losses.iter().map(|loss| (loss - estimate).powi(2)).sum::<f64>() / n;
+    let stderr = (variance / n).sqrt();
+    assert!((estimate - mean).abs() < 5.0 * stderr, "{estimate} ± {stderr}, exactly {mean}");
+    // That is a test: one ordering's cost alone is far from it.
+    assert!((under(orders[0]) - mean).abs() > 10.0 * stderr);
+}
+
+/// The gradient of the mean training loss of some events, against central differences.
 fn has_the_right_gradient<M>(model: M, tamper: f64) -> prob_core::laws::Law
 where
     M: Neural<Kind = Int>,
@@ -144,7 +301,9 @@ where
             Tensor::from_data(TensorData::new(flat[start - n..start].to_vec(), [n]), &old.device())
         })
     };
-    let loss = |model: &M| model.log_prob(x.clone()).mean();
+    // The same draws for every loss.
+    let rng = || -> Box<dyn Rng> { Box::new(ChaCha8Rng::seed_from_u64(9)) };
+    let loss = |model: &M| model.training_loss(x.clone(), None, &mut *rng()).mean();
     let mut grads = loss(&model).backward();
     let mut claimed = Vec::new();
     struct Collect<'a>(&'a mut burn::tensor::Gradients, &'a mut Vec<f64>);
@@ -165,6 +324,9 @@ fn gradients_match_central_differences() {
     has_the_right_gradient(nade(ordering.clone(), &device), 0.0).unwrap();
     has_the_right_gradient(logistic(ordering.clone(), &device), 0.0).unwrap();
     has_the_right_gradient(made(ordering.clone(), &[8, 9], 2, &device), 0.0).unwrap();
+    for network in NETWORKS {
+        has_the_right_gradient(orderless(ordering.clone(), network, &device), 0.0).unwrap();
+    }
     // Negative control: one derivative off by a thousandth.
     assert!(has_the_right_gradient(nade(ordering, &device), 1e-3).is_err());
 }
@@ -267,6 +429,9 @@ impl Autoregressive for DoubleSigmoid {
     }
     fn advance(&self, state: &mut Self::State, x_t: Tensor<1, Int>) {
         self.nade.advance(state, x_t);
+    }
+    fn select(&self, state: &Self::State, walks: &[usize]) -> Self::State {
+        self.nade.select(state, walks)
     }
 }
 

@@ -13,7 +13,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, DeviceConfig, FloatDType, Gradients, Int, Tensor, TensorData};
 use prob_core::laws::{
     Law, causal_autodiff, chain_rule, enumerate_support, gradient, normalised, normalised_rows,
-    same_draws, sampler,
+    same_draws, same_walks, sampler,
 };
 use prob_core::{Autoregressive, Density, standard_normal, uniform};
 use rand::SeedableRng;
@@ -129,6 +129,7 @@ fn the_mixture_over_labels_obeys_the_laws() {
             let x = event_tensor(&support, variables, &device());
             normalised(&model, variables, levels, &device(), 1e-10).unwrap();
             chain_rule(&model, &ordering, x.clone(), 1e-10).unwrap();
+            same_walks(&model, &ordering, x.clone(), 1e-12).unwrap();
             sampler(&model, variables, levels, &device(), 20_000, 7, 1e-6).unwrap();
             same_draws(&model, &ordering, 50, 9, 0.0).unwrap();
             let by_class = given(&model, &support);

@@ -17,7 +17,7 @@ use burn::tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData};
 use prob_core::dist::{bernoulli, categorical};
 use prob_core::laws::{
     Law, causal_autodiff, chain_rule, enumerate_support, gradient, normalised, normalised_rows,
-    same_draws, sampler,
+    same_draws, same_walks, sampler,
 };
 use prob_core::{Autoregressive, Density, standard_normal, uniform};
 use rand::SeedableRng;
@@ -93,6 +93,7 @@ fn obeys(kind: PixelKind, shape: &[usize], levels: usize, settings: &PixelSettin
     let support = enumerate_support(variables, levels);
     let some = &support[..variables * (support.len() / variables).min(4096)];
     chain_rule(&own, &ordering, events(some, variables, &device), 1e-10).unwrap();
+    same_walks(&own, &ordering, events(&some[..4 * variables], variables, &device), 1e-12).unwrap();
     let few: Vec<u8> =
         support.chunks(variables).skip(3).step_by(97).take(20).flatten().copied().collect();
     let x = events(&few, variables, &device).float();

@@ -9,6 +9,7 @@
 //! | sampler | frequencies match `log_prob` | [`sampler`], [`sampler_cells`] |
 //! | round trip | what was loaded is what was saved | [`round_trip`] |
 //! | same draws | a fast sampler is the plain walk | [`same_draws`] |
+//! | same walks | selected walks go on as they would have | [`same_walks`] |
 //!
 //! No law is enough alone. A mask that leaks its diagonal fails normalisation; a sigmoid applied twice
 //! keeps mass 1 and stays causal, and only the chain rule and the sampler notice. So a test of a law
@@ -41,7 +42,7 @@ mod walk;
 pub use causal::{causal_autodiff, causal_jacobian, causal_perturbation};
 pub use chi_square::{chi_square_critical_value, chi_square_p_value};
 pub use sampler::{sampler, sampler_cells};
-pub use walk::{chain_rule, plain_walk, same_draws};
+pub use walk::{chain_rule, plain_walk, same_draws, same_walks};
 
 /// Events that one batch of an enumeration holds.
 const BATCH: usize = 4096;

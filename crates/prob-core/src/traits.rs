@@ -64,4 +64,11 @@ pub trait Autoregressive: Density {
     /// # Panics
     /// When the walk is over, or when the batch size of `x_t` is not that of `state`.
     fn advance(&self, state: &mut Self::State, x_t: <Self::Conditional as Density>::Event);
+
+    /// The state of the walks `walks` of a batch, in that order: a walk may be named several times, or
+    /// not at all. So particles are resampled.
+    ///
+    /// # Panics
+    /// When there is no such walk.
+    fn select(&self, state: &Self::State, walks: &[usize]) -> Self::State;
 }

@@ -71,6 +71,7 @@ fn obeys_the_laws(model: impl Tabular) {
     laws::chain_rule(&exact, &ordering, support.clone(), 1e-10).unwrap();
     laws::sampler(&exact, n, m, &device(), DRAWS, 17, ALPHA).unwrap();
     laws::same_draws(&exact, &ordering, 50, 3, 0.0).unwrap();
+    laws::same_walks(&exact, &ordering, support.clone(), 0.0).unwrap();
 
     assert_eq!(model.log_prob(support.clone()).dtype(), DType::F32);
     laws::normalised(&model, n, m, &device(), 1e-5).unwrap();

@@ -29,6 +29,8 @@ enum Mistake {
     RowByRow,
     /// The ordering is applied where its inverse belongs.
     InverseOrdering,
+    /// The first walks are selected, whichever are named.
+    SelectsTheFirst,
 }
 
 /// A logistic autoregression with fixed weights: logit_i = b_i + Σ_{j before i} W_ij (2 x_j − 1).
@@ -121,6 +123,13 @@ impl Autoregressive for Logistic {
             prefix.push((i, x as f64));
         }
     }
+
+    fn select(&self, state: &Prefixes, walks: &[usize]) -> Prefixes {
+        let named = |(k, &walk): (usize, &usize)| {
+            if self.mistake == Mistake::SelectsTheFirst { k } else { walk }
+        };
+        Prefixes(walks.iter().enumerate().map(|walk| state.0[named(walk)].clone()).collect())
+    }
 }
 
 impl Sample for Logistic {
@@ -188,6 +197,10 @@ fn same_draws(model: &Logistic) -> Law {
     laws::same_draws(model, &model.ordering, 20, 5, 0.0)
 }
 
+fn same_walks(model: &Logistic) -> Law {
+    laws::same_walks(model, &model.ordering, support(), 1e-12)
+}
+
 /// Which laws a mistake breaks, in the order of the table in the module documentation.
 fn broken(model: &Logistic) -> Vec<&'static str> {
     [
@@ -197,6 +210,7 @@ fn broken(model: &Logistic) -> Vec<&'static str> {
         ("causal (change)", causal_by_change(model)),
         ("sampler", sampler(model)),
         ("same draws", same_draws(model)),
+        ("same walks", same_walks(model)),
     ]
     .into_iter()
     .filter_map(|(name, law)| law.is_err().then_some(name))
@@ -250,6 +264,11 @@ fn sampling_in_the_ordering_instead_of_its_inverse_is_caught() {
     let ordering = Ordering::from_vec(vec![1, 2, 3, 4, 0]).unwrap();
     let model = Logistic::new(ordering, Mistake::InverseOrdering);
     assert_eq!(broken(&model), ["sampler", "same draws"]);
+}
+
+#[test]
+fn walks_that_are_not_those_selected_are_caught_by_same_walks_alone() {
+    assert_eq!(broken(&Logistic::raster(Mistake::SelectsTheFirst)), ["same walks"]);
 }
 
 /// Log-probability of each row under an ensemble over orderings, by what is averaged.

@@ -213,6 +213,18 @@ impl<E: Scalar> Ring<E> {
         let start = ((row % self.rows) * self.width + column) * len;
         start..start + len
     }
+
+    /// The images `images`, in that order.
+    fn select(&self, images: &[usize]) -> Self {
+        let pixels = self.values.chunks_exact((self.images * self.channels).max(1));
+        let of = |pixel: &[E]| select_rows(pixel, self.channels, images);
+        Self { images: images.len(), values: pixels.flat_map(of).collect(), ..*self }
+    }
+}
+
+/// The rows `rows` of `values`, `[_, width]`.
+fn select_rows<E: Copy>(values: &[E], width: usize, rows: &[usize]) -> Vec<E> {
+    rows.iter().flat_map(|&row| &values[row * width..(row + 1) * width]).copied().collect()
 }
 
 /// A pixel as seen from another, if it is in the image. Rows above are -1, -2, ….
@@ -349,6 +361,35 @@ impl<E: Scalar> Walk<E> {
     pub fn position(&self) -> usize {
         let network = &self.network;
         (self.pixel[0] * network.size[1] + self.pixel[1]) * network.colours + self.colour
+    }
+
+    /// The walks of the images `images`, in that order; one may be named several times.
+    ///
+    /// # Panics
+    /// When there is no such image.
+    #[must_use]
+    pub fn select(&self, images: &[usize]) -> Self {
+        let ring = |ring: &Ring<E>| ring.select(images);
+        let states = |states: &States<E>| States {
+            direction: states.direction.clone(),
+            h: ring(&states.h),
+            c: ring(&states.c),
+        };
+        let kept = self.kept.iter().map(|kept| match kept {
+            Kept::Recurrent(all) => Kept::Recurrent(all.iter().map(states).collect()),
+            Kept::Block(rings) => Kept::Block(rings.iter().map(ring).collect()),
+        });
+        let head = |row: &Vec<E>| select_rows(row, row.len() / self.images.max(1), images);
+        Self {
+            network: Arc::clone(&self.network),
+            images: images.len(),
+            classes: select_rows(&self.classes, 1, images),
+            x: ring(&self.x),
+            maps: self.maps.iter().map(ring).collect(),
+            kept: kept.collect(),
+            head: self.head.iter().map(head).collect(),
+            ..*self
+        }
     }
 
     /// Images that walk together.

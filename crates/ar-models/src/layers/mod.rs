@@ -1,8 +1,10 @@
 //! Parts that models share.
 
+pub(crate) mod mixture;
 pub(crate) mod permute;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::kind::Basic;
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use prob_core::ordering::Ordering;
 use prob_core::standard_normal;
 use rand::Rng;
@@ -17,6 +19,13 @@ pub(crate) fn normal<const D: usize>(
     let n: usize = shape.iter().product();
     let values: Vec<f32> = (0..n).map(|_| (standard_normal(rng) * scale) as f32).collect();
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// The rows `rows` of `x`, in that order.
+pub(crate) fn rows<const D: usize, K: Basic>(x: &Tensor<D, K>, rows: &[usize]) -> Tensor<D, K> {
+    let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+    let indices = TensorData::new(indices, [rows.len()]);
+    x.clone().select(0, Tensor::<1, Int>::from_data(indices, &x.device()))
 }
 
 /// `weights`, 0 where the mask of the same shape is.

@@ -49,7 +49,7 @@ use masks::Connectivity;
 use crate::error::Error;
 use crate::heads::bernoulli_rows;
 use crate::layers::permute::Permutation;
-use crate::layers::{log_odds_in_walk, masked, normal};
+use crate::layers::{log_odds_in_walk, masked, mixture, normal, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats};
 use crate::randomness::{Purpose, stream};
 
@@ -334,13 +334,8 @@ impl Density for Made {
     /// # Panics
     /// When an event does not have one column per variable.
     fn log_prob(&self, x: Tensor<2, Int>) -> Tensor<1> {
-        let [batch, _] = x.dims();
-        if batch == 0 || self.masks() == 1 {
-            return self.log_prob_under(0, x);
-        }
         let under = |mask| self.log_prob_under(mask, x.clone());
-        let all = Tensor::stack::<2>((0..self.masks()).map(under).collect(), 1); // [batch, K]
-        logsumexp_dim(all, 1).reshape([batch]) - (self.masks() as f64).ln()
+        mixture::log_prob(Tensor::stack((0..self.masks()).map(under).collect(), 1))
     }
 }
 
@@ -452,6 +447,20 @@ impl Autoregressive for Made {
             state.logits = self.next_logits(&state.walks, state.position);
         }
     }
+
+    fn select(&self, state: &MadeState, walks: &[usize]) -> MadeState {
+        let walk = |walk: &MaskedWalk| MaskedWalk {
+            weights: walk.weights.clone(),
+            first: rows(&walk.first, walks),
+            direct: walk.direct.as_ref().map(|direct| rows(direct, walks)),
+        };
+        MadeState {
+            position: state.position,
+            walks: state.walks.iter().map(walk).collect(),
+            log_posterior: rows(&state.log_posterior, walks),
+            logits: rows(&state.logits, walks),
+        }
+    }
 }
 
 impl Neural for Made {
@@ -469,7 +478,7 @@ impl Neural for Made {
         let ordering = Permutation::new(self.config.ordering.clone());
         let under = |mask| ordering.to_walk(self.log_prob_per_variable_under(mask, x.clone()));
         let all = Tensor::stack::<3>((0..self.masks()).map(under).collect(), 2);
-        ordering.to_event(mixed(all))
+        ordering.to_event(mixture::conditionals(all))
     }
 
     /// h_L, the mean over the masks, `[batch, last hidden]`.
@@ -483,17 +492,6 @@ impl Neural for Made {
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
         crate::walk::complete(self, observed, rng)
     }
-}
-
-/// The conditionals of the mixture over masks, from the log-probabilities under each,
-/// `[batch, variables, masks]`, both in the order of the walk.
-fn mixed(log_probs: Tensor<3>) -> Tensor<2> {
-    let [batch, variables, masks] = log_probs.dims();
-    // What is common to all masks is no evidence for any.
-    let evidence = log_probs.clone() - log_probs.clone().mean_dim(2);
-    let none = Tensor::zeros([batch, 1, masks], (&evidence.device(), evidence.dtype()));
-    let before = Tensor::cat(vec![none, evidence.narrow(1, 0, variables - 1)], 1).cumsum(1);
-    logsumexp_dim(log_softmax(before, 2) + log_probs, 2).reshape([batch, variables])
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use prob_core::dist::{Categorical, bernoulli, categorical};
-use prob_core::logspace::{logsumexp, logsumexp_dim};
+use prob_core::logspace::logsumexp;
 use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample, uniform};
 use rand::Rng;
@@ -55,7 +55,8 @@ use layout::{MaskKind, mask};
 
 use crate::error::Error;
 use crate::heads::bernoulli_rows;
-use crate::layers::{self, permute::Permutation};
+use crate::layers::permute::Permutation;
+use crate::layers::{self, mixture, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats, host_f64};
 
 /// Which network.
@@ -889,17 +890,6 @@ impl Pixel {
             self.complete_in::<f32>(observed, Some(labels), rng)
         }
     }
-
-    /// The conditionals of the mixture over classes, from the log-probabilities in each,
-    /// `[batch, variables, classes]`, both in the order of the walk.
-    fn mixed(&self, log_probs: Tensor<3>) -> Tensor<2> {
-        let [batch, variables, classes] = log_probs.dims();
-        // What is common to all classes is no evidence for any.
-        let evidence = log_probs.clone() - log_probs.clone().mean_dim(2);
-        let none = Tensor::zeros([batch, 1, classes], (&evidence.device(), evidence.dtype()));
-        let before = Tensor::cat(vec![none, evidence.narrow(1, 0, variables - 1)], 1).cumsum(1);
-        logsumexp_dim(log_softmax(before, 2) + log_probs, 2).reshape([batch, variables])
-    }
 }
 
 /// Where the walks of one image, one per class, have come: which class it may be of.
@@ -962,11 +952,10 @@ impl Density for Pixel {
     /// # Panics
     /// When an event does not have one column per variable.
     fn log_prob(&self, x: Tensor<2, Int>) -> Tensor<1> {
-        let Some(classes) = self.classes else {
-            return self.walk_log_prob(self.ordering.to_walk(x), None);
-        };
-        let [batch, _] = x.dims();
-        logsumexp_dim(self.log_prob_per_class(x), 1).reshape([batch]) - (classes as f64).ln()
+        match self.classes {
+            None => self.walk_log_prob(self.ordering.to_walk(x), None),
+            Some(_) => mixture::log_prob(self.log_prob_per_class(x)),
+        }
     }
 }
 
@@ -980,9 +969,11 @@ impl Sample for Pixel {
 /// Images in the middle of their walk, and the logits of their next value.
 #[derive(Clone, Debug)]
 pub struct PixelState {
-    /// Of each image, or where there are classes of each image and class.
+    /// Of each image, or where the class is to be found of each image and class.
     walk: Precision,
-    /// One per image where there are classes.
+    /// Walks of an image.
+    beside: usize,
+    /// One per image where the class is to be found.
     mixtures: Vec<Mixture>,
     /// `[batch, levels]`
     logits: Tensor<2>,
@@ -1003,6 +994,14 @@ impl Precision {
         }
     }
 
+    /// The walks `walks`, in that order.
+    fn select(&self, walks: &[usize]) -> Self {
+        match self {
+            Self::Single(walk) => Self::Single(Box::new(walk.select(walks))),
+            Self::Double(walk) => Self::Double(Box::new(walk.select(walks))),
+        }
+    }
+
     /// Position and walks.
     fn place(&self) -> (usize, usize) {
         match self {
@@ -1013,38 +1012,52 @@ impl Precision {
 }
 
 impl Pixel {
-    /// Walks of one image.
-    fn beside(&self) -> usize {
-        self.classes.unwrap_or(1)
-    }
-
-    /// The logits of the value that `walk` stands before, on the model's device.
-    fn next(&self, walk: &mut Precision, mixtures: &mut [Mixture]) -> Tensor<2> {
+    /// The logits of the value that `walk` stands before, `beside` walks of an image, on the model's device.
+    fn next(&self, walk: &mut Precision, beside: usize, mixtures: &mut [Mixture]) -> Tensor<2> {
         let (_, walks) = walk.place();
-        let batch = walks / self.beside();
         let values = match walk {
-            Precision::Single(walk) => self.next_of(&walk.logits(), mixtures),
-            Precision::Double(walk) => self.next_of(&walk.logits(), mixtures),
+            Precision::Single(walk) => self.next_of(&walk.logits(), beside, mixtures),
+            Precision::Double(walk) => self.next_of(&walk.logits(), beside, mixtures),
         };
         let like = self.input.bias.val();
-        let data = TensorData::new(values, [batch, self.levels]);
+        let data = TensorData::new(values, [walks / beside, self.levels]);
         Tensor::from_data(data, (&like.device(), like.dtype()))
     }
 
     /// Of every symbol, from those of each walk.
-    fn next_of<E: Scalar>(&self, logits: &[E], mixtures: &mut [Mixture]) -> Vec<f64> {
-        let Some(classes) = self.classes else {
+    fn next_of<E: Scalar>(
+        &self,
+        logits: &[E],
+        beside: usize,
+        mixtures: &mut [Mixture],
+    ) -> Vec<f64> {
+        if mixtures.is_empty() {
             let rows = logits.chunks_exact(self.of_value());
             return rows.flat_map(|row| both(row.iter().map(|l| l.to_f64()))).collect();
-        };
-        let rows = logits.chunks_exact(classes * self.of_value()).zip(mixtures);
-        rows.flat_map(|(row, mixture)| mixture.conditional(classes, row)).collect()
+        }
+        let rows = logits.chunks_exact(beside * self.of_value()).zip(mixtures);
+        rows.flat_map(|(row, mixture)| mixture.conditional(beside, row)).collect()
     }
 
-    /// A walk of `batch` images before its first value.
-    fn start<E: Scalar>(&self, batch: usize) -> Box<Walk<E>> {
-        let classes: Vec<usize> = (0..batch).flat_map(|_| 0..self.beside()).collect();
-        Box::new(Walk::with_classes(&self.network(), classes))
+    /// Walks of the classes `classes` before their first value, `beside` of an image, whose class is to be
+    /// found among them if there are mixtures.
+    fn start(&self, classes: Vec<usize>, beside: usize, mut mixtures: Vec<Mixture>) -> PixelState {
+        let mut walk = if self.dtype() == DType::F64 {
+            Precision::Double(Box::new(Walk::with_classes(&self.network(), classes)))
+        } else {
+            Precision::Single(Box::new(Walk::with_classes(&self.network(), classes)))
+        };
+        let logits = self.next(&mut walk, beside, &mut mixtures);
+        PixelState { walk, beside, mixtures, logits }
+    }
+
+    /// The state before the first variable, for a walk given each of `labels`.
+    ///
+    /// # Panics
+    /// When the model has no classes, or a label is not below them.
+    pub fn init_state_given(&self, labels: &[u8]) -> PixelState {
+        self.check_labels(labels.len(), labels.len());
+        self.start(labels.iter().map(|&label| label.into()).collect(), 1, Vec::new())
     }
 }
 
@@ -1057,15 +1070,10 @@ impl Autoregressive for Pixel {
     }
 
     fn init_state(&self, batch: usize) -> PixelState {
-        let mut walk = if self.dtype() == DType::F64 {
-            Precision::Double(self.start(batch))
-        } else {
-            Precision::Single(self.start(batch))
-        };
+        let beside = self.classes.unwrap_or(1);
         let mixed = if self.classes.is_some() { batch } else { 0 };
-        let mut mixtures = vec![Mixture::default(); mixed];
-        let logits = self.next(&mut walk, &mut mixtures);
-        PixelState { walk, mixtures, logits }
+        let classes = (0..batch).flat_map(|_| 0..beside).collect();
+        self.start(classes, beside, vec![Mixture::default(); mixed])
     }
 
     fn conditional(&self, state: &PixelState) -> Categorical {
@@ -1077,15 +1085,27 @@ impl Autoregressive for Pixel {
     fn advance(&self, state: &mut PixelState, x_t: Tensor<1, Int>) {
         let (position, walks) = state.walk.place();
         assert!(position < self.event_len(), "the walk is over after {position} variables");
-        assert_eq!(x_t.dims()[0], walks / self.beside(), "one value per image");
+        assert_eq!(x_t.dims()[0], walks / state.beside, "one value per image");
         let symbols = crate::neural::event_symbols(x_t);
         for (mixture, &symbol) in state.mixtures.iter_mut().zip(&symbols) {
             mixture.observe(symbol);
         }
-        let repeated = symbols.iter().flat_map(|&x| core::iter::repeat_n(x, self.beside()));
+        let repeated = symbols.iter().flat_map(|&x| core::iter::repeat_n(x, state.beside));
         state.walk.advance(repeated.collect());
         if position + 1 < self.event_len() {
-            state.logits = self.next(&mut state.walk, &mut state.mixtures);
+            state.logits = self.next(&mut state.walk, state.beside, &mut state.mixtures);
+        }
+    }
+
+    fn select(&self, state: &PixelState, walks: &[usize]) -> PixelState {
+        let beside = state.beside;
+        let of = |&walk: &usize| walk * beside..(walk + 1) * beside;
+        let mixtures = walks.iter().filter_map(|&walk| state.mixtures.get(walk).cloned());
+        PixelState {
+            walk: state.walk.select(&walks.iter().flat_map(of).collect::<Vec<_>>()),
+            beside,
+            mixtures: mixtures.collect(),
+            logits: rows(&state.logits, walks),
         }
     }
 }
@@ -1105,7 +1125,7 @@ impl Neural for Pixel {
         let device = x.device();
         let of = |class| self.walk_log_probs(x.clone(), Some(&one_label(class, &device)));
         let all = Tensor::stack((0..classes).map(of).collect(), 2);
-        self.ordering.to_event(self.mixed(all))
+        self.ordering.to_event(mixture::conditionals(all))
     }
 
     fn classes(&self) -> Option<usize> {

@@ -8,7 +8,9 @@
 //! after each epoch:                 evaluate on validation, keep the weights if they are the best yet
 //! ```
 //!
-//! A model with classes is trained and validated on −log p(x | y), y the example's label.
+//! A model with classes is trained and validated on −log p(x | y), y the example's label. An order-agnostic
+//! one is trained on an estimate of its mean NLL over all orderings ([`crate::orderless`]), whose draws are
+//! a function of the seed and the step, and validated exactly.
 //!
 //! Everything random is a function of the seed and the epoch, and a [checkpoint] holds
 //! everything else, so a run that is killed at any moment and resumed ends with the same weights, bit
@@ -69,11 +71,12 @@ pub struct EpochRecord {
     pub step: usize,
     /// Learning rate of the epoch's last step.
     pub learning_rate: f64,
-    /// Mean over the epoch of the batches' NLL, each before its step, in nats per example; given the
-    /// label, of a model with classes.
+    /// Mean over the epoch of the batches' training loss, each before its step, in nats per example: the NLL
+    /// (given the label, of a model with classes), or of an order-agnostic model the estimate of its mean
+    /// over orderings.
     pub train_nll_nats: f64,
     /// NLL of the validation set after the epoch, in nats per example; given the label, of a model with
-    /// classes where the set has labels.
+    /// classes where the set has labels; along its first ordering, of an ensemble over orderings.
     pub valid_nll_nats: Option<f64>,
     /// Whether these are the best weights so far.
     pub best: bool,
@@ -145,6 +148,7 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
         Model::Nade(model) => descend(run, &device, model, observer),
         Model::Made(model) => descend(run, &device, model, observer),
         Model::Rnade(model) => descend(run, &device, model, observer),
+        Model::OrderlessNade(model) => descend(run, &device, model, observer),
         Model::Pixel(model) => descend(run, &device, model, observer),
         _ => unreachable!("`is_neural` names the models that `init` makes"),
     }
@@ -289,15 +293,17 @@ impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
                 None => None,
             };
             let labels = labels.map(|labels| label_tensor(&labels, self.device));
-            let step = self.stepper.step_given(x, labels, factor, last).map_err(|error| {
-                Error::NonFinite {
-                    loss: error.loss,
-                    epoch,
-                    step: self.position.step + 1,
-                    learning_rate: config.optimizer.learning_rate() * factor,
-                    culprit: error.culprit,
-                }
-            })?;
+            let mut rng = stream(self.run.seed, Purpose::TrainingLoss, self.position.step as u64);
+            let step =
+                self.stepper.step_given(x, labels, &mut rng, factor, last).map_err(|error| {
+                    Error::NonFinite {
+                        loss: error.loss,
+                        epoch,
+                        step: self.position.step + 1,
+                        learning_rate: config.optimizer.learning_rate() * factor,
+                        culprit: error.culprit,
+                    }
+                })?;
             grad_norm = step.grad_norm;
             self.position.nll_sum += step.nll_nats * rows.len() as f64;
             self.position.step += 1;
@@ -314,7 +320,7 @@ impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
         let averaged = self.stepper.averaged();
         let valid_nll_nats = match self.run.valid {
             Some(valid) if !valid.is_empty() => {
-                let model = averaged.clone().into();
+                let model = averaged.clone().for_validation().into();
                 Some(match usable_labels(&model, valid) {
                     Some(labels) => evaluate_given(&model, valid, &labels, |_| ()).nll_nats,
                     None => evaluate(&model, valid, |_| ()).nll_nats,

@@ -2,6 +2,7 @@
 
 use burn::module::{ModuleVisitor, Param};
 use burn::tensor::{Gradients, Int, Tensor};
+use rand::Rng;
 
 use super::TrainConfig;
 use super::optimizer::Optimizer;
@@ -21,12 +22,12 @@ use crate::neural::{Neural, map_weights, weights};
 /// let nade = NadeConfig::new(Ordering::raster(2), 4).init(&[0.5, 0.5], &mut rng, &device);
 /// let mut stepper = Stepper::new(nade, &TrainConfig::epochs(1));
 /// let x = Tensor::from_data([[0, 1], [1, 0]], &device);
-/// let before = stepper.step(x.clone(), 1.0, false).unwrap().nll_nats;
+/// let before = stepper.step(x.clone(), &mut rng, 1.0, false).unwrap().nll_nats;
 /// assert!((before - 4.0_f64.ln()).abs() < 1e-3);
 /// for _ in 0..20 {
-///     stepper.step(x.clone(), 1.0, false).unwrap();
+///     stepper.step(x.clone(), &mut rng, 1.0, false).unwrap();
 /// }
-/// assert!(stepper.step(x, 1.0, false).unwrap().nll_nats < before);
+/// assert!(stepper.step(x, &mut rng, 1.0, false).unwrap().nll_nats < before);
 /// ```
 pub struct Stepper<M> {
     pub(super) config: TrainConfig,
@@ -39,7 +40,8 @@ pub struct Stepper<M> {
 /// What a step found, before it changed anything.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// Mean NLL of the batch, in nats per example.
+    /// Mean training loss of the batch, in nats per example: its NLL, or an estimate of a mean NLL
+    /// ([`Neural::training_loss`]).
     pub nll_nats: f64,
     /// Euclidean norm of the gradient before clipping, where it was asked for or needed.
     pub grad_norm: Option<f64>,
@@ -83,7 +85,8 @@ impl<M: Neural> Stepper<M> {
         }
     }
 
-    /// One update from the batch `x`, with the config's learning rate times `factor`.
+    /// One update from the batch `x`, with the config's learning rate times `factor`, and what `rng` draws
+    /// for a loss that is an estimate ([`Neural::training_loss`]).
     ///
     /// # Shapes
     /// `x` is `[batch, variables]`, on the model's device.
@@ -93,10 +96,11 @@ impl<M: Neural> Stepper<M> {
     pub fn step(
         &mut self,
         x: Tensor<2, M::Kind>,
+        rng: &mut dyn Rng,
         factor: f64,
         want_norm: bool,
     ) -> Result<Step, NotFinite> {
-        self.step_given(x, None, factor, want_norm)
+        self.step_given(x, None, rng, factor, want_norm)
     }
 
     /// [`step`](Self::step) on −log p(x | y) where there are labels.
@@ -110,14 +114,11 @@ impl<M: Neural> Stepper<M> {
         &mut self,
         x: Tensor<2, M::Kind>,
         labels: Option<Tensor<1, Int>>,
+        rng: &mut dyn Rng,
         factor: f64,
         want_norm: bool,
     ) -> Result<Step, NotFinite> {
-        let log_prob = match labels.clone() {
-            Some(labels) => self.model().log_prob_given(x.clone(), labels),
-            None => self.model().log_prob(x.clone()),
-        };
-        let loss = log_prob.mean().neg();
+        let loss = self.model().training_loss(x.clone(), labels.clone(), rng).mean();
         let nll_nats = loss.clone().into_scalar::<f64>();
         let grads = collect(self.model(), loss.backward());
         if !nll_nats.is_finite() {

@@ -455,6 +455,14 @@ impl TableState {
     pub fn values(&self) -> &[u8] {
         &self.values
     }
+
+    /// The walks `walks`, in that order.
+    pub(super) fn select(&self, walks: &[usize]) -> Self {
+        let variables = self.values.len() / self.batch.max(1);
+        let row = |&walk: &usize| &self.values[walk * variables..(walk + 1) * variables];
+        let values = walks.iter().flat_map(row).copied().collect();
+        Self { position: self.position, batch: walks.len(), values }
+    }
 }
 
 /// Every table as it is.

@@ -126,6 +126,10 @@ macro_rules! impl_tabular {
             ) {
                 self.tables.advance(state, &x_t);
             }
+
+            fn select(&self, state: &Self::State, walks: &[usize]) -> Self::State {
+                state.select(walks)
+            }
         }
 
         impl $crate::joint::Tabular for $family {

@@ -108,3 +108,42 @@ where
     }
     Ok(())
 }
+
+/// Same walks: the walks that `select` names, some twice and one not at all, give the conditionals that they
+/// gave in the whole batch, before each position and to the end, within `tolerance` nats.
+///
+/// # Shapes
+/// `x`: `[batch, variables]`, columns in event order, two events or more.
+///
+/// # Errors
+/// With the first walk that differs.
+pub fn same_walks<M, K>(model: &M, ordering: &Ordering, x: Tensor<2, K>, tolerance: f64) -> Law
+where
+    K: Basic,
+    M: Autoregressive<Event = Tensor<2, K>>,
+    M::Conditional: Density<Event = Tensor<1, K>>,
+{
+    let [batch, variables] = x.dims();
+    // Last to first but for the first, and the last once more.
+    let walks: Vec<usize> = (1..batch).rev().chain([batch - 1]).collect();
+    let mut of_all = model.init_state(batch);
+    let mut of_selected = model.select(&of_all, &walks);
+    for t in 0..variables {
+        let x_t: Tensor<1, K> = x.clone().narrow(1, ordering[t], 1).reshape([batch]);
+        let rows = walks.iter().map(|&walk| x_t.clone().narrow(0, walk, 1)).collect();
+        let selected_x_t: Tensor<1, K> = Tensor::cat(rows, 0);
+        let all = to_host(&model.conditional(&of_all).log_prob(x_t.clone()));
+        let afresh = model.select(&of_all, &walks);
+        for state in [&of_selected, &afresh] {
+            let selected = to_host(&model.conditional(state).log_prob(selected_x_t.clone()));
+            for (&walk, &b) in walks.iter().zip(&selected) {
+                require("same walks", distance(all[walk], b), tolerance, || {
+                    format!("position {t}, walk {walk}: {} of all, {b} selected", all[walk])
+                })?;
+            }
+        }
+        model.advance(&mut of_all, x_t);
+        model.advance(&mut of_selected, selected_x_t);
+    }
+    Ok(())
+}

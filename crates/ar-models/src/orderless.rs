@@ -1,0 +1,748 @@
+//! Order-agnostic NADE over binary variables: one network for every ordering, so that any variables can be
+//! asked for given any others.
+//!
+//! ```text
+//! p(x_i = 1 | x_o) = σ(b_i + V_i · h_L),   h_l = φ(c_l + h_{l−1} U_l),   h_1 = φ(c_1 + Σ_{j∈o} (x_j W_j + M_j))
+//! ```
+//!
+//! o is any set of observed variables. The first layer is fed [x ∘ m, m] with m_j = 1 for j in o: W_j is what
+//! the value of variable j says, M_j that it is known. So an ordering o of the variables gives a
+//! distribution, and K orderings an ensemble (EoNADE):
+//!
+//! ```text
+//! p_o(x) = Π_t p(x_{o_t} | x_{o_<t})
+//! p(x) = 1/K Σ_k p_{o_k}(x)
+//! ```
+//!
+//! The mean is of joint probabilities; a mean of logits or of log-probabilities over orderings is no
+//! distribution. The orderings of one network agree only as far as it has learned to.
+//!
+//! **Training** minimises the mean of −log p_o(x) over all orderings, by an unbiased estimate that costs one
+//! pass: of each example a number d − 1 of observed variables is drawn, which, and
+//!
+//! ```text
+//! loss = D / (D − d + 1) · Σ_{t≥d} −log p(x_{o_t} | x_{o_<d})
+//! ```
+//!
+//! This is no likelihood of any one model: by Jensen's inequality its expectation is at least the NLL of the
+//! ensemble over all orderings.
+//!
+//! **Evaluation** is exact, along one ordering or the mixture of several. Along an ordering the first layer
+//! grows by a row of W and M per variable, as in NADE. A network of one sigmoid layer then *is* a NADE over
+//! 2D positions, each variable and after it a constant 1 whose row of W is M_j, and runs on its kernel. One
+//! of more layers costs D products of matrices.
+//!
+//! **Any variables given any others**: an ordering that starts with the observed ones makes
+//! p(missing | observed) the product of the rest. Each mask has its exact conditional distribution; those
+//! of different masks need not be conditionals of one joint distribution.
+//!
+//! # References
+//! - Uria, Murray, Larochelle, *A Deep and Tractable Density Estimator*, ICML 2014, arXiv:1310.1757, Eqs. 6
+//!   to 9 (training), Section 3.1 (masks as input), Section 4 (ensembles).
+//! - Uria, Côté, Gregor, Murray, Larochelle, *Neural Autoregressive Distribution Estimation*, 2016,
+//!   arXiv:1605.02226, Sections 4 and 5.
+//!
+//! # Deviations from the paper
+//! Weights W, M and U start as Glorot and Bengio 2010 or, for rectified units, He et al. 2015
+//! (arXiv:1502.01852, Eq. 10) propose, V from N(0, 0.01²), and output biases at the log-odds of the training
+//! means. There is no pre-training of the first layers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ar_kernels::nade::{self, Known, Weights};
+use burn::module::{Module, Param};
+use burn::tensor::activation::{relu, sigmoid};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use prob_core::dist::{Bernoulli, bernoulli};
+use prob_core::ordering::{Ordering, OrderingKind};
+use prob_core::{Autoregressive, Density, Sample, uniform};
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::heads::bernoulli_rows;
+use crate::layers::permute::Permutation;
+use crate::layers::{log_odds_in_walk, mixture, normal, rows};
+use crate::neural::{Neural, device_of, event_symbols, event_tensor, floats};
+use crate::randomness::{Purpose, stream};
+use crate::walk;
+
+/// What the hidden units compute, φ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// 1 / (1 + e^−a), as in NADE.
+    #[default]
+    Sigmoid,
+    /// max(a, 0).
+    Relu,
+}
+
+impl Activation {
+    fn of<const D: usize>(self, a: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Sigmoid => sigmoid(a),
+            Self::Relu => relu(a),
+        }
+    }
+
+    /// Variance of initial weights times the number of inputs.
+    fn gain(self) -> f64 {
+        match self {
+            Self::Sigmoid => 1.0,
+            Self::Relu => 2.0,
+        }
+    }
+}
+
+/// The sizes and orderings of a network, as they stand in a config.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderlessSettings {
+    /// Hidden units of each layer.
+    pub hidden: Vec<usize>,
+    /// What the hidden units compute.
+    #[serde(default)]
+    pub activation: Activation,
+    /// The order of the walk, and of the first member of the ensemble.
+    #[serde(default)]
+    pub ordering: OrderingKind,
+    /// Number of orderings K that the likelihood averages over.
+    #[serde(default = "one")]
+    pub orderings: usize,
+    /// The seed of the orderings behind the first.
+    #[serde(default = "seed")]
+    pub ordering_seed: u64,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn seed() -> u64 {
+    1
+}
+
+/// The most hidden layers, hidden units of a layer, and orderings, far above any real ones.
+const MOST_LAYERS: usize = 64;
+const MOST_HIDDEN: usize = 1 << 20;
+/// The most orderings of an ensemble.
+pub const MOST_ORDERINGS: usize = 4096;
+
+impl OrderlessSettings {
+    /// Layers of `hidden` units, and every other setting as when a config leaves it out.
+    pub fn new(hidden: Vec<usize>) -> Self {
+        let (activation, ordering) = (Activation::default(), OrderingKind::default());
+        Self { hidden, activation, ordering, orderings: one(), ordering_seed: seed() }
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// The first impossible value.
+    pub fn check(&self) -> Result<(), Error> {
+        let fits = |units: &usize| (1..=MOST_HIDDEN).contains(units);
+        if !((1..=MOST_LAYERS).contains(&self.hidden.len()) && self.hidden.iter().all(fits)) {
+            return Err(Error::Config {
+                key: "model.hidden",
+                value: format!("{:?}", self.hidden),
+                expected: format!("1 to {MOST_LAYERS} layers, each of 1 to {MOST_HIDDEN} units"),
+            });
+        }
+        if !(1..=MOST_ORDERINGS).contains(&self.orderings) {
+            return Err(Error::Config {
+                key: "model.orderings",
+                value: self.orderings.to_string(),
+                expected: format!("1 to {MOST_ORDERINGS}"),
+            });
+        }
+        Ok(())
+    }
+
+    /// How to make such a network that walks along `ordering`.
+    pub fn config(&self, ordering: Ordering) -> OrderlessConfig {
+        OrderlessConfig { ordering, settings: self.clone() }
+    }
+}
+
+/// How to make an [`OrderlessNade`].
+#[derive(Clone, Debug)]
+pub struct OrderlessConfig {
+    /// The order of the walk; its length is the number of variables.
+    pub ordering: Ordering,
+    /// Everything else.
+    pub settings: OrderlessSettings,
+}
+
+impl OrderlessConfig {
+    /// One sigmoid layer of `hidden` units and one ordering.
+    pub fn new(ordering: Ordering, hidden: usize) -> Self {
+        OrderlessSettings::new(vec![hidden]).config(ordering)
+    }
+
+    /// Number of weights of such a network.
+    pub fn parameters(&self) -> usize {
+        let (dim, hidden) = (self.ordering.len(), &self.settings.hidden);
+        let above: usize = hidden.windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum();
+        2 * dim * hidden[0] + hidden[0] + above + dim * hidden[hidden.len() - 1] + dim
+    }
+
+    /// The orderings of an ensemble of `count`; the k-th is the same whatever their number.
+    fn orderings(&self, count: usize) -> Arc<[Ordering]> {
+        let drawn = (1..count as u64).map(|k| {
+            let mut rng = stream(self.settings.ordering_seed, Purpose::Orderings, k);
+            let mut event_index: Vec<usize> = (0..self.ordering.len()).collect();
+            for t in (1..event_index.len()).rev() {
+                event_index.swap(t, rng.random_range(0..=t as u64) as usize);
+            }
+            Ordering::from_vec(event_index).expect("swaps leave a permutation")
+        });
+        std::iter::once(self.ordering.clone()).chain(drawn).collect()
+    }
+
+    /// The network before its first step, whose outputs have the probabilities `means[i]` (event order) but
+    /// for what small V make of the hidden units.
+    ///
+    /// # Panics
+    /// When `means` does not have one value in (0, 1) per variable.
+    pub fn init(&self, means: &[f64], rng: &mut dyn Rng, device: &Device) -> OrderlessNade {
+        let (dim, hidden) = (self.ordering.len(), &self.settings.hidden);
+        let gain = self.settings.activation.gain();
+        let scale = |inputs: usize| (gain / inputs.max(1) as f64).sqrt();
+        let mut matrix = |inputs: usize, outputs: usize| {
+            Param::from_tensor(normal([inputs, outputs], scale(inputs), rng, device))
+        };
+        let biases = |units: usize| Param::from_tensor(Tensor::zeros([units], device));
+        let (w, m) = (matrix(dim, hidden[0]), matrix(dim, hidden[0]));
+        let layers =
+            hidden.windows(2).map(|pair| Layer { u: matrix(pair[0], pair[1]), c: biases(pair[1]) });
+        let layers = layers.collect();
+        let log_odds = log_odds_in_walk(means, &Ordering::raster(dim));
+        OrderlessNade {
+            w,
+            m,
+            c: biases(hidden[0]),
+            layers,
+            v: Param::from_tensor(normal([dim, hidden[hidden.len() - 1]], 0.01, rng, device)),
+            b: Param::from_tensor(Tensor::from_data(TensorData::new(log_odds, [dim]), device)),
+            orderings: self.orderings(self.settings.orderings),
+            config: self.clone(),
+        }
+    }
+}
+
+/// A hidden layer above the first.
+#[derive(Module, Debug)]
+pub struct Layer {
+    /// Weights U, `[in, out]`.
+    pub u: Param<Tensor<2>>,
+    /// Biases c, `[out]`.
+    pub c: Param<Tensor<1>>,
+}
+
+/// An order-agnostic NADE over binary variables.
+///
+/// As a density and a walk it is the distribution along its one [`ordering`](Neural::ordering). There are
+/// also [`along`](Self::along) any other, the [`ensemble`](Self::ensemble) over several, and
+/// [`log_prob_conditional`](Self::log_prob_conditional).
+///
+/// ```
+/// use ar_models::orderless::OrderlessConfig;
+/// use burn::tensor::{Device, Tensor};
+/// use prob_core::{Density, ordering::Ordering};
+/// use rand::{SeedableRng, rngs::ChaCha8Rng};
+///
+/// let mut rng = ChaCha8Rng::seed_from_u64(1);
+/// let device = Device::default();
+/// let model = OrderlessConfig::new(Ordering::raster(2), 8).init(&[0.5, 0.5], &mut rng, &device);
+/// let all = Tensor::from_data([[0, 0], [0, 1], [1, 0], [1, 1]], &device);
+/// let mass = |log_prob: Tensor<1>| log_prob.exp().sum().into_scalar::<f32>();
+/// assert!((mass(model.log_prob(all.clone())) - 1.0).abs() < 1e-6);
+/// let backwards = Ordering::reverse_raster(2);
+/// assert!((mass(model.along(backwards).log_prob(all.clone())) - 1.0).abs() < 1e-6);
+/// // p(x_0 = 0 | x_1 = 1) + p(x_0 = 1 | x_1 = 1)
+/// let both = Tensor::from_data([[0, 1], [1, 1]], &device);
+/// let given = model.log_prob_conditional(both, &[false, true]);
+/// assert!((mass(given) - 1.0).abs() < 1e-6);
+/// ```
+#[derive(Module, Debug)]
+pub struct OrderlessNade {
+    /// W, `[dim, first hidden]`; row i is what the value of variable i says.
+    pub w: Param<Tensor<2>>,
+    /// M, `[dim, first hidden]`; row i is what it says that variable i is known.
+    pub m: Param<Tensor<2>>,
+    /// Biases of the first layer, `[first hidden]`.
+    pub c: Param<Tensor<1>>,
+    /// The hidden layers above the first.
+    pub layers: Vec<Layer>,
+    /// Output weights V, `[dim, last hidden]`.
+    pub v: Param<Tensor<2>>,
+    /// Output biases b, `[dim]`.
+    pub b: Param<Tensor<1>>,
+    #[module(skip)]
+    orderings: Arc<[Ordering]>,
+    #[module(skip)]
+    config: OrderlessConfig,
+}
+
+/// A logit of which the other value's probability is 0 in f32 and f64.
+const CERTAIN: f64 = 1e4;
+
+impl OrderlessNade {
+    /// The orderings of the ensemble; the first is that of the walk.
+    pub fn orderings(&self) -> &[Ordering] {
+        &self.orderings
+    }
+
+    /// The same weights with an ensemble of `count` orderings, of which the first are the same.
+    ///
+    /// # Panics
+    /// When there are none.
+    #[must_use]
+    pub fn with_orderings(mut self, count: usize) -> Self {
+        assert!(count > 0, "0 orderings, expected at least 1");
+        self.orderings = self.config.orderings(count);
+        self
+    }
+
+    /// The distribution along `ordering`.
+    ///
+    /// # Panics
+    /// When the ordering is not of the model's variables.
+    pub fn along(&self, ordering: Ordering) -> Along<'_> {
+        assert_eq!(ordering.len(), self.event_len(), "an ordering of the model's variables");
+        Along { model: self, ordering: Permutation::new(ordering) }
+    }
+
+    /// The mixture over [`orderings`](Self::orderings).
+    pub fn ensemble(&self) -> Ensemble<'_> {
+        Ensemble { model: self }
+    }
+
+    /// Logit of p(x_i = 1 | x_o) for every variable i, known or not, in one pass.
+    ///
+    /// # Shapes
+    /// `x`, `mask` (1 where a variable is known, 0 elsewhere) and the result are `[batch, variables]` in event
+    /// order; `x` is read where it is known.
+    pub fn logits_given(&self, x: Tensor<2>, mask: Tensor<2>) -> Tensor<2> {
+        let seen = (x * mask.clone()).matmul(self.w.val());
+        let first = seen + mask.matmul(self.m.val()) + self.c.val().unsqueeze();
+        self.above_first(first).matmul(self.v.val().transpose()) + self.b.val().unsqueeze()
+    }
+
+    /// h_L, `[batch, last hidden]`, from what the first layer takes φ of, `[batch, first hidden]`.
+    fn above_first(&self, first: Tensor<2>) -> Tensor<2> {
+        let activation = self.config.settings.activation;
+        self.layers.iter().fold(activation.of(first), |h, layer| {
+            activation.of(h.matmul(layer.u.val()) + layer.c.val().unsqueeze())
+        })
+    }
+
+    /// An estimate of the mean over all orderings of −log p_o(x), one draw for each example, `[batch]` in nats:
+    /// unbiased, and at least the NLL of the ensemble over all orderings in expectation.
+    ///
+    /// # Shapes
+    /// `x` is `[batch, variables]` in event order.
+    pub fn ordering_loss(&self, x: Tensor<2, Int>, rng: &mut dyn Rng) -> Tensor<1> {
+        let [batch, dim] = x.dims();
+        let (mut mask, mut scales) = (vec![0.0_f32; batch * dim], Vec::with_capacity(batch));
+        let mut order: Vec<usize> = (0..dim).collect();
+        for row in mask.chunks_exact_mut(dim) {
+            // The first d − 1 of a random ordering.
+            let observed = rng.random_range(0..dim as u64) as usize;
+            for t in 0..observed {
+                order.swap(t, rng.random_range(t as u64..dim as u64) as usize);
+                row[order[t]] = 1.0;
+            }
+            scales.push((dim as f64 / (dim - observed) as f64) as f32);
+        }
+        let like = (&x.device(), self.b.val().dtype());
+        let mask = Tensor::<2>::from_data(TensorData::new(mask, [batch, dim]), like);
+        let scales = Tensor::<1>::from_data(TensorData::new(scales, [batch]), like);
+        let x = floats(x, &self.b.val());
+        let logits = self.logits_given(x.clone(), mask.clone());
+        // Known variables cost nothing.
+        let known = x.clone().mul_scalar(2.0).sub_scalar(1.0).mul_scalar(CERTAIN);
+        bernoulli_rows(logits.mask_where(mask.greater_scalar(0.5), known), x).neg() * scales
+    }
+
+    /// log p(x_missing | x_observed), exact, in nats: of the mixture over [`orderings`](Self::orderings), each
+    /// with the observed variables moved to its front.
+    ///
+    /// # Shapes
+    /// `x` is `[batch, variables]` in event order, `observed` `[variables]`; returns `[batch]`.
+    ///
+    /// # Panics
+    /// When `observed` does not have one entry per variable.
+    pub fn log_prob_conditional(&self, x: Tensor<2, Int>, observed: &[bool]) -> Tensor<1> {
+        let known = observed.iter().filter(|&&observed| observed).count();
+        let under = |ordering: &Ordering| {
+            let along = self.along(observed_first(ordering, observed));
+            let x = floats(along.ordering.to_walk(x.clone()), &self.b.val());
+            let missing = self.event_len() - known;
+            let logits = along.walk_logits(x.clone()).narrow(1, known, missing);
+            bernoulli_rows(logits, x.narrow(1, known, missing))
+        };
+        let [batch, _] = x.dims();
+        if known == self.event_len() {
+            return Tensor::zeros([batch], (&x.device(), self.b.val().dtype()));
+        }
+        mixture::log_prob(Tensor::stack(self.orderings.iter().map(under).collect(), 1))
+    }
+
+    /// Draws what is not observed from p(missing | observed), exact for every row's own mask: of the mixture
+    /// over `orderings`, each with the observed variables moved to its front.
+    ///
+    /// One uniform per row decides its ordering where there are several. Then rows of one mask and one
+    /// ordering walk together, in the order in which they first come: one uniform per position and row.
+    ///
+    /// # Shapes
+    /// `observed` and the result are `[n, variables]` in event order.
+    fn complete_along(
+        &self,
+        orderings: &[Ordering],
+        observed: &[Option<u8>],
+        rng: &mut dyn Rng,
+    ) -> Vec<u8> {
+        let dim = self.event_len();
+        let members = orderings.len();
+        let mut groups: Vec<(Ordering, Vec<usize>)> = Vec::new();
+        let mut group_of = HashMap::new();
+        for (row, observed) in observed.chunks_exact(dim).enumerate() {
+            let member = match members {
+                1 => 0,
+                _ => ((uniform(rng) * members as f64) as usize).min(members - 1),
+            };
+            let mask: Vec<bool> = observed.iter().map(Option::is_some).collect();
+            let ordering = observed_first(&orderings[member], &mask);
+            let group = *group_of.entry((member, mask)).or_insert_with(|| {
+                groups.push((ordering, Vec::new()));
+                groups.len() - 1
+            });
+            groups[group].1.push(row);
+        }
+        let mut out = vec![0; observed.len()];
+        for (ordering, members) in groups {
+            let of = |&row: &usize| &observed[row * dim..(row + 1) * dim];
+            let known: Vec<Option<u8>> = members.iter().flat_map(of).copied().collect();
+            let drawn = self.along(ordering).draw(&known, rng);
+            for (row, drawn) in members.into_iter().zip(drawn.chunks_exact(dim)) {
+                out[row * dim..(row + 1) * dim].copy_from_slice(drawn);
+            }
+        }
+        out
+    }
+
+    /// Whether the walk along an ordering is that of a NADE.
+    fn is_nade(&self) -> bool {
+        self.layers.is_empty() && self.config.settings.activation == Activation::Sigmoid
+    }
+}
+
+/// The ordering with the observed variables moved to its front; each part stays in order.
+fn observed_first(ordering: &Ordering, observed: &[bool]) -> Ordering {
+    assert_eq!(observed.len(), ordering.len(), "one entry per variable");
+    let part = |which: bool| ordering.as_slice().iter().filter(move |&&i| observed[i] == which);
+    Ordering::from_vec(part(true).chain(part(false)).copied().collect())
+        .expect("every variable is in one part")
+}
+
+/// The distribution of an [`OrderlessNade`] along one ordering.
+#[derive(Clone, Debug)]
+pub struct Along<'a> {
+    model: &'a OrderlessNade,
+    ordering: Permutation,
+}
+
+impl Along<'_> {
+    /// The order of the walk.
+    pub fn ordering(&self) -> &Ordering {
+        self.ordering.ordering()
+    }
+
+    /// Logit of p(x_i = 1 | those before it) for every variable.
+    ///
+    /// Values are floats so that the Jacobian can be taken; a variable's column never influences its
+    /// own logit or an earlier one.
+    ///
+    /// # Shapes
+    /// `x` and the result are `[batch, variables]` in event order.
+    pub fn logits(&self, x: Tensor<2>) -> Tensor<2> {
+        self.ordering.to_event(self.walk_logits(self.ordering.to_walk(x)))
+    }
+
+    /// The same in the order of the walk.
+    fn walk_logits(&self, x: Tensor<2>) -> Tensor<2> {
+        if self.model.is_nade() { self.nade_logits(x) } else { self.stepped_logits(x) }
+    }
+
+    /// As a NADE of [`nade_weights`](Self::nade_weights).
+    fn nade_logits(&self, x: Tensor<2>) -> Tensor<2> {
+        let [batch, dim] = x.dims();
+        let with_ones = Tensor::stack::<3>(vec![x.clone(), x.ones_like()], 2); // [batch, dim, 2]
+        let logits = nade::logits(with_ones.reshape([batch, 2 * dim]), self.nade_weights());
+        logits.reshape([batch, dim, 2]).narrow(2, 0, 1).reshape([batch, dim])
+    }
+
+    /// The weights of a NADE over 2D positions: each variable, and after it a constant 1.
+    fn nade_weights(&self) -> Weights {
+        let OrderlessNade { w, m, v, b, c, .. } = self.model;
+        let order = self.ordering.ordering().as_slice();
+        let pairs = |of_variables: Tensor<2>, of_ones: Tensor<2>| {
+            let [dim, hidden] = of_variables.dims();
+            Tensor::stack::<3>(vec![of_variables, of_ones], 1).reshape([2 * dim, hidden])
+        };
+        let v = rows(&v.val(), order);
+        let b = rows(&b.val(), order).unsqueeze_dim::<2>(1); // [dim, 1]
+        Weights {
+            w: pairs(rows(&w.val(), order), rows(&m.val(), order)),
+            v: pairs(v.clone(), v.zeros_like()),
+            b: pairs(b.clone(), b.zeros_like()).squeeze_dim(1),
+            c: c.val(),
+        }
+    }
+
+    /// Position by position.
+    fn stepped_logits(&self, x: Tensor<2>) -> Tensor<2> {
+        let [batch, dim] = x.dims();
+        if batch == 0 {
+            return x;
+        }
+        let mut state = self.init_state(batch);
+        let mut logits = Vec::with_capacity(dim);
+        for t in 0..dim {
+            logits.push(self.next_logits(&state).unsqueeze_dim(1)); // [batch, 1]
+            self.reveal(&mut state, x.clone().narrow(1, t, 1));
+        }
+        Tensor::cat(logits, 1)
+    }
+
+    /// The logits of the variable that the walks stand before, `[batch]`.
+    fn next_logits(&self, state: &OrderlessState) -> Tensor<1> {
+        let i = self.variable(state);
+        let v_i = self.model.v.val().narrow(0, i, 1).transpose(); // [last hidden, 1]
+        let b_i = self.model.b.val().narrow(0, i, 1); // [1]
+        self.model.above_first(state.first.clone()).matmul(v_i).squeeze_dim::<1>(1) + b_i
+    }
+
+    /// Moves on past the values `x_t`, `[batch, 1]`.
+    fn reveal(&self, state: &mut OrderlessState, x_t: Tensor<2>) {
+        let i = self.variable(state);
+        let row = |weights: &Param<Tensor<2>>| weights.val().narrow(0, i, 1); // [1, first hidden]
+        state.first = state.first.clone() + x_t.mul(row(&self.model.w)) + row(&self.model.m);
+        state.position += 1;
+    }
+
+    fn variable(&self, state: &OrderlessState) -> usize {
+        let t = state.position;
+        assert!(t < self.event_len(), "the walk is over after {t} variables");
+        self.ordering.ordering()[t]
+    }
+
+    /// Draws what is not observed in the order of the walk, by the fastest path that draws what
+    /// [`walk::walk`] draws.
+    fn draw(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
+        let dim = self.event_len();
+        let n = observed.len() / dim;
+        let (order, device) = (self.ordering.ordering(), device_of(self.model));
+        if n == 0 || !(self.model.is_nade() && ar_kernels::has_kernel(&self.model.w.val())) {
+            return walk::walk::<_, Int>(self, order.as_slice(), observed, &device, rng);
+        }
+        // Each variable, and after it a constant that no uniform is spent on.
+        let mut uniforms = vec![0.0; n * 2 * dim];
+        for of_position in uniforms.chunks_exact_mut(2 * n) {
+            of_position[..n].fill_with(|| uniform(rng));
+        }
+        let (mut x, mut mask) = (vec![1.0; n * 2 * dim], vec![true; n * 2 * dim]);
+        for (k, (x, mask)) in x.iter_mut().zip(&mut mask).enumerate().step_by(2) {
+            let (row, t) = (k / (2 * dim), k % (2 * dim) / 2);
+            let known = observed[row * dim + order[t]];
+            (*x, *mask) = (f32::from(known.unwrap_or(0)), known.is_some());
+        }
+        let known = Some(Known { x, mask });
+        let drawn = nade::sample(uniforms, known, self.nade_weights()).expect("there is a kernel");
+        let drawn = drawn.reshape([n, dim, 2]).narrow(2, 0, 1).reshape([n, dim]);
+        event_symbols(self.ordering.to_event(drawn).int())
+    }
+}
+
+impl Density for Along<'_> {
+    type Event = Tensor<2, Int>;
+
+    /// # Panics
+    /// When an event does not have one column per variable.
+    fn log_prob(&self, x: Tensor<2, Int>) -> Tensor<1> {
+        let x = floats(self.ordering.to_walk(x), &self.model.b.val()); // [batch, dim], walk order
+        bernoulli_rows(self.walk_logits(x.clone()), x)
+    }
+}
+
+impl Sample for Along<'_> {
+    fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<2, Int> {
+        let dim = self.event_len();
+        event_tensor(&self.draw(&vec![None; n * dim], rng), dim, &device_of(self.model))
+    }
+}
+
+/// What the first layer of each walk of a batch has been told.
+#[derive(Clone, Debug)]
+pub struct OrderlessState {
+    position: usize,
+    /// What the first layer takes φ of, `[batch, first hidden]`.
+    first: Tensor<2>,
+}
+
+impl Autoregressive for Along<'_> {
+    type State = OrderlessState;
+    type Conditional = Bernoulli;
+
+    fn event_len(&self) -> usize {
+        self.ordering.ordering().len()
+    }
+
+    fn init_state(&self, batch: usize) -> OrderlessState {
+        let [hidden] = self.model.c.dims();
+        let first = self.model.c.val().unsqueeze::<2>().expand([batch, hidden]);
+        OrderlessState { position: 0, first }
+    }
+
+    fn conditional(&self, state: &OrderlessState) -> Bernoulli {
+        Bernoulli::from_logits_unchecked(self.next_logits(state))
+    }
+
+    fn advance(&self, state: &mut OrderlessState, x_t: Tensor<1, Int>) {
+        assert_eq!(x_t.dims()[0], state.first.dims()[0], "one value per walk");
+        let x_t = floats(x_t, &state.first).unsqueeze_dim(1); // [batch, 1]
+        self.reveal(state, x_t);
+    }
+
+    fn select(&self, state: &OrderlessState, walks: &[usize]) -> OrderlessState {
+        OrderlessState { position: state.position, first: rows(&state.first, walks) }
+    }
+}
+
+/// The mixture over the orderings of an [`OrderlessNade`], EoNADE:
+///
+/// ```text
+/// log p(x) = log Σ_k p_{o_k}(x) − log K
+/// ```
+///
+/// It is no [`Autoregressive`] model: its conditionals along one ordering would need sums over all that comes
+/// later in the others.
+#[derive(Clone, Debug)]
+pub struct Ensemble<'a> {
+    model: &'a OrderlessNade,
+}
+
+impl Density for Ensemble<'_> {
+    type Event = Tensor<2, Int>;
+
+    /// # Panics
+    /// When an event does not have one column per variable.
+    fn log_prob(&self, x: Tensor<2, Int>) -> Tensor<1> {
+        let under = |ordering: &Ordering| self.model.along(ordering.clone()).log_prob(x.clone());
+        mixture::log_prob(Tensor::stack(self.model.orderings.iter().map(under).collect(), 1))
+    }
+}
+
+/// An ordering per draw, and a walk along it.
+impl Sample for Ensemble<'_> {
+    fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<2, Int> {
+        let dim = self.model.event_len();
+        let drawn = self.complete(&vec![None; n * dim], rng);
+        event_tensor(&drawn, dim, &device_of(self.model))
+    }
+}
+
+impl Ensemble<'_> {
+    /// Draws what is not observed from p(missing | observed), whatever the mask: see
+    /// [`OrderlessNade::log_prob_conditional`].
+    ///
+    /// # Shapes
+    /// `observed` and the result are `[n, variables]` in event order.
+    pub fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
+        self.model.complete_along(&self.model.orderings, observed, rng)
+    }
+}
+
+impl Density for OrderlessNade {
+    type Event = Tensor<2, Int>;
+
+    /// Along the ordering of the walk.
+    ///
+    /// # Panics
+    /// When an event does not have one column per variable.
+    fn log_prob(&self, x: Tensor<2, Int>) -> Tensor<1> {
+        self.walk().log_prob(x)
+    }
+}
+
+impl Sample for OrderlessNade {
+    fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<2, Int> {
+        self.walk().sample(n, rng)
+    }
+}
+
+impl OrderlessNade {
+    /// The distribution along the ordering of the walk.
+    fn walk(&self) -> Along<'_> {
+        self.along(self.config.ordering.clone())
+    }
+}
+
+impl Autoregressive for OrderlessNade {
+    type State = OrderlessState;
+    type Conditional = Bernoulli;
+
+    fn event_len(&self) -> usize {
+        self.config.ordering.len()
+    }
+
+    fn init_state(&self, batch: usize) -> OrderlessState {
+        self.walk().init_state(batch)
+    }
+
+    fn conditional(&self, state: &OrderlessState) -> Bernoulli {
+        self.walk().conditional(state)
+    }
+
+    fn advance(&self, state: &mut OrderlessState, x_t: Tensor<1, Int>) {
+        self.walk().advance(state, x_t);
+    }
+
+    fn select(&self, state: &OrderlessState, walks: &[usize]) -> OrderlessState {
+        self.walk().select(state, walks)
+    }
+}
+
+impl Neural for OrderlessNade {
+    type Kind = Int;
+
+    fn ordering(&self) -> &Ordering {
+        &self.config.ordering
+    }
+
+    fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2> {
+        let x = floats(x, &self.b.val());
+        bernoulli::log_prob(self.walk().logits(x.clone()), x)
+    }
+
+    /// Exact for any mask: along the ordering of the walk with the observed variables moved to its front.
+    fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
+        self.complete_along(&self.orderings[..1], observed, rng)
+    }
+
+    fn training_loss(
+        &self,
+        x: Tensor<2, Int>,
+        _: Option<Tensor<1, Int>>,
+        rng: &mut dyn Rng,
+    ) -> Tensor<1> {
+        self.ordering_loss(x, rng)
+    }
+
+    fn for_validation(self) -> Self {
+        self.with_orderings(1)
+    }
+}
