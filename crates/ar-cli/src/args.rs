@@ -61,11 +61,12 @@ pub(crate) enum Command {
     Sample(SampleArgs),
     /// Draw the missing part of images, given what is observed of them
     ///
-    /// The walk that draws a sample, along the model's ordering, but what is observed stays as it is.
-    /// A missing pixel is drawn given everything before it in the ordering, and not given what is
-    /// observed after it. So the completions are exact draws from p(missing | observed) where the
-    /// observed pixels are a prefix of the ordering (the top half, in raster order); elsewhere they
-    /// are in general not. The record says which: `exact_conditional`.
+    /// The walk that draws a sample, but what is observed stays as it is. The completions are exact draws
+    /// from p(missing | observed) where the observed pixels are a prefix of the model's ordering (the top
+    /// half, in raster order), and whatever is observed of a model that takes any ordering
+    /// (orderless-nade). Elsewhere they come from sequential Monte Carlo: many walks at a time, of which
+    /// those go on that make the observed pixels likely; the more particles, the nearer to p(missing |
+    /// observed). The record says which: `method` is "exact" or "smc".
     Complete(CompleteArgs),
     /// Score each row of a set: its log-likelihood, and whether it is an anomaly
     ///
@@ -132,6 +133,9 @@ pub(crate) struct EvalArgs {
     /// Which part of the data [default: test]
     #[arg(long, value_parser = split_parser())]
     pub(crate) split: Option<Split>,
+    /// Average the probability over this many orderings (orderless-nade) [default: model.orderings]
+    #[arg(long, value_name = "K", value_parser = count_parser())]
+    pub(crate) orderings: Option<usize>,
     /// Also write the mean cost of each variable, in nats, as f32 in the shape of an event
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) per_variable: Option<PathBuf>,
@@ -192,6 +196,10 @@ pub(crate) struct CompleteArgs {
     /// Completions of each image
     #[arg(long, value_name = "K", default_value_t = 4, value_parser = count_parser())]
     pub(crate) samples: usize,
+    /// Walks of each image at a time, where completions come from sequential Monte Carlo; 1 does not look
+    /// ahead at all
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count_parser())]
+    pub(crate) particles: usize,
     /// Seed of the completions and of `fraction:P`
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
@@ -341,7 +349,7 @@ pub(crate) struct CountArgs {
     /// 4: W, NW, N, NE; 10: those, WW, NN and the four knight's moves (neighbourhood) [default: 4]
     #[arg(long, value_name = "4|10", hide_possible_values = true, value_parser = PossibleValuesParser::new(["4", "10"]))]
     pub(crate) neighbours: Option<String>,
-    /// Hidden units (nade, made, rnade)
+    /// Hidden units (nade, made, orderless-nade, rnade)
     #[arg(long, value_name = "H", value_parser = count_parser())]
     pub(crate) hidden: Option<usize>,
     /// Gaussians of each conditional (rnade) [default: 20]
@@ -370,6 +378,8 @@ pub(crate) enum Family {
     Logistic,
     /// NADE: 2 n h + h + n
     Nade,
+    /// Order-agnostic NADE of one hidden layer: 3 n h + h + n
+    OrderlessNade,
     /// MADE of one hidden layer, whose masks hide half of it: n h + h + n
     Made,
     /// RNADE of real numbers: n h + h + n + 3 n k (h + 1)

@@ -2,6 +2,7 @@
 
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::made::MadeSettings;
+use ar_models::orderless::OrderlessSettings;
 use ar_models::pixel::{ImageLayout, PixelConfig, PixelKind, PixelSettings};
 use ar_models::rnade::RnadeSettings;
 use num_bigint::BigUint;
@@ -61,6 +62,9 @@ pub(crate) fn sees(model: &ModelConfig, event: &EventSpec) -> String {
                 along(&settings.ordering)
             )
         }
+        ModelConfig::OrderlessNade(settings) => {
+            orderless_sees(settings, many, &along(&settings.ordering))
+        }
         other => match other.pixel() {
             Some((kind, settings)) => pixel_sees(kind, settings, event),
             None => format!("what a model of kind {} sees", other.kind()),
@@ -79,6 +83,21 @@ fn made_sees(settings: &MadeSettings, many: &str, along: &str) -> String {
         masks => format!(", mean of {masks} masks"),
     };
     format!("all {many} before it through {layers} masked {units}{direct}{along}{masks}")
+}
+
+/// What a conditional of an order-agnostic NADE sees.
+fn orderless_sees(settings: &OrderlessSettings, many: &str, along: &str) -> String {
+    let OrderlessSettings { hidden, orderings, .. } = settings;
+    let layers: Vec<String> = hidden.iter().map(usize::to_string).collect();
+    let units = if hidden[..] == [1] { "unit" } else { "units" };
+    let orderings = match orderings {
+        1 => String::new(),
+        orderings => format!(", mean of {orderings} orderings"),
+    };
+    format!(
+        "all {many} before it in any order through {} hidden {units}{along}{orderings}",
+        layers.join(" and ")
+    )
 }
 
 /// What a conditional of a PixelRNN or PixelCNN sees.
@@ -158,6 +177,7 @@ pub(crate) fn ordering(model: &ModelConfig) -> String {
         | ModelConfig::Nade { ordering, .. } => ordering.to_string(),
         ModelConfig::Made(settings) => settings.ordering.to_string(),
         ModelConfig::Rnade(settings) => settings.ordering.to_string(),
+        ModelConfig::OrderlessNade(settings) => settings.ordering.to_string(),
         ModelConfig::BayesianNetwork { .. } => "topological".into(),
         _ => "raster".into(),
     }
@@ -219,6 +239,11 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
             let free_parameters = rnade(n, settings.hidden, settings.components);
             Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
         }
+        ModelConfig::OrderlessNade(settings) => {
+            let ordering = settings.ordering.build(&event.shape)?;
+            let free_parameters = BigUint::from(settings.config(ordering).parameters());
+            Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
+        }
         other => {
             let Some((kind, settings)) = other.pixel() else {
                 unreachable!("a model of kind {} was added without its size", other.kind());
@@ -257,6 +282,11 @@ pub(crate) fn nade(variables: usize, hidden: usize) -> BigUint {
 pub(crate) fn rnade(variables: usize, hidden: usize, components: usize) -> BigUint {
     let outputs = BigUint::from(variables) * components * 3_u8;
     BigUint::from(variables) * hidden + hidden + variables + outputs * (hidden + 1)
+}
+
+/// W, M and V of n × h, c of h, b of n.
+pub(crate) fn orderless_nade(variables: usize, hidden: usize) -> BigUint {
+    nade(variables, hidden) + BigUint::from(variables) * hidden
 }
 
 /// A MADE of one hidden layer and one mask: a unit that knows k variables feeds the n − k others, so that
@@ -347,6 +377,19 @@ mod tests {
             sees(&model("kind = \"rnade\"\nhidden = 50\ncomponents = 10"), &reals),
             "all variables before it through 50 shared hidden units, as 10 Gaussians"
         );
+        for (text, words) in [
+            ("hidden = [1]", "all pixels before it in any order through 1 hidden unit"),
+            (
+                "hidden = [20, 30]\nactivation = \"relu\"\norderings = 4\nordering = \"snake\"",
+                "all pixels before it in any order through 20 and 30 hidden units, in snake order, mean of \
+                 4 orderings",
+            ),
+        ] {
+            assert_eq!(
+                sees(&model(&format!("kind = \"orderless-nade\"\n{text}")), &event(2)),
+                words
+            );
+        }
         let table = EventSpec { shape: vec![5], levels: Some(2) };
         let chain = model("kind = \"markov\"\norder = 2");
         assert_eq!(sees(&chain, &table), "the 2 variables before it");
@@ -369,6 +412,8 @@ mod tests {
             ("kind = \"nade\"\nhidden = 5", 2),
             ("kind = \"made\"\nhidden = [5]", 2),
             ("kind = \"made\"\nhidden = [5, 4]\nmasks = 3\ndirect = true\nordering = \"snake\"", 2),
+            ("kind = \"orderless-nade\"\nhidden = [5]\norderings = 3", 2),
+            ("kind = \"orderless-nade\"\nhidden = [5, 4, 3]\nactivation = \"relu\"", 2),
             ("kind = \"row-lstm\"\nlayers = 2\nhidden = 3", 2),
             ("kind = \"diagonal-lstm\"\nlayers = 1\nhidden = 5\nskip = true", 4),
             ("kind = \"diagonal-bilstm\"\nlayers = 2\nhidden = 4\nhead = 7", 256),

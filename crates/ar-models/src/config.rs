@@ -177,7 +177,11 @@ impl ModelConfig {
     pub fn is_neural(&self) -> bool {
         let of_rows = matches!(
             self,
-            Self::Logistic { .. } | Self::Nade { .. } | Self::Made(_) | Self::OrderlessNade(_) | Self::Rnade(_)
+            Self::Logistic { .. }
+                | Self::Nade { .. }
+                | Self::Made(_)
+                | Self::OrderlessNade(_)
+                | Self::Rnade(_)
         );
         of_rows || self.pixel().is_some()
     }

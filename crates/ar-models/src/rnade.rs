@@ -37,8 +37,8 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::layers::{normal, rows};
 use crate::layers::permute::Permutation;
+use crate::layers::{normal, rows};
 use crate::neural::{Neural, ValueKind, device_of};
 use crate::standardization::Standardization;
 use crate::walk;

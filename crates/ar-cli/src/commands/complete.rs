@@ -2,19 +2,20 @@
 //!
 //! ```text
 //! for t in 0..n:   x_t = observed value, or a draw from p(x_t | x before t)
-//! missing NLL:     mean over images of Σ over missing i of −log p(x_i | x before i), x the original
+//! missing NLL:     mean over images of −log p(missing | observed), missing and observed of the original
 //! ```
 //!
-//! Where the observed variables are a prefix of the ordering, the draws are from p(missing |
-//! observed) and the missing NLL is −log of it at the original. Elsewhere a missing variable does not
-//! feel what is observed after it.
+//! Where the observed variables are a prefix of the ordering, the draws of that walk are from p(missing |
+//! observed). A model that takes any ordering is walked with the observed variables first. Elsewhere a
+//! missing variable would not feel what is observed after it, and the draws are by sequential Monte Carlo
+//! (see `ar_models::walk::monte_carlo`), which also estimates p(observed) and so, as p(x) is known,
+//! p(missing | observed).
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
 use ar_data::{ReadOptions, read_path};
-use ar_models::config::EventSpec;
 use ar_models::examples::Examples as _;
 use ar_models::model::Model;
 use ar_models::randomness::{Purpose, stream};
@@ -50,15 +51,35 @@ struct Record {
     class: Option<u8>,
     /// Variables that are not observed, mean per image.
     missing_variables: f64,
-    /// Whether the observed variables of every image are a prefix of the ordering, so that the
-    /// completions are draws from p(missing | observed).
+    /// How the completions are drawn.
+    method: Method,
+    /// Whether the completions are draws from p(missing | observed) and no approximation: the model takes
+    /// any ordering, or the observed variables of every image are a prefix of its one.
     exact_conditional: bool,
-    /// Mean of −log p(missing variables | what is before each, and the class if there is one) of the
-    /// originals, in nats per image.
-    /// `null` if one of them is impossible.
+    /// Walks of each image, of method "smc".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    particles: Option<usize>,
+    /// Mean of −log p(missing | observed, and the class if there is one) of the originals, in nats per image;
+    /// of method "smc" an estimate, low on average and the less so the more particles. `null` if one of them
+    /// is impossible.
     missing_nll_nats: Option<f64>,
+    /// Mean of −log p(observed) of the originals, in nats per image, along the model's ordering; of method
+    /// "smc" from an unbiased estimate of each p(observed), which makes the mean high on average. `null`
+    /// where no particle met what is observed. Not of a model that takes any ordering.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed_nll_nats: Option<Option<f64>>,
     seconds: f64,
     device: String,
+}
+
+/// How completions are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Method {
+    /// From p(missing | observed).
+    Exact,
+    /// By sequential Monte Carlo.
+    Smc,
 }
 
 /// The most values drawn at once: 2 GiB of them.
@@ -98,7 +119,10 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let class = class_of(args.class, &model)?;
     let (data, split) = data_of(args.data.as_deref(), args.split, &config, session)?;
     let count = args.count.min(data.len());
-    if count.saturating_mul(args.samples).saturating_mul(event.variables()) > MAX_VALUES {
+    let most = args.samples.max(args.particles);
+    if count.saturating_mul(args.samples).saturating_mul(event.variables()) > MAX_VALUES
+        || most.saturating_mul(event.variables()) > MAX_VALUES
+    {
         return Err(mistake(
             format!(
                 "--samples {} of {count} images of {} variables, expected at most {MAX_VALUES} \
@@ -115,18 +139,38 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         (0..count).flat_map(|image| mask.observed(&layout, args.seed, image)).collect();
 
     let terminal = &session.terminal;
-    let exact_conditional = observed
-        .chunks_exact(event.variables())
-        .all(|observed| is_prefix(observed, model.ordering().as_slice()));
-    if !exact_conditional {
-        terminal.note(
-            "what is observed is no prefix of the ordering: a missing pixel is drawn given the \
-             pixels before it, not given observed ones after it",
-        );
+    let ordering = model.ordering().as_slice();
+    let are_prefixes =
+        observed.chunks_exact(event.variables()).all(|observed| is_prefix(observed, ordering));
+    let method = if are_prefixes || model.takes_any_mask() { Method::Exact } else { Method::Smc };
+    if method == Method::Smc {
+        if args.particles < args.samples {
+            return Err(mistake(
+                format!(
+                    "--particles {} with --samples {}: expected at least as many particles",
+                    args.particles, args.samples
+                ),
+                "completions are chosen among the particles",
+            ));
+        }
+        terminal.note(format!(
+            "what is observed is no prefix of the ordering: completions by sequential Monte Carlo with \
+             {}",
+            particles(args.particles)
+        ));
     }
     let start = Instant::now();
-    let values = draw(&model, &originals, &observed, class, args, terminal);
-    let missing_nll_nats = missing_nll_nats(&model, &event, &originals, &observed, class);
+    let question = Question { model: &model, originals: &originals, observed: &observed, class };
+    let (values, costs) = match method {
+        Method::Exact => (question.draw(args, terminal), question.costs()),
+        Method::Smc => question.monte_carlo(args, terminal),
+    };
+    if costs.observed.is_some_and(f64::is_infinite) {
+        terminal.note(
+            "no particle met what is observed of some image: its completions ignore what is observed \
+             after each pixel; more --particles may find it",
+        );
+    }
     let seconds = start.elapsed().as_secs_f64();
     let completions = Completions {
         originals: &originals,
@@ -156,8 +200,11 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         seed: args.seed,
         class,
         missing_variables: missing as f64 / count.max(1) as f64,
-        exact_conditional,
-        missing_nll_nats: finite(missing_nll_nats),
+        method,
+        exact_conditional: method == Method::Exact,
+        particles: (method == Method::Smc).then_some(args.particles),
+        missing_nll_nats: finite(costs.missing),
+        observed_nll_nats: costs.observed.map(finite),
         seconds,
         device: device.name,
     };
@@ -166,24 +213,30 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
 
 fn words(record: &Record) -> String {
     let nats =
-        record.missing_nll_nats.map_or_else(|| "inf".to_owned(), |nats| format!("{nats:.4}"));
-    let given = match (record.exact_conditional, record.class) {
-        (true, None) => "drawn from p(missing | observed)".to_owned(),
-        (true, Some(class)) => format!("drawn from p(missing | observed, class {class})"),
-        (false, None) => "each missing variable drawn given those before it only".to_owned(),
-        (false, Some(class)) => {
-            format!("each missing variable drawn given those before it and class {class} only")
-        }
-    };
-    format!(
-        "{} completions of each of {} images to {} in {}, {given}\n\
-         the {} missing variables of an original cost {nats} nats\n",
+        |nats: Option<f64>| nats.map_or_else(|| "inf".to_owned(), |nats| format!("{nats:.4}"));
+    let class = record.class.map_or_else(String::new, |class| format!(", class {class}"));
+    let by = record.particles.map_or_else(String::new, |count| {
+        format!(" by sequential Monte Carlo, {}", particles(count))
+    });
+    let about = if record.particles.is_some() { "about " } else { "" };
+    let mut text = format!(
+        "{} completions of each of {} images to {} in {}, drawn from p(missing | observed{class}){by}\n\
+         the {} missing variables of an original cost {about}{} nats given the observed ones",
         record.samples,
         grouped(&record.count.to_string()),
         record.out,
         human_seconds(record.seconds),
         (record.missing_variables * 10.0).round() / 10.0,
-    )
+        nats(record.missing_nll_nats),
+    );
+    if let Some(observed) = record.observed_nll_nats {
+        text.push_str(&format!(", which cost {about}{}", nats(observed)));
+    }
+    text
+}
+
+fn particles(count: usize) -> String {
+    if count == 1 { "1 particle".to_owned() } else { format!("{count} particles") }
 }
 
 /// Whether `--out` asks for a PNG or a `.npy`.
@@ -318,54 +371,103 @@ pub(super) fn is_prefix(observed: &[bool], ordering: &[usize]) -> bool {
     ordering.is_sorted_by_key(|&i| !observed[i])
 }
 
-/// Completions of each image, `[images, samples, variables]`.
-fn draw(
-    model: &Model,
-    originals: &[u8],
-    observed: &[bool],
+/// What is asked: the rest of `originals`, given what is observed of them.
+struct Question<'a> {
+    model: &'a Model,
+    /// `[images, variables]`, as is the next.
+    originals: &'a [u8],
+    observed: &'a [bool],
     class: Option<u8>,
-    args: &CompleteArgs,
-    terminal: &Terminal,
-) -> Vec<u8> {
-    let variables = model.variables();
-    let total = originals.len() / variables * args.samples;
-    let bar = terminal.examples_bar(total, "completing");
-    let mut values = Vec::with_capacity(total * variables);
-    for (index, first) in (0..total).step_by(BATCH).enumerate() {
-        let mut rng = stream(args.seed, Purpose::Sample, index as u64);
-        let last = (first + BATCH).min(total);
-        let known: Vec<Option<u8>> = (first..last)
-            .flat_map(|k| {
-                let image = k / args.samples;
-                image * variables..(image + 1) * variables
-            })
-            .map(|at| observed[at].then_some(originals[at]))
-            .collect();
-        values.extend(match class {
-            Some(class) => model.complete_given(&known, &vec![class; last - first], &mut rng),
-            None => model.complete(&known, &mut rng),
-        });
-        bar.set_position(last as u64);
-    }
-    bar.finish_and_clear();
-    values
 }
 
-/// Mean over images of what the missing variables of the originals cost, each given all before it.
-fn missing_nll_nats(
-    model: &Model,
-    event: &EventSpec,
-    originals: &[u8],
-    observed: &[bool],
-    class: Option<u8>,
-) -> f64 {
-    let images = originals.len() / event.variables();
-    let log_probs = match class {
-        Some(class) => model.log_prob_per_variable_given(originals, &vec![class; images]),
-        None => model.log_prob_per_variable(originals),
-    };
-    let missing = log_probs.iter().zip(observed).filter(|&(_, &observed)| !observed);
-    -missing.map(|(log_prob, _)| log_prob).sum::<f64>() / images.max(1) as f64
+/// Means over the images, in nats.
+struct Costs {
+    /// Of −log p(missing | observed).
+    missing: f64,
+    /// Of −log p(observed).
+    observed: Option<f64>,
+}
+
+impl Question<'_> {
+    fn images(&self) -> usize {
+        self.originals.len() / self.model.variables()
+    }
+
+    /// What is known of the images `images`, in that order.
+    fn known(&self, images: impl Iterator<Item = usize>) -> Vec<Option<u8>> {
+        let variables = self.model.variables();
+        images
+            .flat_map(|image| image * variables..(image + 1) * variables)
+            .map(|at| self.observed[at].then_some(self.originals[at]))
+            .collect()
+    }
+
+    /// Completions of each image by the model's own walk, `[images, samples, variables]`.
+    fn draw(&self, args: &CompleteArgs, terminal: &Terminal) -> Vec<u8> {
+        let total = self.images() * args.samples;
+        let bar = terminal.examples_bar(total, "completing");
+        let mut values = Vec::with_capacity(total * self.model.variables());
+        for (index, first) in (0..total).step_by(BATCH).enumerate() {
+            let mut rng = stream(args.seed, Purpose::Sample, index as u64);
+            let last = (first + BATCH).min(total);
+            let known = self.known((first..last).map(|k| k / args.samples));
+            values.extend(match self.class {
+                Some(class) => {
+                    self.model.complete_given(&known, &vec![class; last - first], &mut rng)
+                }
+                None => self.model.complete(&known, &mut rng),
+            });
+            bar.set_position(last as u64);
+        }
+        bar.finish_and_clear();
+        values
+    }
+
+    /// What the parts of the originals cost where `draw` is exact.
+    fn costs(&self) -> Costs {
+        let images = self.images().max(1) as f64;
+        if let Some(given) = self.model.log_prob_conditional(self.originals, self.observed) {
+            return Costs { missing: -given.iter().sum::<f64>() / images, observed: None };
+        }
+        let log_probs = match self.class {
+            Some(class) => {
+                let labels = vec![class; self.images()];
+                self.model.log_prob_per_variable_given(self.originals, &labels)
+            }
+            None => self.model.log_prob_per_variable(self.originals),
+        };
+        let cost = |which: bool| {
+            let of = log_probs.iter().zip(self.observed).filter(|&(_, &is)| is == which);
+            -of.map(|(log_prob, _)| log_prob).sum::<f64>() / images
+        };
+        Costs { missing: cost(false), observed: Some(cost(true)) }
+    }
+
+    /// Completions by sequential Monte Carlo, and what it finds the parts of the originals to cost.
+    fn monte_carlo(&self, args: &CompleteArgs, terminal: &Terminal) -> (Vec<u8>, Costs) {
+        let bar = terminal.examples_bar(self.images(), "completing");
+        let counts = (args.particles, args.samples);
+        let (mut values, mut evidence) = (Vec::new(), 0.0);
+        let images: Vec<usize> = (0..self.images()).collect();
+        for (index, images) in images.chunks((BATCH / args.particles).max(1)).enumerate() {
+            let mut rng = stream(args.seed, Purpose::Sample, index as u64);
+            let known = self.known(images.iter().copied());
+            let labels = self.class.map(|class| vec![class; images.len()]);
+            let found =
+                self.model.complete_monte_carlo(&known, labels.as_deref(), counts, &mut rng);
+            values.extend(found.values);
+            evidence += found.log_prob_observed.iter().sum::<f64>();
+            bar.inc(images.len() as u64);
+        }
+        bar.finish_and_clear();
+        let joint = match self.class {
+            Some(class) => self.model.log_prob_given(self.originals, &vec![class; self.images()]),
+            None => self.model.log_prob(self.originals),
+        };
+        let mean = |sum: f64| sum / self.images().max(1) as f64;
+        let missing = mean(evidence - joint.into_iter().sum::<f64>());
+        (values, Costs { missing, observed: Some(mean(-evidence)) })
+    }
 }
 
 #[cfg(test)]

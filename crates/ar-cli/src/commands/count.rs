@@ -101,7 +101,8 @@ fn check(args: &CountArgs) -> Result<Question> {
         })
     };
     let one_variable = matches!(family, Family::Coin | Family::Die);
-    let has_hidden = matches!(family, Family::Nade | Family::Made | Family::Rnade);
+    let has_hidden =
+        matches!(family, Family::Nade | Family::Made | Family::OrderlessNade | Family::Rnade);
     let bits_only = has_hidden || matches!(family, Family::Coin | Family::Logistic);
     let on_an_image = family == Family::Neighbourhood;
     refuse_unless(!one_variable, args.variables.is_some_and(|n| n != 1), "variables")?;
@@ -211,6 +212,7 @@ fn answer(question: &Question) -> Result<BigUint> {
         }
         Family::Logistic => sees::logistic(n),
         Family::Nade => sees::nade(n, question.hidden.unwrap_or(1)),
+        Family::OrderlessNade => sees::orderless_nade(n, question.hidden.unwrap_or(1)),
         Family::Made => sees::made(n, question.hidden.unwrap_or(1)),
         Family::Rnade => {
             sees::rnade(n, question.hidden.unwrap_or(1), question.components.unwrap_or(1))
@@ -230,6 +232,7 @@ fn words(record: &Record, family: Family) -> String {
         Family::Neighbourhood => "Σ_i m^(neighbours of i in the image) (m − 1)",
         Family::Logistic => "n (n + 1) / 2",
         Family::Nade => "2 n h + h + n",
+        Family::OrderlessNade => "3 n h + h + n",
         Family::Made => "n h + h + n",
         Family::Rnade => "n h + h + n + 3 n k (h + 1)",
     };
@@ -295,6 +298,7 @@ mod tests {
                 },
                 "17441",
             ),
+            (CountArgs { hidden: Some(500), ..n(Family::OrderlessNade, 784, 2) }, "1177284"),
             (n(Family::Full, 5, 1), "0"),
         ] {
             assert_eq!(counted(&args).unwrap(), count, "{args:?}");

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use ar_models::model::Model;
+use ar_models::orderless::MOST_ORDERINGS;
 use ar_models::scoring::cost_per_variable;
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use super::{Evaluation, Session, Subject, data_of};
 use crate::args::EvalArgs;
 use crate::data::Prepared;
 use crate::device;
-use crate::error::Internal;
+use crate::error::{Internal, mistake};
 use crate::files;
 use crate::output::{RECORD_VERSION, columns, human_seconds};
 use crate::run_dir::RunDir;
@@ -23,6 +24,9 @@ struct Record<'a> {
     command: &'static str,
     #[serde(flatten)]
     evaluation: &'a Evaluation,
+    /// Orderings that the probability is averaged over, of a model that takes any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    orderings: Option<usize>,
 }
 
 /// Evaluates and prints.
@@ -38,6 +42,10 @@ pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
     let device = device::choose(args.device.as_deref())?;
     let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
     let model = run.load_model(&config, &event, &device.device)?;
+    let model = match args.orderings {
+        Some(orderings) => over_orderings(model, orderings)?,
+        None => model,
+    };
     let (data, split) = data_of(args.data.as_deref(), args.split, &config, session)?;
     let terminal = &session.terminal;
     terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));
@@ -50,15 +58,47 @@ pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
         run: run.display(),
     };
     let evaluation = Evaluation::of(subject, terminal);
+    let orderings = model.orderings();
     if let Some(path) = &args.per_variable {
+        if orderings.is_some_and(|orderings| orderings > 1) {
+            terminal.note(
+                "--per-variable: an ensemble has no cost of a variable, so these are of its first \
+                 ordering",
+            );
+        }
         write_costs(path, &model, &data, session)?;
     }
-    let record = Record { version: RECORD_VERSION, command: "eval", evaluation: &evaluation };
+    let record =
+        Record { version: RECORD_VERSION, command: "eval", evaluation: &evaluation, orderings };
     terminal.result(&record, || {
         let mut cells = vec![format!("{} on {}", evaluation.model, evaluation.data)];
         cells.extend(evaluation.cells());
+        cells.extend(orderings.map(|orderings| match orderings {
+            1 => "along 1 ordering".to_owned(),
+            orderings => format!("over {orderings} orderings"),
+        }));
         cells.push(human_seconds(evaluation.seconds));
         columns(&[cells])
+    })
+}
+
+/// The ensemble over so many orderings.
+///
+/// # Errors
+/// When the model has one ordering only, or there are too many.
+fn over_orderings(model: Model, orderings: usize) -> Result<Model> {
+    if orderings > MOST_ORDERINGS {
+        return Err(mistake(
+            format!("--orderings {orderings}: expected at most {MOST_ORDERINGS}"),
+            "an ensemble gains little beyond a hundred",
+        ));
+    }
+    let kind = model.kind();
+    model.with_orderings(orderings).ok_or_else(|| {
+        mistake(
+            format!("--orderings {orderings}: a model of kind {kind} has one ordering"),
+            "remove --orderings, or train a model of kind orderless-nade",
+        )
     })
 }
 

@@ -114,7 +114,7 @@ fn the_cost_of_what_is_missing_is_that_of_the_walk() {
     for (original, completions) in originals.chunks_exact(64).zip(values.chunks_exact(5 * 64)) {
         assert_eq!(completions, original.repeat(5));
     }
-    // Two masks that share out the pixels share out the cost.
+    // What is observed and what is missing share out the cost, exactly and by particles.
     let mut rest = vec![0_u8; 64];
     rest[..32].fill(255);
     mask(&place, "top.png", 8, 8, &rest);
@@ -122,12 +122,87 @@ fn the_cost_of_what_is_missing_is_that_of_the_walk() {
     mask(&place, "bottom.png", 8, 8, &rest);
     let top = complete(&place, "top.png", "c.npy");
     let bottom = complete(&place, "bottom.png", "c.npy");
-    assert_eq!(nats(&top), nats(&complete(&place, "top-half", "c.npy")));
-    assert!((nats(&top) + nats(&bottom) - all).abs() < 1e-3, "{top} {bottom} {all}");
-    assert_eq!(
-        (&top["exact_conditional"], &bottom["exact_conditional"]),
-        (&true.into(), &false.into())
+    assert_eq!(nats(&top), nats(&complete(&place, "top-half", "t.npy")));
+    for (record, method, particles) in
+        [(&top, "exact", Value::Null), (&bottom, "smc", Value::from(100))]
+    {
+        assert_eq!((&record["method"], &record["particles"]), (&method.into(), &particles));
+        assert_eq!(record["exact_conditional"], method == "exact");
+        let observed = record["observed_nll_nats"].as_f64().unwrap();
+        assert!((nats(record) + observed - all).abs() < 1e-3, "{record} {all}");
+    }
+    // The draws keep what is observed, and other particles draw others.
+    let (_, originals) = npy(&place, "first.npy");
+    let (_, values) = npy(&place, "c.npy");
+    for (k, completion) in values.as_chunks::<64>().0.iter().enumerate() {
+        assert_eq!(completion[32..], originals[k / 5 * 64 + 32..k / 5 * 64 + 64]);
+    }
+    let again = complete(&place, "bottom.png", "again.npy");
+    assert_eq!(npy(&place, "again.npy").1, values);
+    assert_eq!(nats(&again), nats(&bottom));
+    // Other particles, another estimate.
+    let few = place.json(&[
+        "complete",
+        "run",
+        "--observe",
+        "bottom.png",
+        "--out",
+        "few.npy",
+        "--count",
+        "3",
+        "--samples",
+        "1",
+        "--particles",
+        "1",
+    ]);
+    assert_eq!((&few["method"], &few["particles"]), (&"smc".into(), &1.into()));
+    assert_ne!(nats(&few), nats(&bottom));
+}
+
+#[test]
+fn a_model_of_any_ordering_takes_any_mask() {
+    let place = Place::new();
+    place.file(
+        "any.toml",
+        NADE.replace(
+            "kind = \"nade\"\nhidden = 8",
+            "kind = \"orderless-nade\"\nhidden = [40]\norderings = 3",
+        ),
     );
+    place.json(&["train", "any.toml", "--out", "run"]);
+    place.json(&["data", "export", "run", "--out", "first.npy", "--count", "3"]);
+    let (_, originals) = npy(&place, "first.npy");
+    for observe in ["top-half", "left-half", "every-other-row", "fraction:0.3"] {
+        let record = complete(&place, observe, "c.npy");
+        assert_eq!(
+            (&record["method"], &record["exact_conditional"]),
+            (&"exact".into(), &true.into())
+        );
+        assert!(record.get("particles").is_none() && record.get("observed_nll_nats").is_none());
+        assert!(nats(&record) > 1.0);
+        let (_, values) = npy(&place, "c.npy");
+        assert_eq!(values.len(), 3 * 5 * 64);
+        if observe == "left-half" {
+            for (k, completion) in values.as_chunks::<64>().0.iter().enumerate() {
+                let kept = |i: usize| completion[i] == originals[k / 5 * 64 + i];
+                assert!((0..64).filter(|i| i % 8 < 4).all(kept));
+            }
+        }
+    }
+    // Nothing observed: the likelihood, over as many orderings as the config says or one asks for.
+    let eval =
+        |more: &[&str]| place.json(&[&["eval", "run", "--data", "first.npy"], more].concat());
+    let all = eval(&[]);
+    assert_eq!(all["orderings"], 3);
+    let nothing = complete(&place, "fraction:0", "c.npy");
+    assert!((nats(&nothing) - all["nll_nats"].as_f64().unwrap()).abs() < 1e-3, "{nothing} {all}");
+    let one = eval(&["--orderings", "1", "--per-variable", "cost.npy"]);
+    assert_eq!(one["orderings"], 1);
+    let many = eval(&["--orderings", "40"]);
+    assert!(many["nll_nats"].as_f64() < one["nll_nats"].as_f64(), "{many} {one}");
+    let message = place.mistake(&["eval", "run", "--orderings", "5000"]);
+    assert!(message.contains("expected at most 4096"), "{message}");
+    place.json(&["sample", "run", "--out", "s.npy", "--count", "5"]);
 }
 
 #[test]
@@ -148,8 +223,9 @@ fn whether_the_draws_are_conditional_depends_on_the_ordering() {
             .unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.contains("no prefix of the ordering"), "{stderr}");
+        assert!(stderr.contains("with 100 particles"), "{stderr}");
         let stdout = String::from_utf8(output.stdout).unwrap();
-        assert!(stdout.contains("those before it only"), "{stdout}");
+        assert!(stdout.contains("by sequential Monte Carlo, 100 particles"), "{stdout}");
         // Eight images in rows of an original, what is observed, and four completions.
         let grid = image::open(place.path("c.png")).unwrap().to_rgb8();
         assert_eq!(grid.dimensions(), (6 * 9 + 1, 8 * 9 + 1));
@@ -214,6 +290,11 @@ fn mistakes_are_named() {
             assert!(message.contains(part), "{observe} says not {part:?}: {message}");
         }
     }
+    let few = ["complete", "run", "--observe", "left-half", "--out", "c.png", "--particles", "2"];
+    let message = place.mistake(&few);
+    assert!(message.contains("--particles 2 with --samples 4: expected at least"), "{message}");
+    let message = place.mistake(&["eval", "run", "--orderings", "2"]);
+    assert!(message.contains("a model of kind nade has one ordering"), "{message}");
     let rows: String = (0..40).map(|i| format!("{},{}\n", i % 2, (i / 2) % 2)).collect();
     place.file("a.csv", rows);
     place.file(
