@@ -30,6 +30,8 @@ pub(crate) struct Score {
     pub(crate) bits_per_dim: f64,
     /// The same mean in standardized units, nats; only of real numbers.
     pub(crate) nll_standardized_nats: Option<f64>,
+    /// The number of orderings that the likelihood is a mean over, of a model that takes any.
+    pub(crate) orderings: Option<u64>,
 }
 
 /// What `chainrule train` prints.
@@ -199,6 +201,15 @@ impl Chainrule {
         command.arg("score").arg(self.below_root(run));
         command.args(["--calibrate", &sets.calibrate, "--alpha", &sets.alpha.to_string()]);
         command.args(["--against", &sets.against]);
+        self.on_device(&mut command);
+        self.record(command, || ())
+    }
+
+    /// `chainrule eval RUN --split test --orderings 1`, of a model that takes any ordering.
+    pub(crate) fn eval_one_ordering(&self, run: &Path) -> Result<Score> {
+        let mut command = self.command();
+        command.arg("eval").arg(self.below_root(run));
+        command.args(["--split", "test", "--orderings", "1"]);
         self.on_device(&mut command);
         self.record(command, || ())
     }

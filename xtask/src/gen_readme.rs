@@ -55,7 +55,7 @@ fn section(root: &Path, name: &str, chainrule: Option<&Path>) -> Result<String> 
                 bail!(Mistake::new(message).hint(hint));
             };
             let table = anomalies::table(&results.outcomes)
-                .unwrap_or_else(|| Table::new(&results.outcomes));
+                .unwrap_or_else(|| Table::of_outcomes(&results.outcomes));
             Ok(format!("{}\n{}\n", table.markdown(), source(&results)))
         }
     }
@@ -64,13 +64,20 @@ fn section(root: &Path, name: &str, chainrule: Option<&Path>) -> Result<String> 
 /// Where the numbers of a table come from.
 fn source(results: &Results) -> String {
     let machine = &results.provenance.machine;
-    let examples = results.outcomes.first().map_or(0, |outcome| outcome.test.examples);
+    let run = format!(
+        "`cargo xtask experiment {}` on {} cores of {}.",
+        results.experiment, machine.cores, machine.cpu
+    );
+    let examples: Vec<u64> = results.outcomes.iter().map(|outcome| outcome.test.examples).collect();
+    let [examples, more @ ..] = &examples[..] else {
+        return run;
+    };
+    if more.iter().any(|other| other != examples) {
+        return run;
+    }
     let levels =
         if levels_differ(&results.outcomes) { format!("{LEVELS_DIFFER} ") } else { String::new() };
-    format!(
-        "{levels}{examples} test examples; `cargo xtask experiment {}` on {} cores of {}.",
-        results.experiment, machine.cores, machine.cpu
-    )
+    format!("{levels}{examples} test examples; {run}")
 }
 
 /// A table of the single experiments that have a published number.

@@ -15,7 +15,9 @@ use crate::workspace::{self, relative};
 use anomalies::Anomalies;
 use anyhow::{Context as _, Result, bail};
 use config::{Config, Experiment};
-use result::{LEVELS_DIFFER, Mean, Outcome, Provenance, Results, Unit, comparable, levels_differ};
+use result::{
+    LEVELS_DIFFER, Mean, Outcome, Provenance, Results, Unit, comparable, data_differ, levels_differ,
+};
 use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -185,8 +187,12 @@ fn conduct(
         pictures.push(picture);
     }
     let results = Results::new(name, experiment.title(), provenance, outcomes);
-    terminal::out(&format!("{}\n\n{}", results.title, Table::new(&results.outcomes).text()))?;
-    if levels_differ(&results.outcomes) {
+    terminal::out(&format!(
+        "{}\n\n{}",
+        results.title,
+        Table::of_outcomes(&results.outcomes).text()
+    ))?;
+    if levels_differ(&results.outcomes) && !data_differ(&results.outcomes) {
         terminal::out(LEVELS_DIFFER)?;
     }
     for outcome in results.outcomes.iter().filter(|outcome| !outcome.folds.is_empty()) {
@@ -315,11 +321,16 @@ fn climb_fold(
         Some(sets) => Some(Anomalies::new(sets.clone(), &chainrule.score(run, sets)?)),
         None => None,
     };
+    let one_ordering = match test.orderings {
+        Some(2..) => Some(chainrule.eval_one_ordering(run)?),
+        _ => None,
+    };
     chainrule.sample(run, &samples, SAMPLES, config.seed)?;
     let epochs = chainrule::epochs(run);
     let wall_seconds = start.elapsed().as_secs_f64();
     let outcome = Outcome::new(config, &trained, &test, &epochs, wall_seconds);
-    let outcome = Outcome { anomalies, ..outcome };
+    let test_one_ordering = one_ordering.as_ref().map(Mean::from);
+    let outcome = Outcome { anomalies, test_one_ordering, ..outcome };
     let pictures = Pictures {
         samples: match trained.levels {
             Some(levels) => Images::new(npy::read(&samples)?, levels),

@@ -181,13 +181,17 @@ pub(crate) fn levels_differ(outcomes: &[Outcome]) -> bool {
     outcomes.iter().any(|outcome| Some(outcome.levels) != outcomes.first().map(|o| o.levels))
 }
 
-/// The outcomes that compare with each other: those of the most frequent number of levels.
+/// Whether outcomes are about different data sets.
+pub(crate) fn data_differ(outcomes: &[Outcome]) -> bool {
+    outcomes.iter().any(|outcome| Some(&outcome.data) != outcomes.first().map(|o| &o.data))
+}
+
+/// The outcomes that compare with each other: those on the most frequent data of one number of levels.
 pub(crate) fn comparable(outcomes: &[Outcome]) -> Vec<&Outcome> {
-    let of = |levels| outcomes.iter().filter(move |outcome| outcome.levels == levels);
-    let all = outcomes.iter().map(|outcome| outcome.levels);
+    let like = |one: &Outcome| outcomes.iter().filter(|other| other.is_like(one)).collect();
+    let all = outcomes.iter().map(like);
     // The first of those that are equally frequent: `max_by_key` takes the last.
-    let levels = all.rev().max_by_key(|&levels| of(levels).count());
-    levels.map_or_else(Vec::new, |levels| of(levels).collect())
+    all.rev().max_by_key(Vec::len).unwrap_or_default()
 }
 
 /// What is said of a table in which levels differ.
@@ -241,6 +245,12 @@ pub(crate) struct Outcome {
     pub(crate) valid: Option<Mean>,
     /// The split that nothing was chosen on.
     pub(crate) test: Mean,
+    /// The number of orderings that `test` is the ensemble of, where that is more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) orderings: Option<u64>,
+    /// The same split and weights along the first of these orderings alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) test_one_ordering: Option<Mean>,
     /// The published number, where the config has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) paper: Option<Published>,
@@ -334,6 +344,8 @@ impl Outcome {
             wall_seconds: wall_seconds.max(trained.seconds),
             valid: trained.valid.as_ref().map(Mean::from),
             test: test.into(),
+            orderings: test.orderings.filter(|&orderings| orderings > 1),
+            test_one_ordering: None,
             paper: config.paper.clone().map(|paper| Published::new(paper, &test.into())),
             anomalies: None,
             tolerance_nats: if curve.is_empty() {
@@ -346,6 +358,11 @@ impl Outcome {
         }
     }
 
+    /// Whether the two are about the same data in as many levels.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.data == other.data && self.levels == other.levels
+    }
+
     /// A short name for tables and pictures.
     pub(crate) fn label(&self) -> String {
         let label = super::config::label(&self.config, &self.data);
@@ -354,6 +371,12 @@ impl Outcome {
             Some(_) => format!("{label} of {}", self.data),
             None => label,
         }
+    }
+
+    /// The same with the data, where those of the outcomes beside it differ.
+    pub(crate) fn label_beside(&self, outcomes: &[Self]) -> String {
+        let label = self.label();
+        if data_differ(outcomes) { format!("{label} on {}", self.data) } else { label }
     }
 
     /// The cost for pictures, with the levels where those of other outcomes differ.
@@ -426,6 +449,10 @@ impl Outcome {
             }
         };
         close("test NLL", self.test.nll_nats, fresh.test.nll_nats);
+        if let (Some(committed), Some(fresh)) = (&self.test_one_ordering, &fresh.test_one_ordering)
+        {
+            close("test NLL along one ordering", committed.nll_nats, fresh.nll_nats);
+        }
         match (&self.valid, &fresh.valid) {
             (Some(committed), Some(fresh)) => {
                 close("validation NLL", committed.nll_nats, fresh.nll_nats);
@@ -559,6 +586,8 @@ pub(crate) mod tests {
             wall_seconds: 0.5,
             valid: Some(mean(test_nll_nats + 0.5)),
             test: mean(test_nll_nats),
+            orderings: None,
+            test_one_ordering: None,
             paper: None,
             anomalies: None,
             tolerance_nats: 5e-5,
@@ -657,8 +686,16 @@ pub(crate) mod tests {
         assert!(levels_differ(&outcomes));
         assert_eq!(outcomes[0].note(true), "1.00 nats, 17 levels");
         assert_eq!(outcomes[0].note(false), "1.00 nats");
-        let names: Vec<&str> = comparable(&outcomes).iter().map(|o| o.config.as_str()).collect();
-        assert_eq!(names, ["b", "c"]);
+        let names = |outcomes: &[Outcome]| -> Vec<String> {
+            comparable(outcomes).iter().map(|o| o.config.clone()).collect()
+        };
+        assert_eq!(names(&outcomes), ["b", "c"]);
+        assert!(!data_differ(&outcomes));
+        outcomes[2].data = "dna".to_owned();
+        assert!(data_differ(&outcomes));
+        assert_eq!(names(&outcomes), ["a"]);
+        outcomes[1].data = "dna".to_owned();
+        assert_eq!(names(&outcomes), ["b", "c"]);
         assert_eq!(comparable(&outcomes[..2])[0].config, "a", "the first of as many");
     }
 

@@ -1,6 +1,6 @@
 //! The ladder's table, for a terminal and for Markdown.
 
-use super::result::{Outcome, Unit, levels_differ};
+use super::result::{Mean, Outcome, Unit, data_differ, levels_differ};
 
 /// The columns, and whether their cells are numbers.
 const COLUMNS: [(&str, bool); 6] = [
@@ -27,11 +27,65 @@ fn paper_columns(unit: Unit) -> [(&'static str, bool); 2] {
 
 /// The heading and whether it is a column of numbers, and the cells row by row.
 pub(crate) struct Table {
-    columns: Vec<(&'static str, bool)>,
+    columns: Vec<(String, bool)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
+    /// One row for each outcome, or for each data set where there are several.
+    pub(crate) fn of_outcomes(outcomes: &[Outcome]) -> Self {
+        if data_differ(outcomes) { Self::by_data(outcomes) } else { Self::new(outcomes) }
+    }
+
+    /// One row for each data set, and columns for each model: test NLL in nats, and what is published.
+    fn by_data(outcomes: &[Outcome]) -> Self {
+        let mut data: Vec<&str> = Vec::new();
+        let mut models: Vec<String> = Vec::new();
+        for outcome in outcomes {
+            if !data.contains(&outcome.data.as_str()) {
+                data.push(&outcome.data);
+            }
+            if !models.contains(&outcome.label()) {
+                models.push(outcome.label());
+            }
+        }
+        let mut columns = vec![("data".to_owned(), false), ("variables".to_owned(), true)];
+        let mut rows: Vec<Vec<String>> = data.iter().map(|&data| vec![data.to_owned()]).collect();
+        for (row, data) in rows.iter_mut().zip(&data) {
+            let first = outcomes.iter().find(|outcome| outcome.data == *data);
+            row.push(first.map_or(0, |outcome| outcome.variables).to_string());
+        }
+        let mean = |mean: &Mean| format!("{:.2} ± {:.2}", mean.nll_nats, mean.nll_nats_stderr);
+        for model in &models {
+            let of = |data: &str| {
+                outcomes.iter().find(|outcome| outcome.data == data && outcome.label() == *model)
+            };
+            let own = || data.iter().filter_map(|data| of(data));
+            let mut column = |name: String, cell: &dyn Fn(&Outcome) -> Option<String>| {
+                columns.push((name, true));
+                for (row, data) in rows.iter_mut().zip(&data) {
+                    row.push(of(data).and_then(cell).unwrap_or_default());
+                }
+            };
+            if own().any(|outcome| outcome.test_one_ordering.is_some()) {
+                column(format!("{model}, 1 ordering"), &|outcome| {
+                    outcome.test_one_ordering.as_ref().map(mean)
+                });
+            }
+            let most = own().filter_map(|outcome| outcome.orderings).max();
+            let orderings = most.map_or_else(String::new, |most| format!(", {most} orderings"));
+            column(format!("{model}{orderings}"), &|outcome| Some(mean(&outcome.test)));
+            if own().any(|outcome| outcome.paper.is_some()) {
+                column("paper".to_owned(), &|outcome| {
+                    let published = outcome.published();
+                    let nats = published.iter().find(|number| number.unit == Unit::Nats)?;
+                    Some(nats.paper_text())
+                });
+            }
+        }
+        Self { columns, rows }
+    }
+
     /// One row for each outcome.
     pub(crate) fn new(outcomes: &[Outcome]) -> Self {
         let is_published = |&unit: &Unit| {
@@ -42,6 +96,9 @@ impl Table {
         let mut columns = COLUMNS.to_vec();
         if levels {
             columns.insert(3, LEVELS_COLUMN);
+        }
+        if data_differ(outcomes) {
+            columns.insert(1, ("data", false));
         }
         columns.extend(units.iter().copied().flat_map(paper_columns));
         let rows = outcomes
@@ -59,6 +116,9 @@ impl Table {
                 if levels {
                     row.insert(3, outcome.levels.map(|n| n.to_string()).unwrap_or_default());
                 }
+                if data_differ(outcomes) {
+                    row.insert(1, outcome.data.clone());
+                }
                 for &unit in &units {
                     let published = outcome.published();
                     row.extend(published.iter().find(|c| c.unit == unit).map_or_else(
@@ -69,16 +129,17 @@ impl Table {
                 row
             })
             .collect();
-        Self { columns, rows }
+        Self::of(columns, rows)
     }
 
     /// A table of these columns, each with whether it holds numbers.
     pub(crate) fn of(columns: Vec<(&'static str, bool)>, rows: Vec<Vec<String>>) -> Self {
+        let columns = columns.into_iter().map(|(name, number)| (name.to_owned(), number)).collect();
         Self { columns, rows }
     }
 
     /// Headings with whether the column holds numbers.
-    pub(crate) fn columns(&self) -> &[(&'static str, bool)] {
+    pub(crate) fn columns(&self) -> &[(String, bool)] {
         &self.columns
     }
 
@@ -89,7 +150,7 @@ impl Table {
 
     /// Aligned columns under a rule, for a terminal.
     pub(crate) fn text(&self) -> String {
-        let heading: Vec<&str> = self.columns.iter().map(|&(name, _)| name).collect();
+        let heading: Vec<&str> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
         let widths: Vec<usize> = heading
             .iter()
             .enumerate()
@@ -115,8 +176,8 @@ impl Table {
     /// A Markdown table.
     pub(crate) fn markdown(&self) -> String {
         let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
-        let mut text = line(self.columns.iter().map(|&(name, _)| name).collect());
-        text += &line(self.columns.iter().map(|&(_, n)| if n { "---:" } else { "---" }).collect());
+        let mut text = line(self.columns.iter().map(|(name, _)| name.as_str()).collect());
+        text += &line(self.columns.iter().map(|(_, n)| if *n { "---:" } else { "---" }).collect());
         for row in &self.rows {
             let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
             text += &line(cells.iter().map(String::as_str).collect());
@@ -181,6 +242,31 @@ NADE      the pixel before            16,777,215  17.5000 ± 0.25    0.3945     
 | Markov 1 | the pixel before | 16,777,215 | 23.8092 ± 0.25 | 0.5367 | 0.25 |
 ";
         assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn several_data_sets_have_a_row_each_and_models_are_columns() {
+        let mut outcomes = results().outcomes;
+        let [_, nade] = &outcomes[..] else { unreachable!("two outcomes") };
+        let mut ensemble = nade.clone();
+        (ensemble.config, ensemble.data) = ("orderless-nade-dna".to_owned(), "dna".to_owned());
+        (ensemble.orderings, ensemble.test_one_ordering) = (Some(16), Some(ensemble.test.clone()));
+        ensemble.test.nll_nats = 17.0;
+        let mut other = nade.clone();
+        (other.config, other.data, other.paper) = ("nade-dna".to_owned(), "dna".to_owned(), None);
+        outcomes.remove(0);
+        outcomes.extend([other, ensemble]);
+        let expected = "\
+| data | variables | NADE | paper | Orderless NADE, 1 ordering | Orderless NADE, 16 orderings | paper |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| digits | 64 | 17.50 ± 0.25 | 18.00 |  |  |  |
+| dna | 64 | 17.50 ± 0.25 |  | 17.50 ± 0.25 | 17.00 ± 0.25 | 18.00 |
+";
+        assert_eq!(Table::of_outcomes(&outcomes).markdown(), expected);
+        // The report has a row per outcome, with its data.
+        let rows = Table::new(&outcomes);
+        assert_eq!(rows.rows()[2][..2], ["Orderless NADE", "dna"]);
+        assert_eq!(rows.columns()[1].0, "data");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use super::chart::{self, Reference};
 use super::picture::{self, Images};
 use crate::experiment::anomalies;
-use crate::experiment::result::{LEVELS_DIFFER, Outcome, Results, comparable, levels_differ};
+use crate::experiment::result::{
+    LEVELS_DIFFER, Outcome, Results, comparable, data_differ, levels_differ,
+};
 use crate::experiment::table::{Table, grouped, seconds};
 use crate::npy::Array;
 use anyhow::Result;
@@ -76,7 +78,7 @@ fn about(page: &mut String, results: &Results) {
     );
 }
 
-fn introduction(page: &mut String, outcomes: &[Outcome]) {
+fn introduction(page: &mut String, all: &[Outcome]) {
     page.push_str(
         "<p>The chain rule splits the probability of an image into one question for each pixel, \
          and loses nothing in doing so:</p>\n\
@@ -84,17 +86,18 @@ fn introduction(page: &mut String, outcomes: &[Outcome]) {
          <var>p</var>(<var>x<sub>t</sub></var> | <var>x</var><sub>&lt;<var>t</var></sub>)</p>\n",
     );
     let by_nll = |a: &&Outcome, b: &&Outcome| a.test.nll_nats.total_cmp(&b.test.nll_nats);
-    if outcomes.iter().any(|outcome| outcome.anomalies.is_some()) {
+    if all.iter().any(|outcome| outcome.anomalies.is_some()) {
         page.push_str(
             "<p>The cost of an image, −log <var>p</var>(<var>x</var>), then says how strange it is to \
              a model. The models below are of different data, so their costs do not compare.</p>\n",
         );
         return;
     }
-    let outcomes = comparable(outcomes);
+    let outcomes = comparable(all);
     let best = outcomes.iter().copied().min_by(|a, b| by_nll(a, b));
     let worst = outcomes.iter().copied().max_by(|a, b| by_nll(a, b));
-    if let (Some(best), Some(worst), true) = (best, worst, outcomes.len() > 1) {
+    let is_ladder = outcomes.len() > 1 && !data_differ(all);
+    if let (Some(best), Some(worst), true) = (best, worst, is_ladder) {
         let bits = |outcome: &Outcome| outcome.test.nll_nats / std::f64::consts::LN_2;
         let _ = writeln!(
             page,
@@ -119,23 +122,23 @@ fn table(page: &mut String, outcomes: &[Outcome]) {
         "<h2>Results</h2>\n<figure>\n<div class=\"scroll\" role=\"region\" \
          aria-label=\"Results\" tabindex=\"0\">\n<table>\n<thead>\n<tr>",
     );
-    for &(name, is_number) in table.columns() {
-        let _ = write!(page, "<th scope=\"col\"{}>{}</th>", class(is_number), escape(name));
+    for (name, is_number) in table.columns() {
+        let _ = write!(page, "<th scope=\"col\"{}>{}</th>", class(*is_number), escape(name));
     }
     page.push_str("</tr>\n</thead>\n<tbody>\n");
-    let largest = |levels| {
-        let alike = outcomes.iter().filter(move |outcome| outcome.levels == levels);
+    let largest = |one: &Outcome| {
+        let alike = outcomes.iter().filter(|outcome| outcome.is_like(one));
         alike.map(|outcome| outcome.test.nll_nats).fold(f64::MIN_POSITIVE, f64::max)
     };
     for (row, outcome) in table.rows().iter().zip(outcomes) {
         page.push_str("<tr>");
-        for (i, (cell, &(name, is_number))) in row.iter().zip(table.columns()).enumerate() {
+        for (i, (cell, (name, is_number))) in row.iter().zip(table.columns()).enumerate() {
             let text = escape(cell);
-            let _ = match (i, name) {
+            let _ = match (i, name.as_str()) {
                 (0, _) => write!(page, "<th scope=\"row\">{text}</th>"),
                 (_, "test NLL, nats") => {
                     let (mean, error) = text.split_once(" ± ").unwrap_or((&text, ""));
-                    let share = outcome.test.nll_nats / largest(outcome.levels);
+                    let share = outcome.test.nll_nats / largest(outcome);
                     let share = share.clamp(0.0, 1.0) * 100.0;
                     write!(
                         page,
@@ -144,7 +147,7 @@ fn table(page: &mut String, outcomes: &[Outcome]) {
                     )
                 }
                 (1, _) => write!(page, "<td class=\"words\">{text}</td>"),
-                _ => write!(page, "<td{}>{text}</td>", class(is_number)),
+                _ => write!(page, "<td{}>{text}</td>", class(*is_number)),
             };
         }
         page.push_str("</tr>\n");
@@ -154,7 +157,9 @@ fn table(page: &mut String, outcomes: &[Outcome]) {
          image ± its standard error; lower is better. Bits/dim is the same number in bits per \
          variable. Seconds are training or fitting time.",
     );
-    if levels_differ(outcomes) {
+    if data_differ(outcomes) {
+        page.push_str(" Only rows of the same data compare.");
+    } else if levels_differ(outcomes) {
         let _ = write!(page, " {LEVELS_DIFFER}");
     }
     for (outcome, published) in outcomes.iter().filter_map(|o| Some((o, o.paper.as_ref()?))) {
@@ -184,8 +189,8 @@ fn anomaly_table(page: &mut String, outcomes: &[Outcome]) {
          aria-label=\"Anomalies\" tabindex=\"0\">\n<table>\n<thead>\n<tr>",
     );
     let class = |is_number: bool| if is_number { " class=\"number\"" } else { "" };
-    for &(name, is_number) in table.columns() {
-        let _ = write!(page, "<th scope=\"col\"{}>{}</th>", class(is_number), escape(name));
+    for (name, is_number) in table.columns() {
+        let _ = write!(page, "<th scope=\"col\"{}>{}</th>", class(*is_number), escape(name));
     }
     page.push_str("</tr>\n</thead>\n<tbody>\n");
     for row in table.rows() {
@@ -271,7 +276,7 @@ fn curves(page: &mut String, outcomes: &[Outcome]) {
         .filter(|outcome| outcome.curve.is_empty())
         .filter_map(|o| Some(Reference { label: o.label(), nll_nats: o.valid.as_ref()?.nll_nats }))
         .min_by(|a, b| a.nll_nats.total_cmp(&b.nll_nats));
-    let is_alike = |outcome: &Outcome| alike.iter().any(|o| o.levels == outcome.levels);
+    let is_alike = |outcome: &Outcome| alike.iter().any(|o| o.is_like(outcome));
     let alike_curves = trained().filter(|o| is_alike(o)).map(|o| o.curve.as_slice());
     let range = chart::shared_range(alike_curves, reference.as_ref());
     let key = |class: &str, text: &str| {
@@ -293,7 +298,7 @@ fn curves(page: &mut String, outcomes: &[Outcome]) {
     }
     page.push_str("</ul>\n<div class=\"charts\">\n");
     for outcome in trained() {
-        let label = outcome.label();
+        let label = outcome.label_beside(outcomes);
         // Nats of other levels have a scale of their own, and no table to be compared with.
         let (range, reference) = if is_alike(outcome) {
             (range, reference.as_ref())
@@ -337,7 +342,7 @@ fn cost_maps(page: &mut String, outcomes: &[Outcome], pictures: &[Pictures]) -> 
         let Some(png) = picture::heat_map(costs, largest)? else {
             continue;
         };
-        let label = escape(&outcome.label());
+        let label = escape(&outcome.label_beside(outcomes));
         let dearest = costs.values.iter().copied().fold(0.0, f32::max);
         let _ = writeln!(
             maps,
