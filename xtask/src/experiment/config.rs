@@ -84,7 +84,7 @@ pub(crate) fn label(name: &str, data: &str) -> String {
 }
 
 /// Families whose names are not just words, as papers write them.
-const FAMILIES: [(&str, &str); 7] = [
+const FAMILIES: [(&str, &str); 8] = [
     ("nade", "NADE"),
     ("rnade", "RNADE"),
     ("made", "MADE"),
