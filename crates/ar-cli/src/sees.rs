@@ -44,10 +44,11 @@ pub(crate) fn sees(model: &ModelConfig, event: &EventSpec) -> String {
         ModelConfig::Logistic { ordering } => {
             format!("all {many} before it, linearly{}", along(ordering))
         }
-        ModelConfig::Nade { hidden, ordering, .. } => {
+        ModelConfig::Nade { hidden, ordering, classes, .. } => {
             let units = if *hidden == 1 { "unit" } else { "units" };
+            let label = if classes.is_some() { " and its label" } else { "" };
             format!(
-                "all {many} before it through {hidden} shared hidden {units}{}",
+                "all {many} before it{label} through {hidden} shared hidden {units}{}",
                 along(ordering)
             )
         }
@@ -226,8 +227,10 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
             let bytes = BigUint::from(n) * (n + 1) * size_of::<f32>();
             Size { free_parameters: logistic(n), bytes }
         }
-        ModelConfig::Nade { hidden, .. } => {
-            let free_parameters = nade(n, *hidden);
+        ModelConfig::Nade { hidden, classes, .. } => {
+            // Biases of all, and of each class.
+            let of_classes = BigUint::from(classes.unwrap_or(0)) * (n + hidden);
+            let free_parameters = nade(n, *hidden) + of_classes;
             Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
         }
         ModelConfig::Made(settings) => {
@@ -410,6 +413,7 @@ mod tests {
             ("kind = \"full-table\"", 2),
             ("kind = \"logistic\"", 2),
             ("kind = \"nade\"\nhidden = 5", 2),
+            ("kind = \"nade\"\nhidden = 5\nclasses = 3", 2),
             ("kind = \"made\"\nhidden = [5]", 2),
             ("kind = \"made\"\nhidden = [5, 4]\nmasks = 3\ndirect = true\nordering = \"snake\"", 2),
             ("kind = \"orderless-nade\"\nhidden = [5]\norderings = 3", 2),

@@ -96,6 +96,9 @@ pub enum ModelConfig {
         /// Standard deviation of the initial weights.
         #[serde(default = "init_scale")]
         init_scale: f64,
+        /// Classes of the labels that there are biases for; none for a model that sees no labels.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        classes: Option<usize>,
     },
     /// Masked autoencoder for distribution estimation.
     Made(MadeSettings),
@@ -119,6 +122,18 @@ fn pseudo_count() -> f64 {
 
 fn init_scale() -> f64 {
     0.01
+}
+
+/// Checks a number of classes; labels are bytes.
+pub(crate) fn check_classes(classes: Option<usize>) -> Result<(), Error> {
+    match classes.filter(|classes| !(2..=256).contains(classes)) {
+        Some(classes) => Err(Error::Config {
+            key: "model.classes",
+            value: classes.to_string(),
+            expected: "2 to 256".into(),
+        }),
+        None => Ok(()),
+    }
 }
 
 impl ModelConfig {
@@ -170,6 +185,14 @@ impl ModelConfig {
             Self::DiagonalBilstm(settings) => Some((PixelKind::DiagonalBilstm, settings)),
             Self::PixelCnn(settings) => Some((PixelKind::PixelCnn, settings)),
             _ => None,
+        }
+    }
+
+    /// Number of classes of the labels that the model is given; `None` for a model of x alone.
+    pub fn classes(&self) -> Option<usize> {
+        match self {
+            Self::Nade { classes, .. } => *classes,
+            _ => self.pixel().and_then(|(_, settings)| settings.classes),
         }
     }
 
@@ -277,6 +300,7 @@ impl ModelConfig {
                 found: event.values(),
             });
         }
+        check_classes(self.classes())?;
         match self {
             Self::Nade { hidden, .. } if *hidden == 0 || *hidden > 1 << 20 => Err(Error::Config {
                 key: "model.hidden",

@@ -8,6 +8,7 @@
 //! | [`config`] | `[model]` as it stands in a file, checked against the data |
 //! | [`train`] | optimizers, schedules, checkpoints; one step or a whole run |
 //! | [`walk`] | sampling and completion: the walk over t with dice or a mask |
+//! | [`classification`] | Bayes' rule over classes: posteriors, accuracy, calibration |
 //! | [`scoring`] | the negative log-likelihood of a set, in all and per variable |
 //! | [`probe`] | how much of the labels can be read off features, by simple means |
 //! | [`examples`] | what models learn from: rows by index, wherever they come from |
@@ -26,7 +27,8 @@
 //!
 //! // Two bits that are always alike.
 //! let data = InMemory::new([0, 0, 1, 1].repeat(200), 2);
-//! let model = ModelConfig::Nade { hidden: 4, ordering: Default::default(), init_scale: 0.1 };
+//! let ordering = Default::default();
+//! let model = ModelConfig::Nade { hidden: 4, ordering, init_scale: 0.1, classes: None };
 //! let mut config = TrainConfig::epochs(200);
 //! config.batch_size = 10;
 //! let run = Run {
@@ -47,6 +49,7 @@
 //! # Ok::<(), ar_models::Error>(())
 //! ```
 
+pub mod classification;
 pub mod config;
 mod error;
 pub mod examples;

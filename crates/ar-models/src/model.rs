@@ -19,7 +19,7 @@ use crate::examples::{Examples, Rows, Values, read_all};
 use crate::logistic::{Logistic, LogisticConfig};
 use crate::made::Made;
 use crate::nade::{Nade, NadeConfig};
-use crate::neural::{self, Neural, ValueKind, device_of, event_tensor, host_f64, label_tensor};
+use crate::neural::{self, Neural, ValueKind, device_of, host_f64, label_tensor};
 use crate::orderless::OrderlessNade;
 use crate::pixel::{ImageLayout, Pixel, PixelConfig};
 use crate::randomness::{Purpose, stream};
@@ -121,6 +121,21 @@ macro_rules! each {
             Model::Rnade($r) => $reals,
         }
     };
+}
+
+/// Runs one expression for whichever model with classes it is.
+macro_rules! with_classes {
+    ($model:expr, $n:ident => $neural:expr $(,)?) => {
+        match $model {
+            Model::Nade($n) if $n.classes().is_some() => $neural,
+            Model::Pixel($n) if $n.classes().is_some() => $neural,
+            model => no_classes(model),
+        }
+    };
+}
+
+fn no_classes(model: &Model) -> ! {
+    panic!("a model of kind `{}` without classes is given no labels", model.kind())
 }
 
 impl Model {
@@ -225,8 +240,9 @@ impl Model {
             ModelConfig::Logistic { .. } => {
                 Self::Logistic(LogisticConfig { ordering }.init(means, device))
             }
-            ModelConfig::Nade { hidden, init_scale, .. } => {
-                let config = NadeConfig { ordering, hidden: *hidden, init_scale: *init_scale };
+            ModelConfig::Nade { hidden, init_scale, classes, .. } => {
+                let (hidden, init_scale, classes) = (*hidden, *init_scale, *classes);
+                let config = NadeConfig { ordering, hidden, init_scale, classes };
                 Self::Nade(config.init(means, &mut rng, device))
             }
             ModelConfig::Made(settings) => {
@@ -383,12 +399,10 @@ impl Model {
     /// # Panics
     /// When the model has no classes, `rows` is not whole rows, or there is not one label per row.
     pub fn log_prob_given<'a>(&self, rows: impl Into<Values<'a>>, labels: &[u8]) -> Vec<f64> {
-        in_labelled_batches(
-            self.with_classes(),
-            rows.into().symbols(),
-            labels,
-            |model, x, labels| host_f64(model.log_prob_given(x, labels)),
-        )
+        let rows = rows.into();
+        with_classes!(self, model => in_labelled_batches(model, rows, labels, |model, x, labels| {
+            host_f64(model.log_prob_given(x, labels))
+        }))
     }
 
     /// log p(x | y) of each row for every class y, in nats; `log_prob` is their mixture.
@@ -399,8 +413,9 @@ impl Model {
     /// # Panics
     /// When the model has no classes, or `rows` is not whole rows.
     pub fn log_prob_per_class<'a>(&self, rows: impl Into<Values<'a>>) -> Vec<f64> {
-        in_batches(self.with_classes(), rows.into(), |model, x| {
-            host_f64(model.log_prob_per_class(x))
+        let rows = rows.into();
+        with_classes!(self, model => {
+            in_batches(model, rows, |model, x| host_f64(model.log_prob_per_class(x)))
         })
     }
 
@@ -411,10 +426,15 @@ impl Model {
     ///
     /// # Panics
     /// When the model has no classes, `rows` is not whole rows, or there is not one label per row.
-    pub fn log_prob_per_variable_given(&self, rows: &[u8], labels: &[u8]) -> Vec<f64> {
-        in_labelled_batches(self.with_classes(), rows, labels, |model, x, labels| {
+    pub fn log_prob_per_variable_given<'a>(
+        &self,
+        rows: impl Into<Values<'a>>,
+        labels: &[u8],
+    ) -> Vec<f64> {
+        let rows = rows.into();
+        with_classes!(self, model => in_labelled_batches(model, rows, labels, |model, x, labels| {
             host_f64(model.log_prob_per_variable_given(x, labels))
-        })
+        }))
     }
 
     /// [`complete`](Self::complete) given each row's label; [`sample`](Self::sample) given it, where
@@ -431,15 +451,7 @@ impl Model {
         labels: &[u8],
         rng: &mut dyn Rng,
     ) -> Vec<u8> {
-        self.with_classes().complete_given(observed, labels, rng)
-    }
-
-    /// The one kind of model that has classes.
-    fn with_classes(&self) -> &Pixel {
-        match self {
-            Self::Pixel(model) if Neural::classes(model).is_some() => model,
-            _ => panic!("a model of kind `{}` without classes is given no labels", self.kind()),
-        }
+        with_classes!(self, model => model.complete_given(observed, labels, rng))
     }
 
     /// What the model standardizes real variables by; `None` for a model of symbols.
@@ -786,19 +798,21 @@ pub(crate) fn host_f32(x: Tensor<1>) -> Vec<f32> {
     x.into_data().iter::<f32>().collect()
 }
 
-/// Evaluates a pixel network over rows and their labels, a batch at a time.
-fn in_labelled_batches(
-    model: &Pixel,
-    rows: &[u8],
+/// Evaluates a neural model over rows and their labels, a batch at a time.
+fn in_labelled_batches<M: Neural>(
+    model: &M,
+    rows: Values<'_>,
     labels: &[u8],
-    f: impl Fn(&Pixel, Tensor<2, Int>, Tensor<1, Int>) -> Vec<f64>,
+    f: impl Fn(&M, Tensor<2, M::Kind>, Tensor<1, Int>) -> Vec<f64>,
 ) -> Vec<f64> {
+    let rows = M::Kind::of(rows);
     let variables = model.ordering().len();
     assert_eq!(rows.len(), labels.len() * variables, "one label per row");
     let device = device_of(model);
     let batches = rows.chunks(model.batch() * variables).zip(labels.chunks(model.batch()));
     let batches = batches.flat_map(|(rows, labels)| {
-        f(model, event_tensor(rows, variables, &device), label_tensor(labels, &device))
+        let x = M::Kind::to_device(rows, variables, &device);
+        f(model, x, label_tensor(labels, &device))
     });
     batches.collect()
 }

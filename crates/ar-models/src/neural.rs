@@ -156,6 +156,49 @@ pub trait Neural:
         self
     }
 
+    /// log p(x | y) for every class y of a model with [`classes`](Self::classes).
+    ///
+    /// # Shapes
+    /// `x` is `[batch, variables]` in event order; returns `[batch, classes]`.
+    ///
+    /// # Panics
+    /// When the model has no classes.
+    fn log_prob_per_class(&self, x: Tensor<2, Self::Kind>) -> Tensor<2> {
+        let classes = self.classes().expect("the model has classes");
+        let (rows, device) = (x.dims()[0], x.device());
+        let of = |class| self.log_prob_given(x.clone(), same_label(class, rows, &device));
+        Tensor::stack((0..classes).map(of).collect(), 1)
+    }
+
+    /// log p(x_i | those before it, y) for each variable of a model with [`classes`](Self::classes), in
+    /// event order; without y of any other, whatever the labels.
+    ///
+    /// # Shapes
+    /// `x` and the result are `[batch, variables]`, `labels` is `[batch]`.
+    fn log_prob_per_variable_given(
+        &self,
+        x: Tensor<2, Self::Kind>,
+        labels: Tensor<1, Int>,
+    ) -> Tensor<2> {
+        let _ = labels;
+        self.log_prob_per_variable(x)
+    }
+
+    /// [`complete`](Self::complete) given each row's label, of a model with [`classes`](Self::classes);
+    /// whatever the labels, of any other.
+    ///
+    /// # Shapes
+    /// `observed` is `[n, variables]` in event order, `labels` `[n]`.
+    fn complete_given(
+        &self,
+        observed: &[Option<HostOf<Self>>],
+        labels: &[u8],
+        rng: &mut dyn Rng,
+    ) -> Vec<HostOf<Self>> {
+        let _ = labels;
+        self.complete(observed, rng)
+    }
+
     /// Examples to evaluate at a time.
     fn batch(&self) -> usize {
         500
@@ -290,6 +333,11 @@ pub fn label_tensor(labels: &[u8], device: &Device) -> Tensor<1, Int> {
     let labels: Vec<i32> = labels.iter().map(|&label| i32::from(label)).collect();
     let rows = labels.len();
     Tensor::from_data(TensorData::new(labels, [rows]), device)
+}
+
+/// One label for each of `rows`, `[rows]`.
+pub(crate) fn same_label(class: usize, rows: usize, device: &Device) -> Tensor<1, Int> {
+    Tensor::from_data(TensorData::new(vec![class as i32; rows], [rows]), device)
 }
 
 /// An event tensor's symbols on the host, row-major.

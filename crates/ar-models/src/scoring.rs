@@ -172,7 +172,8 @@ pub fn for_costs(model: &Model, examples: &dyn Examples, mut f: impl FnMut(&[f64
     });
 }
 
-fn for_chunks(examples: &dyn Examples, mut f: impl FnMut(Values<'_>)) {
+/// Calls `f` with the values of some examples after the other.
+pub(crate) fn for_chunks(examples: &dyn Examples, mut f: impl FnMut(Values<'_>)) {
     let rows: Vec<usize> = (0..examples.len()).collect();
     for rows in rows.chunks(CHUNK) {
         f(read_rows(examples, 0, rows).values());

@@ -4,12 +4,13 @@
 use ar_kernels::nade::{self, Weights, reference};
 use ar_models::logistic::LogisticConfig;
 use ar_models::nade::{Nade, NadeConfig};
-use ar_models::neural::{Neural, event_tensor};
+use ar_models::neural::{Neural, event_tensor, label_tensor, map_weights};
 use ar_models::orderless::OrderlessConfig;
 use ar_models::walk;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use prob_core::Density;
+use prob_core::dist::bernoulli;
 use prob_core::laws::{chain_rule, normalised, same_draws, sampler, sampler_cells};
 use prob_core::ordering::{Ordering, OrderingKind};
 use rand::rngs::ChaCha8Rng;
@@ -31,7 +32,7 @@ fn random(n: usize, scale: f32, rng: &mut ChaCha8Rng) -> Vec<f32> {
 fn strong_nade(ordering: Ordering, hidden: usize, device: &Device) -> Nade {
     let means = vec![0.3; ordering.len()];
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    NadeConfig { ordering, hidden, init_scale: 1.0 }.init(&means, &mut rng, device)
+    NadeConfig { ordering, hidden, init_scale: 1.0, classes: None }.init(&means, &mut rng, device)
 }
 
 #[test]
@@ -186,9 +187,114 @@ fn one_variable_is_a_coin() {
     }
 }
 
+/// A NADE of three classes with weights that a wrong path shows, on a device with autodiff.
+fn nade_of_classes(ordering: Ordering, hidden: usize, device: &Device) -> Nade {
+    let means = vec![0.3; ordering.len()];
+    let config = NadeConfig { classes: Some(3), ..NadeConfig::new(ordering, hidden) };
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let model = config.init(&means, &mut rng, device);
+    map_weights(model, |_, weight| {
+        let [n] = weight.dims();
+        Tensor::from_data(TensorData::new(random(n, 2.0, &mut rng), [n]), &weight.device())
+    })
+}
+
+/// The weights' gradients of some mean of log p(x | y), and log p(x | y).
+fn slopes(model: &Nade, rows: &[u8], labels: &[u8], device: &Device) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let x = event_tensor(rows, model.ordering().len(), device);
+    let log_prob = model.log_prob_given(x, label_tensor(labels, device));
+    let grads = log_prob.clone().mean().backward();
+    let values = |x: Tensor<1>| -> Vec<f32> { x.into_data().iter::<f32>().collect() };
+    let of = |p: &Tensor<2>| values(p.grad(&grads).unwrap().flatten(0, 1));
+    let [b, c] = [&model.b, &model.c].map(|p| values(p.val().grad(&grads).unwrap()));
+    let (class_b, class_c) = (model.class_b.as_ref().unwrap(), model.class_c.as_ref().unwrap());
+    let [w, v, class_b, class_c] = [&model.w, &model.v, class_b, class_c].map(|p| of(&p.val()));
+    (values(log_prob.inner()), vec![w, v, b, c, class_b, class_c])
+}
+
+#[test]
+fn a_nade_with_classes_is_on_the_kernel_what_each_class_is_by_reference() {
+    let (dim, hidden, n) = (42, 19, 23);
+    for device in devices().into_iter().map(Device::autodiff) {
+        let ordering = OrderingKind::Random { seed: 3 }.build(&[dim]).unwrap();
+        let model = nade_of_classes(ordering.clone(), hidden, &device);
+        let rows: Vec<u8> = (0..n * dim).map(|k| u8::from(k % 3 == 0 || k % 7 == 1)).collect();
+        let labels: Vec<u8> = (0..n).map(|k| (k * k % 3) as u8).collect();
+        let (log_prob, fused) = slopes(&model, &rows, &labels, &device);
+        // Row by row, with the biases of the row's class, in plain operations.
+        let plain = labels.iter().zip(rows.chunks_exact(dim)).map(|(&label, row)| {
+            let of = |p: &Option<burn::module::Param<Tensor<2>>>| {
+                p.as_ref().unwrap().val().narrow(0, label.into(), 1).squeeze_dim::<1>(0)
+            };
+            let weights = Weights {
+                w: model.w.val(),
+                v: model.v.val(),
+                b: model.b.val() + of(&model.class_b),
+                c: model.c.val() + of(&model.class_c),
+            };
+            let in_walk: Vec<f32> = ordering.as_slice().iter().map(|&i| row[i].into()).collect();
+            let x = Tensor::<2>::from_data(TensorData::new(in_walk, [1, dim]), &device);
+            bernoulli::log_prob(reference::logits(x.clone(), weights), x).sum()
+        });
+        let plain = Tensor::cat(plain.collect(), 0);
+        let tolerance = Tolerance::<f32>::rel_abs(1e-4, 1e-5);
+        let expected: Vec<f32> = plain.clone().inner().into_data().iter::<f32>().collect();
+        let compare = |ours: &[f32], expected: &[f32]| {
+            let data = |x: &[f32]| TensorData::new(x.to_vec(), [x.len()]);
+            data(ours).assert_approx_eq(&data(expected), tolerance);
+        };
+        compare(&log_prob, &expected);
+        let grads = plain.mean().backward();
+        let flat = |p: Tensor<2>| -> Vec<f32> { p.into_data().iter::<f32>().collect() };
+        let [class_b, class_c] = [&model.class_b, &model.class_c].map(|p| p.as_ref().unwrap());
+        for (k, p) in [&model.w, &model.v, class_b, class_c].into_iter().enumerate() {
+            let k = if k < 2 { k } else { k + 2 };
+            compare(&fused[k], &flat(p.val().grad(&grads).unwrap()));
+        }
+        for (k, p) in [&model.b, &model.c].into_iter().enumerate() {
+            compare(&fused[2 + k], &flat(p.val().grad(&grads).unwrap().unsqueeze()));
+        }
+    }
+}
+
+#[test]
+fn a_nade_with_classes_does_not_depend_on_the_number_of_threads() {
+    let device = devices().remove(0).autodiff();
+    let model = nade_of_classes(Ordering::raster(60), 70, &device);
+    let rows: Vec<u8> = (0..60 * 130).map(|k| u8::from(k % 5 == 0 || k % 11 == 3)).collect();
+    let labels: Vec<u8> = (0..130).map(|k| (k % 3) as u8).collect();
+    let all = slopes(&model, &rows, &labels, &device);
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let same = pool.install(|| slopes(&model, &rows, &labels, &device)) == all;
+        assert!(same, "{threads} threads");
+    }
+}
+
+#[test]
+fn a_nade_with_classes_draws_what_its_plain_walks_draw() {
+    for device in devices() {
+        let ordering = OrderingKind::Random { seed: 3 }.build(&[6, 7]).unwrap();
+        let model = nade_of_classes(ordering.clone(), 40, &device);
+        let some: Vec<Option<u8>> =
+            (0..42 * 30).map(|k| (k % 5 < 2).then_some(u8::from(k % 3 == 0))).collect();
+        let rng = || ChaCha8Rng::seed_from_u64(9);
+        for class in 0..3 {
+            let fused = model.complete_given(&some, &[class; 30], &mut rng());
+            let own = model.given(class.into());
+            assert_eq!(fused, walk::complete(&own, &some, &mut rng()));
+        }
+        // The mixture, against its density.
+        let small = nade_of_classes(OrderingKind::Snake.build(&[3, 3]).unwrap(), 12, &device);
+        normalised(&small, 9, 2, &device, 1e-5).unwrap();
+        sampler(&small, 9, 2, &device, 20_000, 3, 1e-6).unwrap();
+        let x = event_tensor(&prob_core::laws::enumerate_support(9, 2), 9, &device);
+        chain_rule(&small, small.ordering(), x, 1e-4).unwrap();
+    }
+}
+
 #[test]
 fn a_model_with_classes_is_the_same_on_kernels_and_in_walks() {
-    use ar_models::neural::{label_tensor, map_weights};
     use ar_models::pixel::{ImageLayout, PixelConfig, PixelKind, PixelSettings};
     let device = Device::default();
     for kind in [PixelKind::RowLstm, PixelKind::DiagonalBilstm, PixelKind::PixelCnn] {

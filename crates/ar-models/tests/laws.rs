@@ -3,38 +3,29 @@
 //! The default precision of a device can be set once per process, so these tests have a binary of
 //! their own. What runs here is the plain path; `fused.rs` shows that the fast one is equal to it.
 
-use std::sync::Once;
+mod common;
 
 use ar_models::logistic::{Logistic, LogisticConfig};
 use ar_models::made::{Made, MadeConfig};
 use ar_models::nade::{Nade, NadeConfig};
-use ar_models::neural::{Neural, Weight, map_weights, weights};
+use ar_models::neural::Neural;
 use ar_models::orderless::{Activation, OrderlessNade, OrderlessSettings};
 use burn::module::Module;
 use burn::tensor::activation::sigmoid;
-use burn::tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use common::{Tamper, device, has_the_right_gradient, host, shaken};
 use prob_core::dist::bernoulli;
 use prob_core::laws::{
-    causal_autodiff, chain_rule, enumerate_support, gradient, normalised, normalised_rows,
-    same_draws, same_walks, sampler, sampler_cells,
+    Law, causal_autodiff, chain_rule, enumerate_support, normalised, normalised_rows, same_draws,
+    same_walks, sampler, sampler_cells,
 };
 use prob_core::ordering::{Ordering, OrderingKind};
-use prob_core::{Autoregressive, Density, standard_normal};
+use prob_core::{Autoregressive, Density};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
 const SHAPE: [usize; 2] = [3, 3];
 const VARIABLES: usize = 9;
-
-/// The default device, in f64.
-fn device() -> Device {
-    static F64: Once = Once::new();
-    let mut device = Device::default();
-    F64.call_once(|| {
-        device.configure(DeviceConfig::default().float_dtype(FloatDType::F64)).unwrap();
-    });
-    device
-}
 
 fn orderings() -> Vec<Ordering> {
     [
@@ -47,29 +38,20 @@ fn orderings() -> Vec<Ordering> {
     .into()
 }
 
-/// Weights far from their initial values, where a wrong model shows.
-fn shaken<M: Module>(model: M, seed: u64) -> M {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    map_weights(model, |_, weight| {
-        let values: Vec<f64> = (0..weight.dims()[0]).map(|_| standard_normal(&mut rng)).collect();
-        Tensor::from_data(TensorData::new(values, weight.dims()), &weight.device())
-    })
-}
-
 fn nade(ordering: Ordering, device: &Device) -> Nade {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    shaken(NadeConfig::new(ordering, 7).init(&[0.5; VARIABLES], &mut rng, device), 2)
+    shaken(NadeConfig::new(ordering, 7).init(&[0.5; VARIABLES], &mut rng, device), 1.0, 2)
 }
 
 fn logistic(ordering: Ordering, device: &Device) -> Logistic {
-    shaken(LogisticConfig { ordering }.init(&[0.5; VARIABLES], device), 3)
+    shaken(LogisticConfig { ordering }.init(&[0.5; VARIABLES], device), 1.0, 3)
 }
 
 fn made(ordering: Ordering, hidden: &[usize], masks: usize, device: &Device) -> Made {
     let direct = hidden.len() > 1;
     let config = MadeConfig { direct, masks, ..MadeConfig::new(ordering, hidden.to_vec()) };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    shaken(config.init(&[0.5; VARIABLES], &mut rng, device), 4)
+    shaken(config.init(&[0.5; VARIABLES], &mut rng, device), 1.0, 4)
 }
 
 /// An order-agnostic NADE with an ensemble of four orderings.
@@ -85,7 +67,7 @@ fn orderless(
         ..OrderlessSettings::new(hidden.to_vec())
     };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    shaken(settings.config(ordering).init(&[0.5; VARIABLES], &mut rng, device), 6)
+    shaken(settings.config(ordering).init(&[0.5; VARIABLES], &mut rng, device), 1.0, 6)
 }
 
 /// Of one layer and more.
@@ -96,10 +78,6 @@ const NETWORKS: [(&[usize], Activation); 3] =
 fn events(device: &Device) -> Tensor<2, Int> {
     let values: Vec<i32> = enumerate_support(VARIABLES, 2).into_iter().map(i32::from).collect();
     Tensor::from_data(TensorData::new(values, [1 << VARIABLES, VARIABLES]), device)
-}
-
-fn host(x: Tensor<1>) -> Vec<f64> {
-    x.into_data().iter::<f64>().collect()
 }
 
 fn obeys<M>(model: &M, logits: impl Fn(Tensor<2>) -> Tensor<2>)
@@ -267,7 +245,7 @@ fn the_training_loss_is_the_mean_over_all_orderings() {
     let settings = OrderlessSettings::new(vec![5]);
     let config = settings.config(Ordering::raster(3));
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let model = shaken(config.init(&[0.5; 3], &mut rng, &device()), 6);
+    let model = shaken(config.init(&[0.5; 3], &mut rng, &device()), 1.0, 6);
     let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     let x = ar_models::neural::event_tensor(&[1, 0, 1], 3, &device());
     let under = |order: [usize; 3]| {
@@ -285,50 +263,24 @@ fn the_training_loss_is_the_mean_over_all_orderings() {
     assert!((under(orders[0]) - mean).abs() > 10.0 * stderr);
 }
 
-/// The gradient of the mean training loss of some events, against central differences.
-fn has_the_right_gradient<M>(model: M, tamper: f64) -> prob_core::laws::Law
-where
-    M: Neural<Kind = Int>,
-{
-    let x = events(&device().autodiff()).narrow(0, 37, 53);
-    let own: Vec<Weight> = weights(&model);
-    let at: Vec<f64> = own.iter().flat_map(|w| host(w.values.clone())).collect();
-    let with = |flat: &[f64]| {
-        let mut start = 0;
-        map_weights(model.clone(), |_, old| {
-            let [n] = old.dims();
-            start += n;
-            Tensor::from_data(TensorData::new(flat[start - n..start].to_vec(), [n]), &old.device())
-        })
-    };
-    // The same draws for every loss.
-    let rng = || -> Box<dyn Rng> { Box::new(ChaCha8Rng::seed_from_u64(9)) };
-    let loss = |model: &M| model.training_loss(x.clone(), None, &mut *rng()).mean();
-    let mut grads = loss(&model).backward();
-    let mut claimed = Vec::new();
-    struct Collect<'a>(&'a mut burn::tensor::Gradients, &'a mut Vec<f64>);
-    impl burn::module::ModuleVisitor for Collect<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
-            let grad = param.val().grad_remove(self.0).expect("every weight has a gradient");
-            self.1.extend(grad.into_data().iter::<f64>());
-        }
-    }
-    model.visit(&mut Collect(&mut grads, &mut claimed));
-    claimed[3] += tamper;
-    gradient(|flat| loss(&with(flat)).into_scalar::<f64>(), &at, &claimed, 6, 1e-5, 1e-8, 11)
-}
-
 #[test]
 fn gradients_match_central_differences() {
+    fn of<M: Neural<Kind = Int>>(model: &M, tamper: Tamper<'_>) -> Law {
+        let x = events(&device().autodiff()).narrow(0, 37, 53);
+        // The same draws for every loss.
+        let rng = || -> Box<dyn Rng> { Box::new(ChaCha8Rng::seed_from_u64(9)) };
+        let gain = |model: &M| model.training_loss(x.clone(), None, &mut *rng()).neg();
+        has_the_right_gradient(model, gain, 1e-8, tamper)
+    }
     let (device, ordering) = (device().autodiff(), orderings().remove(3));
-    has_the_right_gradient(nade(ordering.clone(), &device), 0.0).unwrap();
-    has_the_right_gradient(logistic(ordering.clone(), &device), 0.0).unwrap();
-    has_the_right_gradient(made(ordering.clone(), &[8, 9], 2, &device), 0.0).unwrap();
+    of(&nade(ordering.clone(), &device), None).unwrap();
+    of(&logistic(ordering.clone(), &device), None).unwrap();
+    of(&made(ordering.clone(), &[8, 9], 2, &device), None).unwrap();
     for network in NETWORKS {
-        has_the_right_gradient(orderless(ordering.clone(), network, &device), 0.0).unwrap();
+        of(&orderless(ordering.clone(), network, &device), None).unwrap();
     }
     // Negative control: one derivative off by a thousandth.
-    assert!(has_the_right_gradient(nade(ordering, &device), 1e-3).is_err());
+    assert!(of(&nade(ordering, &device), Some(("w", 1e-3))).is_err());
 }
 
 /// log p of every event from logits, as a model with those logits would have it.

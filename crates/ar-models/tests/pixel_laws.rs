@@ -4,47 +4,27 @@
 //! their own. What runs here is the plain path; `ar-kernels/tests/pixel.rs` shows that the kernels are
 //! equal to it, and `pixel_fused.rs` that the models on them are.
 
-use std::sync::Once;
+mod common;
 
 use ar_kernels::pixel::{Convolution, Kind, Lstm, Weights, convolution, lstm};
-use ar_models::neural::{Neural, Weight, event_tensor, map_weights, weights};
+use ar_models::neural::{Neural, event_tensor};
 use ar_models::pixel::{ImageLayout, Pixel, PixelConfig, PixelKind, PixelSettings};
 use ar_models::walk;
-use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::ops::PadMode;
-use burn::tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use common::{device, has_the_right_gradient, host, shaken};
 use prob_core::dist::{bernoulli, categorical};
 use prob_core::laws::{
-    Law, causal_autodiff, chain_rule, enumerate_support, gradient, normalised, normalised_rows,
-    same_draws, same_walks, sampler,
+    causal_autodiff, chain_rule, enumerate_support, normalised, normalised_rows, same_draws,
+    same_walks, sampler,
 };
 use prob_core::{Autoregressive, Density, standard_normal, uniform};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-/// The default device, in f64.
-fn device() -> Device {
-    static F64: Once = Once::new();
-    let mut device = Device::default();
-    F64.call_once(|| {
-        device.configure(DeviceConfig::default().float_dtype(FloatDType::F64)).unwrap();
-    });
-    device
-}
-
 const KINDS: [PixelKind; 4] =
     [PixelKind::RowLstm, PixelKind::DiagonalLstm, PixelKind::DiagonalBilstm, PixelKind::PixelCnn];
-
-/// Weights far from their initial values, where a wrong model shows.
-fn shaken<M: Module>(model: M, scale: f64) -> M {
-    let mut rng = ChaCha8Rng::seed_from_u64(2);
-    map_weights(model, |_, weight| {
-        let values: Vec<f64> =
-            (0..weight.dims()[0]).map(|_| standard_normal(&mut rng) * scale).collect();
-        Tensor::from_data(TensorData::new(values, weight.dims()), &weight.device())
-    })
-}
 
 fn model(
     kind: PixelKind,
@@ -56,7 +36,7 @@ fn model(
     let image = ImageLayout::of(kind.name(), shape).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let config = PixelConfig { kind, settings, image, levels };
-    shaken(config.init(0.3, &mut rng, device), 0.5)
+    shaken(config.init(0.3, &mut rng, device), 0.5, 2)
 }
 
 /// Two layers, the second time with skips and without residuals.
@@ -68,10 +48,6 @@ fn settings() -> [PixelSettings; 2] {
 
 fn events(rows: &[u8], variables: usize, device: &Device) -> Tensor<2, Int> {
     event_tensor(rows, variables, device)
-}
-
-fn host(x: Tensor<1>) -> Vec<f64> {
-    x.into_data().iter::<f64>().collect()
 }
 
 /// One number per variable that moves with all its logits.
@@ -178,33 +154,6 @@ fn the_cached_walk_draws_what_full_passes_draw() {
     }
 }
 
-/// The gradient of the mean log-likelihood of some images, against central differences.
-fn has_the_right_gradient(model: &Pixel, x: &Tensor<2, Int>, tamper: f64) -> Law {
-    let own: Vec<Weight> = weights(model);
-    let at: Vec<f64> = own.iter().flat_map(|w| host(w.values.clone())).collect();
-    let with = |flat: &[f64]| {
-        let mut start = 0;
-        map_weights(model.clone(), |_, old| {
-            let [n] = old.dims();
-            start += n;
-            Tensor::from_data(TensorData::new(flat[start - n..start].to_vec(), [n]), &old.device())
-        })
-    };
-    let loss = |model: &Pixel| model.log_prob(x.clone()).mean();
-    let mut grads = loss(model).backward();
-    let mut claimed = Vec::new();
-    struct Collect<'a>(&'a mut burn::tensor::Gradients, &'a mut Vec<f64>);
-    impl burn::module::ModuleVisitor for Collect<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
-            let grad = param.val().grad_remove(self.0).expect("every weight has a gradient");
-            self.1.extend(grad.into_data().iter::<f64>());
-        }
-    }
-    model.visit(&mut Collect(&mut grads, &mut claimed));
-    claimed[3] += tamper;
-    gradient(|flat| loss(&with(flat)).into_scalar::<f64>(), &at, &claimed, 4, 1e-5, 1e-7, 11)
-}
-
 #[test]
 fn gradients_match_central_differences() {
     let device = device().autodiff();
@@ -216,9 +165,12 @@ fn gradients_match_central_differences() {
             let rows: Vec<u8> =
                 (0..5 * n).map(|_| (uniform(&mut rng) * levels as f64) as u8).collect();
             let x = events(&rows, n, &device);
-            has_the_right_gradient(&model, &x, 0.0).unwrap();
+            let of = |tamper| {
+                has_the_right_gradient(&model, |model| model.log_prob(x.clone()), 1e-7, tamper)
+            };
+            of(None).unwrap();
             // Negative control: one derivative off.
-            assert!(has_the_right_gradient(&model, &x, 1.0).is_err());
+            assert!(of(Some(("input.weights", 1.0))).is_err());
         }
     }
 }
@@ -304,7 +256,7 @@ fn every_pixel_sees_exactly_the_receptive_field_of_the_paper() {
             let config = PixelConfig { kind, settings, image, levels: 2 };
             let mut rng = ChaCha8Rng::seed_from_u64(1);
             // Mild weights, so that no gate shuts and far derivatives do not underflow to zero.
-            let model = shaken(config.init(0.3, &mut rng, &device), 0.4);
+            let model = shaken(config.init(0.3, &mut rng, &device), 0.4, 2);
             let rows: Vec<u8> =
                 (0..12 * variables).map(|_| u8::from(uniform(&mut rng) < 0.5)).collect();
             let x = events(&rows, variables, &device).float();
@@ -536,7 +488,7 @@ fn mistakes_that_lose_context_are_told_by_the_receptive_field() {
     let image = ImageLayout::of("row-lstm", &[8, 9]).unwrap();
     let config = PixelConfig { kind: PixelKind::RowLstm, settings, image, levels: 2 };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let model = shaken(config.init(0.3, &mut rng, &device), 0.4);
+    let model = shaken(config.init(0.3, &mut rng, &device), 0.4, 2);
     let x = Tensor::<2>::ones([1, 72], &device);
     let sees = |model: &Pixel, j: usize| jacobian(model, &x)[7 * 9 + 1][j] != 0.0;
     // Pixel (1, 8) enters by way of the states to the upper right of (7, 1).

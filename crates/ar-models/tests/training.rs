@@ -36,7 +36,8 @@ fn event() -> EventSpec {
 }
 
 fn nade() -> ModelConfig {
-    ModelConfig::Nade { hidden: 10, ordering: OrderingKind::Random { seed: 2 }, init_scale: 0.01 }
+    let ordering = OrderingKind::Random { seed: 2 };
+    ModelConfig::Nade { hidden: 10, ordering, init_scale: 0.01, classes: None }
 }
 
 fn made() -> ModelConfig {
@@ -580,8 +581,12 @@ fn every_kind_of_model_comes_back_from_its_bytes() {
         let draw = |model: &Model| model.sample(5, &mut ChaCha8Rng::seed_from_u64(1));
         assert!(draw(&loaded) == draw(&trained));
         // Another model's file is refused.
-        let other =
-            ModelConfig::Nade { hidden: 11, ordering: OrderingKind::Raster, init_scale: 0.01 };
+        let other = ModelConfig::Nade {
+            hidden: 11,
+            ordering: OrderingKind::Raster,
+            init_scale: 0.01,
+            classes: None,
+        };
         assert!(Model::from_bytes(&other, &event(), &bytes, &device).is_err());
         assert!(Model::from_bytes(&model, &event(), &bytes[..bytes.len() - 1], &device).is_err());
     }

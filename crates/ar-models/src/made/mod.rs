@@ -35,10 +35,9 @@ mod masks;
 use std::sync::Arc;
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use prob_core::dist::{Bernoulli, bernoulli};
-use prob_core::logspace::logsumexp_dim;
 use prob_core::ordering::{Ordering, OrderingKind};
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
@@ -48,8 +47,9 @@ use masks::Connectivity;
 
 use crate::error::Error;
 use crate::heads::bernoulli_rows;
+use crate::layers::mixture::{self, Posterior};
 use crate::layers::permute::Permutation;
-use crate::layers::{log_odds_in_walk, masked, mixture, normal, rows};
+use crate::layers::{log_odds_in_walk, masked, normal, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats};
 use crate::randomness::{Purpose, stream};
 
@@ -352,8 +352,8 @@ pub struct MadeState {
     position: usize,
     /// One per mask.
     walks: Vec<MaskedWalk>,
-    /// log p(k | x_<t), `[batch, K]`.
-    log_posterior: Tensor<2>,
+    /// Which mask.
+    posterior: Posterior,
     /// Logits of p_k(x_t = 1 | x_<t), `[batch, K]`.
     logits: Tensor<2>,
 }
@@ -405,36 +405,23 @@ impl Autoregressive for Made {
         };
         let walks: Vec<MaskedWalk> = (0..self.masks()).map(walk).collect();
         let logits = self.next_logits(&walks, 0);
-        // Every mask alike; what is common to all does not matter.
-        MadeState { position: 0, walks, log_posterior: logits.zeros_like(), logits }
+        let posterior = Posterior::even(batch, self.masks(), (&logits.device(), logits.dtype()));
+        MadeState { position: 0, walks, posterior, logits }
     }
 
     fn conditional(&self, state: &MadeState) -> Bernoulli {
         let t = state.position;
         assert!(t < self.event_len(), "the walk is over after {t} variables");
-        if self.masks() == 1 {
-            return Bernoulli::from_logits_unchecked(state.logits.clone().squeeze_dim(1));
-        }
-        let log_posterior = log_softmax(state.log_posterior.clone(), 1);
-        let log_prob_of = |x_t: Tensor<2>| {
-            let given_mask = bernoulli::log_prob(state.logits.clone(), x_t);
-            logsumexp_dim(log_posterior.clone() + given_mask, 1).squeeze_dim::<1>(1)
-        };
-        let log_odds =
-            log_prob_of(state.logits.ones_like()) - log_prob_of(state.logits.zeros_like());
-        Bernoulli::from_logits_unchecked(log_odds)
+        state.posterior.conditional(&state.logits)
     }
 
     fn advance(&self, state: &mut MadeState, x_t: Tensor<1, Int>) {
         let t = state.position;
         assert!(t < self.event_len(), "the walk is over after {t} variables");
-        let [batch, masks] = state.logits.dims();
-        assert_eq!(x_t.dims()[0], batch, "one value per walk");
+        assert_eq!(x_t.dims()[0], state.logits.dims()[0], "one value per walk");
         let i = self.config.ordering[t];
         let x_t = floats(x_t, &state.logits).unsqueeze_dim::<2>(1); // [batch, 1]
-        let given_mask =
-            bernoulli::log_prob(state.logits.clone(), x_t.clone().expand([batch, masks]));
-        state.log_posterior = state.log_posterior.clone() + given_mask;
+        state.posterior.observe(&state.logits, &x_t);
         for walk in &mut state.walks {
             let u_i = walk.weights.layers[0].clone().narrow(0, i, 1); // [1, first hidden]
             walk.first = walk.first.clone() + x_t.clone().mul(u_i);
@@ -457,7 +444,7 @@ impl Autoregressive for Made {
         MadeState {
             position: state.position,
             walks: state.walks.iter().map(walk).collect(),
-            log_posterior: rows(&state.log_posterior, walks),
+            posterior: state.posterior.select(walks),
             logits: rows(&state.logits, walks),
         }
     }
@@ -478,7 +465,7 @@ impl Neural for Made {
         let ordering = Permutation::new(self.config.ordering.clone());
         let under = |mask| ordering.to_walk(self.log_prob_per_variable_under(mask, x.clone()));
         let all = Tensor::stack::<3>((0..self.masks()).map(under).collect(), 2);
-        ordering.to_event(mixture::conditionals(all))
+        ordering.to_event(mixture::log_prob_per_variable(all))
     }
 
     /// h_L, the mean over the masks, `[batch, last hidden]`.

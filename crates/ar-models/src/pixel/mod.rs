@@ -53,11 +53,12 @@ use serde::{Deserialize, Serialize};
 pub use layout::ImageLayout;
 use layout::{MaskKind, mask};
 
+use crate::config::check_classes;
 use crate::error::Error;
 use crate::heads::bernoulli_rows;
 use crate::layers::permute::Permutation;
 use crate::layers::{self, mixture, rows};
-use crate::neural::{Neural, device_of, event_tensor, floats, host_f64};
+use crate::neural::{Neural, device_of, event_tensor, floats, host_f64, same_label};
 
 /// Which network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,14 +156,7 @@ impl PixelSettings {
                 });
             }
         }
-        if let Some(classes) = self.classes.filter(|classes| !(2..=256).contains(classes)) {
-            return Err(Error::Config {
-                key: "model.classes",
-                value: classes.to_string(),
-                expected: "2 to 256".into(),
-            });
-        }
-        Ok(())
+        check_classes(self.classes)
     }
 }
 
@@ -304,12 +298,7 @@ fn per_class<const D: usize, T>(
         return vec![of(None)];
     };
     let device = biases.val().device();
-    (0..biases.dims()[D - 2]).map(|class| of(Some(&one_label(class, &device)))).collect()
-}
-
-/// The label of all images, `[1]`.
-fn one_label(class: usize, device: &Device) -> Tensor<1, Int> {
-    Tensor::from_data(TensorData::new(vec![class as i32], [1]), device)
+    (0..biases.dims()[D - 2]).map(|class| of(Some(&same_label(class, 1, &device)))).collect()
 }
 
 /// A tensor's values on the host.
@@ -836,60 +825,6 @@ impl Pixel {
         let logits = logits.reshape([batch, variables, self.of_value()]);
         (mean.reshape([batch, channels]), self.of_images(logits, x))
     }
-
-    /// log p(x | y) for every class y, one pass each.
-    ///
-    /// # Shapes
-    /// `x` is `[batch, variables]` in event order; returns `[batch, classes]`.
-    ///
-    /// # Panics
-    /// When the model has no classes.
-    pub fn log_prob_per_class(&self, x: Tensor<2, Int>) -> Tensor<2> {
-        let classes = self.classes.expect("the model has classes");
-        let x = self.ordering.to_walk(x);
-        let device = x.device();
-        let of = |class| self.walk_log_prob(x.clone(), Some(&one_label(class, &device)));
-        Tensor::stack((0..classes).map(of).collect(), 1)
-    }
-
-    /// log p(x_i | those before it, y) for each variable, in event order.
-    ///
-    /// # Shapes
-    /// `x` and the result are `[batch, variables]`, `labels` is `[batch]`.
-    ///
-    /// # Panics
-    /// When the model has no classes, or there is not one label per image.
-    pub fn log_prob_per_variable_given(
-        &self,
-        x: Tensor<2, Int>,
-        labels: Tensor<1, Int>,
-    ) -> Tensor<2> {
-        self.check_labels(x.dims()[0], labels.dims()[0]);
-        let x = self.ordering.to_walk(x);
-        self.ordering.to_event(self.walk_log_probs(x, Some(&labels)))
-    }
-
-    /// Draws what is not observed, given each image's label; see [`Neural::complete`].
-    ///
-    /// # Shapes
-    /// `observed` is `[n, variables]` in event order, `labels` `[n]`.
-    ///
-    /// # Panics
-    /// When the model has no classes, there is not one label per image, or a label is not below the
-    /// classes.
-    pub fn complete_given(
-        &self,
-        observed: &[Option<u8>],
-        labels: &[u8],
-        rng: &mut dyn Rng,
-    ) -> Vec<u8> {
-        self.check_labels(observed.len() / self.event_len(), labels.len());
-        if self.dtype() == DType::F64 {
-            self.complete_in::<f64>(observed, Some(labels), rng)
-        } else {
-            self.complete_in::<f32>(observed, Some(labels), rng)
-        }
-    }
 }
 
 /// Where the walks of one image, one per class, have come: which class it may be of.
@@ -1123,9 +1058,9 @@ impl Neural for Pixel {
             return self.ordering.to_event(self.walk_log_probs(x, None));
         };
         let device = x.device();
-        let of = |class| self.walk_log_probs(x.clone(), Some(&one_label(class, &device)));
+        let of = |class| self.walk_log_probs(x.clone(), Some(&same_label(class, 1, &device)));
         let all = Tensor::stack((0..classes).map(of).collect(), 2);
-        self.ordering.to_event(mixture::conditionals(all))
+        self.ordering.to_event(mixture::log_prob_per_variable(all))
     }
 
     fn classes(&self) -> Option<usize> {
@@ -1145,7 +1080,7 @@ impl Neural for Pixel {
             return Some(self.pooled(x, None).0);
         };
         let device = x.device();
-        let of = |class| self.pooled(x.clone(), Some(&one_label(class, &device)));
+        let of = |class| self.pooled(x.clone(), Some(&same_label(class, 1, &device)));
         let (maps, log_probs): (Vec<_>, Vec<_>) = (0..classes).map(of).unzip();
         let posterior = log_softmax(Tensor::stack::<2>(log_probs, 1), 1).exp(); // [batch, classes]
         let weighted = maps
@@ -1155,11 +1090,40 @@ impl Neural for Pixel {
         weighted.reduce(|sum, maps| sum + maps)
     }
 
+    /// One pass each.
+    fn log_prob_per_class(&self, x: Tensor<2, Int>) -> Tensor<2> {
+        let classes = self.classes.expect("the model has classes");
+        let x = self.ordering.to_walk(x);
+        let device = x.device();
+        let of = |class| self.walk_log_prob(x.clone(), Some(&same_label(class, 1, &device)));
+        Tensor::stack((0..classes).map(of).collect(), 1)
+    }
+
+    /// # Panics
+    /// When the model has no classes, or there is not one label per image.
+    fn log_prob_per_variable_given(&self, x: Tensor<2, Int>, labels: Tensor<1, Int>) -> Tensor<2> {
+        self.check_labels(x.dims()[0], labels.dims()[0]);
+        let x = self.ordering.to_walk(x);
+        self.ordering.to_event(self.walk_log_probs(x, Some(&labels)))
+    }
+
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
         if self.dtype() == DType::F64 {
             self.complete_in::<f64>(observed, None, rng)
         } else {
             self.complete_in::<f32>(observed, None, rng)
+        }
+    }
+
+    /// # Panics
+    /// When the model has no classes, there is not one label per image, or a label is not below the
+    /// classes.
+    fn complete_given(&self, observed: &[Option<u8>], labels: &[u8], rng: &mut dyn Rng) -> Vec<u8> {
+        self.check_labels(observed.len() / self.event_len(), labels.len());
+        if self.dtype() == DType::F64 {
+            self.complete_in::<f64>(observed, Some(labels), rng)
+        } else {
+            self.complete_in::<f32>(observed, Some(labels), rng)
         }
     }
 
@@ -1235,7 +1199,7 @@ mod tests {
                         let log_probs = host_f64(model.log_prob_per_class(x.clone()));
                         let mut sum = vec![0.0; 2 * 8];
                         for class in 0..classes {
-                            let maps = mean_maps(&model, &x, Some(&one_label(class, &device)));
+                            let maps = mean_maps(&model, &x, Some(&same_label(class, 1, &device)));
                             for (i, (sum, map)) in sum.iter_mut().zip(maps).enumerate() {
                                 let row = &log_probs[i / 8 * classes..][..classes];
                                 *sum += (row[class] - logsumexp(row)).exp() * map;

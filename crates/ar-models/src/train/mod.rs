@@ -163,7 +163,7 @@ pub fn check_labels(
     name: &'static str,
     set: &dyn Examples,
 ) -> Result<(), Error> {
-    let Some(classes) = model.pixel().and_then(|(_, settings)| settings.classes) else {
+    let Some(classes) = model.classes() else {
         return Ok(());
     };
     let labels = all_labels(set);
