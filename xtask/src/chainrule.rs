@@ -32,6 +32,8 @@ pub(crate) struct Score {
     pub(crate) nll_standardized_nats: Option<f64>,
     /// The number of orderings that the likelihood is a mean over, of a model that takes any.
     pub(crate) orderings: Option<u64>,
+    /// Fraction of labels that a model with classes gets right by Bayes' rule.
+    pub(crate) accuracy: Option<f64>,
 }
 
 /// What `chainrule train` prints.

@@ -91,6 +91,13 @@ pub(crate) enum Command {
     Features(FeaturesArgs),
     /// Write a report of a run: one HTML file with curves, samples, scores and costs
     Report(ReportArgs),
+    /// Classify by Bayes' rule with class-conditional models
+    ///
+    /// p(y | x) is p(x | y) p(y) over the sum of that for all classes. p(x | y) is one run whose model has
+    /// classes (model.classes), or one run per class, of any kind, each trained on its own class alone
+    /// (data.class). Where the data has labels, says how often the predictions are right, and whether
+    /// p(y | x) can be believed: log-loss, Brier score, calibration error, confusion matrix.
+    Classify(ClassifyArgs),
     /// Show what a model is: ordering, what each conditional sees, free parameters, memory
     Inspect(InspectArgs),
     /// Count the free parameters of a family, exactly
@@ -318,6 +325,73 @@ pub(crate) struct ReportArgs {
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,
+}
+
+/// `chainrule classify`.
+#[derive(Debug, Args)]
+pub(crate) struct ClassifyArgs {
+    /// A run whose model has classes, or one run per class
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Other data than the runs': a built-in name, or a path (which has no splits and no labels)
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) data: Option<String>,
+    /// Which part of the data [default: test]
+    #[arg(long, value_parser = split_parser())]
+    pub(crate) split: Option<Split>,
+    /// p(y): the same for all classes, or as often as in training
+    #[arg(long, value_enum, default_value_t = Prior::Uniform)]
+    pub(crate) prior: Prior,
+    /// Divide log p(x | y) by a number, or by the one of the least log-loss on the runs' validation
+    /// split (`valid`); 1 is Bayes' rule
+    #[arg(long, value_name = "T|valid", default_value = "1")]
+    pub(crate) temperature: Temperature,
+    /// Also write a table with a row per example: label, prediction, p(y | x) of each class, log p(x)
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+}
+
+/// p(y) of `classify`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Prior {
+    /// All classes alike.
+    Uniform,
+    /// The label frequencies of the training set.
+    Train,
+}
+
+impl Prior {
+    /// The word on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Uniform => "uniform",
+            Self::Train => "train",
+        }
+    }
+}
+
+/// What `classify` divides log-likelihoods by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Temperature {
+    /// This number.
+    Given(f64),
+    /// What suits the validation split.
+    Valid,
+}
+
+impl core::str::FromStr for Temperature {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(number) if f64::is_finite(number) && number > 0.0 => Ok(Self::Given(number)),
+            _ if text == "valid" => Ok(Self::Valid),
+            _ => Err("expected a number above 0, or `valid`"),
+        }
+    }
 }
 
 /// `chainrule inspect`.

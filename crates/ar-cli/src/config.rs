@@ -46,6 +46,8 @@ pub(crate) struct Config {
 pub(crate) struct DataConfig {
     /// Where the values come from.
     pub(crate) source: DataSource,
+    /// The label of the examples that are kept of every split; all are if none.
+    pub(crate) class: Option<u8>,
     /// What is done to the values before the model sees them.
     pub(crate) preprocessing: Preprocessing,
     /// Names of the variables, for tables.
@@ -193,6 +195,8 @@ struct RawData {
     #[serde(skip_serializing_if = "Option::is_none")]
     columns: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     requantize: Option<u16>,
     binarize: RawBinarize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -314,6 +318,15 @@ impl Config {
                 &["data", "binarize_each_epoch"],
                 format!("`binarize_each_epoch = true`, expected none for model `{}`", model.kind()),
                 "remove it: this model is fitted in one pass, so there is one epoch".into(),
+            ));
+        }
+        if let (Some(class), Some(classes)) = (data.class, model.classes()) {
+            return Err(origin.mistake(
+                &["data", "class"],
+                format!(
+                    "`class = {class}` beside `model.classes = {classes}`, expected one of them"
+                ),
+                "a model with classes learns from the examples of all of them".into(),
             ));
         }
         if data.preprocessing.flip && !model.is_neural() {
@@ -548,8 +561,27 @@ impl DataConfig {
         }
     }
 
+    /// What is done to the values that a model is evaluated on, in words.
+    pub(crate) fn preprocessed(&self) -> String {
+        let Preprocessing { requantize, binarize, dequantize, .. } = self.preprocessing;
+        let mut words = Vec::new();
+        words.extend(requantize.map(|levels| format!("data.requantize = {levels}")));
+        match binarize {
+            Binarize::None => {}
+            Binarize::Threshold => words.push("data.binarize = \"threshold\"".into()),
+            Binarize::Stochastic { seed, .. } => words
+                .push(format!("data.binarize = \"stochastic\" with data.binarize_seed = {seed}")),
+        }
+        words.extend(dequantize.map(|seed| format!("data.dequantize with the seed {seed}")));
+        if words.is_empty() { "no preprocessing".into() } else { words.join(" and ") }
+    }
+
     fn raw(&self) -> RawData {
-        let mut raw = RawData { columns: self.columns.clone(), ..RawData::default() };
+        let mut raw = RawData {
+            columns: self.columns.clone(),
+            class: self.class.map(u16::from),
+            ..RawData::default()
+        };
         match &self.source {
             DataSource::Builtin(name) => raw.name = Some((*name).to_owned()),
             DataSource::Files { train, valid, test, kind, levels, shape } => {
@@ -677,6 +709,16 @@ impl RawData {
                 "remove the key to learn from all training examples",
             );
         }
+        let class = match self.class.map(u8::try_from).transpose() {
+            Ok(class) => class,
+            Err(_) => {
+                return refuse(
+                    "class",
+                    format!("`class = {}`, expected 0 to 255", self.class.unwrap_or(0)),
+                    "a label is a byte; remove the key to learn from all of them",
+                );
+            }
+        };
         // Of files without stated levels this is known once they are read.
         let raw_levels = match (&self.name, self.kind, self.levels) {
             (Some(name), ..) => builtin::find(name).ok().and_then(|builtin| builtin.levels),
@@ -821,7 +863,7 @@ impl RawData {
             train_examples: self.train_examples,
         };
         let drop = self.drop.into_iter().map(Column::from).collect();
-        Ok(DataConfig { source, preprocessing, columns: self.columns, drop, folds })
+        Ok(DataConfig { source, class, preprocessing, columns: self.columns, drop, folds })
     }
 }
 
@@ -1437,6 +1479,25 @@ source = "somewhere"
         assert!(config.to_toml().unwrap().contains("train_examples = 7"));
         let message = load(NADE, &["data.train_examples=0"]).unwrap_err().to_string();
         assert!(message.contains("`train_examples = 0`, expected at least 1"), "{message}");
+    }
+
+    #[test]
+    fn a_class_is_a_byte_and_not_beside_classes() {
+        let config = load(NADE, &["data.class=3"]).unwrap();
+        assert_eq!(config.data.class, Some(3));
+        let text = config.to_toml().unwrap();
+        assert_eq!(load(&text, &[]).unwrap().data, config.data);
+        let difference = config.difference(&load(NADE, &[]).unwrap()).unwrap().unwrap();
+        assert_eq!((difference.key.as_str(), difference.ours.as_str()), ("data.class", "3"));
+        for (overrides, part) in [
+            (&["data.class=256"][..], "`class = 256`, expected 0 to 255"),
+            (&["data.class=-1"], "expected a whole number, 0 or more"),
+            (&["data.class=3", "model.classes=10"], "`class = 3` beside `model.classes = 10`"),
+            (&["model.classes=1"], "`model.classes = 1`, expected 2 to 256"),
+        ] {
+            let message = load(NADE, overrides).unwrap_err().to_string();
+            assert!(message.contains(part), "{overrides:?}: {message}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! From a config or a SPEC to examples that a model can read.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 use ar_data::binarize::{self, Draw};
 use ar_data::dequantize;
@@ -198,10 +200,48 @@ pub(crate) fn load_splits(data: &DataConfig, locations: &Locations) -> Result<Sp
             Splits::read(train, valid.as_deref(), test.as_deref(), &data.read_options())?
         }
     };
-    Ok(match data.folds {
+    let splits = match data.folds {
         Some(folds) => folds.split(&splits.join())?,
         None => splits,
+    };
+    let of_class = |part, split| of_class(part, data, split);
+    Ok(Splits {
+        train: of_class(splits.train, Split::Train)?,
+        valid: splits.valid.map(|part| of_class(part, Split::Valid)).transpose()?,
+        test: splits.test.map(|part| of_class(part, Split::Test)).transpose()?,
     })
+}
+
+/// The examples of a split that the config's `data.class` names. Of files without labels it says what
+/// all their examples are.
+fn of_class(part: Dataset, data: &DataConfig, split: Split) -> Result<Dataset> {
+    let Some(class) = data.class else { return Ok(part) };
+    let Some(labels) = part.labels() else {
+        if let DataSource::Builtin(name) = data.source {
+            return Err(mistake(
+                format!("data.class = {class}: {name} has no labels"),
+                "remove data.class, or choose data with labels; `chainrule data info SPEC` shows \
+                 whether it has them",
+            ));
+        }
+        let labels = vec![class; part.len()];
+        return Ok(part.with_labels(labels)?);
+    };
+    let rows: Vec<usize> = (0..part.len()).filter(|&row| labels[row] == class).collect();
+    if rows.is_empty() {
+        let known: BTreeSet<u8> = labels.iter().copied().collect();
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        return Err(mistake(
+            format!(
+                "data.class = {class}: {} has no such example in its {split} split, expected one of \
+                 the labels {}",
+                part.name(),
+                known.join(", ")
+            ),
+            "set data.class to one of them",
+        ));
+    }
+    Ok(part.subset(&rows)?)
 }
 
 /// One split of a config, before preprocessing.
@@ -217,7 +257,8 @@ pub(crate) fn load_split(
         return Ok(load_splits(data, locations)?.take(split)?);
     }
     let DataSource::Files { train, valid, test, .. } = &data.source else {
-        return Ok(builtin::load_split(&data.label(), split, locations)?);
+        let part = builtin::load_split(&data.label(), split, locations)?;
+        return of_class(part, data, split);
     };
     let options = data.read_options();
     // Levels that nobody stated are those of all files together.
@@ -235,7 +276,23 @@ pub(crate) fn load_split(
             format!("add data.{split} = \"FILE\" to the config, or name the file with --data"),
         )
     })?;
-    Ok(read_path(path, &options)?)
+    of_class(read_path(path, &options)?, data, split)
+}
+
+/// One split of a config, before preprocessing; of `classes` alone, if there are any.
+///
+/// # Errors
+/// As for [`load_split`].
+pub(crate) fn load_classes(
+    data: &DataConfig,
+    split: Split,
+    classes: Option<&[u8]>,
+    locations: &Locations,
+) -> Result<Dataset> {
+    let part = load_split(data, split, locations)?;
+    let (Some(classes), Some(labels)) = (classes, part.labels()) else { return Ok(part) };
+    let rows: Vec<usize> = (0..part.len()).filter(|&row| classes.contains(&labels[row])).collect();
+    Ok(part.subset(&rows)?)
 }
 
 /// The data of `--data SPEC` for a run, checked against it and preprocessed like the run's own.

@@ -69,6 +69,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Score(args) => commands::score::run(&args, &session),
         Command::Features(args) => commands::features::run(&args, &session),
         Command::Report(args) => commands::report::run(&args, &session),
+        Command::Classify(args) => commands::classify::run(&args, &session),
         Command::Inspect(args) => commands::inspect::run(&args, &session),
         Command::Count(args) => commands::count::run(&args, &session),
         Command::Data(command) => commands::data::run(&command, &session),

@@ -36,6 +36,9 @@ pub(crate) struct Mean {
     /// Its standard error, where that is not the other's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) nll_standardized_nats_stderr: Option<f64>,
+    /// Fraction of labels that a model with classes gets right by Bayes' rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) accuracy: Option<f64>,
 }
 
 impl Mean {
@@ -46,6 +49,7 @@ impl Mean {
         let standardized: Option<Vec<f64>> =
             folds.iter().map(|fold| fold.nll_standardized_nats).collect();
         let standardized = standardized.map(|folds| mean_and_stderr(folds.into_iter()));
+        let accuracy: Option<Vec<f64>> = folds.iter().map(|fold| fold.accuracy).collect();
         Self {
             examples: folds.iter().map(|fold| fold.examples).sum(),
             nll_nats,
@@ -53,6 +57,7 @@ impl Mean {
             bits_per_dim,
             nll_standardized_nats: standardized.map(|(mean, _)| mean),
             nll_standardized_nats_stderr: standardized.map(|(_, stderr)| stderr),
+            accuracy: accuracy.map(|folds| mean_and_stderr(folds.into_iter()).0),
         }
     }
 }
@@ -74,6 +79,7 @@ impl From<&Score> for Mean {
             bits_per_dim: score.bits_per_dim,
             nll_standardized_nats: score.nll_standardized_nats,
             nll_standardized_nats_stderr: None,
+            accuracy: score.accuracy,
         }
     }
 }
@@ -568,6 +574,7 @@ pub(crate) mod tests {
             bits_per_dim: nll_nats / 64.0 / std::f64::consts::LN_2,
             nll_standardized_nats: None,
             nll_standardized_nats_stderr: None,
+            accuracy: None,
         };
         Outcome {
             config: config.to_owned(),
@@ -661,6 +668,7 @@ pub(crate) mod tests {
             seed: 1,
             data: "x".to_owned(),
             folds: Some(3),
+            anomalies: None,
             kind: "rnade".to_owned(),
             paper: Some(paper),
             sha256: String::new(),

@@ -15,6 +15,9 @@ const COLUMNS: [(&str, bool); 6] = [
 /// One more where the models are of data of different depth.
 const LEVELS_COLUMN: (&str, bool) = ("levels", true);
 
+/// One more where a model has classes and the data labels.
+const ACCURACY_COLUMN: (&str, bool) = ("test accuracy, %", true);
+
 /// Two more where an outcome has a published number, in its own unit.
 fn paper_columns(unit: Unit) -> [(&'static str, bool); 2] {
     let paper = match unit {
@@ -100,6 +103,8 @@ impl Table {
         if data_differ(outcomes) {
             columns.insert(1, ("data", false));
         }
+        let accuracy = outcomes.iter().any(|outcome| outcome.test.accuracy.is_some());
+        columns.extend(accuracy.then_some(ACCURACY_COLUMN));
         columns.extend(units.iter().copied().flat_map(paper_columns));
         let rows = outcomes
             .iter()
@@ -118,6 +123,10 @@ impl Table {
                 }
                 if data_differ(outcomes) {
                     row.insert(1, outcome.data.clone());
+                }
+                if accuracy {
+                    let percent = |accuracy| format!("{:.2}", 100.0 * accuracy);
+                    row.push(test.accuracy.map(percent).unwrap_or_default());
                 }
                 for &unit in &units {
                     let published = outcome.published();
@@ -284,6 +293,20 @@ NADE      the pixel before            16,777,215  17.5000 ± 0.25    0.3945     
 | NADE | the pixel before | 16,777,215 | 2 | 17.5000 ± 0.25 | 0.3945 | 0.25 | 0.40 | −0.006 |
 ";
         assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn accuracy_has_a_column_where_some_model_has_classes() {
+        let mut outcomes = results().outcomes;
+        outcomes[1].paper = None;
+        outcomes[1].test.accuracy = Some(0.97314);
+        let table = Table::new(&outcomes).markdown();
+        let rows: Vec<&str> = table.lines().collect();
+        assert!(rows[0].ends_with("| seconds | test accuracy, % |"), "{table}");
+        assert!(
+            rows[2].ends_with("| 0.25 |  |") && rows[3].ends_with("| 0.25 | 97.31 |"),
+            "{table}"
+        );
     }
 
     #[test]

@@ -24,6 +24,9 @@ struct Record<'a> {
     config: &'a str,
     model: &'a str,
     data: String,
+    /// The label of the examples that are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<u8>,
     /// Level count that the data is brought down to.
     requantize: Option<u16>,
     binarize: &'static str,
@@ -109,6 +112,7 @@ impl<'a> Record<'a> {
             config: &config.name,
             model: config.model.kind(),
             data: config.data.label(),
+            class: config.data.class,
             requantize: config.data.preprocessing.requantize,
             binarize: match config.data.preprocessing.binarize {
                 Binarize::None => "none",
@@ -172,11 +176,12 @@ fn rows(record: &Record<'_>) -> Vec<Vec<String>> {
     let fold = record
         .fold
         .map_or_else(String::new, |[fold, count]| format!(", fold {fold} of {count} (from 0)"));
+    let class = record.class.map_or_else(String::new, |class| format!(", class {class} alone"));
     let flip = if record.flip { ", half of it mirrored in training" } else { "" };
     let mut rows = vec![
         row("name", record.config.to_owned()),
         row("model", record.model.to_owned()),
-        row("data", format!("{}{fold}{how}{noise}{flip}", record.data)),
+        row("data", format!("{}{class}{fold}{how}{noise}{flip}", record.data)),
         row(
             "event",
             format!(

@@ -1,5 +1,6 @@
 //! One file or folder per command, and what they share.
 
+pub(crate) mod classify;
 pub(crate) mod complete;
 pub(crate) mod completions;
 pub(crate) mod count;
@@ -91,8 +92,8 @@ pub(crate) fn class_of(class: Option<usize>, model: &Model) -> Result<Option<u8>
     let Some(classes) = model.classes() else {
         return Err(mistake(
             format!("--class {class}: the run's model has no classes"),
-            "remove --class, or train a row-lstm, diagonal-lstm, diagonal-bilstm or pixel-cnn with \
-             model.classes = 10 on data with labels",
+            "remove --class, or train a nade, row-lstm, diagonal-lstm, diagonal-bilstm or pixel-cnn \
+             with model.classes = 10 on data with labels",
         ));
     };
     match u8::try_from(class).ok().filter(|_| class < classes) {

@@ -47,6 +47,9 @@ pub(crate) struct Record {
     pub(crate) best_epoch: usize,
     /// Free parameters, a decimal of any length.
     pub(crate) parameters: String,
+    /// Training examples of each label, from 0 on, where there are labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) train_labels: Option<Vec<u64>>,
     /// Time spent in epochs, by all processes that trained this run.
     pub(crate) seconds: f64,
     /// What each conditional sees.
@@ -252,6 +255,7 @@ fn finish(
         epochs: trained.history.len(),
         best_epoch: trained.best_epoch,
         parameters: model.free_parameters().to_string(),
+        train_labels: all_labels(&data.train).map(|labels| counts(&labels)),
         seconds: trained.history.iter().map(|epoch| epoch.seconds).sum(),
         sees: sees::sees(&config.model, data.event()),
         ordering: sees::ordering(&config.model),
@@ -260,6 +264,15 @@ fn finish(
     };
     run.write_json(&run.result(), &record)?;
     Ok(record)
+}
+
+/// How often each label occurs, from 0 to the largest.
+fn counts(labels: &[u8]) -> Vec<u64> {
+    let mut counts = vec![0; labels.iter().max().map_or(0, |&label| usize::from(label) + 1)];
+    for &label in labels {
+        counts[usize::from(label)] += 1;
+    }
+    counts
 }
 
 fn words(record: &Record) -> String {

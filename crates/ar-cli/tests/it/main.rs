@@ -1,6 +1,7 @@
 //! The binary from outside: one test program, so that it is linked once.
 
 mod classes;
+mod classify;
 mod commands;
 mod common;
 mod complete;

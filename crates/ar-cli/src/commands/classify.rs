@@ -1,0 +1,581 @@
+//! `chainrule classify RUN [RUN …]`: Bayes' rule over class-conditional models.
+//!
+//! ```text
+//! p(y | x) = p(x | y) p(y) / Σ_y' p(x | y') p(y')
+//! ```
+//!
+//! p(x | y) is one run whose model has classes, or one run per class, each trained on its own class alone
+//! (`data.class`).
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use ar_data::Split;
+use ar_models::classification::{Bin, Posteriors, Quality, fit_temperature, log_likelihoods};
+use ar_models::config::EventSpec;
+use ar_models::examples::{Examples as _, all_labels};
+use ar_models::model::Model;
+use ar_models::scoring::Score;
+use prob_core::bayes::log_prior_from_counts;
+use serde::Serialize;
+
+use super::{Session, data_of, finite, train};
+use crate::args::{ClassifyArgs, Prior, Temperature};
+use crate::config::{Config, DataConfig};
+use crate::data::{Prepared, load_classes, prepare};
+use crate::device;
+use crate::error::{Internal, mistake};
+use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds};
+use crate::run_dir::{RunDir, write_atomic};
+
+/// What the command prints. A number that is not finite is `null` in JSON.
+#[derive(Debug, Serialize)]
+struct Record {
+    version: u32,
+    command: &'static str,
+    /// Kind of the model, or of each.
+    model: String,
+    data: String,
+    split: String,
+    runs: Vec<String>,
+    /// The labels that are told apart; all lists by class are in this order.
+    classes: Vec<u8>,
+    examples: usize,
+    variables: usize,
+    /// `uniform`, or `train` for the label frequencies of the training set.
+    prior: &'static str,
+    /// p(y).
+    prior_probabilities: Vec<f64>,
+    /// What log p(x | y) is divided by in the posterior; 1 is Bayes' rule.
+    temperature: f64,
+    /// `given`, or `valid` where it is the one of the least log-loss on the validation split.
+    temperature_from: &'static str,
+    /// Mean of −log p(x), x alone, in nats per example.
+    nll_nats: Option<f64>,
+    nll_nats_stderr: Option<f64>,
+    bits_per_dim: Option<f64>,
+    /// Predictions of each class.
+    predicted: Vec<u64>,
+    /// Examples that are impossible under every class and get no prediction.
+    impossible: usize,
+    /// Only for data with labels.
+    #[serde(flatten)]
+    quality: Option<QualityRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<String>,
+    seconds: f64,
+    device: String,
+}
+
+/// What labels say about the predictions.
+#[derive(Debug, Serialize)]
+struct QualityRecord {
+    accuracy: Option<f64>,
+    /// Its standard error.
+    accuracy_stderr: Option<f64>,
+    /// Mean of −log p(label | x), in nats.
+    log_loss_nats: Option<f64>,
+    /// Brier's score, 0 to 2.
+    brier: Option<f64>,
+    /// Mean p(prediction | x).
+    confidence: Option<f64>,
+    /// Expected calibration error over bins of equal width.
+    calibration_error: Option<f64>,
+    /// The bins.
+    reliability: Vec<BinRecord>,
+    /// `confusion[y][z]`: examples of class y that are taken for class z.
+    confusion: Vec<Vec<u64>>,
+}
+
+/// A line of the reliability table: predictions whose confidence is in (`above`, `to`].
+#[derive(Debug, Serialize)]
+struct BinRecord {
+    above: f64,
+    to: f64,
+    count: usize,
+    confidence: Option<f64>,
+    accuracy: Option<f64>,
+}
+
+impl From<Quality> for QualityRecord {
+    fn from(quality: Quality) -> Self {
+        let bin = |bin: Bin| BinRecord {
+            above: bin.above,
+            to: bin.to,
+            count: bin.count,
+            confidence: finite(bin.confidence),
+            accuracy: finite(bin.accuracy),
+        };
+        Self {
+            accuracy: finite(quality.accuracy),
+            accuracy_stderr: finite(quality.accuracy_stderr),
+            log_loss_nats: finite(quality.log_loss_nats),
+            brier: finite(quality.brier),
+            confidence: finite(quality.confidence),
+            calibration_error: finite(quality.calibration_error),
+            reliability: quality.bins.into_iter().map(bin).collect(),
+            confusion: quality.confusion,
+        }
+    }
+}
+
+/// Classifies, writes and prints.
+///
+/// # Errors
+/// When the runs are no class-conditional models of one kind of event, the data does not suit them, a
+/// label is none of their classes, or the file cannot be written.
+pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
+    if let Some(path) = &args.out {
+        check_csv(path)?;
+    }
+    let terminal = &session.terminal;
+    let runs = Runs::open(&args.runs)?;
+    let log_prior = runs.log_prior(args.prior)?;
+    let device = device::choose(args.device.as_deref())?;
+    let models = runs.models(&device.device)?;
+    let (data, split) = runs.data(args.data.as_deref(), args.split, session)?;
+    let truth = runs.truth(&data)?;
+    if truth.is_none() {
+        terminal.note(format!("{}: no labels, so there are predictions only", data.name));
+    }
+    let start = Instant::now();
+    let (temperature, temperature_from) = match args.temperature {
+        Temperature::Given(temperature) => (temperature, "given"),
+        Temperature::Valid => (runs.fit_temperature(&models, &log_prior, session)?, "valid"),
+    };
+    let split = split.map_or_else(|| "all".to_owned(), |split| split.to_string());
+    let evidence = likelihoods(&models, &data, &split, terminal);
+    let posteriors = Posteriors::new(&evidence, &log_prior, temperature)?;
+    let quality = truth.as_ref().map(|truth| Quality::of(&posteriors, truth));
+    let seconds = start.elapsed().as_secs_f64();
+    if let Some(path) = &args.out {
+        let labels = all_labels(&data);
+        write_atomic(path, &predictions(&posteriors, &runs.classes, labels.as_deref())?)?;
+    }
+    let costs: Vec<f64> = posteriors.log_evidence().iter().map(|log_prob| -log_prob).collect();
+    let score = Score::of(&costs, data.event.variables());
+    let mut predicted = vec![0_u64; runs.classes.len()];
+    for prediction in (0..posteriors.len()).filter_map(|row| posteriors.prediction(row)) {
+        predicted[prediction] += 1;
+    }
+    let impossible = posteriors.len() - predicted.iter().sum::<u64>() as usize;
+    if impossible > 0 {
+        terminal.note(format!(
+            "{impossible} examples are impossible under every class and get no prediction; a \
+             model.pseudo_count above 0 leaves nothing impossible"
+        ));
+    }
+    let record = Record {
+        version: RECORD_VERSION,
+        command: "classify",
+        model: kinds(&models),
+        data: data.name.clone(),
+        split,
+        runs: runs.opened.iter().map(|(run, _)| run.display()).collect(),
+        classes: runs.classes.clone(),
+        examples: posteriors.len(),
+        variables: score.variables,
+        prior: args.prior.name(),
+        prior_probabilities: log_prior.iter().map(|log_prob| log_prob.exp()).collect(),
+        temperature,
+        temperature_from,
+        nll_nats: finite(score.nll_nats),
+        nll_nats_stderr: finite(score.nll_nats_stderr),
+        bits_per_dim: finite(score.bits_per_dim()),
+        predicted,
+        impossible,
+        quality: quality.map(QualityRecord::from),
+        out: args.out.as_ref().map(|path| path.display().to_string()),
+        seconds,
+        device: device.name,
+    };
+    terminal.result(&record, || words(&record))
+}
+
+/// The kinds of the models, each once.
+fn kinds(models: &[Model]) -> String {
+    let kinds: BTreeSet<&str> = models.iter().map(Model::kind).collect();
+    kinds.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// log p(x | y), `[examples, classes]`, with a bar.
+fn likelihoods(models: &[Model], data: &Prepared, split: &str, terminal: &Terminal) -> Vec<f64> {
+    let total = data.len() * models.len();
+    let bar = terminal.examples_bar(total, format!("classifying {split}"));
+    let all = log_likelihoods(models, data, |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    all
+}
+
+/// Runs that together are p(x | y).
+struct Runs {
+    /// One whose model has classes, or one per class, in the order of the classes.
+    opened: Vec<(RunDir, Config)>,
+    /// The labels of the classes, ascending.
+    classes: Vec<u8>,
+    event: EventSpec,
+}
+
+impl Runs {
+    /// # Errors
+    /// When a folder is no run, or the runs do not belong together.
+    fn open(paths: &[std::path::PathBuf]) -> Result<Self> {
+        let mut opened = Vec::new();
+        for path in paths {
+            let run = RunDir::open(path)?;
+            let config = run.load_config()?;
+            opened.push((run, config));
+        }
+        let classes = match &opened[..] {
+            [(run, config)] => match (config.model.classes(), config.data.class) {
+                (Some(classes), _) => (0..=u8::MAX).take(classes).collect(),
+                (None, Some(class)) => {
+                    return Err(mistake(
+                        format!(
+                            "{} is of class {class} alone, expected a run per class",
+                            run.display()
+                        ),
+                        "name the runs of the other classes too",
+                    ));
+                }
+                (None, None) => {
+                    return Err(mistake(
+                        format!("{}: the model has no classes", run.display()),
+                        "train a nade, row-lstm, diagonal-lstm, diagonal-bilstm or pixel-cnn with \
+                         model.classes = 10 on data with labels, or one run of any kind per class, with \
+                         data.class = 0, 1, …, and name them all",
+                    ));
+                }
+            },
+            _ => Self::one_class_each(&mut opened)?,
+        };
+        let event_of = |config: &Config| {
+            config.event().ok_or(Internal("a run's config does not say what an event is"))
+        };
+        let (first_run, first) = &opened[0];
+        let event = event_of(first)?;
+        for (run, config) in &opened[1..] {
+            let other = event_of(config)?;
+            let names = |what: &str, found: String, expected: String| {
+                mistake(
+                    format!(
+                        "{}: {what}{found}, expected {expected} as in {}",
+                        run.display(),
+                        first_run.display()
+                    ),
+                    "one x is to be judged by all runs: train them on the same data, preprocessed in \
+                     the same way",
+                )
+            };
+            if other.shape != event.shape {
+                let [found, expected] = [&other, &event].map(|event| format!("{:?}", event.shape));
+                return Err(names("events of shape ", found, expected));
+            }
+            if other.levels != event.levels {
+                return Err(names("values of ", other.values(), event.values()));
+            }
+            let [found, expected] = [config, first].map(|config| config.data.preprocessed());
+            if found != expected {
+                return Err(names("", found, expected));
+            }
+        }
+        Ok(Self { opened, classes, event })
+    }
+
+    /// Sorts runs by the one class that each of them is of.
+    fn one_class_each(opened: &mut [(RunDir, Config)]) -> Result<Vec<u8>> {
+        for (run, config) in opened.iter() {
+            if config.model.classes().is_some() {
+                return Err(mistake(
+                    format!("{}: the model has classes of its own", run.display()),
+                    "name this run alone, or runs of one class each",
+                ));
+            }
+            if config.data.class.is_none() {
+                return Err(mistake(
+                    format!(
+                        "{}: the config has no data.class, so which class is it?",
+                        run.display()
+                    ),
+                    "train a run on each class alone, with data.class = 0, 1, …",
+                ));
+            }
+        }
+        opened.sort_by_key(|(_, config)| config.data.class);
+        for pair in opened.windows(2) {
+            let [(one, config), (other, next)] = pair else { continue };
+            if let (Some(class), true) = (config.data.class, config.data.class == next.data.class) {
+                return Err(mistake(
+                    format!("{} and {} are both of class {class}", one.display(), other.display()),
+                    "name one run per class",
+                ));
+            }
+        }
+        Ok(opened.iter().filter_map(|(_, config)| config.data.class).collect())
+    }
+
+    /// log p(y).
+    ///
+    /// # Errors
+    /// When a run does not know how many training examples it had of each class.
+    fn log_prior(&self, prior: Prior) -> Result<Vec<f64>> {
+        let counts = match prior {
+            Prior::Uniform => vec![1; self.classes.len()],
+            Prior::Train => {
+                let stored = |run: &RunDir| {
+                    let record = train::finished(run).and_then(|record| record.train_labels);
+                    record.ok_or_else(|| {
+                        mistake(
+                            format!(
+                                "--prior train: {} does not say how often it saw each label",
+                                run.result().display()
+                            ),
+                            "use --prior uniform, or train the run again",
+                        )
+                    })
+                };
+                let of = |counts: &[u64], class: u8| {
+                    counts.get(usize::from(class)).copied().unwrap_or(0)
+                };
+                match &self.opened[..] {
+                    [(run, _)] => {
+                        let counts = stored(run)?;
+                        self.classes.iter().map(|&class| of(&counts, class)).collect()
+                    }
+                    each => {
+                        let pairs = each.iter().zip(&self.classes);
+                        pairs
+                            .map(|((run, _), &class)| Ok(of(&stored(run)?, class)))
+                            .collect::<Result<Vec<u64>>>()?
+                    }
+                }
+            }
+        };
+        log_prior_from_counts(&counts, 0.0).context(Internal("a run that saw no example"))
+    }
+
+    fn models(&self, device: &burn::tensor::Device) -> Result<Vec<Model>> {
+        let load = |(run, config): &(RunDir, Config)| run.load_model(config, &self.event, device);
+        self.opened.iter().map(load).collect()
+    }
+
+    /// The data of `--data`, or the runs' own, of all their classes.
+    fn data(
+        &self,
+        spec: Option<&str>,
+        split: Option<Split>,
+        session: &Session,
+    ) -> Result<(Prepared, Option<Split>)> {
+        let (_, config) = &self.opened[0];
+        if spec.is_some() || config.data.class.is_none() {
+            return data_of(spec, split, config, session);
+        }
+        let split = split.unwrap_or(Split::Test);
+        Ok((self.own(split, session)?, Some(split)))
+    }
+
+    /// The runs' own data of all their classes.
+    fn own(&self, split: Split, session: &Session) -> Result<Prepared> {
+        let (first_run, first) = &self.opened[0];
+        let rows = |config: &Config| {
+            let DataConfig { source, drop, folds, .. } = &config.data;
+            (source.clone(), drop.clone(), *folds)
+        };
+        let stranger = self.opened.iter().find(|(_, config)| rows(config) != rows(first));
+        if let Some((run, _)) = stranger {
+            return Err(mistake(
+                format!("{} and {} have other data", first_run.display(), run.display()),
+                "say what is to be classified with --data SPEC",
+            ));
+        }
+        let all = DataConfig { class: None, ..first.data.clone() };
+        let classes = first.data.class.map(|_| &self.classes[..]);
+        let data = load_classes(&all, split, classes, &session.locations)?;
+        prepare(data, first.data.preprocessing, split, None)
+    }
+
+    /// The class of each example, if the data has labels.
+    ///
+    /// # Errors
+    /// When a label is none of the classes.
+    fn truth(&self, data: &Prepared) -> Result<Option<Vec<usize>>> {
+        let Some(labels) = all_labels(data) else { return Ok(None) };
+        let class_of = |(row, label): (usize, &u8)| {
+            self.classes.binary_search(label).map_err(|_| {
+                let classes: Vec<String> = self.classes.iter().map(ToString::to_string).collect();
+                mistake(
+                    format!(
+                        "{}: row {row} has the label {label}, expected one of {}",
+                        data.name,
+                        classes.join(", ")
+                    ),
+                    "name a run for every class of the data, or leave out --data to classify the runs' \
+                     own classes",
+                )
+            })
+        };
+        labels.iter().enumerate().map(class_of).collect::<Result<Vec<_>>>().map(Some)
+    }
+
+    /// The temperature that suits the runs' own validation split.
+    fn fit_temperature(
+        &self,
+        models: &[Model],
+        log_prior: &[f64],
+        session: &Session,
+    ) -> Result<f64> {
+        let data = self.own(Split::Valid, session).context("--temperature valid")?;
+        let Some(truth) = self.truth(&data)? else {
+            return Err(mistake(
+                format!("--temperature valid: {} has no labels", data.name),
+                "give a number",
+            ));
+        };
+        let evidence = likelihoods(models, &data, "valid", &session.terminal);
+        Ok(fit_temperature(&evidence, log_prior, &truth))
+    }
+}
+
+/// Checks the name of a table before there is anything to write.
+fn check_csv(path: &Path) -> Result<()> {
+    if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv")) {
+        return Ok(());
+    }
+    Err(mistake(
+        format!("--out {}: expected a name ending in .csv", path.display()),
+        "it holds a row per example: label, prediction, p(y | x) and log p(x)",
+    ))
+}
+
+/// The table of predictions: `row`, `label` where there are any, `prediction`, `p_Y` for each class and
+/// `log_p_x` in nats. What does not exist is left empty.
+fn predictions(posteriors: &Posteriors, classes: &[u8], labels: Option<&[u8]>) -> Result<Vec<u8>> {
+    let fail = || Internal("a prediction is no CSV");
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut header = vec!["row".to_owned()];
+    header.extend(labels.map(|_| "label".to_owned()));
+    header.push("prediction".to_owned());
+    header.extend(classes.iter().map(|class| format!("p_{class}")));
+    header.push("log_p_x".to_owned());
+    writer.write_record(&header).with_context(fail)?;
+    for (row, log_evidence) in posteriors.log_evidence().iter().enumerate() {
+        let mut cells = vec![row.to_string()];
+        cells.extend(labels.map(|labels| labels[row].to_string()));
+        let prediction = posteriors.prediction(row);
+        cells.push(prediction.map_or_else(String::new, |class| classes[class].to_string()));
+        // Shortest digits that read back the same, with an exponent where plain ones would be long.
+        let probability =
+            |&l: &f64| if l.is_nan() { String::new() } else { format!("{:?}", l.exp()) };
+        cells.extend(posteriors.log_posterior(row).iter().map(probability));
+        cells.push(format!("{log_evidence:?}"));
+        writer.write_record(&cells).with_context(fail)?;
+    }
+    writer.into_inner().map_err(csv::IntoInnerError::into_error).with_context(fail)
+}
+
+fn words(record: &Record) -> String {
+    let number = |value: Option<f64>, decimals: usize| {
+        value.map_or_else(|| "inf".to_owned(), |value| format!("{value:.decimals$}"))
+    };
+    let of = match record.runs.len() {
+        1 => format!("one run of {} classes", record.classes.len()),
+        runs => format!("{runs} runs of one class each"),
+    };
+    let mut text = format!(
+        "{} on {} {}: p(y | x) of {} examples from {of}, {} prior\n",
+        record.model,
+        record.data,
+        record.split,
+        grouped(&record.examples.to_string()),
+        record.prior
+    );
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: String, what: String| {
+        rows.push(vec![name.to_owned(), value, what]);
+    };
+    if let Some(quality) = &record.quality {
+        let right: u64 = (0..record.classes.len()).map(|y| quality.confusion[y][y]).sum();
+        let wrong = record.examples - right as usize;
+        let percent = |value: Option<f64>| number(value.map(|value| 100.0 * value), 2);
+        row(
+            "accuracy",
+            format!("{} ± {} %", percent(quality.accuracy), percent(quality.accuracy_stderr)),
+            format!("{} wrong", grouped(&wrong.to_string())),
+        );
+        row(
+            "log-loss",
+            format!("{} nats", number(quality.log_loss_nats, 4)),
+            format!("Brier score {}", number(quality.brier, 4)),
+        );
+        row(
+            "calibration error",
+            format!("{} %", percent(quality.calibration_error)),
+            format!(
+                "mean confidence {} %, {} bins of equal width",
+                percent(quality.confidence),
+                quality.reliability.len()
+            ),
+        );
+    }
+    if record.temperature_from == "valid" || record.temperature != 1.0 {
+        let from = match record.temperature_from {
+            "valid" => "of the least log-loss on the validation split",
+            _ => "as given",
+        };
+        row("temperature", format!("{:.4}", record.temperature), from.to_owned());
+    }
+    row(
+        "cost of x alone",
+        format!("{} ± {} nats", number(record.nll_nats, 4), number(record.nll_nats_stderr, 4)),
+        format!("{} bits/dim", number(record.bits_per_dim, 4)),
+    );
+    text.push_str(&columns(&rows));
+    text.push('\n');
+    text.push_str(&table(record));
+    if let Some(out) = &record.out {
+        text.push_str(&format!("\npredictions in {out}"));
+    }
+    text + &format!("\n{}\n", human_seconds(record.seconds))
+}
+
+/// How often each class is predicted, for each label where there are any.
+fn table(record: &Record) -> String {
+    let counts: Vec<(String, &[u64])> = match &record.quality {
+        Some(quality) => {
+            let labels = record.classes.iter().map(ToString::to_string);
+            labels.zip(quality.confusion.iter().map(Vec::as_slice)).collect()
+        }
+        None => vec![("examples".to_owned(), &record.predicted)],
+    };
+    let corner = if record.quality.is_some() { "label \\ predicted" } else { "predicted" };
+    let width = counts.iter().flat_map(|(_, row)| *row).map(|n| n.to_string().len()).max();
+    let width = width.unwrap_or(1).max(3);
+    let line = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+        let cells: String = cells.map(|cell| format!(" {cell:>width$}")).collect();
+        format!("{name:>17} {cells}\n")
+    };
+    let mut text = line(corner, &mut record.classes.iter().map(ToString::to_string));
+    for (name, row) in counts {
+        let cell = |&n: &u64| if n == 0 { ".".to_owned() } else { n.to_string() };
+        text.push_str(&line(&name, &mut row.iter().map(cell)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_of_predictions_leaves_empty_what_does_not_exist() {
+        let certain = [-1000.0, -2000.0, f64::NEG_INFINITY, f64::NEG_INFINITY];
+        let posteriors = Posteriors::new(&certain, &[0.5_f64.ln(); 2], 1.0).unwrap();
+        let text = |labels| String::from_utf8(predictions(&posteriors, &[3, 8], labels).unwrap());
+        let expected = "row,label,prediction,p_3,p_8,log_p_x\n0,8,3,1.0,0.0,-1000.6931471805599\n\
+                        1,3,,,,-inf\n";
+        assert_eq!(text(Some(&[8, 3])).unwrap(), expected);
+        assert!(text(None).unwrap().starts_with("row,prediction,p_3,p_8,log_p_x\n0,3,1.0,"));
+    }
+}
