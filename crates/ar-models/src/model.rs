@@ -593,10 +593,12 @@ impl Model {
     ) -> Completions {
         let (ordering, counts) = (self.ordering().as_slice(), (particles, samples));
         if let Some(labels) = labels {
-            let model = self.with_classes();
             let of_walks = labels.iter().flat_map(|&y| std::iter::repeat_n(y, particles));
-            let start = |_| model.init_state_given(&of_walks.collect::<Vec<u8>>());
-            return monte_carlo(model, start, ordering, observed, counts, &device_of(model), rng);
+            let of_walks: Vec<u8> = of_walks.collect();
+            return with_classes!(self, model => {
+                let start = |_| model.init_state_given(&of_walks);
+                monte_carlo(model, start, ordering, observed, counts, &device_of(model), rng)
+            });
         }
         each!(
             self,

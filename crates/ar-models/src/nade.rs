@@ -212,6 +212,18 @@ impl Nade {
         self.classes().unwrap_or(1)
     }
 
+    /// The state before the first variable, for a walk given each of `labels`.
+    ///
+    /// # Panics
+    /// When the model has no classes, or a label is not below them.
+    pub fn init_state_given(&self, labels: &[u8]) -> NadeState {
+        let classes = self.classes().expect("the model has classes");
+        assert!(labels.iter().all(|&y| usize::from(y) < classes), "a label of {classes} classes");
+        let state = self.init_state(labels.len());
+        let like = (&state.logits.device(), state.logits.dtype());
+        NadeState { posterior: Posterior::known(labels, classes, like), ..state }
+    }
+
     /// p(x | y) as a model of its own, which has no classes.
     ///
     /// # Panics

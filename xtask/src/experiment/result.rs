@@ -673,7 +673,6 @@ pub(crate) mod tests {
             paper: Some(paper),
             sha256: String::new(),
             path: "rnade-x.toml".into(),
-            anomalies: None,
         };
         let all = Outcome::of_folds(&config, folds);
         assert_eq!((all.test.nll_nats, all.test.examples, all.folds.len()), (4.0, 3 * 359, 3));

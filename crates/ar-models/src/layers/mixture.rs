@@ -9,7 +9,7 @@
 //! log-probabilities none.
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use prob_core::dist::{Bernoulli, bernoulli};
 use prob_core::logspace::logsumexp_dim;
 
@@ -54,6 +54,16 @@ impl Posterior {
     /// Before the first variable: all alike.
     pub(crate) fn even(batch: usize, components: usize, like: (&Device, DType)) -> Self {
         Self { log_weights: Tensor::zeros([batch, components], like) }
+    }
+
+    /// Where k is known for each walk of the batch.
+    pub(crate) fn known(members: &[u8], components: usize, like: (&Device, DType)) -> Self {
+        let mut log_weights = vec![f32::NEG_INFINITY; members.len() * components];
+        for (row, &member) in members.iter().enumerate() {
+            log_weights[row * components + usize::from(member)] = 0.0;
+        }
+        let data = TensorData::new(log_weights, [members.len(), components]);
+        Self { log_weights: Tensor::from_data(data, like) }
     }
 
     /// p(x_t | x_<t) of a bit from its logit under each k, `[batch, K]`.
