@@ -16,7 +16,7 @@ use anomalies::Anomalies;
 use anyhow::{Context as _, Result, bail};
 use config::{Config, Experiment};
 use result::{
-    LEVELS_DIFFER, Mean, Outcome, Provenance, Results, Unit, comparable, data_differ, levels_differ,
+    LEVELS_DIFFER, Outcome, Provenance, Results, Unit, comparable, data_differ, levels_differ,
 };
 use std::borrow::Cow;
 use std::fs;
@@ -196,7 +196,7 @@ fn conduct(
         terminal::out(LEVELS_DIFFER)?;
     }
     for outcome in results.outcomes.iter().filter(|outcome| !outcome.folds.is_empty()) {
-        terminal::out(&format!("\n{}", folds_text(outcome)))?;
+        terminal::out(&format!("\n{}", outcome.folds_text()))?;
     }
     if let Some(table) = anomalies::table(&results.outcomes) {
         terminal::out(&format!("\n{}", table.text()))?;
@@ -339,26 +339,6 @@ fn climb_fold(
         costs: Some(npy::read(&costs)?),
     };
     Ok((outcome, pictures))
-}
-
-/// The folds of a cross-validated outcome, line by line, and their mean.
-fn folds_text(outcome: &Outcome) -> String {
-    let line = |name: &str, mean: &Mean, error: bool| {
-        let with = |stderr: Option<f64>| match stderr {
-            Some(stderr) if error => format!(" ± {stderr:.4}"),
-            _ => String::new(),
-        };
-        let standardized = mean.nll_standardized_nats.map_or_else(String::new, |nats| {
-            let stderr = mean.nll_standardized_nats_stderr;
-            format!("  {nats:9.4}{} nats standardized", with(stderr))
-        });
-        let nats = mean.nll_nats;
-        format!("{name:<8}{nats:9.4}{} nats{standardized}", with(Some(mean.nll_nats_stderr)))
-    };
-    let folds =
-        outcome.folds.iter().map(|fold| line(&format!("fold {}", fold.fold), &fold.test, false));
-    let lines: Vec<String> = folds.chain([line("mean", &outcome.test, true)]).collect();
-    format!("test NLL by fold:\n{}", lines.join("\n"))
 }
 
 /// Makes room for a run and says whether there is one to resume.

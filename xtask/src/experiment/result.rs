@@ -369,6 +369,26 @@ impl Outcome {
         self.data == other.data && self.levels == other.levels
     }
 
+    /// The folds of a cross-validated outcome, line by line, and their mean.
+    pub(crate) fn folds_text(&self) -> String {
+        let line = |name: &str, mean: &Mean, error: bool| {
+            let with = |stderr: Option<f64>| match stderr {
+                Some(stderr) if error => format!(" ± {stderr:.4}"),
+                _ => String::new(),
+            };
+            let standardized = mean.nll_standardized_nats.map_or_else(String::new, |nats| {
+                let stderr = mean.nll_standardized_nats_stderr;
+                format!("  {nats:9.4}{} nats standardized", with(stderr))
+            });
+            let nats = mean.nll_nats;
+            format!("{name:<8}{nats:9.4}{} nats{standardized}", with(Some(mean.nll_nats_stderr)))
+        };
+        let folds =
+            self.folds.iter().map(|fold| line(&format!("fold {}", fold.fold), &fold.test, false));
+        let lines: Vec<String> = folds.chain([line("mean", &self.test, true)]).collect();
+        format!("test NLL by fold:\n{}", lines.join("\n"))
+    }
+
     /// A short name for tables and pictures.
     pub(crate) fn label(&self) -> String {
         let label = super::config::label(&self.config, &self.data);

@@ -38,6 +38,7 @@ pub(crate) fn render(
     page.push_str("</header>\n<main>\n");
     introduction(&mut page, &results.outcomes);
     table(&mut page, &results.outcomes);
+    folds(&mut page, &results.outcomes);
     anomaly_table(&mut page, &results.outcomes);
     samples(&mut page, &results.outcomes, pictures, test_images)?;
     curves(&mut page, &results.outcomes);
@@ -111,6 +112,20 @@ fn introduction(page: &mut String, all: &[Outcome]) {
             bits(worst),
             escape(&best.label()),
             bits(best),
+        );
+    }
+}
+
+/// The folds of what is cross-validated.
+fn folds(page: &mut String, outcomes: &[Outcome]) {
+    for outcome in outcomes.iter().filter(|outcome| !outcome.folds.is_empty()) {
+        let _ = writeln!(
+            page,
+            "<figure>\n<div class=\"scroll\" role=\"region\" aria-label=\"Folds\" tabindex=\"0\">\n\
+             <pre>{}</pre>\n</div>\n<figcaption>Every fold is trained, validated and tested on its own parts \
+             of the rows; the numbers above are means over the folds, ± the standard error of such a \
+             mean.</figcaption>\n</figure>",
+            escape(&outcome.folds_text())
         );
     }
 }
@@ -355,7 +370,9 @@ fn cost_maps(page: &mut String, outcomes: &[Outcome], pictures: &[Pictures]) -> 
     if maps.is_empty() {
         return Ok(());
     }
-    let mut levels: Vec<u64> = outcomes.iter().map(|outcome| outcome.levels.unwrap_or(2)).collect();
+    // Real numbers cannot be guessed by a die.
+    let symbols = outcomes.iter().filter(|o| o.test.nll_standardized_nats.is_none());
+    let mut levels: Vec<u64> = symbols.map(|outcome| outcome.levels.unwrap_or(2)).collect();
     levels.sort_unstable();
     levels.dedup();
     let guesses: Vec<String> = levels
@@ -368,7 +385,10 @@ fn cost_maps(page: &mut String, outcomes: &[Outcome], pictures: &[Pictures]) -> 
             ),
         })
         .collect();
-    let guesses = guesses.join(", ");
+    let guesses = match guesses[..] {
+        [] => String::new(),
+        _ => format!(" Of its pixels, {}, and what is certain costs 0.", guesses.join(", ")),
+    };
     let gradient: Vec<_> =
         (0..STOPS).map(|i| picture::color(i as f32 / (STOPS - 1) as f32)).collect();
     let _ = writeln!(
@@ -376,7 +396,7 @@ fn cost_maps(page: &mut String, outcomes: &[Outcome], pictures: &[Pictures]) -> 
         "<h2>Where the nats go</h2>\n<figure>\n<div class=\"maps\">\n{maps}</div>\n\
          <div class=\"scale\">\n{}\n</div>\n<figcaption>Mean cost of each pixel over the test \
          split, nats; all its colours together; the sum of a map is the model’s NLL. One scale \
-         for all maps. Of its pixels, {guesses}, and what is certain costs 0.</figcaption>\n</figure>",
+         for all maps.{guesses}</figcaption>\n</figure>",
         chart::color_bar(&gradient, f64::from(largest))
     );
     Ok(())

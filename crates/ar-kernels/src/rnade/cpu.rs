@@ -255,8 +255,8 @@ unsafe fn backward_slab<L: Lanes>(
         out.rho[t] = grad_rho.iter().sum();
     }
     for g in &g {
-        for k in 0..SLAB {
-            out.c[k] += g[k];
+        for (c, g) in out.c.iter_mut().zip(g) {
+            *c += g;
         }
     }
 }
