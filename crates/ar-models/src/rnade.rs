@@ -394,6 +394,12 @@ impl Neural for Rnade {
         self.ordering.to_event(self.walk_log_probs(x))
     }
 
+    /// max(0, c + W z), the hidden units after all variables but for a scale.
+    fn features(&self, x: Tensor<2>) -> Option<Tensor<2>> {
+        let a = self.standardized(x).matmul(self.w.val()) + self.c.val().unsqueeze::<2>();
+        Some(relu(a))
+    }
+
     fn complete(&self, observed: &[Option<f32>], rng: &mut dyn Rng) -> Vec<f32> {
         walk::complete(self, observed, rng)
     }

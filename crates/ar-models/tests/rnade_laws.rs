@@ -220,6 +220,25 @@ fn the_walk_is_the_density_and_nothing_sees_the_future() {
 }
 
 #[test]
+fn features_are_what_the_walk_ends_with() {
+    let [_, ordering] = orderings(3);
+    let model = model(ordering.clone(), &device());
+    let x = events(4, 3, &device());
+    let (rows, w, c) = (host(x.clone()), host(model.w.val()), host(model.c.val()));
+    let mut expected = Vec::new();
+    for row in rows.chunks_exact(3) {
+        for j in 0..6 {
+            let z = |i: usize| (row[i] - units(3).means()[i]) / units(3).scales()[i];
+            let a: f64 = (0..3).map(|t| z(ordering[t]) * w[t * 6 + j]).sum();
+            expected.push((c[j] + a).max(0.0));
+        }
+    }
+    for (found, expected) in host(model.features(x).unwrap()).into_iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-10, "{found} and {expected}");
+    }
+}
+
+#[test]
 fn gradients_match_central_differences() {
     let device = device().autodiff();
     let [_, ordering] = orderings(4);

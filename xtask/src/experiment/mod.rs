@@ -214,8 +214,11 @@ fn conduct(
     };
     let mut written = vec![folder.join("report.html"), folder.join("results.json")];
     match experiment {
-        Experiment::Single(_) => chainrule.report(&folder, &written[0])?,
-        Experiment::Ladder { .. } => {
+        Experiment::Single(config) if config.folds.is_none() => {
+            chainrule.report(&folder, &written[0])?;
+        }
+        // Folds are several runs.
+        Experiment::Single(_) | Experiment::Ladder { .. } => {
             let page = report::render(&results, &pictures, test_images.as_ref())?;
             workspace::write(&written[0], page.as_bytes())?;
         }
