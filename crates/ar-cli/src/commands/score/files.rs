@@ -13,7 +13,7 @@ use crate::files::{Growing, GrowingNpy, check_npy};
 /// Checks the names of files before there is anything to write.
 pub(super) fn check_files(args: &ScoreArgs) -> Result<()> {
     if let Some(path) = &args.per_variable {
-        check_npy(path)?;
+        check_npy("--per-variable", path, "an f32 array [rows, ...event shape]")?;
     }
     let written: Vec<&PathBuf> = args.out.iter().chain(&args.per_variable).collect();
     if let [one, other] = written[..]
