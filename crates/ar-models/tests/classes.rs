@@ -378,3 +378,21 @@ fn a_nade_of_one_class_is_that_class() {
         }
     }
 }
+
+#[test]
+fn features_of_a_nade_with_classes_are_their_mean_given_what_is_seen() {
+    let model = nade(orderings(&[2, 3])[1].clone(), &device());
+    let rows = &enumerate_support(6, 2)[6 * 10..6 * 30];
+    let x = event_tensor(rows, 6, &device());
+    let features = |model: &Nade| host(model.features(x.clone()).unwrap().flatten(0, 1));
+    let of_class: Vec<Vec<f64>> = (0..CLASSES).map(|class| features(&model.given(class))).collect();
+    let by_class = given(&model, rows);
+    let found = features(&model);
+    let hidden = found.len() / 20;
+    for (k, found) in found.into_iter().enumerate() {
+        let p = |class: usize| by_class[class][k / hidden].exp();
+        let sum: f64 = (0..CLASSES).map(|class| p(class) * of_class[class][k]).sum();
+        let expected = sum / (0..CLASSES).map(p).sum::<f64>();
+        assert!((found - expected).abs() < 1e-12, "{found} and {expected}");
+    }
+}
