@@ -764,10 +764,10 @@ mod tests {
         assert!(start().write(&values[..3]).is_err());
         assert!(start().commit().is_err());
         drop(start());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let mut file = start();
         file.write(&values[4..]).unwrap();
         file.commit().unwrap();
-        assert_eq!(std::fs::read(&pieces).unwrap(), std::fs::read(&whole).unwrap());
+        assert_eq!(fs::read(&pieces).unwrap(), fs::read(&whole).unwrap());
     }
 }

@@ -109,7 +109,7 @@ fn an_orderless_nade_of_one_layer_runs_on_the_kernel_of_nade() {
         let ordering = OrderingKind::Random { seed: 3 }.build(&[6, 7]).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let model = OrderlessConfig::new(ordering, 40).init(&[0.3; 42], &mut rng, &device);
-        let model = ar_models::neural::map_weights(model, |_, weight| {
+        let model = map_weights(model, |_, weight| {
             let [n] = weight.dims();
             Tensor::from_data(TensorData::new(random(n, 2.0, &mut rng), [n]), &device)
         });

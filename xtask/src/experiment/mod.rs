@@ -16,7 +16,7 @@ use anomalies::Anomalies;
 use anyhow::{Context as _, Result, bail};
 use config::{Config, Experiment};
 use result::{
-    LEVELS_DIFFER, Outcome, Provenance, Results, Unit, comparable, data_differ, levels_differ,
+    LEVELS_DIFFER, Mean, Outcome, Provenance, Results, Unit, comparable, data_differ, levels_differ,
 };
 use std::borrow::Cow;
 use std::fs;

@@ -687,7 +687,6 @@ pub(crate) mod tests {
             name: "rnade-x".to_owned(),
             seed: 1,
             data: "x".to_owned(),
-            anomalies: None,
             folds: Some(3),
             anomalies: None,
             kind: "rnade".to_owned(),
