@@ -45,7 +45,7 @@ pub fn rows(
     let mut stream = draw.generator(seed, b"ar-data/uniform");
     for row in rows {
         // One stream per row, one word per position.
-        stream.set_stream(row as u64);
+        stream.set_stream(data.number(row));
         stream.set_word_pos(0);
         out.extend(symbols[row * width..(row + 1) * width].iter().map(|&value| {
             let noise = (stream.next_u32() >> 16) as f32 / 65_536.0;
@@ -92,6 +92,11 @@ mod tests {
             assert_eq!(quantize(y, 256), x);
         }
         assert_eq!(all[50..60], read(5..6, 3, Draw::Epoch(1)));
+        // A part of a file has the noise of its rows in the file.
+        let part = data_set.rows(5..6).unwrap().with_numbers(vec![5]).unwrap();
+        let mut of_part = Vec::new();
+        rows(&part, 0..1, 3, Draw::Epoch(1), &mut of_part).unwrap();
+        assert_eq!(all[50..60], of_part);
         assert_ne!(all[50..60], read(5..6, 3, Draw::Epoch(2)));
         assert_ne!(all[50..60], read(5..6, 4, Draw::Epoch(1)));
         assert_ne!(all[50..60], read(5..6, 3, Draw::Evaluation));

@@ -1,7 +1,9 @@
 //! Files in chunks: the same rows as whole files, and bad rows that cost no other its place.
 
 use ar_data::binarize::{Draw, stochastic};
-use ar_data::{Chunk, Chunks, Dataset, Error, Flaw, Kind, ReadOptions, read_path, scan_levels};
+use ar_data::{
+    Chunk, Chunks, Column, Dataset, Error, Flaw, Kind, ReadOptions, read_path, scan_levels,
+};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
@@ -217,6 +219,28 @@ fn bad_rows_are_named_and_the_others_keep_their_numbers() {
 }
 
 #[test]
+fn columns_are_left_out_of_chunks_too() {
+    let place = Place::new();
+    for (text, drop) in [
+        ("id,a,b\nx,0,1\ny,1\nz,1,1\n", Column::Name("id".to_owned())),
+        ("x,0,1\ny,1\nz,1,1\n", Column::Index(0)),
+    ] {
+        let path = place.file("t.csv", text);
+        let options = ReadOptions { drop: vec![drop], ..options(Kind::Binary, None, &[2]) };
+        let found = chunks(&path, &options, 10);
+        assert_eq!(found[0].data.symbols().unwrap().0, [0, 1, 1, 1]);
+        assert_eq!((numbers(&found), bad(&found).len()), (vec![0, 2], 1));
+        assert!(found[0].data.columns().is_none_or(|columns| columns == ["a", "b"]));
+        let whole = ReadOptions { drop: vec![], ..options };
+        let first = Chunks::open(&path, &whole, 10).unwrap().next().unwrap();
+        assert!(first.is_ok_and(|chunk| chunk.data.is_empty()) || text.starts_with("id"));
+    }
+    let path = place.file("a-ubyte", idx(&[1, 3], &[0, 1, 1]));
+    let options = ReadOptions { drop: vec![Column::Index(0)], ..options(Kind::Binary, None, &[2]) };
+    assert!(error(&path, &options).to_string().contains("drop: expected a table"));
+}
+
+#[test]
 fn every_format_goes_on_after_a_bad_row() {
     let place = Place::new();
     let reals: Vec<u8> =
@@ -315,6 +339,9 @@ fn levels_are_those_of_the_rows_that_hold_symbols() {
     assert_eq!(levels(&place.file("d-ubyte", idx(&[1, 2], &[0, 1]))), Some(2));
     let path = place.file("f.csv", "0,1\n77,0\n3,3\n");
     assert_eq!(scan_levels(&path, &[2], &[], 17, |_| ()).unwrap(), Some(4));
+    let path = place.file("g.csv", "id,a,b\nx,0,1\ny,5,0\n");
+    let id = [Column::Name("id".to_owned())];
+    assert_eq!(scan_levels(&path, &[2], &id, 17, |_| ()).unwrap(), Some(6));
     assert_eq!(levels(&place.file("e.npy", npy("|u1", "2, 2", &[0, 1, 2, 9]))), Some(10));
 }
 
