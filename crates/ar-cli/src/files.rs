@@ -1,7 +1,6 @@
 //! Events and arrays as files for other programs: `.npy`, `.csv`, `.png`.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -340,9 +339,7 @@ fn no_image(shape: &[usize]) -> anyhow::Error {
 /// # Errors
 /// When the file cannot be written.
 pub(crate) fn write_f32(path: &Path, shape: &[usize], values: &[f32]) -> Result<()> {
-    let mut file = F32File::create(path, shape)?;
-    file.write(values)?;
-    file.commit()
+    write_atomic(path, &npy_f32(shape, values))
 }
 
 fn npy_f32(shape: &[usize], values: &[f32]) -> Vec<u8> {
@@ -351,50 +348,6 @@ fn npy_f32(shape: &[usize], values: &[f32]) -> Vec<u8> {
 
 fn f32_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-/// f32 values of a shape, written as `.npy` piece by piece; the file has its name once it is whole.
-pub(crate) struct F32File {
-    file: AtomicFile,
-    path: PathBuf,
-    /// Values still to come.
-    missing: usize,
-}
-
-impl F32File {
-    /// Starts a file.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub(crate) fn create(path: &Path, shape: &[usize]) -> Result<Self> {
-        let file = AtomicFile::create(path)
-            .and_then(|mut file| file.write_all(&npy("<f4", shape, &[])).map(|()| file))
-            .with_context(|| cannot_write(path))?;
-        Ok(Self { file, path: path.to_owned(), missing: shape.iter().product() })
-    }
-
-    /// Adds values.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub(crate) fn write(&mut self, values: &[f32]) -> Result<()> {
-        self.missing = self
-            .missing
-            .checked_sub(values.len())
-            .ok_or(Internal("more values than the shape of a .npy has"))?;
-        self.file.write_all(&f32_bytes(values)).with_context(|| cannot_write(&self.path))
-    }
-
-    /// Gives the file its name.
-    ///
-    /// # Errors
-    /// When it is not whole or cannot be written.
-    pub(crate) fn commit(self) -> Result<()> {
-        if self.missing > 0 {
-            return Err(Internal("fewer values than the shape of a .npy has").into());
-        }
-        self.file.commit().with_context(|| cannot_write(&self.path))
-    }
 }
 
 fn cannot_write(path: &Path) -> String {
@@ -444,72 +397,12 @@ fn npy_header(descr: &str, shape: &[usize], at_least: usize) -> Vec<u8> {
     bytes
 }
 
-/// A file that is written piece by piece, under a temporary name until it is complete; left alone, it
-/// leaves nothing behind.
-#[derive(Debug)]
-pub(crate) struct Growing {
-    file: BufWriter<File>,
-    partial: PathBuf,
-    path: PathBuf,
-    is_complete: bool,
-}
-
-impl Growing {
-    /// Starts a file that shall be called `path`.
-    ///
-    /// # Errors
-    /// When no file can be made there.
-    pub(crate) fn create(path: &Path) -> Result<Self> {
-        let failed = || format!("cannot write {}", path.display());
-        let name = path.file_name();
-        let name =
-            name.ok_or(io::Error::from(io::ErrorKind::InvalidFilename)).with_context(failed)?;
-        if path.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory)).with_context(failed);
-        }
-        let partial = path.with_file_name(format!(".{}.partial", name.to_string_lossy()));
-        let file = BufWriter::new(File::create(&partial).with_context(failed)?);
-        Ok(Self { file, partial, path: path.to_owned(), is_complete: false })
-    }
-
-    /// Gives the file its name, over any old one.
-    ///
-    /// # Errors
-    /// When it cannot be written to the end or renamed.
-    pub(crate) fn complete(mut self) -> Result<()> {
-        self.file
-            .flush()
-            .and_then(|()| self.file.get_ref().sync_all())
-            .and_then(|()| fs::rename(&self.partial, &self.path))
-            .with_context(|| format!("cannot write {}", self.path.display()))?;
-        self.is_complete = true;
-        Ok(())
-    }
-}
-
-impl Write for Growing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Drop for Growing {
-    fn drop(&mut self) {
-        if !self.is_complete {
-            // What cannot be removed is overwritten the next time.
-            let _ = fs::remove_file(&self.partial);
-        }
-    }
-}
-
-/// A `.npy` that grows by rows, so that it may be longer than memory.
+/// A `.npy` that grows by rows, so that it may be longer than memory; the file has its name once it is
+/// complete, and what is dropped before that leaves nothing.
 #[derive(Debug)]
 pub(crate) struct GrowingNpy {
-    file: Growing,
+    file: AtomicFile,
+    path: PathBuf,
     descr: &'static str,
     /// Shape of a row.
     shape: Vec<usize>,
@@ -545,12 +438,13 @@ impl GrowingNpy {
     /// # Errors
     /// When no file can be made there.
     pub(crate) fn create<T: Element>(path: &Path, row: &[usize]) -> Result<Self> {
-        let mut file = Growing::create(path)?;
         // Room for any number of rows.
         let header = npy_header(T::DESCR, &[&[usize::MAX], row].concat(), 0);
-        file.write_all(&header).with_context(|| format!("cannot write {}", path.display()))?;
+        let file = AtomicFile::create(path)
+            .and_then(|mut file| file.write_all(&header).map(|()| file))
+            .with_context(|| cannot_write(path))?;
         let (shape, header_bytes) = (row.to_vec(), header.len());
-        Ok(Self { file, descr: T::DESCR, shape, header_bytes, bytes: 0 })
+        Ok(Self { file, path: path.to_owned(), descr: T::DESCR, shape, header_bytes, bytes: 0 })
     }
 
     /// Adds values, which need not be a whole row.
@@ -562,9 +456,7 @@ impl GrowingNpy {
         for value in values {
             let bytes = value.bytes();
             self.bytes += bytes.as_ref().len() as u64;
-            self.file
-                .write_all(bytes.as_ref())
-                .with_context(|| format!("cannot write {}", self.file.path.display()))?;
+            self.file.write_all(bytes.as_ref()).with_context(|| cannot_write(&self.path))?;
         }
         Ok(())
     }
@@ -572,24 +464,28 @@ impl GrowingNpy {
     /// Writes how many rows there are, and gives the file its name.
     ///
     /// # Errors
-    /// When it cannot be written to the end or renamed.
+    /// When the values are no whole rows, or it cannot be written to the end or renamed.
     pub(crate) fn complete(mut self) -> Result<()> {
         let of_element = if self.descr == f32::DESCR { 4 } else { 8 };
         let of_row = of_element * self.shape.iter().product::<usize>() as u64;
+        if !self.bytes.is_multiple_of(of_row) {
+            return Err(Internal("the values of a .npy are no whole rows").into());
+        }
         let rows = (self.bytes / of_row) as usize;
         let header =
             npy_header(self.descr, &[&[rows], &self.shape[..]].concat(), self.header_bytes);
         self.file
-            .file
             .seek(SeekFrom::Start(0))
             .and_then(|_| self.file.write_all(&header))
-            .with_context(|| format!("cannot write {}", self.file.path.display()))?;
-        self.file.complete()
+            .and_then(|()| self.file.commit())
+            .with_context(|| cannot_write(&self.path))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use ar_data::{ReadOptions, read_bytes};
 
     use super::*;
@@ -632,14 +528,17 @@ mod tests {
                 assert_eq!(data.reals().unwrap()[..2], [0.0, 0.5]);
             }
         }
-        // An array that is not completed leaves the old one, and nothing else.
-        let mut array = GrowingNpy::create::<f32>(&path, &[2]).unwrap();
-        array.push([1.0_f32]).unwrap();
-        drop(array);
+        // An array that is not completed leaves the old one, and nothing else; half a row is none.
+        for is_completed in [false, true] {
+            let mut array = GrowingNpy::create::<f32>(&path, &[2]).unwrap();
+            array.push([1.0_f32]).unwrap();
+            assert!(!is_completed || array.complete().is_err());
+        }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let data = read_bytes(&path, fs::read(&path).unwrap(), &ReadOptions::default()).unwrap();
         assert_eq!(data.len(), 12);
-        assert!(Growing::create(folder.path()).is_err());
+        let nowhere = folder.path().join("none/a.npy");
+        assert!(GrowingNpy::create::<f32>(&nowhere, &[2]).is_err());
     }
 
     #[test]
@@ -748,26 +647,5 @@ mod tests {
         }
         assert!(check_npy("--out", Path::new("costs.npy"), "an array").is_ok());
         assert!(check_npy("--out", Path::new("costs.txt"), "an array").is_err());
-    }
-
-    #[test]
-    fn an_array_written_in_pieces_is_the_array_and_half_of_it_is_no_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let [whole, pieces] = ["whole.npy", "pieces.npy"].map(|name| folder.path().join(name));
-        let values = [0.5, -1.0, 2.0, 3.0, 4.0, 5.0];
-        write_f32(&whole, &[3, 2], &values).unwrap();
-        let start = || {
-            let mut file = F32File::create(&pieces, &[3, 2]).unwrap();
-            file.write(&values[..4]).unwrap();
-            file
-        };
-        assert!(start().write(&values[..3]).is_err());
-        assert!(start().commit().is_err());
-        drop(start());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        let mut file = start();
-        file.write(&values[4..]).unwrap();
-        file.commit().unwrap();
-        assert_eq!(fs::read(&pieces).unwrap(), fs::read(&whole).unwrap());
     }
 }

@@ -146,6 +146,7 @@ impl Finder<'_> {
             let done = match how {
                 _ if after == Some(levels.into()) => "taken as they are",
                 Preprocessing { requantize: Some(_), .. } => "requantized as in the run",
+                Preprocessing { dequantize: Some(_), .. } => "given noise as in the run",
                 _ => "made bits as in the run",
             };
             self.terminal.note(format!("{name}: values of {levels} levels, {done}"));

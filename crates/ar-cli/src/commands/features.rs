@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::data::Prepared;
 use crate::device;
 use crate::error::{Internal, mistake};
-use crate::files::{self, F32File};
+use crate::files::{self, GrowingNpy};
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds};
 use crate::run_dir::RunDir;
 use crate::sees;
@@ -218,11 +218,11 @@ impl Seer<'_> {
 
     fn write(&self, path: &Path, data: &Prepared, split: String) -> Result<Written> {
         let start = Instant::now();
-        let mut file = F32File::create(path, &[data.len(), self.features])?;
+        let mut file = GrowingNpy::create::<f32>(path, &[self.features])?;
         let rows: Vec<usize> = (0..data.len()).collect();
         let message = format!("features of {split}");
-        self.each_chunk(data, &rows, message, |features| file.write(&features))?;
-        file.commit()?;
+        self.each_chunk(data, &rows, message, |features| file.push(features))?;
+        file.complete()?;
         Ok(Written {
             out: path.display().to_string(),
             split,

@@ -38,6 +38,44 @@ fn number(record: &serde_json::Value, field: &str) -> f64 {
 }
 
 #[test]
+fn rows_of_real_numbers_are_scored_with_or_without_the_columns_left_out() {
+    let place = Place::new();
+    place.file("table.csv", table(160));
+    place.file("c.toml", RNADE);
+    place.json(&["train", "c.toml", "--out", "run", "--set", "data.fold=2"]);
+    place.json(&["sample", "run", "--out", "samples.csv", "--count", "30"]);
+    for data in ["table.csv", "samples.csv"] {
+        let evaluated = place.json(&["eval", "run", "--data", data]);
+        let scored = place.json(&["score", "run", "--data", data]);
+        let [expected, found] = [&evaluated, &scored["data"]].map(|of| number(of, "nll_nats"));
+        assert!((expected - found).abs() < 1e-6, "{data}: {expected} {found}");
+        assert_eq!(scored["data"]["bad_rows"], 0);
+    }
+    place.file("new.csv", "id;width;height\na;3000;6\nb;3000;9\nc;3000;\nd;x;6\ne;3000;6;1\n");
+    let record = place.json(&[
+        "score",
+        "run",
+        "--data",
+        "new.csv",
+        "--calibrate",
+        "table.csv",
+        "--out",
+        "s.csv",
+        "--costliest",
+        "1",
+    ]);
+    assert_eq!((&record["data"]["rows"], &record["data"]["bad_rows"]), (&5.into(), &3.into()));
+    let scores = fs::read_to_string(place.path("s.csv")).unwrap();
+    let cells: Vec<Vec<&str>> = scores.lines().map(|line| line.split(',').collect()).collect();
+    let column = |name| cells[0].iter().position(|&cell| cell == name).unwrap();
+    let (flag, costliest) = (column("flag_low_likelihood"), column("costliest_1"));
+    assert_eq!((cells[1][flag], cells[2][flag], cells[3][flag]), ("0", "1", ""));
+    assert_eq!(cells[2][costliest], "height");
+    let message = place.mistake(&["score", "run", "--data", "new.csv", "--levels", "3", "--quiet"]);
+    assert!(message.contains("--levels 3 for a run of real numbers"), "{message}");
+}
+
+#[test]
 fn a_table_of_real_numbers_from_config_to_samples() {
     let place = Place::new();
     place.file("table.csv", table(160));

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use ar_models::train::checkpoint::AtomicFile;
 
 use super::rows::{PValues, Row, Scores};
 use crate::args::ScoreArgs;
 use crate::error::mistake;
-use crate::files::{Growing, GrowingNpy, check_npy};
+use crate::files::{GrowingNpy, check_npy};
 
 /// Checks the names of files before there is anything to write.
 pub(super) fn check_files(args: &ScoreArgs) -> Result<()> {
@@ -74,7 +75,7 @@ pub(super) fn variable_names(shape: &[usize]) -> Vec<String> {
 
 /// The files that grow row by row.
 pub(super) struct Files {
-    csv: Option<csv::Writer<Growing>>,
+    csv: Option<csv::Writer<AtomicFile>>,
     npy: Option<GrowingNpy>,
     costs: Option<GrowingNpy>,
     columns: Columns,
@@ -102,7 +103,10 @@ impl Files {
                 npy = Some(GrowingNpy::create::<f64>(path, &[numbers])?);
             }
             Some(path) => {
-                let mut writer = csv::Writer::from_writer(Growing::create(path)?);
+                let mut writer = csv::Writer::from_writer(
+                    AtomicFile::create(path)
+                        .with_context(|| format!("cannot write {}", path.display()))?,
+                );
                 writer.write_record(columns.heading()).context("cannot write --out")?;
                 csv = Some(writer);
             }
@@ -146,7 +150,7 @@ impl Files {
     pub(super) fn complete(self) -> Result<()> {
         if let Some(csv) = self.csv {
             let file = csv.into_inner().map_err(|error| error.into_error());
-            file.context("cannot write --out")?.complete()?;
+            file.and_then(AtomicFile::commit).context("cannot write --out")?;
         }
         [self.npy, self.costs].into_iter().flatten().try_for_each(GrowingNpy::complete)
     }
