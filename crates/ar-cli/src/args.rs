@@ -98,6 +98,15 @@ pub(crate) enum Command {
     /// (data.class). Where the data has labels, says how often the predictions are right, and whether
     /// p(y | x) can be believed: log-loss, Brier score, calibration error, confusion matrix.
     Classify(ClassifyArgs),
+    /// Compress a set without loss, by the conditionals of a trained model
+    ///
+    /// A range coder gives each value the part of its interval that p(x_t | what came before) says, so
+    /// the file has the size of -log2 p(x) under the model. What is compressed are symbols as the model
+    /// sees them, after the run's preprocessing, without labels. Decompressing needs the same run and a
+    /// machine that computes alike: see --portable.
+    Compress(CompressArgs),
+    /// Restore what `compress` has compressed
+    Decompress(DecompressArgs),
     /// Show what a model is: ordering, what each conditional sees, free parameters, memory
     Inspect(InspectArgs),
     /// Count the free parameters of a family, exactly
@@ -392,6 +401,55 @@ impl core::str::FromStr for Temperature {
             _ => Err("expected a number above 0, or `valid`"),
         }
     }
+}
+
+/// `chainrule compress`.
+#[derive(Debug, Args)]
+pub(crate) struct CompressArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    /// The data: a built-in name, or a path (which has no splits)
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: String,
+    /// The file to write
+    #[arg(long, value_name = "FILE.chr")]
+    pub(crate) out: PathBuf,
+    /// Which part of the data [default: test]
+    #[arg(long, value_parser = split_parser())]
+    pub(crate) split: Option<Split>,
+    /// Decode the result and compare before the file is written
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Use arithmetic that every machine has: slower, and only for models that are walked without
+    /// tensor operations (all but logistic and made)
+    #[arg(long)]
+    pub(crate) portable: bool,
+    /// Do not compress with anything else for comparison
+    #[arg(long)]
+    pub(crate) no_baselines: bool,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+}
+
+/// `chainrule decompress`.
+#[derive(Debug, Args)]
+pub(crate) struct DecompressArgs {
+    /// The run directory that the file was compressed with
+    pub(crate) run: PathBuf,
+    /// The file that `compress` wrote
+    #[arg(value_name = "FILE.chr")]
+    pub(crate) file: PathBuf,
+    /// The file to write: an array [count, ...event shape] of u8 (.npy), the same as IDX (-ubyte), a
+    /// table with a row per example (.csv), or a grid of images (.png)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Columns of the grid (.png only) [default: about a square]
+    #[arg(long, value_name = "C", value_parser = count_parser())]
+    pub(crate) columns: Option<usize>,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long)]
+    pub(crate) device: Option<String>,
 }
 
 /// `chainrule inspect`.

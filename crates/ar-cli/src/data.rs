@@ -21,6 +21,8 @@ pub(crate) struct Prepared {
     pub(crate) name: String,
     /// Shape of an event, and its levels after preprocessing.
     pub(crate) event: EventSpec,
+    /// Levels before preprocessing: the same, or what was lost.
+    pub(crate) raw_levels: Option<usize>,
     /// Names of the variables, if the file has them.
     pub(crate) columns: Option<Vec<String>>,
     values: Values,
@@ -147,6 +149,7 @@ pub(crate) fn prepare(
         ));
     }
     let name = data.name().to_owned();
+    let raw_levels = data.levels().map(usize::from);
     let levels = how.levels(data.levels());
     let columns = data.columns().map(<[String]>::to_vec);
     let shape = data.shape().to_vec();
@@ -177,7 +180,7 @@ pub(crate) fn prepare(
         Some(seed) if how.flip => Some(Flips { mirror: Mirror::of(&shape)?, seed }),
         _ => None,
     };
-    Ok(Prepared { name, event: EventSpec { shape, levels }, columns, values, flips })
+    Ok(Prepared { name, event: EventSpec { shape, levels }, raw_levels, columns, values, flips })
 }
 
 /// Row r of the training set and row r of the test set must not be drawn with the same uniforms.

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Write as _};
 use std::io;
 
+use ar_models::codec::Fault;
 use prob_core::Error as ProbError;
 
 /// What the process says with its exit code.
@@ -176,6 +177,7 @@ pub(crate) fn model_hint(error: &ar_models::Error) -> String {
         Error::NonFinite { .. } => {
             "lower train.optimizer.learning_rate, or set train.clip_norm = 1.0".into()
         }
+        Error::Compressed(fault) => compressed_hint(fault),
         Error::Stored(_) => {
             "the file is damaged or of another version or config; train again".into()
         }
@@ -186,6 +188,28 @@ pub(crate) fn model_hint(error: &ar_models::Error) -> String {
         Error::Io { source, .. } => io_hint(source),
         _ => "see the [model] and [train] tables of the config".into(),
     }
+}
+
+/// What to do about a compressed file that is not decoded.
+fn compressed_hint(fault: &Fault) -> String {
+    match fault {
+        Fault::Foreign => "name a file that `chainrule compress` wrote",
+        Fault::Version { .. } => "decompress it with the version of the program that wrote it",
+        Fault::TooLarge { .. } => "compress the data in several parts",
+        Fault::NoSymbols { .. } => {
+            "bring the values to at most 256 levels, and train a model of symbols on them"
+        }
+        Fault::OtherModel { .. } => {
+            "name the run that it was compressed with, as it was then: a run that is trained again has \
+             another model"
+        }
+        Fault::Arithmetic { .. } | Fault::OtherContent { .. } => {
+            "decompress it with the same --device on a machine like the one that wrote it; `chainrule \
+             compress --portable` writes files for every machine"
+        }
+        _ => "get the file again, or compress the data again",
+    }
+    .into()
 }
 
 /// What to do about an impossible distribution or structure.

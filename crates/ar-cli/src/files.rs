@@ -21,6 +21,8 @@ pub(crate) enum Format {
     Npy,
     /// A header, then one row per event.
     Csv,
+    /// The format of MNIST, `u8` of `[count, ...event shape]`.
+    Idx,
 }
 
 impl Format {
@@ -34,23 +36,26 @@ impl Format {
             Some("png") => Self::Png,
             Some("npy") => Self::Npy,
             Some("csv") => Self::Csv,
+            _ if path.to_string_lossy().ends_with("-ubyte") => Self::Idx,
             _ => {
                 return Err(mistake(
                     format!(
-                        "--out {}: expected a name ending in .png, .npy or .csv",
+                        "--out {}: expected a name ending in .png, .npy, .csv or -ubyte",
                         path.display()
                     ),
-                    ".png draws a grid of images, .npy and .csv hold the values",
+                    ".png draws a grid of images, the others hold the values: .csv as a table, \
+                     -ubyte as MNIST's IDX",
                 ));
             }
         };
+        if matches!(format, Self::Png | Self::Idx) && event.levels.is_none() {
+            let what = if format == Self::Png { "image" } else { "bytes" };
+            return Err(mistake(
+                format!("--out {}: real numbers are no {what}", path.display()),
+                "write them to a .npy or a .csv",
+            ));
+        }
         if format == Self::Png {
-            if event.levels.is_none() {
-                return Err(mistake(
-                    format!("--out {}: real numbers are no image", path.display()),
-                    "write them to a .npy or a .csv",
-                ));
-            }
             Layout::of(&event.shape)
                 .ok_or_else(|| no_image(&event.shape))
                 .with_context(|| format!("--out {}", path.display()))?;
@@ -96,6 +101,7 @@ impl Events<'_> {
                 }
             }
             Format::Csv => self.csv()?,
+            Format::Idx => self.idx()?,
         };
         write_atomic(path, &bytes)
     }
@@ -113,6 +119,19 @@ impl Events<'_> {
             Values::Reals(values) => write_rows(&mut writer, values, self.variables())?,
         }
         writer.into_inner().map_err(|error| error.into_error()).context("cannot write the table")
+    }
+
+    fn idx(&self) -> Result<Vec<u8>> {
+        let (shape, values) = (&self.event.shape, self.values.symbols());
+        let count = values.len() / self.variables();
+        // Two zeros, 8 for bytes, the number of axes, and each axis as a big-endian u32.
+        let mut bytes = vec![0, 0, 8, 1 + shape.len() as u8];
+        for &axis in [count].iter().chain(shape) {
+            let axis = u32::try_from(axis).context(Internal("an axis of more than 32 bits"))?;
+            bytes.extend(axis.to_be_bytes());
+        }
+        bytes.extend(values);
+        Ok(bytes)
     }
 
     fn png(&self, columns: Option<usize>) -> Result<Vec<u8>> {

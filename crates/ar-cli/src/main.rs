@@ -4,6 +4,7 @@
 //! library crates, which meet only in this one.
 
 mod args;
+mod baselines;
 mod commands;
 mod config;
 mod data;
@@ -70,6 +71,8 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Features(args) => commands::features::run(&args, &session),
         Command::Report(args) => commands::report::run(&args, &session),
         Command::Classify(args) => commands::classify::run(&args, &session),
+        Command::Compress(args) => commands::compress::run(&args, &session),
+        Command::Decompress(args) => commands::decompress::run(&args, &session),
         Command::Inspect(args) => commands::inspect::run(&args, &session),
         Command::Count(args) => commands::count::run(&args, &session),
         Command::Data(command) => commands::data::run(&command, &session),

@@ -2,7 +2,7 @@
 //!
 //! | Module | What it computes in one op |
 //! |---|---|
-//! | [`nade`] | the recurrence of NADE over all positions: logits, gradients, sampling |
+//! | [`nade`] | the recurrence of NADE over all positions: logits, gradients, and the walk |
 //! | [`rnade`] | the recurrence of RNADE over all positions: outputs and gradients |
 //! | [`pixel`] | the convolutions and recurrent layers of PixelRNN, and their cached walk |
 //! | [`bernoulli`] | the log-likelihood of rows of bits from their logits |
@@ -42,7 +42,9 @@ mod slices;
 pub mod update;
 
 use burn::backend::DispatchDevice;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
+
+pub use simd::Isa;
 
 /// Whether `tensor` is on a device and of a precision that this crate has kernels for: f32 on flex or
 /// ndarray, tracked by autodiff or not.
@@ -51,17 +53,30 @@ pub fn has_kernel<const D: usize>(tensor: &Tensor<D>) -> bool {
 }
 
 fn is_host(device: &DispatchDevice) -> bool {
+    matches!(name_of(device), "flex" | "ndarray")
+}
+
+/// The backend that computes on `device`: flex, ndarray, cuda or wgpu, or `another`.
+pub fn backend_name(device: &Device) -> &'static str {
+    name_of(device.as_dispatch())
+}
+
+fn name_of(device: &DispatchDevice) -> &'static str {
     match device {
         #[cfg(feature = "flex")]
-        DispatchDevice::Flex(_) => true,
+        DispatchDevice::Flex(_) => "flex",
         #[cfg(feature = "ndarray")]
-        DispatchDevice::NdArray(_) => true,
-        DispatchDevice::Autodiff(inner) => is_host(inner),
+        DispatchDevice::NdArray(_) => "ndarray",
+        #[cfg(feature = "cuda")]
+        DispatchDevice::Cuda(_) => "cuda",
+        #[cfg(feature = "wgpu")]
+        DispatchDevice::Wgpu(_) => "wgpu",
+        DispatchDevice::Autodiff(inner) => name_of(inner),
         #[expect(
             clippy::allow_attributes,
             reason = "which backends exist depends on the features, so `expect` would not hold"
         )]
         #[allow(unreachable_patterns)]
-        _ => false,
+        _ => "another",
     }
 }

@@ -424,9 +424,11 @@ mod x86 {
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};
 
-/// The instruction set that f32 kernels run on, chosen once per call from what the processor has.
+/// The instruction set that f32 kernels run on, chosen once per call from what the processor has. They
+/// round differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Isa {
+#[non_exhaustive]
+pub enum Isa {
     /// Plain Rust for the build's baseline.
     Portable,
     /// AVX2 and FMA, 8 lanes.
@@ -439,7 +441,7 @@ pub(crate) enum Isa {
 
 impl Isa {
     /// The widest instruction set of this processor.
-    pub(crate) fn detect() -> Self {
+    pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
@@ -463,9 +465,8 @@ impl Isa {
         }
     }
 
-    /// Every instruction set that this processor can run, for tests that compare them.
-    #[cfg(test)]
-    pub(crate) fn available() -> Vec<Self> {
+    /// Every instruction set that this processor can run.
+    pub fn available() -> Vec<Self> {
         #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "pushed to on x86"))]
         let mut sets = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
@@ -478,6 +479,17 @@ impl Isa {
             }
         }
         sets
+    }
+
+    /// `portable`, `avx2` or `avx512`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+        }
     }
 }
 

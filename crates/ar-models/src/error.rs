@@ -78,6 +78,9 @@ pub enum Error {
     /// A stored model or checkpoint does not fit.
     #[error("{0}")]
     Stored(String),
+    /// A compressed file is not decoded.
+    #[error(transparent)]
+    Compressed(#[from] crate::codec::Fault),
     /// A checkpoint belongs to another run.
     #[error("the checkpoint was written for another {what}: {found}, this run has {expected}")]
     OtherRun {

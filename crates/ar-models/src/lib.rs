@@ -9,6 +9,7 @@
 //! | [`train`] | optimizers, schedules, checkpoints; one step or a whole run |
 //! | [`walk`] | sampling and completion: the walk over t with dice or a mask |
 //! | [`classification`] | Bayes' rule over classes: posteriors, accuracy, calibration |
+//! | [`codec`] | lossless compression: the walk with an entropy coder |
 //! | [`scoring`] | the negative log-likelihood of a set, in all and per variable |
 //! | [`probe`] | how much of the labels can be read off features, by simple means |
 //! | [`examples`] | what models learn from: rows by index, wherever they come from |
@@ -50,6 +51,7 @@
 //! ```
 
 pub mod classification;
+pub mod codec;
 pub mod config;
 mod error;
 pub mod examples;
@@ -71,5 +73,6 @@ mod store;
 pub mod train;
 pub mod walk;
 
+pub use ar_kernels::Isa;
 pub use ar_kernels::memory::keep_freed as keep_freed_memory;
 pub use error::Error;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use ar_kernels::Isa;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use num_bigint::BigUint;
@@ -26,7 +27,7 @@ use crate::randomness::{Purpose, stream};
 use crate::rnade::Rnade;
 use crate::standardization::Standardization;
 use crate::store::Arrays;
-use crate::walk::{Completions, monte_carlo};
+use crate::walk::{Completions, Tabulated, Walker, monte_carlo};
 
 /// A model of any kind.
 #[derive(Clone, Debug)]
@@ -613,6 +614,16 @@ impl Model {
             reals _model => {
                 panic!("a model of kind `{}` draws real numbers, not symbols", self.kind())
             },
+        )
+    }
+
+    /// The walk for an entropy coder over `levels` symbols, on an instruction set where it has kernels;
+    /// none for a model of real numbers.
+    pub(crate) fn walker(&self, levels: usize, isa: Isa) -> Option<Box<dyn Walker + '_>> {
+        each!(
+            self,
+            tabular model => Some(Box::new(Tabulated(model.tables()))),
+            neural model => Neural::walker(model, levels, isa),
         )
     }
 

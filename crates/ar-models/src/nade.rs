@@ -32,21 +32,23 @@
 
 use std::collections::BTreeSet;
 
-use ar_kernels::nade::{self, Weights};
+use ar_kernels::Isa;
+use ar_kernels::nade::{self, HostWeights, Weights, cpu};
 use burn::module::{Module, Param};
 use burn::tensor::activation::{log_softmax, sigmoid};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use prob_core::dist::{Bernoulli, bernoulli};
 use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample, uniform};
 use rand::Rng;
 
+use crate::codec::Arithmetic;
 use crate::heads::bernoulli_rows;
 use crate::layers::mixture::{self, Posterior};
 use crate::layers::permute::Permutation;
 use crate::layers::{log_odds_in_walk, normal, rows};
-use crate::neural::{Neural, device_of, event_symbols, event_tensor, floats};
-use crate::walk;
+use crate::neural::{Neural, device_of, event_tensor, floats};
+use crate::walk::{self, Choose, Stepped, Walker};
 
 /// How to make a [`Nade`].
 #[derive(Clone, Debug)]
@@ -415,15 +417,27 @@ impl Neural for Nade {
         }
         // The order of the plain walk: position by position, row by row.
         let uniforms: Vec<f64> = (0..n * dim).map(|_| uniform(rng)).collect();
-        let known = observed.iter().any(Option::is_some).then(|| {
-            let in_walk = |k: usize| observed[k / dim * dim + self.ordering()[k % dim]];
-            let x = (0..n * dim).map(|k| f32::from(in_walk(k).unwrap_or(0))).collect();
-            let mask = (0..n * dim).map(|k| in_walk(k).is_some()).collect();
-            nade::Known { x, mask }
-        });
-        let drawn =
-            nade::sample(uniforms, known, self.weights(None)).expect("the device has a kernel");
-        event_symbols(self.ordering.to_event(drawn).int())
+        let in_walk = |k: usize| observed[k / dim * dim + self.ordering()[k % dim]];
+        let known: Vec<f32> = (0..n * dim).map(|k| f32::from(in_walk(k).unwrap_or(0))).collect();
+        let mask: Vec<bool> = (0..n * dim).map(|k| in_walk(k).is_some()).collect();
+        let known = mask.contains(&true).then_some(cpu::Observed { x: &known, mask: &mask });
+        let drawn = cpu::sample(&uniforms, known, self.weights(None).on_host().params());
+        let mut x = vec![0; n * dim];
+        for (x, drawn) in x.chunks_exact_mut(dim).zip(drawn.chunks_exact(dim)) {
+            for (&i, &value) in self.ordering().as_slice().iter().zip(drawn) {
+                x[i] = value as u8;
+            }
+        }
+        x
+    }
+
+    /// Fused in f32 and without classes.
+    fn walker(&self, levels: usize, isa: Isa) -> Option<Box<dyn Walker + '_>> {
+        if self.classes().is_none() && self.b.val().dtype() == DType::F32 {
+            Some(Box::new(Fused { weights: self.weights(None).on_host(), isa }))
+        } else {
+            Some(Box::new(Stepped { model: self, levels }))
+        }
     }
 
     /// Class by class, each in the order of its own walk.
@@ -446,5 +460,28 @@ impl Neural for Nade {
             }
         }
         out
+    }
+}
+
+/// The walk on the host, fused.
+#[derive(Debug)]
+struct Fused {
+    weights: HostWeights,
+    isa: Isa,
+}
+
+impl Walker for Fused {
+    fn together(&self) -> usize {
+        cpu::TOGETHER
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        Arithmetic::Lanes(self.isa.name())
+    }
+
+    fn walk(&self, n: usize, choose: &mut Choose<'_>) {
+        cpu::walk(self.isa, n, self.weights.params(), &mut |t, row, logit| {
+            f32::from(choose(t, row, &[0.0, f64::from(logit)]))
+        });
     }
 }

@@ -1,5 +1,6 @@
 //! What a model trained by gradients offers beside the traits of prob-core.
 
+use ar_kernels::Isa;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::kind::Basic;
 use burn::tensor::{Device, Float, Int, Tensor, TensorData};
@@ -9,6 +10,7 @@ use rand::Rng;
 
 use crate::error::Error;
 use crate::examples::{Examples, Values};
+use crate::walk::{Stepped, Walker};
 
 /// What the variables of an event are: symbols ([`Int`]) or real numbers ([`Float`]).
 pub trait ValueKind: Basic {
@@ -32,6 +34,10 @@ pub trait ValueKind: Basic {
     /// # Panics
     /// When they are of another one.
     fn of(values: Values<'_>) -> &[Self::Host];
+
+    /// The walk over the trait for an entropy coder over `levels` symbols; none for real numbers, which
+    /// have no probabilities.
+    fn stepped<M: Neural<Kind = Self>>(model: &M, levels: usize) -> Option<Box<dyn Walker + '_>>;
 }
 
 impl ValueKind for Int {
@@ -51,6 +57,10 @@ impl ValueKind for Int {
 
     fn of(values: Values<'_>) -> &[u8] {
         values.symbols()
+    }
+
+    fn stepped<M: Neural<Kind = Self>>(model: &M, levels: usize) -> Option<Box<dyn Walker + '_>> {
+        Some(Box::new(Stepped { model, levels }))
     }
 }
 
@@ -73,6 +83,10 @@ impl ValueKind for Float {
     fn of(values: Values<'_>) -> &[f32] {
         values.reals()
     }
+
+    fn stepped<M: Neural<Kind = Self>>(_: &M, _: usize) -> Option<Box<dyn Walker + '_>> {
+        None
+    }
 }
 
 /// A value of a model on the host.
@@ -81,6 +95,7 @@ pub type HostOf<M> = <<M as Neural>::Kind as ValueKind>::Host;
 /// A model with trainable weights over rows of symbols or of real numbers.
 pub trait Neural:
     Module
+    + Sync
     + Density<Event = Tensor<2, Self::Kind>>
     + Sample
     + Autoregressive<Conditional: Density<Event = Tensor<1, Self::Kind>>>
@@ -112,6 +127,13 @@ pub trait Neural:
     fn features(&self, x: Tensor<2, Self::Kind>) -> Option<Tensor<2>> {
         let _ = x;
         None
+    }
+
+    /// The walk for an entropy coder over `levels` symbols, on an instruction set where it has kernels;
+    /// none for real numbers.
+    fn walker(&self, levels: usize, isa: Isa) -> Option<Box<dyn Walker + '_>> {
+        let _ = isa;
+        Self::Kind::stepped(self, levels)
     }
 
     /// Number of classes of the labels that the model can be given; `None` for a model of x alone.

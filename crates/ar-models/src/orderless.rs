@@ -50,7 +50,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ar_kernels::nade::{self, Known, Weights};
+use ar_kernels::nade::{self, Weights, cpu};
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -560,10 +560,16 @@ impl Along<'_> {
             let known = observed[row * dim + order[t]];
             (*x, *mask) = (f32::from(known.unwrap_or(0)), known.is_some());
         }
-        let known = Some(Known { x, mask });
-        let drawn = nade::sample(uniforms, known, self.nade_weights()).expect("there is a kernel");
-        let drawn = drawn.reshape([n, dim, 2]).narrow(2, 0, 1).reshape([n, dim]);
-        event_symbols(self.ordering.to_event(drawn).int())
+        let known = Some(cpu::Observed { x: &x, mask: &mask });
+        let drawn = cpu::sample(&uniforms, known, self.nade_weights().on_host().params());
+        let mut events = vec![0; n * dim];
+        for (event, drawn) in events.chunks_exact_mut(dim).zip(drawn.as_chunks::<2>().0.chunks(dim))
+        {
+            for (t, &[value, _]) in drawn.iter().enumerate() {
+                event[order[t]] = value as u8;
+            }
+        }
+        events
     }
 }
 

@@ -4,9 +4,9 @@
 //! for t in 0..n:   x_t = chooser(p(x_t | x_<t))
 //! ```
 //!
-//! Only the chooser differs: dice (generation), or what is observed and dice for the rest
-//! (completion). A model overrides a walk only where it is faster, and a law checks that the fast walk
-//! draws the same values from the same uniforms.
+//! Only the chooser differs: dice (generation), what is observed and dice for the rest (completion), or
+//! an entropy coder ([`crate::codec`]). A model overrides a walk only where it is faster, and a law checks
+//! that the fast walk draws the same values from the same uniforms.
 //!
 //! A walk that keeps what is observed draws each variable given those before it, not given observed ones
 //! behind it. [`monte_carlo`] repairs that with many walks at a time, of which those go on that make what is
@@ -18,12 +18,14 @@
 //! systematic resampling: Kitagawa, *Monte Carlo Filter and Smoother*, 1996. That the estimate of
 //! p(observed) is unbiased: Del Moral, *Feynman-Kac Formulae*, 2004, Section 7.4.2.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
+use prob_core::joint::ConditionalTable;
 use prob_core::logspace::{log_mean_exp, logsumexp};
 use prob_core::{Autoregressive, Density, Sample, uniform};
 use rand::Rng;
 
-use crate::neural::{HostOf, Neural, ValueKind, host_f64};
+use crate::codec::Arithmetic;
+use crate::neural::{HostOf, Neural, ValueKind, device_of, host_f64, label_tensor};
 
 /// Draws what is not observed, in the order of the walk, for `observed.len() / variables` events.
 ///
@@ -45,7 +47,7 @@ pub fn complete<M: Neural>(
     rng: &mut dyn Rng,
 ) -> Vec<HostOf<M>> {
     let ordering = model.ordering().as_slice();
-    walk::<M, M::Kind>(model, ordering, observed, &crate::neural::device_of(model), rng)
+    walk::<M, M::Kind>(model, ordering, observed, &device_of(model), rng)
 }
 
 /// [`complete`] for any autoregressive model over values of a kind.
@@ -68,18 +70,113 @@ where
     if n == 0 {
         return x;
     }
-    let mut state = model.init_state(n);
-    for &i in ordering {
-        let mut x_t = K::to_host(model.conditional(&state).sample(n, rng));
+    steps::<M, K>(model, n, device, |t, conditional| {
+        let i = ordering[t];
+        let mut x_t = K::to_host(conditional.sample(n, rng));
         for (row, value) in x_t.iter_mut().enumerate() {
             if let Some(known) = observed[row * variables + i] {
                 *value = known;
             }
             x[row * variables + i] = *value;
         }
+        x_t
+    });
+    x
+}
+
+/// Walks `n` events, whose values of position t are what `choose(t, p(x_t | x_<t))` says.
+fn steps<M, K>(
+    model: &M,
+    n: usize,
+    device: &Device,
+    mut choose: impl FnMut(usize, &M::Conditional) -> Vec<K::Host>,
+) where
+    K: ValueKind,
+    M: Autoregressive,
+    M::Conditional: Density<Event = Tensor<1, K>>,
+{
+    let mut state = model.init_state(n);
+    for t in 0..model.event_len() {
+        let x_t = choose(t, &model.conditional(&state));
         model.advance(&mut state, K::to_device(&x_t, 1, device).reshape([n]));
     }
-    x
+}
+
+/// Who says what a value is: `choose(t, event, logits)`, with one logit per symbol, in f64; they are
+/// log-probabilities up to what is common to them.
+pub type Choose<'a> = dyn FnMut(usize, usize, &[f64]) -> u8 + 'a;
+
+/// The walk of a model as an entropy coder needs it: one value at a time, and logits that depend on the
+/// arithmetic, the values before and the number of events alone.
+pub trait Walker: Sync {
+    /// Events that are best walked together.
+    fn together(&self) -> usize;
+
+    /// What computes the logits.
+    fn arithmetic(&self) -> Arithmetic;
+
+    /// Walks `n` events; `choose` is asked position by position and event by event.
+    fn walk(&self, n: usize, choose: &mut Choose<'_>);
+}
+
+/// The walk over the trait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stepped<'a, M> {
+    pub(crate) model: &'a M,
+    pub(crate) levels: usize,
+}
+
+impl<M: Neural<Kind = Int>> Walker for Stepped<'_, M> {
+    fn together(&self) -> usize {
+        256
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        let backend = ar_kernels::backend_name(&device_of(self.model));
+        Arithmetic::Tensors { backend, isa: ar_kernels::Isa::detect().name() }
+    }
+
+    fn walk(&self, n: usize, choose: &mut Choose<'_>) {
+        let device = device_of(self.model);
+        let symbols: Vec<_> =
+            (0..self.levels).map(|symbol| label_tensor(&vec![symbol as u8; n], &device)).collect();
+        let mut logits = vec![0.0; self.levels];
+        steps::<M, Int>(self.model, n, &device, |t, conditional| {
+            let log_probs: Vec<Vec<f64>> =
+                symbols.iter().map(|x| host_f64(conditional.log_prob(x.clone()))).collect();
+            let row = |row| {
+                for (logit, log_probs) in logits.iter_mut().zip(&log_probs) {
+                    *logit = log_probs[row];
+                }
+                choose(t, row, &logits)
+            };
+            (0..n).map(row).collect()
+        });
+    }
+}
+
+/// The walk through tables, in f64.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tabulated<'a>(pub(crate) &'a [ConditionalTable]);
+
+impl Walker for Tabulated<'_> {
+    fn together(&self) -> usize {
+        64
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        Arithmetic::Plain
+    }
+
+    fn walk(&self, n: usize, choose: &mut Choose<'_>) {
+        let variables = self.0.len();
+        let mut x = vec![0; n * variables];
+        for (t, table) in self.0.iter().enumerate() {
+            for (row, event) in x.chunks_exact_mut(variables).enumerate() {
+                event[table.variable()] = choose(t, row, table.row(event));
+            }
+        }
+    }
 }
 
 /// What [`monte_carlo`] found.

@@ -3,8 +3,10 @@
 pub(crate) mod classify;
 pub(crate) mod complete;
 pub(crate) mod completions;
+pub(crate) mod compress;
 pub(crate) mod count;
 pub(crate) mod data;
+pub(crate) mod decompress;
 pub(crate) mod eval;
 pub(crate) mod features;
 pub(crate) mod inspect;
@@ -68,7 +70,7 @@ pub(crate) fn data_of(
         && is_path
     {
         return Err(mistake(
-            format!("--split {split} with --data {spec}: a path has no splits"),
+            format!("--split {split} with {spec}: a path has no splits"),
             "remove --split, or name a built-in dataset",
         ));
     }

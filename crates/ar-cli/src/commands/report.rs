@@ -14,13 +14,14 @@ use serde::Serialize;
 
 use super::{Session, data_of, evenly_spaced, inspect};
 use crate::args::ReportArgs;
+use crate::baselines::{self, Baseline};
 use crate::config::Config;
 use crate::data::Prepared;
 use crate::device;
 use crate::error::{Internal, mistake};
 use crate::files::Layout;
 use crate::output::{RECORD_VERSION, Terminal, human_seconds, human_shape};
-use crate::report::{Completions, Costs, Picture, Report, Samples, Scored, Size, render, sizes};
+use crate::report::{Completions, Costs, Picture, Report, Samples, Scored, Size, render};
 use crate::run_dir::{RunDir, write_atomic};
 
 /// What the command prints.
@@ -244,10 +245,19 @@ impl Reporter<'_> {
 
     /// The examples by other coders than the model.
     fn sizes(&self, part: &Part) -> Result<Vec<Size>> {
-        match (&part.rows, self.event.levels) {
-            (Rows::Symbols(values), Some(levels)) => sizes(values, &self.event.shape, levels),
-            _ => Ok(Vec::new()),
-        }
+        let Rows::Symbols(values) = &part.rows else { return Ok(Vec::new()) };
+        let named = |baseline: Baseline| {
+            let coder = match baseline.name {
+                "packed" => match baselines::bits_of(self.event) {
+                    1 => "as it is, 1 bit a value".to_owned(),
+                    bits => format!("as it is, {bits} bits a value"),
+                },
+                "png" => "PNG, all images in one".to_owned(),
+                name => name.to_owned(),
+            };
+            Size { coder, bytes: baseline.bytes as f64 }
+        };
+        Ok(baselines::general(values, self.event)?.into_iter().map(named).collect())
     }
 
     fn samples(&self, test: &Prepared, seed: u64) -> Result<Samples> {

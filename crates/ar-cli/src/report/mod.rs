@@ -3,13 +3,20 @@
 mod chart;
 mod html;
 mod picture;
-mod sizes;
 
 use ar_models::train::EpochRecord;
 
 pub(crate) use html::render;
 pub(crate) use picture::Picture;
-pub(crate) use sizes::{Size, sizes};
+
+/// The test examples in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Size {
+    /// By what.
+    pub(crate) coder: String,
+    /// All of them together.
+    pub(crate) bytes: f64,
+}
 
 /// What a report says.
 pub(crate) struct Report {

@@ -5,6 +5,7 @@ mod classify;
 mod commands;
 mod common;
 mod complete;
+mod compress;
 mod features;
 mod golden;
 mod reals;

@@ -202,3 +202,15 @@ fn images_with_noise_are_real_numbers_and_samples_are_images_again() {
     let both = place.mistake(&["train", "c.toml", "--set", "data.binarize=threshold"]);
     assert!(both.contains("`dequantize = true` beside a binarization"), "{both}");
 }
+
+#[test]
+fn densities_are_no_code_lengths() {
+    let place = Place::new();
+    place.file("table.csv", table(160));
+    place.file("c.toml", RNADE);
+    place.json(&["train", "c.toml", "--out", "run"]);
+    let message = place.mistake(&["compress", "run", "table.csv", "--out", "t.chr"]);
+    assert!(message.contains("`rnade` is a model of real numbers"), "{message}");
+    assert!(message.contains("at most 256 levels"), "{message}");
+    assert!(!place.path("t.chr").exists());
+}

@@ -1,14 +1,14 @@
 //! The hand-written backward pass as a node of burn's autodiff graph.
 
+use burn::backend::Autodiff;
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend};
 
-use super::{Dice, NadeOps};
+use super::NadeOps;
 use crate::slices::unpack;
 
 impl<B: NadeOps, C: CheckpointStrategy> NadeOps for Autodiff<B, C> {
@@ -71,17 +71,5 @@ impl<B: NadeOps, C: CheckpointStrategy> NadeOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         unreachable!("the backward pass runs on the inner backend")
-    }
-
-    fn nade_sample(
-        w: FloatTensor<Self>,
-        v: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        c: FloatTensor<Self>,
-        dice: Dice,
-    ) -> FloatTensor<Self> {
-        // Draws have no gradient.
-        let [w, v, b, c] = [w, v, b, c].map(|tensor| tensor.into_primitive());
-        Self::from_inner(B::nade_sample(w, v, b, c, dice))
     }
 }

@@ -840,12 +840,35 @@ fn sample_on(
     x.par_chunks_mut(chunk_len * dim).enumerate().for_each(|(chunk, x)| {
         let first = chunk * chunk_len;
         let dice = Dice { uniforms, batch, first, observed };
-        sample_chunk_f32(isa, params, &dice, x);
+        walk_chunk_f32(isa, params, &mut |t, i, logit| dice.choose(t, i, dim, logit), x);
     });
     x
 }
 
-/// Positions whose logits a sampler computes at a time, supposing that nothing but zeros is drawn in
+/// Who says what a value is: `choose(t, image, logit of p(x_t = 1 | x_<t))`.
+pub type Choose<'a> = dyn FnMut(usize, usize, f32) -> f32 + 'a;
+
+/// Most images that are best walked together.
+pub const TOGETHER: usize = CHUNK;
+
+/// Walks `images` images together on this thread; their values are what `choose` says, position by
+/// position and image by image.
+///
+/// The logits are those of [`forward`] on the result, to the bit, if that runs on the same instruction
+/// set, whatever the number of images.
+///
+/// # Panics
+/// When the processor does not have the instruction set, or the slices' lengths do not belong to one
+/// shape.
+pub fn walk(isa: Isa, images: usize, params: Params<'_, f32>, choose: &mut Choose<'_>) {
+    assert!(Isa::available().contains(&isa), "{isa:?}: this processor does not have it");
+    let (dim, _) = params.dims();
+    if images * dim > 0 {
+        walk_chunk_f32(isa, params, choose, &mut vec![0.0; images * dim]);
+    }
+}
+
+/// Positions whose logits a walk computes at a time, supposing that nothing but zeros is chosen in
 /// between: mostly true of binary images, and then h is read once for all of them.
 const AHEAD: usize = 4;
 
@@ -890,10 +913,10 @@ fn bernoulli_draw(u: f64, logit: f32) -> f32 {
 /// # Safety
 /// The contract of [`Lanes`].
 #[inline(always)]
-unsafe fn sample_chunk<L: Lanes<Elem = f32>>(
+unsafe fn walk_chunk<L: Lanes<Elem = f32>>(
     _: PhantomData<L>,
     params: Params<'_, f32>,
-    dice: &Dice<'_>,
+    choose: &mut Choose<'_>,
     x: &mut [f32],
 ) {
     let (dim, hidden) = params.dims();
@@ -930,7 +953,7 @@ unsafe fn sample_chunk<L: Lanes<Elem = f32>>(
                     }
                 }
             }
-            // Logits of all positions of the block as if every value drawn in it were 0 …
+            // Logits of all positions of the block as if every value chosen in it were 0 …
             for (j, logits) in logits.chunks_exact_mut(n).enumerate() {
                 logits.fill(if j < m { params.b[first + j] } else { 0.0 });
             }
@@ -943,7 +966,7 @@ unsafe fn sample_chunk<L: Lanes<Elem = f32>>(
                 let t = first + j;
                 here.clear();
                 for i in 0..n {
-                    let value = dice.choose(t, i, dim, logits[j * n + i]);
+                    let value = choose(t, i, logits[j * n + i]);
                     x[i * dim + t] = value;
                     if value != 0.0 {
                         here.push((i as u32, value));
@@ -1096,8 +1119,8 @@ unsafe fn advance<L: Lanes, const K: usize>(
 }
 
 dispatch! {
-    /// [`sample_chunk`].
-    fn sample_chunk_f32(params: Params<'_, f32>, dice: &Dice<'_>, x: &mut [f32]) = sample_chunk
+    /// [`walk_chunk`].
+    fn walk_chunk_f32(params: Params<'_, f32>, choose: &mut Choose<'_>, x: &mut [f32]) = walk_chunk
 }
 
 #[cfg(test)]
@@ -1306,6 +1329,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_walk_is_told_the_logits_of_the_forward_pass_whatever_walks_beside_it() {
+        let (batch, dim, hidden) = (37, 25, 70);
+        let (_, net, x) = net(12, batch, dim, hidden);
+        for isa in Isa::available() {
+            let logits = forward_on(isa, &x, net.params());
+            for together in [1, 5, batch] {
+                for (first, images) in x.chunks(together * dim).enumerate() {
+                    let (mut n, first) = (0, first * together);
+                    walk(isa, images.len() / dim, net.params(), &mut |t, i, logit| {
+                        assert_eq!(logit.to_bits(), logits[(first + i) * dim + t].to_bits());
+                        assert_eq!(n, t * (images.len() / dim) + i, "in the order of the walk");
+                        n += 1;
+                        images[i * dim + t]
+                    });
+                    assert_eq!(n, images.len());
+                }
+            }
+        }
+        walk(Isa::Portable, 0, net.params(), &mut |_, _, _| unreachable!("nobody walks"));
     }
 
     #[test]

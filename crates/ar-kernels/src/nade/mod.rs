@@ -6,7 +6,8 @@
 //!
 //! [`logits`] runs it as one op with a hand-written backward pass where the device and the precision
 //! have a kernel (flex and ndarray in f32), and as plain tensor operations ([`mod@reference`]) elsewhere.
-//! [`cpu`] has the kernels themselves, on slices.
+//! [`cpu`] has the kernels themselves, on slices, and the walk position by position that draws, completes
+//! and codes.
 //!
 //! # References
 //! - Larochelle and Murray, *The Neural Autoregressive Distribution Estimator*, AISTATS 2011,
@@ -71,50 +72,33 @@ pub fn logits(x: Tensor<2>, weights: Weights) -> Tensor<2> {
     ))
 }
 
-/// Values that a walk does not draw, `[batch, dim]` in the order of the walk.
-#[derive(Clone, Debug)]
-pub struct Known {
-    /// The values, read where `mask` is true.
-    pub x: Vec<f32>,
-    /// True where the value is known.
-    pub mask: Vec<bool>,
-}
-
-/// Walks the ordering and draws what is not known: `x_t = 1 if u_t < σ(logit_t) else 0`.
-///
-/// `None` where the device or the precision has no kernel (see [`crate::has_kernel`]): then step the
-/// model instead.
-///
-/// # Shapes
-/// `uniforms` is `[dim, batch]`, position-major; returns `[batch, dim]` in the order of the walk.
-///
-/// # Panics
-/// When the shapes do not belong together.
-pub fn sample(uniforms: Vec<f64>, known: Option<Known>, weights: Weights) -> Option<Tensor<2>> {
-    if uniforms.is_empty() || !crate::has_kernel(&weights.w) {
-        return None;
+impl Weights {
+    /// The same on the host, in f32.
+    pub fn on_host(self) -> HostWeights {
+        fn host<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+            x.into_data().iter::<f32>().collect()
+        }
+        HostWeights { w: host(self.w), v: host(self.v), b: host(self.b), c: host(self.c) }
     }
-    let Weights { w, v, b, c } = weights;
-    let dice = Dice { uniforms, known };
-    Some(Tensor::from_dispatch(<Dispatch as NadeOps>::nade_sample(
-        w.into_dispatch(),
-        v.into_dispatch(),
-        b.into_dispatch(),
-        c.into_dispatch(),
-        dice,
-    )))
 }
 
-/// Where the values of a walk come from.
+/// [`Weights`] on the host, for the walks of [`cpu`].
 #[derive(Clone, Debug)]
-pub struct Dice {
-    /// `[dim, batch]`, position-major.
-    pub uniforms: Vec<f64>,
-    /// What is not drawn.
-    pub known: Option<Known>,
+pub struct HostWeights {
+    w: Vec<f32>,
+    v: Vec<f32>,
+    b: Vec<f32>,
+    c: Vec<f32>,
 }
 
-/// The backend operations behind [`logits`] and [`sample`].
+impl HostWeights {
+    /// As slices.
+    pub fn params(&self) -> cpu::Params<'_, f32> {
+        cpu::Params { w: &self.w, v: &self.v, b: &self.b, c: &self.c }
+    }
+}
+
+/// The backend operations behind [`logits`].
 #[backend_extension(
     Autodiff,
     Flex: cfg(feature = "flex"),
@@ -138,15 +122,6 @@ pub trait NadeOps: Backend {
         b: FloatTensor<Self>,
         c: FloatTensor<Self>,
         grad_logits: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
-
-    /// Drawn values `[batch, dim]`.
-    fn nade_sample(
-        w: FloatTensor<Self>,
-        v: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        c: FloatTensor<Self>,
-        dice: Dice,
     ) -> FloatTensor<Self>;
 }
 
@@ -191,27 +166,6 @@ macro_rules! on_slices {
                 let packed = cpu::backward(Self::as_slice(&x), params, Self::as_slice(&grad));
                 let len = packed.len();
                 Self::from_vec(packed, burn::tensor::Shape::new([len]))
-            }
-
-            fn nade_sample(
-                w: FloatTensor<Self>,
-                v: FloatTensor<Self>,
-                b: FloatTensor<Self>,
-                c: FloatTensor<Self>,
-                dice: Dice,
-            ) -> FloatTensor<Self> {
-                let [w, v, b, c] = [w, v, b, c].map(Self::contiguous);
-                let params = cpu::Params {
-                    w: Self::as_slice(&w),
-                    v: Self::as_slice(&v),
-                    b: Self::as_slice(&b),
-                    c: Self::as_slice(&c),
-                };
-                let observed = dice.known.as_ref();
-                let observed = observed.map(|k| cpu::Observed { x: &k.x, mask: &k.mask });
-                let dim = params.b.len();
-                let x = cpu::sample(&dice.uniforms, observed, params);
-                Self::from_vec(x, burn::tensor::Shape::new([dice.uniforms.len() / dim, dim]))
             }
         }
     };

@@ -12,7 +12,8 @@
 //!
 //! Kept are the last rows of the input, of each layer's map where it is read again, and of the states.
 //! A pixel computes its own column of the network and nothing else. Plain Rust on the host, in f32 or
-//! f64, for any device: the weights are copied once.
+//! f64, for any device: the weights are copied once. Every operation rounds by itself, in a fixed order, so
+//! in f32 the logits are the same on every machine.
 
 use core::marker::PhantomData;
 use core::ops::Range;
@@ -87,7 +88,7 @@ impl Scalar for f32 {
     scalar!(f32, sigmoid_f32, |x: f32| 2.0 * sigmoid_f32(2.0 * x) - 1.0);
 
     fn step(walk: &mut Walk<Self>, step: Step) {
-        step_on(Isa::detect(), walk, step);
+        step_on(walk.isa, walk, step);
     }
 }
 
@@ -287,6 +288,8 @@ struct States<E> {
 #[derive(Clone, Debug)]
 pub struct Walk<E> {
     network: Arc<Network<E>>,
+    /// For speed alone: no step rounds differently on another.
+    isa: Isa,
     images: usize,
     /// Of each image.
     classes: Vec<usize>,
@@ -354,7 +357,8 @@ impl<E: Scalar> Walk<E> {
         head.extend(network.head.iter().map(|l| vec![E::default(); images * l.outputs()]));
         let maps = (0..=network.stages.len()).map(|_| ring(1, channels)).collect();
         let x = ring(reach(&network.input.spec), network.colours);
-        Self { images, classes, pixel: [0, 0], colour: 0, x, maps, kept, head, network }
+        let isa = Isa::detect();
+        Self { images, isa, classes, pixel: [0, 0], colour: 0, x, maps, kept, head, network }
     }
 
     /// The position in the walk, `(row · columns + column) · colours + colour`.
@@ -680,8 +684,8 @@ fn state<E: Scalar>(
     }
 }
 
-/// Walks that one task makes at a time.
-const CHUNK: usize = 8;
+/// Walks that are best made together.
+pub const TOGETHER: usize = 8;
 
 /// Walks `images` images from the first pixel to the last: `choose(image, position, logits)` says what
 /// each value is. Returns `[images, rows · columns · colours]` in the order of the walk.
@@ -708,43 +712,110 @@ pub fn run_classes<E: Scalar, M: Default>(
 ) -> Vec<u8> {
     let images = classes.len() / beside.max(1);
     let even = images.div_ceil(rayon::current_num_threads().max(1));
-    let chunk = (CHUNK / beside.max(1)).min(even).max(1);
+    let chunk = (TOGETHER / beside.max(1)).min(even).max(1);
     let chunks: Vec<Range<usize>> =
         (0..images).step_by(chunk).map(|first| first..(first + chunk).min(images)).collect();
     let parts: Vec<Vec<u8>> = chunks
         .into_par_iter()
         .map(|images| {
             let classes = &classes[images.start * beside..images.end * beside];
-            walk_chunk(network, images, classes, beside, &choose)
+            walk_together(network, classes, beside, |memory, image, t, logits| {
+                choose(memory, images.start + image, t, logits)
+            })
         })
         .collect();
     parts.concat()
 }
 
-fn walk_chunk<E: Scalar, M: Default, F>(
+/// [`run_classes`] on this thread, all images together: `choose` is asked position by position and
+/// image by image.
+pub fn walk_together<E: Scalar, M: Default>(
     network: &Arc<Network<E>>,
-    images: Range<usize>,
     classes: &[usize],
     beside: usize,
-    choose: &F,
-) -> Vec<u8>
-where
-    F: Fn(&mut M, usize, usize, &[E]) -> u8 + Sync,
-{
+    mut choose: impl FnMut(&mut M, usize, usize, &[E]) -> u8,
+) -> Vec<u8> {
+    let images = classes.len() / beside.max(1);
     let values = network.size[0] * network.size[1] * network.colours;
-    let mut x = vec![0_u8; images.len() * values];
-    let mut memories: Vec<M> = images.clone().map(|_| M::default()).collect();
+    let mut x = vec![0_u8; images * values];
+    if images == 0 {
+        return x;
+    }
+    let mut memories: Vec<M> = (0..images).map(|_| M::default()).collect();
     let mut walk = Walk::with_classes(network, classes.to_vec());
     for t in 0..values {
         let logits = walk.logits();
-        let rows = logits.chunks_exact(logits.len() / images.len());
-        let rows = rows.zip(memories.iter_mut()).zip(images.clone());
+        let rows = logits.chunks_exact(logits.len() / images);
+        let rows = rows.zip(memories.iter_mut()).enumerate();
         let own: Vec<u8> =
-            rows.map(|((logits, memory), image)| choose(memory, image, t, logits)).collect();
+            rows.map(|(image, (logits, memory))| choose(memory, image, t, logits)).collect();
         for (x, &value) in x.chunks_exact_mut(values).zip(&own) {
             x[t] = value;
         }
         walk.advance(own.iter().flat_map(|&value| core::iter::repeat_n(value, beside)));
     }
     x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kind;
+    use super::*;
+
+    #[test]
+    fn no_instruction_set_rounds_differently() {
+        let mut seed = 0_u32;
+        let mut random = |n: usize| -> Vec<f32> {
+            let mut next = || {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (seed >> 8) as f32 / (1 << 23) as f32 - 1.0
+            };
+            (0..n).map(|_| next()).collect()
+        };
+        let (hidden, channels, values) = (5, 10, 16);
+        let mut layer = |spec: Convolution, inputs: usize, outputs: usize| Layer {
+            weights: random(spec.taps.len() * inputs * outputs),
+            biases: vec![random(outputs)],
+            spec,
+        };
+        let here = || Convolution { taps: vec![[0, 0]], rectify: true };
+        let input = layer(Convolution::causal(7, false), 1, channels);
+        let block =
+            Stage::Block { layers: vec![layer(here(), channels, channels)], residual: true };
+        let head = vec![layer(here(), channels, 4), layer(here(), 4, values)];
+        let spec = Lstm { kind: Kind::DiagonalBoth, residual: true, recompute: false };
+        let directions = spec.directions();
+        let (is, ss) = (directions[0].input_taps.len(), directions[0].state_taps.len());
+        let recurrent = Stage::Recurrent(Recurrent {
+            input_to_state: random(2 * is * channels * 4 * hidden),
+            state_to_state: random(2 * ss * hidden * 4 * hidden),
+            biases: vec![random(2 * 4 * hidden)],
+            initial: random(2 * 2 * hidden),
+            up: random(hidden * channels),
+            up_bias: random(channels),
+            spec,
+        });
+        let (size, scale) = ([6, 5], 1.0 / (values - 1) as f64);
+        let stages = vec![recurrent, block];
+        let network =
+            Arc::new(Network { size, colours: 1, input, stages, skips: vec![], head, scale });
+        let on = |isa: Isa, images: usize| -> Vec<u32> {
+            let mut walk = Walk::new(&network, images);
+            walk.isa = isa;
+            let mut seen = Vec::new();
+            for t in 0..30_usize {
+                let logits = walk.logits();
+                walk.advance((0..images).map(|image| ((t * 7 + image) % values) as u8));
+                // Of the first image, which must not feel who walks beside it.
+                seen.extend(logits[..values].iter().map(|logit| logit.to_bits()));
+            }
+            seen
+        };
+        let expected = on(Isa::Portable, 1);
+        for isa in Isa::available() {
+            for images in [1, 3, TOGETHER] {
+                assert!(on(isa, images) == expected, "{isa:?}, {images} images");
+            }
+        }
+    }
 }

@@ -38,6 +38,7 @@ pub(crate) mod layout;
 
 use std::sync::Arc;
 
+use ar_kernels::Isa;
 use ar_kernels::pixel::walk::{self as cached, Network, Scalar, Stage, Walk};
 use ar_kernels::pixel::{self, Convolution, Kind, Lstm, Weights};
 use burn::module::{Module, Param};
@@ -53,12 +54,14 @@ use serde::{Deserialize, Serialize};
 pub use layout::ImageLayout;
 use layout::{MaskKind, mask};
 
+use crate::codec::Arithmetic;
 use crate::config::check_classes;
 use crate::error::Error;
 use crate::heads::bernoulli_rows;
 use crate::layers::permute::Permutation;
 use crate::layers::{self, mixture, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats, host_f64, same_label};
+use crate::walk::{Choose, Walker};
 
 /// Which network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -753,30 +756,22 @@ impl Pixel {
         let uniforms: Vec<f64> = (0..n * variables).map(|_| uniform(rng)).collect();
         let ordering = self.ordering.ordering();
         let network = self.network::<E>();
-        let value = |image: usize, t: usize, logits: &dyn Fn() -> Vec<f64>| {
+        let value = |image: usize, t: usize, logits: &[f64]| {
             let known = observed[image * variables + ordering[t]];
-            known.unwrap_or_else(|| categorical::draw(&logits(), uniforms[t * n + image]) as u8)
+            known.unwrap_or_else(|| categorical::draw(logits, uniforms[t * n + image]) as u8)
         };
-        let drawn = match (self.classes, labels) {
-            (Some(classes), None) => {
-                let all: Vec<usize> = (0..n).flat_map(|_| 0..classes).collect();
-                cached::run_classes(&network, &all, classes, |mix: &mut Mixture, image, t, all| {
-                    let logits = mix.conditional(classes, all);
-                    let value = value(image, t, &|| logits.clone());
-                    mix.observe(value);
-                    value
-                })
-            }
-            _ => {
-                let all: Vec<usize> = match labels {
-                    Some(labels) => labels.iter().map(|&label| label.into()).collect(),
-                    None => vec![0; n],
-                };
-                cached::run_classes(&network, &all, 1, |_: &mut (), image, t, logits| {
-                    value(image, t, &|| both(logits.iter().map(|l| l.to_f64())))
-                })
-            }
+        let (classes, beside) = match labels {
+            Some(labels) => (labels.iter().map(|&label| label.into()).collect(), 1),
+            None => (self.all_classes(n), self.beside()),
         };
+        let drawn = cached::run_classes(
+            &network,
+            &classes,
+            beside,
+            |mix: &mut Mixture, image, t, logits| {
+                mix.choose(beside, logits, |logits| value(image, t, logits))
+            },
+        );
         let mut out = vec![0; drawn.len()];
         for (to, from) in out.chunks_exact_mut(variables).zip(drawn.chunks_exact(variables)) {
             for (t, &value) in from.iter().enumerate() {
@@ -863,6 +858,22 @@ impl Mixture {
         let levels = self.log_probs.len() / self.log_posterior.len();
         let rows = self.log_probs.chunks_exact(levels).zip(&self.log_posterior);
         rows.map(|(row, weight)| weight + row.get(symbol).unwrap_or(&f64::NEG_INFINITY)).collect()
+    }
+
+    /// The value that `choose` makes of the logits of every symbol, from those of each walk of the image,
+    /// `[walks, logits of a value]`.
+    fn choose<E: Scalar>(
+        &mut self,
+        walks: usize,
+        logits: &[E],
+        choose: impl FnOnce(&[f64]) -> u8,
+    ) -> u8 {
+        if walks == 1 {
+            return choose(&both(logits.iter().map(|l| l.to_f64())));
+        }
+        let value = choose(&self.conditional(walks, logits));
+        self.observe(value);
+        value
     }
 
     /// Moves on past a value. One that no class can have says nothing about the class.
@@ -974,6 +985,16 @@ impl Pixel {
         rows.flat_map(|(row, mixture)| mixture.conditional(beside, row)).collect()
     }
 
+    /// Walks of one image.
+    fn beside(&self) -> usize {
+        self.classes.unwrap_or(1)
+    }
+
+    /// The classes of each image's walks, `[images, beside]`.
+    fn all_classes(&self, images: usize) -> Vec<usize> {
+        (0..images).flat_map(|_| 0..self.beside()).collect()
+    }
+
     /// Walks of the classes `classes` before their first value, `beside` of an image, whose class is to be
     /// found among them if there are mixtures.
     fn start(&self, classes: Vec<usize>, beside: usize, mut mixtures: Vec<Mixture>) -> PixelState {
@@ -1005,10 +1026,9 @@ impl Autoregressive for Pixel {
     }
 
     fn init_state(&self, batch: usize) -> PixelState {
-        let beside = self.classes.unwrap_or(1);
+        let beside = self.beside();
         let mixed = if self.classes.is_some() { batch } else { 0 };
-        let classes = (0..batch).flat_map(|_| 0..beside).collect();
-        self.start(classes, beside, vec![Mixture::default(); mixed])
+        self.start(self.all_classes(batch), beside, vec![Mixture::default(); mixed])
     }
 
     fn conditional(&self, state: &PixelState) -> Categorical {
@@ -1127,6 +1147,14 @@ impl Neural for Pixel {
         }
     }
 
+    fn walker(&self, _: usize, _: Isa) -> Option<Box<dyn Walker + '_>> {
+        if self.dtype() == DType::F64 {
+            Some(Box::new(Cached { network: self.network::<f64>(), model: self }))
+        } else {
+            Some(Box::new(Cached { network: self.network::<f32>(), model: self }))
+        }
+    }
+
     /// Maps of about 32 MiB.
     fn batch(&self) -> usize {
         let widths = self.head.iter().chain([&self.input]).map(|layer| layer.bias.dims()[0]);
@@ -1145,6 +1173,35 @@ impl Neural for Pixel {
             }
         });
         found
+    }
+}
+
+/// The walk on the host.
+#[derive(Debug)]
+struct Cached<'a, E> {
+    network: Arc<Network<E>>,
+    model: &'a Pixel,
+}
+
+impl<E: Scalar> Walker for Cached<'_, E> {
+    fn together(&self) -> usize {
+        cached::TOGETHER.div_ceil(self.model.beside())
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        Arithmetic::Plain
+    }
+
+    fn walk(&self, n: usize, choose: &mut Choose<'_>) {
+        let (classes, beside) = (self.model.all_classes(n), self.model.beside());
+        cached::walk_together(
+            &self.network,
+            &classes,
+            beside,
+            |mix: &mut Mixture, row, t, logits| {
+                mix.choose(beside, logits, |logits| choose(t, row, logits))
+            },
+        );
     }
 }
 

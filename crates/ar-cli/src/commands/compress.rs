@@ -1,0 +1,221 @@
+//! `chainrule compress RUN INPUT --out FILE.chr`: a set without loss, at the price of its likelihood.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use ar_data::Split;
+use ar_models::Isa;
+use ar_models::codec::{Arithmetic, Codec, Header, Source};
+use ar_models::examples::{Examples as _, read_all};
+use ar_models::scoring::evaluate;
+use serde::Serialize;
+
+use super::{Session, data_of, finite};
+use crate::args::CompressArgs;
+use crate::baselines::{self, Baseline};
+use crate::config::Config;
+use crate::data::{Prepared, load_split, prepare};
+use crate::device;
+use crate::error::{Internal, mistake};
+use crate::output::{RECORD_VERSION, columns, grouped, human_seconds};
+use crate::run_dir::{RunDir, write_atomic};
+
+/// What the command prints.
+#[derive(Debug, Serialize)]
+struct Record {
+    version: u32,
+    command: &'static str,
+    model: String,
+    data: String,
+    split: String,
+    run: String,
+    out: String,
+    /// Events compressed.
+    events: usize,
+    /// Variables of an event.
+    variables: usize,
+    /// Whether the values are those of the input: `unchanged`, `binarized` or `requantized`.
+    values: &'static str,
+    /// What computed the conditionals.
+    arithmetic: String,
+    /// Size of the file.
+    bytes: usize,
+    bits_per_event: f64,
+    bits_per_dim: f64,
+    /// −log₂ p(x) of all events, in bytes; `null` if one of them is impossible.
+    nll_bytes: Option<f64>,
+    /// Time that compressing took.
+    seconds: f64,
+    events_per_second: f64,
+    /// Time that decoding for `--verify` took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verify_seconds: Option<f64>,
+    /// What other compressors make of the same values.
+    baselines: Vec<Baseline>,
+    device: String,
+}
+
+/// Compresses, verifies, writes and prints.
+///
+/// # Errors
+/// When the run is not trained, the data does not suit it, or the file cannot be written.
+pub(crate) fn run(args: &CompressArgs, session: &Session) -> Result<()> {
+    let terminal = &session.terminal;
+    let run = RunDir::open(&args.run)?;
+    let config = run.load_config()?;
+    let device = device::choose(args.device.as_deref())?;
+    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let model = run.load_model(&config, &event, &device.device)?;
+    let codec = Codec::new(&model, &config.model, &event)?;
+    let (data, split) = data_of(Some(&args.input), args.split, &config, session)?;
+    let isa = if args.portable { Isa::Portable } else { Isa::detect() };
+    if let (true, Arithmetic::Tensors { backend, .. }) = (args.portable, codec.arithmetic(isa)) {
+        return Err(mistake(
+            format!(
+                "--portable: `{}` is walked by tensor operations of {backend}, which round as the \
+                 machine does",
+                model.kind()
+            ),
+            "remove --portable, and decompress on a machine like this one",
+        ));
+    }
+    let source = source_of(&data);
+    note_loss(&data, source, session);
+
+    let start = Instant::now();
+    let bar = terminal.examples_bar(data.len(), "compressing");
+    let file = codec.compress(&data, source, isa, &mut |done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    let seconds = start.elapsed().as_secs_f64();
+    let values = read_all(&data, 0);
+    let verify_seconds = if args.verify {
+        let start = Instant::now();
+        let bar = terminal.examples_bar(data.len(), "decoding");
+        let back = codec
+            .decompress(&file, &mut |done| bar.set_position(done as u64))
+            .map_err(ar_models::Error::from)?;
+        bar.finish_and_clear();
+        if back != values {
+            return Err(Internal("what was compressed does not come back").into());
+        }
+        Some(start.elapsed().as_secs_f64())
+    } else {
+        None
+    };
+    write_atomic(&args.out, &file)?;
+
+    let bar = terminal.examples_bar(data.len(), "evaluating");
+    let score = evaluate(&model, &data, |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    let nll_bits = score.nll_nats / core::f64::consts::LN_2 * data.len() as f64;
+    let baselines =
+        if args.no_baselines { Vec::new() } else { compare(&data, &values, &config, session)? };
+    let bits_per_event = 8.0 * file.len() as f64 / data.len().max(1) as f64;
+    let record = Record {
+        version: RECORD_VERSION,
+        command: "compress",
+        model: model.kind().to_owned(),
+        data: data.name.clone(),
+        split: split.map_or_else(|| "all".to_owned(), |split| split.to_string()),
+        run: run.display(),
+        out: args.out.display().to_string(),
+        events: data.len(),
+        variables: event.variables(),
+        values: source.name(),
+        arithmetic: Header::read(&file).map_err(ar_models::Error::from)?.arithmetic.to_string(),
+        bytes: file.len(),
+        bits_per_event,
+        bits_per_dim: bits_per_event / event.variables() as f64,
+        nll_bytes: finite(nll_bits / 8.0),
+        seconds,
+        events_per_second: data.len() as f64 / seconds,
+        verify_seconds,
+        baselines,
+        device: device.name,
+    };
+    terminal.result(&record, || words(&record))
+}
+
+/// Whether the model sees the values of the input.
+fn source_of(data: &Prepared) -> Source {
+    if data.event.levels == data.raw_levels {
+        Source::Unchanged
+    } else if data.event.levels == Some(2) {
+        Source::Binarized
+    } else {
+        Source::Requantized
+    }
+}
+
+fn note_loss(data: &Prepared, source: Source, session: &Session) {
+    if source != Source::Unchanged {
+        session.terminal.note(format!(
+            "{}: the run's model sees its {} levels {} to {}; these are what is compressed and comes \
+             back, not the input",
+            data.name,
+            data.raw_levels.unwrap_or(0),
+            source.name(),
+            data.event.levels.unwrap_or(0)
+        ));
+    }
+}
+
+/// What other compressors make of the values.
+fn compare(
+    data: &Prepared,
+    values: &[u8],
+    config: &Config,
+    session: &Session,
+) -> Result<Vec<Baseline>> {
+    let mut all = Vec::new();
+    if baselines::are_binary_images(&data.event) {
+        let train = load_split(&config.data, Split::Train, &session.locations)
+            .and_then(|train| prepare(train, config.data.preprocessing, Split::Train, None));
+        match train {
+            Ok(train) => all.push(baselines::neighbourhood(data, &train, &data.event)?),
+            Err(error) => session.terminal.note(format!(
+                "neighbourhood-10 is left out, since the run's training set is not here: {error}"
+            )),
+        }
+    }
+    let bar = session.terminal.bar(1, "{msg} {elapsed}").with_message("comparing with xz -9");
+    bar.tick();
+    all.extend(baselines::general(values, &data.event)?);
+    bar.finish_and_clear();
+    Ok(all)
+}
+
+fn words(record: &Record) -> String {
+    let speed = |seconds: f64| {
+        let each = format!("{:.0}", record.events as f64 / seconds);
+        format!("{} ({} events/s)", human_seconds(seconds), grouped(&each))
+    };
+    let mut text = format!(
+        "{} events of {} to {} in {}\n",
+        grouped(&record.events.to_string()),
+        record.data,
+        record.out,
+        speed(record.seconds)
+    );
+    if let Some(seconds) = record.verify_seconds {
+        text.push_str(&format!("decoded again in {}: every value is the same\n", speed(seconds)));
+    }
+    let row = |name: &str, bytes: f64| {
+        let bits = 8.0 * bytes / record.events.max(1) as f64;
+        vec![
+            name.to_owned(),
+            format!("{} bytes", grouped(&format!("{bytes:.0}"))),
+            format!("{bits:.2} bits/event"),
+            format!("{:.4} bits/dim", bits / record.variables as f64),
+        ]
+    };
+    let mut rows = vec![row(&record.model, record.bytes as f64)];
+    if let Some(bytes) = record.nll_bytes {
+        let mut nll = row("its -log2 p", bytes);
+        let over = 100.0 * (record.bytes as f64 / bytes - 1.0);
+        nll.push(format!("the file is {over:.2}% larger"));
+        rows.push(nll);
+    }
+    rows.extend(record.baselines.iter().map(|b| row(b.name, b.bytes as f64)));
+    text + &columns(&rows)
+}

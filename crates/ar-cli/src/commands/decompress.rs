@@ -1,0 +1,95 @@
+//! `chainrule decompress RUN FILE.chr --out FILE`: what `compress` has compressed.
+
+use std::fs;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use ar_models::codec::{Codec, Header, Source};
+use serde::Serialize;
+
+use super::Session;
+use crate::args::DecompressArgs;
+use crate::device;
+use crate::error::Internal;
+use crate::files::{Events, Format};
+use crate::output::{RECORD_VERSION, grouped, human_seconds};
+use crate::run_dir::RunDir;
+
+/// What the command prints.
+#[derive(Debug, Serialize)]
+struct Record {
+    version: u32,
+    command: &'static str,
+    model: String,
+    run: String,
+    file: String,
+    out: String,
+    /// Events restored.
+    events: usize,
+    /// Whether the values are those that went into `compress`: `unchanged`, `binarized` or
+    /// `requantized`.
+    values: &'static str,
+    seconds: f64,
+    events_per_second: f64,
+    device: String,
+}
+
+/// Decompresses, writes and prints.
+///
+/// # Errors
+/// When the file is damaged or was compressed with another model or other arithmetic: then nothing is
+/// written.
+pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
+    let terminal = &session.terminal;
+    let run = RunDir::open(&args.run)?;
+    let config = run.load_config()?;
+    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let format = Format::of(&args.out, &event, args.columns)?;
+    let bytes =
+        fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let decoding = || format!("cannot decompress {}", args.file.display());
+    let header = Header::read(&bytes).map_err(ar_models::Error::from).with_context(decoding)?;
+    let device = device::choose(args.device.as_deref())?;
+    let model = run.load_model(&config, &event, &device.device)?;
+    let codec = Codec::new(&model, &config.model, &event)?;
+    let start = Instant::now();
+    let bar = terminal.examples_bar(header.events, "decompressing");
+    let values = codec
+        .decompress(&bytes, &mut |done| bar.set_position(done as u64))
+        .map_err(ar_models::Error::from)
+        .with_context(decoding)?;
+    bar.finish_and_clear();
+    let seconds = start.elapsed().as_secs_f64();
+    let names = config.data.columns.as_deref();
+    let events = Events { values: (&values).into(), event: &event, names };
+    events.write(&args.out, format, args.columns)?;
+    let record = Record {
+        version: RECORD_VERSION,
+        command: "decompress",
+        model: model.kind().to_owned(),
+        run: run.display(),
+        file: args.file.display().to_string(),
+        out: args.out.display().to_string(),
+        events: header.events,
+        values: header.source.name(),
+        seconds,
+        events_per_second: header.events as f64 / seconds,
+        device: device.name,
+    };
+    terminal.result(&record, || {
+        let mut text = format!(
+            "{} events to {} in {} ({} events/s)\n",
+            grouped(&record.events.to_string()),
+            record.out,
+            human_seconds(seconds),
+            grouped(&format!("{:.0}", record.events_per_second))
+        );
+        if header.source != Source::Unchanged {
+            text.push_str(&format!(
+                "the values were {} before they were compressed: they are what the model sees\n",
+                record.values
+            ));
+        }
+        text
+    })
+}
