@@ -82,12 +82,13 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// Write what a model makes of each event, its features, or probe them for the labels
     ///
-    /// Features are the hidden units of a `nade` after all variables, those of the last layer of a
-    /// `made` (mean over its masks), or the maps of the last layer of a PixelRNN or PixelCNN, mean over
-    /// the positions. A probe reads the labels off the features and off the raw values: by the nearest
-    /// neighbours, and linearly (multinomial logistic regression). It learns on the training split,
-    /// the number of neighbours and the penalty are those that are best on the validation split, and
-    /// the test split is only reported on.
+    /// Features are the hidden units of a `nade` or `rnade` after all variables, those of the last layer
+    /// of an `orderless-nade` that is given all variables or of a `made` (mean over its masks), or the
+    /// maps of the last layer of a PixelRNN or PixelCNN, mean over the positions. A probe reads the
+    /// labels off the features and off the raw values: by the nearest neighbours, and linearly
+    /// (multinomial logistic regression). It learns on the training split, the number of neighbours and
+    /// the penalty are those that are best on the validation split, and the test split is only reported
+    /// on.
     Features(FeaturesArgs),
     /// Write a report of a run: one HTML file with curves, samples, scores and costs
     Report(ReportArgs),

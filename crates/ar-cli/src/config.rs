@@ -527,6 +527,7 @@ impl DataConfig {
     /// Whether there is such a split.
     pub(crate) fn has(&self, split: Split) -> bool {
         match &self.source {
+            _ if self.folds.is_some() => true,
             DataSource::Builtin(_) => true,
             DataSource::Files { valid, test, .. } => match split {
                 Split::Train => true,

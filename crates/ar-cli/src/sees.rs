@@ -126,10 +126,16 @@ pub(crate) fn features(model: &ModelConfig, event: &EventSpec) -> Option<(usize,
     let variables = event.variables();
     let units = |n: usize| if n == 1 { "unit" } else { "units" };
     match model {
-        ModelConfig::Nade { hidden, .. } => Some((
-            *hidden,
-            format!("{hidden} hidden {} after all {variables} variables", units(*hidden)),
-        )),
+        ModelConfig::Nade { hidden, .. } | ModelConfig::Rnade(RnadeSettings { hidden, .. }) => {
+            Some((
+                *hidden,
+                format!("{hidden} hidden {} after all {variables} variables", units(*hidden)),
+            ))
+        }
+        ModelConfig::OrderlessNade(settings) => {
+            let last = *settings.hidden.last()?;
+            Some((last, format!("{last} {} of the last hidden layer, all known", units(last))))
+        }
         ModelConfig::Made(settings) => {
             let last = *settings.hidden.last()?;
             let mean = match settings.masks {

@@ -734,6 +734,14 @@ impl Neural for OrderlessNade {
         bernoulli::log_prob(self.walk().logits(x.clone()), x)
     }
 
+    /// h_L with every variable known, `[batch, last hidden]`.
+    fn features(&self, x: Tensor<2, Int>) -> Option<Tensor<2>> {
+        let x = floats(x, &self.b.val());
+        let known = x.ones_like().matmul(self.m.val());
+        let first = x.matmul(self.w.val()) + known + self.c.val().unsqueeze();
+        Some(self.above_first(first))
+    }
+
     /// Exact for any mask: along the ordering of the walk with the observed variables moved to its front.
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
         self.complete_along(&self.orderings[..1], observed, rng)

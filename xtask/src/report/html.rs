@@ -69,10 +69,13 @@ fn about(page: &mut String, results: &Results) {
         return;
     };
     let date = results.provenance.date.split('T').next().unwrap_or_default();
-    let models = results.outcomes.len();
+    let models = match results.outcomes.len() {
+        1 => String::new(),
+        count => format!("{count} models · "),
+    };
     let _ = writeln!(
         page,
-        "<p class=\"about\">{models} models · {}, {} variables · {} test examples · {date}</p>",
+        "<p class=\"about\">{models}{}, {} variables · {} test examples · {date}</p>",
         escape(&first.data),
         first.variables,
         grouped(&first.test.examples.to_string()),

@@ -103,7 +103,7 @@ pub(crate) fn run(args: &FeaturesArgs, session: &Session) -> Result<()> {
                 run.display(),
                 config.model.kind()
             ),
-            "train one that has: nade, made, row-lstm, diagonal-lstm, diagonal-bilstm or pixel-cnn",
+            "train one that has: nade, orderless-nade, rnade, made, row-lstm, diagonal-lstm, diagonal-bilstm or pixel-cnn",
         ));
     };
     let device = device::choose(args.device.as_deref())?;

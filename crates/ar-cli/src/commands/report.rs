@@ -12,6 +12,7 @@ use ar_models::randomness::{Purpose, stream};
 use ar_models::scoring::{cost_per_variable, log_probs};
 use serde::Serialize;
 
+use super::sample::quantized;
 use super::{Session, data_of, evenly_spaced, inspect};
 use crate::args::ReportArgs;
 use crate::baselines::{self, Baseline};
@@ -89,7 +90,9 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
         }
     };
     let columns = columns_of(&config, &event);
-    let reporter = Reporter { model: &model, event: &event, columns: &columns, terminal };
+    let symbols = config.symbols();
+    let shown = symbols.as_ref().unwrap_or(&event);
+    let reporter = Reporter { model: &model, event: &event, shown, columns: &columns, terminal };
     let part = Part::of(&test, args.examples);
     let nll_nats = reporter.scores(&part, &test_name);
     let mut sizes = reporter.sizes(&part)?;
@@ -211,6 +214,8 @@ impl Part {
 struct Reporter<'a> {
     model: &'a Model,
     event: &'a EventSpec,
+    /// What events look like to people: symbols again where noise has made them real numbers.
+    shown: &'a EventSpec,
     columns: &'a [String],
     terminal: &'a Terminal,
 }
@@ -218,7 +223,15 @@ struct Reporter<'a> {
 impl Reporter<'_> {
     /// The layout and levels of images.
     fn image(&self) -> Option<(Layout, usize)> {
-        Some((Layout::of(&self.event.shape)?, self.event.levels?))
+        Some((Layout::of(&self.shown.shape)?, self.shown.levels?))
+    }
+
+    /// Rows as people see them.
+    fn seen(&self, rows: Rows) -> Rows {
+        match (rows, self.shown.levels) {
+            (Rows::Reals(values), Some(levels)) => quantized(&values, levels),
+            (rows, _) => rows,
+        }
     }
 
     fn scores(&self, part: &Part, name: &str) -> Vec<f64> {
@@ -278,26 +291,30 @@ impl Reporter<'_> {
                 .collect()
         };
         let [real, drawn] = IMAGES;
-        let real = read_rows(test, 0, &evenly_spaced(test.len(), Some(real)));
+        let real = self.seen(read_rows(test, 0, &evenly_spaced(test.len(), Some(real))));
         let bar = self.terminal.examples_bar(drawn, "sampling");
-        let drawn = self.model.sample(drawn, &mut rng);
+        let drawn = self.seen(self.model.sample_rows(drawn, &mut rng));
         bar.finish_and_clear();
         Ok(Samples::Images {
             real: pictures(real.values().symbols(), "Test image")?,
-            drawn: pictures(&drawn, "Sample")?,
+            drawn: pictures(drawn.values().symbols(), "Sample")?,
         })
     }
 
     /// Rows drawn from the model, in words.
     fn table(&self, rows: usize, rng: &mut dyn rand::Rng) -> Vec<Vec<String>> {
-        let values = self.model.sample(rows, rng);
-        let rows = values.chunks_exact(self.event.variables());
-        rows.map(|row| row.iter().map(ToString::to_string).collect()).collect()
+        let variables = self.event.variables();
+        match self.seen(self.model.sample_rows(rows, rng)) {
+            Rows::Symbols(values) => in_words(&values, variables, ToString::to_string),
+            Rows::Reals(values) => in_words(&values, variables, |value| format!("{value:.4}")),
+        }
     }
 
     /// Images of the test split whose upper half is observed.
     fn completions(&self, test: &Prepared, seed: u64) -> Result<Option<Completions>> {
-        let Some((layout, levels)) = self.image() else { return Ok(None) };
+        let Some((layout, levels)) = self.image().filter(|_| self.event.levels.is_some()) else {
+            return Ok(None);
+        };
         let variables = self.event.variables();
         let mut observed = vec![false; variables];
         for row in 0..layout.height / 2 {
@@ -337,4 +354,9 @@ impl Reporter<'_> {
         let exact = super::complete::is_prefix(&observed, self.model.ordering().as_slice());
         Ok(Some(Completions { rows, exact }))
     }
+}
+
+/// `[rows, variables]` as cells.
+fn in_words<T>(values: &[T], variables: usize, word: impl Fn(&T) -> String) -> Vec<Vec<String>> {
+    values.chunks_exact(variables).map(|row| row.iter().map(&word).collect()).collect()
 }

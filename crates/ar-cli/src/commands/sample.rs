@@ -94,7 +94,7 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
 }
 
 /// Real numbers as the symbols that they lie in.
-fn quantized(values: &[f32], levels: usize) -> Rows {
+pub(super) fn quantized(values: &[f32], levels: usize) -> Rows {
     let levels = u16::try_from(levels).unwrap_or(256);
     Rows::Symbols(values.iter().map(|&value| quantize(value, levels)).collect())
 }

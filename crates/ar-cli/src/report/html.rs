@@ -3,6 +3,7 @@
 use anyhow::Result;
 use ar_models::scoring::Score;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use prob_core::anomaly::auroc;
 
 use super::chart::{self, quantile, sorted};
 use super::{Completions, Costs, Picture, Report, Samples, Scored};
@@ -237,6 +238,12 @@ fn scores(report: &Report) -> Result<Markup> {
                 tbody { @for set in sets { (score(set, report.variables)) } }
             }))
             figcaption {
+                @if let [first, second] = &sets[..]
+                    && let Some(auroc) = auroc(&first.nll_nats, &second.nll_nats)
+                {
+                    "An example of " (second.name) " costs more than one of " (first.name) " with probability "
+                    (format!("{auroc:.4}")) " (AUROC). "
+                }
                 "What an example costs: −log p(x). Left is likely. The outermost 0.2 % of a set are in its first "
                 "and last bar. That a set is likelier does not make it more typical: simple images can cost less "
                 "than the images the model has learned from."

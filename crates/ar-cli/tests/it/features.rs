@@ -110,7 +110,10 @@ fn mistakes_are_named() {
         place.json(&["train", "t.toml", "--out", kind]);
         let message = place.mistake(&["features", kind, "--out", "f.npy"]);
         assert!(message.contains(&format!("`{kind}` has no features")), "{message}");
-        assert!(message.contains("hint: train one that has: nade, made"), "{message}");
+        assert!(
+            message.contains("hint: train one that has: nade, orderless-nade, rnade, made"),
+            "{message}"
+        );
     }
     // Data without labels.
     let rows: String = (0..40).map(|i| format!("{},{}\n", i % 2, (i / 2) % 2)).collect();

@@ -126,3 +126,24 @@ fn mistakes_are_named() {
     let output = place.chainrule(&["report", "--help"]).output().unwrap();
     assert!(text(&output.stdout).contains("--against"));
 }
+
+#[test]
+fn tables_of_real_numbers_are_drawn_and_probed_as_such() {
+    let place = Place::new();
+    let row = |i: i32| format!("{},{:.3}\n", f64::from(i % 7) / 2.0, (f64::from(i) * 0.7).sin());
+    place.file("a.csv", "length,width\n".to_owned() + &(0..80).map(row).collect::<String>());
+    place.file(
+        "r.toml",
+        "name = \"r\"\n[data]\ntrain = \"a.csv\"\nkind = \"real\"\n\
+         [model]\nkind = \"rnade\"\nhidden = 3\ncomponents = 2\n[train]\nepochs = 2\n",
+    );
+    place.json(&["train", "r.toml", "--out", "run"]);
+    let page = page(&place, &["run"], "run/report.html");
+    assert!(page.contains("of a density, so it may be negative"), "{page}");
+    assert!(
+        page.contains("<th scope=\"row\">width</th>") && !page.contains("<h2>Compression</h2>")
+    );
+    let record = place.json(&["features", "run", "--out", "f.npy", "--split", "train"]);
+    assert_eq!(record["what"], "3 hidden units after all 2 variables");
+    assert_eq!(record["written"]["examples"], 80);
+}
