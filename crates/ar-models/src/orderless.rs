@@ -64,7 +64,7 @@ use crate::error::Error;
 use crate::heads::bernoulli_rows;
 use crate::layers::permute::Permutation;
 use crate::layers::{log_odds_in_walk, mixture, normal, rows};
-use crate::neural::{Neural, device_of, event_symbols, event_tensor, floats};
+use crate::neural::{Neural, device_of, event_tensor, floats};
 use crate::randomness::{Purpose, stream};
 use crate::walk;
 
