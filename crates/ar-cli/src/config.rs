@@ -1308,7 +1308,7 @@ source = "somewhere"
             (
                 "hidden = 20",
                 "hiden = 20",
-                "c.toml:9: unknown key `model.hiden`, expected hidden, ordering, init_scale\n\
+                "c.toml:9: unknown key `model.hiden`, expected hidden, ordering, init_scale, classes\n\
                  hint: did you mean `hidden`?\n",
             ),
             (

@@ -331,6 +331,11 @@ pub(crate) fn load_spec(
     };
     let mut how = config.data.preprocessing;
     if let (Spec::Path(_), Some(levels), Some(raw_levels)) = (&spec, data.levels(), raw_levels) {
+        // Bytes of images count as 256 levels, whatever is in them.
+        let largest = data.symbols().ok().and_then(|(symbols, _)| symbols.iter().max());
+        let as_they_are = how.binarize == Binarize::None && how.requantize.is_none();
+        let fits = as_they_are && largest.is_none_or(|&largest| u16::from(largest) < raw_levels);
+        let levels = if fits { levels.min(raw_levels) } else { levels };
         let (levels, preprocessing) = levels_and_preprocessing(levels, raw_levels, how);
         data = data.with_levels(levels)?;
         how = preprocessing;

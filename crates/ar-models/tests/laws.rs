@@ -180,13 +180,20 @@ fn an_ensemble_over_orderings_averages_joint_probabilities_and_nothing_else() {
         assert_eq!(alone, host(model.log_prob(all.clone())));
         assert_eq!(model.clone().with_orderings(9).orderings()[..4], *model.orderings());
 
-        // Negative controls. Logits averaged over orderings (mistake 2 of the field):
+        // Negative controls, with weights so large that the orderings disagree. Logits averaged over
+        // orderings (mistake 2 of the field):
+        let model = shaken(model, 3.0, 3);
         let averaged = |x: Tensor<2>| {
             let logits = model.orderings().iter().map(|o| model.along(o.clone()).logits(x.clone()));
             logits.reduce(|a, b| a + b).expect("there are orderings").div_scalar(4.0)
         };
         assert!(normalised_rows(VARIABLES, 2, 1e-3, rows_from(averaged)).is_err());
         // and log-probabilities: a geometric mean, which has lost mass.
+        let under: Vec<Vec<f64>> = model
+            .orderings()
+            .iter()
+            .map(|ordering| host(model.along(ordering.clone()).log_prob(all.clone())))
+            .collect();
         let mass: f64 = (0..under[0].len())
             .map(|row| (under.iter().map(|log_probs| log_probs[row]).sum::<f64>() / 4.0).exp())
             .sum();
