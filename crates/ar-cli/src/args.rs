@@ -167,7 +167,7 @@ pub(crate) struct SampleArgs {
     /// The run directory
     pub(crate) run: PathBuf,
     /// The file to write: a grid of images (.png), an array [count, ...event shape] of u8, or f32 for
-    /// real numbers (.npy), or a table with a row per sample (.csv)
+    /// real numbers (.npy), the same as IDX (-ubyte), or a table with a row per sample (.csv)
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Number of samples
@@ -422,7 +422,7 @@ pub(crate) struct CompressArgs {
     #[arg(long)]
     pub(crate) verify: bool,
     /// Use arithmetic that every machine has: slower, and only for models that are walked without
-    /// tensor operations (all but logistic and made)
+    /// tensor operations (all but logistic, made, orderless-nade and models with classes)
     #[arg(long)]
     pub(crate) portable: bool,
     /// Do not compress with anything else for comparison
@@ -542,7 +542,7 @@ pub(crate) enum DataCommand {
         /// Which part of the data [default: test]
         #[arg(long, value_parser = split_parser())]
         split: Option<Split>,
-        /// The file to write: .npy, .csv or .png, as for `sample`
+        /// The file to write: .npy, -ubyte, .csv or .png, as for `sample`
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// Only the first N examples

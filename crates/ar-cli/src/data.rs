@@ -324,9 +324,12 @@ pub(crate) fn load_spec(
     // A file of the run's own form has the columns that are left out; samples do not.
     let whole = ReadOptions { drop: config.data.drop.clone(), ..options.clone() };
     let mut data = match &spec {
-        Spec::Path(_) if !whole.drop.is_empty() => spec
-            .load_split(split, &whole, locations)
-            .or_else(|_| spec.load_split(split, &options, locations))?,
+        Spec::Path(_) if !whole.drop.is_empty() => {
+            spec.load_split(split, &whole, locations).or_else(|error| match error {
+                ar_data::Error::Inconsistent { .. } => spec.load_split(split, &options, locations),
+                other => Err(other),
+            })?
+        }
         _ => spec.load_split(split, &options, locations)?,
     };
     let mut how = config.data.preprocessing;

@@ -1,5 +1,6 @@
 //! Events and arrays as files for other programs: `.npy`, `.csv`, `.png`.
 
+use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -265,7 +266,7 @@ impl Grid {
                     "a grid of {rows} rows and {columns} columns has {width}×{height} pixels, \
                      expected at most {MAX_PIXELS} and 65536 a side"
                 ),
-                "draw fewer with --count, or write a .npy",
+                "choose fewer of them, or write a .npy or .csv",
             ));
         }
         let pixels = vec![SEPARATOR; width * height * channels];
@@ -371,6 +372,32 @@ fn f32_bytes(values: &[f32]) -> Vec<u8> {
 
 fn cannot_write(path: &Path) -> String {
     format!("cannot write {}", path.display())
+}
+
+/// Checks that no output is one of the inputs, which would be gone if the command failed and perhaps if it
+/// did not. Inputs that are no files, such as built-in names, are none of its business.
+///
+/// # Errors
+/// When a path of `written` is one of `read`.
+pub(crate) fn refuse_overwriting<'a>(
+    written: impl IntoIterator<Item = &'a Path>,
+    read: &[&Path],
+) -> Result<()> {
+    for path in written {
+        let Ok(output) = fs::canonicalize(path) else { continue };
+        let same = |input: &&&Path| fs::canonicalize(input).is_ok_and(|input| input == output);
+        if let Some(input) = read.iter().find(same) {
+            return Err(mistake(
+                format!(
+                    "{} would be written over {}, which is read",
+                    path.display(),
+                    input.display()
+                ),
+                "choose another name for the output",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Checks the name of the `.npy` file that `option` asks for, before there is anything to write;
@@ -503,7 +530,6 @@ impl GrowingNpy {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
 
     use ar_data::{ReadOptions, read_bytes};
 

@@ -214,11 +214,20 @@ impl Table {
             // One line of words is a header; if it is all there is, `end` calls it empty.
             let is_header = values.clone().all(|value| number(value).is_none());
             let names = || values.clone().map(|name| String::from_utf8_lossy(name).into_owned());
-            if self.stated == Some(found) {
+            let is_named = |column: &Column| match column {
+                Column::Name(name) => is_header && names().any(|other| other == *name),
+                Column::Index(_) => false,
+            };
+            if self.stated == Some(found) && !self.drop.iter().any(is_named) {
                 // What would be left out is not there.
                 self.drop.clear();
             }
-            self.settle(found as usize, is_header.then(|| names().collect()))?;
+            let width = match self.stated {
+                // A first row that is too short or too long decides nothing.
+                Some(stays) if !is_header && found != stays => stays + self.drop.len() as u64,
+                _ => found,
+            };
+            self.settle(width as usize, is_header.then(|| names().collect()))?;
             self.width = self.stated.map(|stays| (stays + self.dropped.len() as u64, None));
             if is_header {
                 match self.width {

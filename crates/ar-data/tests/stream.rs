@@ -238,6 +238,15 @@ fn columns_are_left_out_of_chunks_too() {
     let path = place.file("a-ubyte", idx(&[1, 3], &[0, 1, 1]));
     let options = ReadOptions { drop: vec![Column::Index(0)], ..options(Kind::Binary, None, &[2]) };
     assert!(error(&path, &options).to_string().contains("drop: expected a table"));
+    // A first row that is too short decides nothing here either.
+    let path = place.file("short.csv", "7,0\n7,0,1,1\n8,1,1,0\n");
+    let found = chunks(&path, &ReadOptions { shape: Some(vec![3]), ..options.clone() }, 10);
+    assert_eq!(found[0].data.symbols().unwrap().0, [0, 1, 1, 1, 1, 0]);
+    assert_eq!(numbers(&found), [1, 2]);
+    // The column to leave out is in the header, so it is not one of those that stay.
+    let path = place.file("named.csv", "id,a\n0,1\n");
+    let named = ReadOptions { drop: vec![Column::Name("id".to_owned())], ..options };
+    assert!(error(&path, &named).to_string().contains("3 values"));
 }
 
 #[test]

@@ -113,7 +113,8 @@ pub trait Neural:
     fn log_prob_per_variable(&self, x: Tensor<2, Self::Kind>) -> Tensor<2>;
 
     /// Draws what is not observed, in the order of the walk; equal to the plain walk
-    /// ([`crate::walk::complete`]) draw for draw.
+    /// ([`crate::walk::complete`]) draw for draw, or of a model that takes any ordering along one that starts
+    /// with what is observed.
     ///
     /// # Shapes
     /// `observed` is `[n, variables]` in event order, `None` where the value is to be drawn.

@@ -140,7 +140,7 @@ pub fn evaluate(model: &Model, examples: &dyn Examples, progress: impl FnMut(usi
 }
 
 /// Mean cost in nats of each variable over a set, in event order: −E[log p(x_i | those before it)].
-/// The costs sum to `nll_nats`.
+/// The costs sum to `nll_nats`; those of an ensemble over orderings are of its first ordering.
 pub fn cost_per_variable(
     model: &Model,
     examples: &dyn Examples,
@@ -162,7 +162,8 @@ pub fn cost_per_variable(
 }
 
 /// Hands on the cost in nats of each variable of each example, −log p(x_i | those before it), some
-/// examples at a time and in order: `[examples, variables]` in event order. A row sums to −log p(x).
+/// examples at a time and in order: `[examples, variables]` in event order. A row sums to −log p(x); of an
+/// ensemble over orderings it is that of the first ordering.
 pub fn for_costs(model: &Model, examples: &dyn Examples, mut f: impl FnMut(&[f64])) {
     for_chunks(examples, |values| {
         let mut costs = model.log_prob_per_variable(values);

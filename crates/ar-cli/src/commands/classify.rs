@@ -27,6 +27,7 @@ use crate::config::{Config, DataConfig};
 use crate::data::{Prepared, load_classes, prepare};
 use crate::device;
 use crate::error::{Internal, mistake};
+use crate::files;
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds};
 use crate::run_dir::{RunDir, write_atomic};
 
@@ -129,6 +130,8 @@ impl From<Quality> for QualityRecord {
 pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
     if let Some(path) = &args.out {
         check_csv(path)?;
+        let read: Vec<&Path> = args.data.iter().map(Path::new).collect();
+        files::refuse_overwriting([path.as_path()], &read)?;
     }
     let terminal = &session.terminal;
     let runs = Runs::open(&args.runs)?;
@@ -164,7 +167,7 @@ pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
     if impossible > 0 {
         terminal.note(format!(
             "{impossible} examples are impossible under every class and get no prediction; a \
-             model.pseudo_count above 0 leaves nothing impossible"
+             model.pseudo_count above 0 leaves nothing impossible to a table"
         ));
     }
     let record = Record {

@@ -26,7 +26,7 @@ use super::{Session, class_of, data_of, finite};
 use crate::args::CompleteArgs;
 use crate::device;
 use crate::error::{Internal, mistake, nearest};
-use crate::files::{Completions, Layout};
+use crate::files::{Completions, Layout, refuse_overwriting};
 use crate::output::{RECORD_VERSION, Terminal, grouped, human_seconds};
 use crate::run_dir::RunDir;
 
@@ -61,7 +61,7 @@ struct Record {
     particles: Option<usize>,
     /// Mean of −log p(missing | observed, and the class if there is one) of the originals, in nats per image;
     /// of method "smc" an estimate, low on average and the less so the more particles. `null` if one of them
-    /// is impossible.
+    /// is impossible, or if `observed_nll_nats` is there and `null`: then no particle met what is observed.
     missing_nll_nats: Option<f64>,
     /// Mean of −log p(observed) of the originals, in nats per image, along the model's ordering; of method
     /// "smc" from an unbiased estimate of each p(observed), which makes the mean high on average. `null`
@@ -84,6 +84,9 @@ enum Method {
 
 /// The most values drawn at once: 2 GiB of them.
 const MAX_VALUES: usize = 1 << 31;
+
+/// The most walks of one image.
+const MOST_PARTICLES: usize = 100_000;
 
 /// Completions drawn in one walk. Each walk has its own stream of random numbers, so the draws
 /// depend on this number.
@@ -117,12 +120,11 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
     let class = class_of(args.class, &model)?;
+    let read: Vec<&Path> = args.data.iter().map(Path::new).collect();
+    refuse_overwriting([args.out.as_path()], &read)?;
     let (data, split) = data_of(args.data.as_deref(), args.split, &config, session)?;
     let count = args.count.min(data.len());
-    let most = args.samples.max(args.particles);
-    if count.saturating_mul(args.samples).saturating_mul(event.variables()) > MAX_VALUES
-        || most.saturating_mul(event.variables()) > MAX_VALUES
-    {
+    if count.saturating_mul(args.samples).saturating_mul(event.variables()) > MAX_VALUES {
         return Err(mistake(
             format!(
                 "--samples {} of {count} images of {} variables, expected at most {MAX_VALUES} \
@@ -144,6 +146,12 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         observed.chunks_exact(event.variables()).all(|observed| is_prefix(observed, ordering));
     let method = if are_prefixes || model.takes_any_mask() { Method::Exact } else { Method::Smc };
     if method == Method::Smc {
+        if args.particles > MOST_PARTICLES {
+            return Err(mistake(
+                format!("--particles {}: expected at most {MOST_PARTICLES}", args.particles),
+                "every particle is a walk with a state of its own",
+            ));
+        }
         if args.particles < args.samples {
             return Err(mistake(
                 format!(
@@ -227,7 +235,10 @@ fn words(record: &Record) -> String {
         record.out,
         human_seconds(record.seconds),
         (record.missing_variables * 10.0).round() / 10.0,
-        nats(record.missing_nll_nats),
+        match (record.missing_nll_nats, record.observed_nll_nats) {
+            (None, Some(None)) => "unknown".to_owned(),
+            (missing, _) => nats(missing),
+        },
     );
     if let Some(observed) = record.observed_nll_nats {
         text.push_str(&format!(", which cost {about}{}", nats(observed)));

@@ -1,5 +1,6 @@
 //! `chainrule compress RUN INPUT --out FILE.chr`: a set without loss, at the price of its likelihood.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::data::{Prepared, load_split, prepare};
 use crate::device;
 use crate::error::{Internal, mistake};
+use crate::files;
 use crate::output::{RECORD_VERSION, columns, grouped, human_seconds};
 use crate::run_dir::{RunDir, write_atomic};
 
@@ -67,6 +69,7 @@ pub(crate) fn run(args: &CompressArgs, session: &Session) -> Result<()> {
     let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
     let model = run.load_model(&config, &event, &device.device)?;
     let codec = Codec::new(&model, &config.model, &event)?;
+    files::refuse_overwriting([args.out.as_path()], &[Path::new(&args.input)])?;
     let (data, split) = data_of(Some(&args.input), args.split, &config, session)?;
     let isa = if args.portable { Isa::Portable } else { Isa::detect() };
     if let (true, Arithmetic::Tensors { backend, .. }) = (args.portable, codec.arithmetic(isa)) {
@@ -74,6 +77,15 @@ pub(crate) fn run(args: &CompressArgs, session: &Session) -> Result<()> {
             format!(
                 "--portable: `{}` is walked by tensor operations of {backend}, which round as the \
                  machine does",
+                model.kind()
+            ),
+            "remove --portable, and decompress on a machine like this one",
+        ));
+    }
+    if args.portable && model.classes().is_some() {
+        return Err(mistake(
+            format!(
+                "--portable: a `{}` with classes is mixed by the system's exp and ln, which differ",
                 model.kind()
             ),
             "remove --portable, and decompress on a machine like this one",
@@ -104,8 +116,20 @@ pub(crate) fn run(args: &CompressArgs, session: &Session) -> Result<()> {
     };
     write_atomic(&args.out, &file)?;
 
+    // An ensemble over orderings has no walk: its first ordering is what is coded, and priced.
+    let coded = match model.orderings() {
+        Some(2..) => {
+            terminal.note(
+                "an ensemble has no walk, so this is coded along its first ordering; `eval` reports \
+                 the mean over all",
+            );
+            model.clone().with_orderings(1)
+        }
+        _ => None,
+    };
     let bar = terminal.examples_bar(data.len(), "evaluating");
-    let score = evaluate(&model, &data, |done| bar.set_position(done as u64));
+    let score =
+        evaluate(coded.as_ref().unwrap_or(&model), &data, |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     let nll_bits = score.nll_nats / core::f64::consts::LN_2 * data.len() as f64;
     let baselines =
@@ -171,11 +195,9 @@ fn compare(
     if baselines::are_binary_images(&data.event) {
         let train = load_split(&config.data, Split::Train, &session.locations)
             .and_then(|train| prepare(train, config.data.preprocessing, Split::Train, None));
-        match train {
-            Ok(train) => all.push(baselines::neighbourhood(data, &train, &data.event)?),
-            Err(error) => session.terminal.note(format!(
-                "neighbourhood-10 is left out, since the run's training set is not here: {error}"
-            )),
+        match train.and_then(|train| baselines::neighbourhood(data, &train, &data.event)) {
+            Ok(baseline) => all.push(baseline),
+            Err(error) => session.terminal.note(format!("neighbourhood-10 is left out: {error:#}")),
         }
     }
     let bar = session.terminal.bar(1, "{msg} {elapsed}").with_message("comparing with xz -9");

@@ -11,7 +11,7 @@ use super::Session;
 use crate::args::DecompressArgs;
 use crate::device;
 use crate::error::Internal;
-use crate::files::{Events, Format};
+use crate::files::{self, Events, Format};
 use crate::output::{RECORD_VERSION, grouped, human_seconds};
 use crate::run_dir::RunDir;
 
@@ -45,6 +45,7 @@ pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
     let config = run.load_config()?;
     let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
     let format = Format::of(&args.out, &event, args.columns)?;
+    files::refuse_overwriting([args.out.as_path()], &[&args.file])?;
     let bytes =
         fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
     let decoding = || format!("cannot decompress {}", args.file.display());

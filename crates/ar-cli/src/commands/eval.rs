@@ -46,6 +46,8 @@ pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
         Some(orderings) => over_orderings(model, orderings)?,
         None => model,
     };
+    let read: Vec<&Path> = args.data.iter().map(Path::new).collect();
+    files::refuse_overwriting(args.per_variable.as_deref(), &read)?;
     let (data, split) = data_of(args.data.as_deref(), args.split, &config, session)?;
     let terminal = &session.terminal;
     terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));

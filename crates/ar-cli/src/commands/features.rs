@@ -114,6 +114,10 @@ pub(crate) fn run(args: &FeaturesArgs, session: &Session) -> Result<()> {
     let mut name = None;
     let mut written = None;
     if let Some(path) = &args.out {
+        files::refuse_overwriting(
+            [path.as_path()],
+            &spec.map(Path::new).into_iter().collect::<Vec<_>>(),
+        )?;
         let (data, split) = data_of(spec, args.split, &config, session)?;
         let split = split.map_or_else(|| "all".to_owned(), |split| split.to_string());
         written = Some(seer.write(path, &data, split)?);

@@ -176,8 +176,11 @@ impl Evaluation {
         }
         if score.nll_nats.is_infinite() {
             terminal.note(format!(
-                "{split}: an example has probability 0, so the mean cost is infinite; a \
-                 model.pseudo_count above 0 leaves nothing impossible"
+                "{split}: an example has probability 0, so the mean cost is infinite{}",
+                match model.standardization() {
+                    Some(_) => ": a value is too far from those of the training set",
+                    None => "; a model.pseudo_count above 0 leaves nothing impossible to a table",
+                }
             ));
         }
         let bits_per_dim = finite(score.bits_per_dim());

@@ -54,6 +54,8 @@ const TABLE_ROWS: usize = 8;
 
 /// Images that are completed, and how often each.
 const COMPLETED: [usize; 2] = [6, 4];
+/// Walks of an image whose observed part is no prefix of the ordering.
+const PARTICLES: usize = 100;
 
 /// Computes, writes and prints.
 ///
@@ -333,7 +335,19 @@ impl Reporter<'_> {
             .map(|(i, image)| observed[i].then_some(image[i]))
             .collect();
         let bar = self.terminal.examples_bar(known.len() / variables, "completing");
-        let drawn = self.model.complete(&known, &mut stream(seed, Purpose::Sample, 1));
+        let exact = self.model.takes_any_mask()
+            || super::complete::is_prefix(&observed, self.model.ordering().as_slice());
+        let mut rng = stream(seed, Purpose::Sample, 1);
+        let drawn = if exact {
+            self.model.complete(&known, &mut rng)
+        } else {
+            let once: Vec<Option<u8>> = known
+                .chunks_exact(times * variables)
+                .flat_map(|k| &k[..variables])
+                .copied()
+                .collect();
+            self.model.complete_monte_carlo(&once, None, (PARTICLES, times), &mut rng).values
+        };
         bar.finish_and_clear();
         let mut rows = Vec::new();
         let completed = drawn.chunks_exact(times * variables);
@@ -351,7 +365,6 @@ impl Reporter<'_> {
             }
             rows.push(row);
         }
-        let exact = super::complete::is_prefix(&observed, self.model.ordering().as_slice());
         Ok(Some(Completions { rows, exact }))
     }
 }

@@ -126,10 +126,10 @@ fn completions(completions: Option<&Completions>) -> Markup {
                 "Each row: an image of the test split, what is observed of it (the rest in blue), and what "
                 "the model draws for the rest. "
                 @if *exact {
-                    "The observed part is a prefix of the ordering, so these are draws from p(missing | observed)."
+                    "These are exact draws from p(missing | observed)."
                 } @else {
-                    "A missing pixel is drawn given those before it in the ordering, and does not feel what is "
-                    "observed after it."
+                    "The observed part is no prefix of the ordering: these are draws from p(missing | observed) by "
+                    "sequential Monte Carlo."
                 }
             }
         }

@@ -218,3 +218,20 @@ fn tables_keep_their_names() {
     let [back, first] = ["back.csv", "t.csv"].map(|f| fs::read_to_string(place.path(f)).unwrap());
     assert_eq!(back, first);
 }
+
+#[test]
+fn an_input_is_not_written_over() {
+    let place = trained(MARKOV, &[]);
+    place.json(&["data", "export", "digits", "--split", "valid", "--out", "v.csv"]);
+    let before = fs::read(place.path("v.csv")).unwrap();
+    for arguments in [
+        &["compress", "run", "v.csv", "--out", "v.csv"][..],
+        &["eval", "run", "--data", "v.npy", "--per-variable", "./v.npy"],
+        &["complete", "run", "--data", "v.npy", "--observe", "top-half", "--out", "v.npy"],
+    ] {
+        fs::copy(place.path("v.csv"), place.path("v.npy")).unwrap();
+        let message = place.mistake(arguments);
+        assert!(message.contains("would be written over"), "{message}");
+    }
+    assert_eq!(fs::read(place.path("v.csv")).unwrap(), before);
+}

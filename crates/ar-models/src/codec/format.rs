@@ -247,7 +247,8 @@ impl Header {
     /// What digests cannot tell: that the numbers belong together and stay within the limits.
     fn check_sizes(&self) -> Result<(), Fault> {
         let variables = self.shape.iter().fold(1_u64, |n, &axis| n.saturating_mul(axis as u64));
-        let values = variables.saturating_mul(self.events as u64);
+        // Of no events too: the variables of one are counted elsewhere.
+        let values = variables.saturating_mul(self.events.max(1) as u64);
         if values > MOST_VALUES {
             return Err(Fault::TooLarge { values, most: MOST_VALUES });
         }

@@ -22,6 +22,8 @@
 //! cannot. The events' digest in the header is compared before [`Codec::decompress`] returns anything, so
 //! nothing is ever decoded to something else than was encoded.
 //!
+//! An order-agnostic NADE is coded along its first ordering, since its ensemble has no walk.
+//!
 //! # Memory
 //! Decoding takes the file, the model, per thread the state of as many walks as go together (at most four
 //! times as many as the encoder would choose), and the events, a byte per value: at most 2^31, and they grow

@@ -1,6 +1,5 @@
 //! The files of `chainrule score`, which grow row by row.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -9,7 +8,7 @@ use ar_models::train::checkpoint::AtomicFile;
 use super::rows::{PValues, Row, Scores};
 use crate::args::ScoreArgs;
 use crate::error::mistake;
-use crate::files::{GrowingNpy, check_npy};
+use crate::files::{GrowingNpy, check_npy, refuse_overwriting};
 
 /// Checks the names of files before there is anything to write.
 pub(super) fn check_files(args: &ScoreArgs) -> Result<()> {
@@ -25,17 +24,9 @@ pub(super) fn check_files(args: &ScoreArgs) -> Result<()> {
             "choose two names",
         ));
     }
-    for spec in [&args.data, &args.calibrate, &args.against].into_iter().flatten() {
-        let same = |path: &&&PathBuf| {
-            fs::canonicalize(path).is_ok_and(|path| fs::canonicalize(spec).is_ok_and(|s| s == path))
-        };
-        if let Some(path) = written.iter().find(same) {
-            return Err(mistake(
-                format!("{} would be written over {spec}, which is read", path.display()),
-                "choose another name for the output",
-            ));
-        }
-    }
+    let read = [&args.data, &args.calibrate, &args.against].into_iter().flatten();
+    let read: Vec<&Path> = read.map(Path::new).collect();
+    refuse_overwriting(written.iter().map(|path| path.as_path()), &read)?;
     let extension = args.out.as_deref().map(extension);
     match (&args.out, extension.as_deref(), args.costliest) {
         (Some(path), Some(end), _) if end != "csv" && end != "npy" => Err(mistake(

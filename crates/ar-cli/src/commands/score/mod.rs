@@ -92,6 +92,12 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
             normal.len()
         ));
     }
+    if files.need_costs() && model.orderings().is_some_and(|orderings| orderings > 1) {
+        terminal.note(
+            "an ensemble has no cost of a variable, so these are of its first ordering and do not add up \
+             to log_prob_nats",
+        );
+    }
     let mut of_data = Vec::new();
     let keep = against.is_some();
     let data = scorer.run(&mut data, normal.as_ref(), files.need_costs(), |row| {
