@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use ar_data::Split;
-use ar_models::config::EventSpec;
+use ar_models::Isa;
+use ar_models::codec::{Codec, Source};
+use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::{Examples as _, InMemory, Rows, read_rows};
 use ar_models::model::Model;
 use ar_models::randomness::{Purpose, stream};
@@ -17,7 +19,7 @@ use super::{Session, data_of, evenly_spaced, inspect};
 use crate::args::ReportArgs;
 use crate::baselines::{self, Baseline};
 use crate::config::Config;
-use crate::data::Prepared;
+use crate::data::{Prepared, load_split, prepare};
 use crate::device;
 use crate::error::{Internal, mistake};
 use crate::files::Layout;
@@ -97,10 +99,22 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
     let reporter = Reporter { model: &model, event: &event, shown, columns: &columns, terminal };
     let part = Part::of(&test, args.examples);
     let nll_nats = reporter.scores(&part, &test_name);
-    let mut sizes = reporter.sizes(&part)?;
-    if !sizes.is_empty() {
+    let mut sizes = Vec::new();
+    if let Rows::Symbols(values) = &part.rows {
+        sizes.push(reporter.coded(&part, &config.model)?);
         let bytes = nll_nats.iter().sum::<f64>() / std::f64::consts::LN_2 / 8.0;
-        sizes.insert(0, Size { coder: format!("this {}", model.kind()), bytes });
+        sizes.push(Size { coder: "its −log₂ p".to_owned(), bytes });
+        if baselines::are_binary_images(&event) {
+            let train = load_split(&config.data, Split::Train, &session.locations)
+                .and_then(|train| prepare(train, config.data.preprocessing, Split::Train, None))
+                .and_then(|train| baselines::neighbourhood(&part.examples, &train, &event));
+            match train {
+                Ok(baseline) => sizes.push(reporter.by_others(baseline)),
+                Err(error) => terminal.note(format!("neighbourhood-10 is left out: {error:#}")),
+            }
+        }
+        let others = baselines::general(values, &event)?;
+        sizes.extend(others.into_iter().map(|baseline| reporter.by_others(baseline)));
     }
     let costs = reporter.costs(&part)?;
     let mut scores = vec![Scored { name: test_name.clone(), nll_nats }];
@@ -258,21 +272,28 @@ impl Reporter<'_> {
         })
     }
 
-    /// The examples by other coders than the model.
-    fn sizes(&self, part: &Part) -> Result<Vec<Size>> {
-        let Rows::Symbols(values) = &part.rows else { return Ok(Vec::new()) };
-        let named = |baseline: Baseline| {
-            let coder = match baseline.name {
-                "packed" => match baselines::bits_of(self.event) {
-                    1 => "as it is, 1 bit a value".to_owned(),
-                    bits => format!("as it is, {bits} bits a value"),
-                },
-                "png" => "PNG, all images in one".to_owned(),
-                name => name.to_owned(),
-            };
-            Size { coder, bytes: baseline.bytes as f64 }
+    /// The examples as `chainrule compress` writes them.
+    fn coded(&self, part: &Part, config: &ModelConfig) -> Result<Size> {
+        let codec = Codec::new(self.model, config, self.event)?;
+        let bar = self.terminal.examples_bar(part.examples.len(), "compressing");
+        let mut done = |done| bar.set_position(done as u64);
+        let file = codec.compress(&part.examples, Source::Unchanged, Isa::detect(), &mut done)?;
+        bar.finish_and_clear();
+        Ok(Size { coder: format!("this {}", self.model.kind()), bytes: file.len() as f64 })
+    }
+
+    /// The examples by another coder than the model.
+    fn by_others(&self, baseline: Baseline) -> Size {
+        let coder = match baseline.name {
+            "packed" => match baselines::bits_of(self.event) {
+                1 => "as it is, 1 bit a value".to_owned(),
+                bits => format!("as it is, {bits} bits a value"),
+            },
+            "png" => "PNG, all images in one".to_owned(),
+            "neighbourhood-10" => "a table of ten neighbours".to_owned(),
+            name => name.to_owned(),
         };
-        Ok(baselines::general(values, self.event)?.into_iter().map(named).collect())
+        Size { coder, bytes: baseline.bytes as f64 }
     }
 
     fn samples(&self, test: &Prepared, seed: u64) -> Result<Samples> {

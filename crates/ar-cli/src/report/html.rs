@@ -309,9 +309,9 @@ fn bytes(report: &Report) -> Markup {
                     }
                 }))
                 figcaption {
-                    (grouped(&examples.to_string())) " test examples as one file. The model’s row is what an ideal "
-                    "entropy coder takes with its conditionals, −log₂ p(x); the decoder needs the model, whose size "
-                    "is not counted."
+                    (grouped(&examples.to_string())) " test examples as one file. The first row is the file that "
+                    "chainrule compress writes, the second what an ideal entropy coder would take; the decoder needs "
+                    "the model, whose size is not counted."
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The RNADE recurrence on `&[f32]` slices, shared by the flex and ndarray adapters.
 //!
 //! # Forward
-//! Rows are independent, so threads take chunks of them. An output is a dot product of [`LANES`] partial
+//! Rows are independent, so threads take chunks of them. An output is a dot product of `LANES` partial
 //! sums that are added in a fixed order, whatever the chunk and the number of threads.
 //!
 //! # Backward
