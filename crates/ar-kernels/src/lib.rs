@@ -34,6 +34,7 @@
 pub mod bernoulli;
 pub mod memory;
 pub mod nade;
+mod packed;
 pub mod pixel;
 pub mod rnade;
 mod simd;
@@ -56,7 +57,7 @@ fn is_host(device: &DispatchDevice) -> bool {
     matches!(name_of(device), "flex" | "ndarray")
 }
 
-/// The backend that computes on `device`: flex, ndarray, cuda or wgpu, or `another`.
+/// The backend that computes on `device`: flex, ndarray, cube (CUDA or wgpu), or `another`.
 pub fn backend_name(device: &Device) -> &'static str {
     name_of(device.as_dispatch())
 }
@@ -67,10 +68,8 @@ fn name_of(device: &DispatchDevice) -> &'static str {
         DispatchDevice::Flex(_) => "flex",
         #[cfg(feature = "ndarray")]
         DispatchDevice::NdArray(_) => "ndarray",
-        #[cfg(feature = "cuda")]
-        DispatchDevice::Cuda(_) => "cuda",
-        #[cfg(feature = "wgpu")]
-        DispatchDevice::Wgpu(_) => "wgpu",
+        #[cfg(any(feature = "cuda", feature = "wgpu"))]
+        DispatchDevice::Cube(_) => "cube",
         DispatchDevice::Autodiff(inner) => name_of(inner),
         #[expect(
             clippy::allow_attributes,

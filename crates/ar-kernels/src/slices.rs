@@ -2,7 +2,7 @@
 
 use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::{Shape, Slice};
+use burn::tensor::Shape;
 
 /// A backend whose float tensors are f32 slices on the host.
 pub(crate) trait Slices: Backend {
@@ -20,15 +20,6 @@ pub(crate) trait Slices: Backend {
 
     /// A tensor that owns `data`.
     fn from_vec(data: Vec<f32>, shape: Shape) -> FloatTensor<Self>;
-}
-
-/// One parameter's part of the packed gradients.
-pub(crate) fn unpack<B: Backend>(
-    packed: FloatTensor<B>,
-    range: core::ops::Range<usize>,
-    shape: Shape,
-) -> FloatTensor<B> {
-    B::float_reshape(B::float_slice(packed, &[Slice::from(range)]), shape)
 }
 
 #[cfg(feature = "flex")]

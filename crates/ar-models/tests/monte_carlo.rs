@@ -40,7 +40,13 @@ fn pixel(classes: Option<usize>) -> Model {
     strong(config.init(0.5, &mut rng(1), &Device::default()), 0.5)
 }
 
-/// A model of every kind of walk: a table, networks, a cached one, one with classes.
+fn nade_with_classes() -> Model {
+    let ordering = OrderingKind::Random { seed: 2 }.build(&[2, 3]).unwrap();
+    let config = NadeConfig { classes: Some(3), ..NadeConfig::new(ordering, 8) };
+    strong(config.init(&MEANS, &mut rng(1), &Device::default()), 0.8)
+}
+
+/// A model of every kind of walk: a table, networks, a cached one, two with classes.
 fn models() -> Vec<Model> {
     let device = Device::default();
     let ordering = OrderingKind::Random { seed: 2 }.build(&[2, 3]).unwrap();
@@ -56,6 +62,7 @@ fn models() -> Vec<Model> {
         strong(made.init(&MEANS, &mut rng(1), &device), 1.5),
         pixel(None),
         pixel(Some(3)),
+        nade_with_classes(),
     ]
 }
 
@@ -173,8 +180,12 @@ fn rows_have_masks_of_their_own_and_several_completions() {
 #[test]
 fn a_label_is_kept_by_all_particles() {
     const RUNS: usize = 1500;
-    let model = pixel(Some(3));
-    for label in [0, 2] {
+    for (model, label) in [
+        (pixel(Some(3)), 0),
+        (pixel(Some(3)), 2),
+        (nade_with_classes(), 0),
+        (nade_with_classes(), 2),
+    ] {
         let observed = masks(&model)[0].clone();
         let given = |rows: &[u8]| model.log_prob_given(rows, &vec![label; rows.len() / VARIABLES]);
         let (events, log_probs, evidence) = exactly(given, &observed);

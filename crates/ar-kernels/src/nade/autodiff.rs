@@ -9,7 +9,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
 use super::NadeOps;
-use crate::slices::unpack;
+use crate::packed::unpack;
 
 impl<B: NadeOps, C: CheckpointStrategy> NadeOps for Autodiff<B, C> {
     fn nade_logits(

@@ -9,7 +9,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
 use super::RnadeOps;
-use crate::slices::unpack;
+use crate::packed::unpack;
 
 impl<B: RnadeOps, C: CheckpointStrategy> RnadeOps for Autodiff<B, C> {
     fn rnade_outputs(
