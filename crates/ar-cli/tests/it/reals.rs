@@ -71,6 +71,22 @@ fn rows_of_real_numbers_are_scored_with_or_without_the_columns_left_out() {
     let (flag, costliest) = (column("flag_low_likelihood"), column("costliest_1"));
     assert_eq!((cells[1][flag], cells[2][flag], cells[3][flag]), ("0", "1", ""));
     assert_eq!(cells[2][costliest], "height");
+    // So far out that densities underflow.
+    place.file("far.csv", "id;width;height\na;3e37;6\nb;-3e37;-3e37\nc;3000;6\n");
+    let record = place.json(&[
+        "score",
+        "run",
+        "--data",
+        "far.csv",
+        "--calibrate",
+        "table.csv",
+        "--out",
+        "s.csv",
+    ]);
+    assert_eq!(record["data"]["outside_support"], 2, "{record}");
+    let scores = fs::read_to_string(place.path("s.csv")).unwrap();
+    let flags = scores.lines().map(|line| line.split(',').nth(flag).unwrap());
+    assert_eq!(flags.collect::<Vec<_>>(), ["flag_low_likelihood", "1", "1", "0"]);
     let message = place.mistake(&["score", "run", "--data", "new.csv", "--levels", "3", "--quiet"]);
     assert!(message.contains("--levels 3 for a run of real numbers"), "{message}");
 }

@@ -106,6 +106,8 @@ impl Scorer<'_> {
                     let Some((log_prob, costs)) = score else {
                         return Err(Internal("a row has neither a score nor an error").into());
                     };
+                    // A row so far out that its density is no number is as unlikely as can be.
+                    let log_prob = if log_prob.is_nan() { f64::NEG_INFINITY } else { log_prob };
                     let p = normal.map(|normal| PValues {
                         low_likelihood: normal.low_likelihood(log_prob),
                         typicality: normal.typicality(log_prob),
