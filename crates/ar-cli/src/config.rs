@@ -386,6 +386,11 @@ impl Config {
         check_labels(&self.model, name, set).map_err(|error| self.origin.blame(error))
     }
 
+    /// What an event looks like to the model of a run, whose config says it.
+    pub(crate) fn event_of_run(&self) -> Result<EventSpec, Internal> {
+        self.event().ok_or(Internal("a run's config does not say what an event is"))
+    }
+
     /// What an event looks like to the model, where the config says it.
     pub(crate) fn event(&self) -> Option<EventSpec> {
         let (shape, levels) = match &self.data.source {

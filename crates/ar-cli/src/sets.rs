@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 
 use crate::config::{Config, Preprocessing};
 use crate::data::{Prepared, levels_and_preprocessing, load_spec, load_split, prepare, raw_levels};
-use crate::error::{Internal, mistake};
+use crate::error::mistake;
 use crate::output::Terminal;
 
 /// A set of a run's kind of events.
@@ -83,8 +83,7 @@ impl Finder<'_> {
     /// # Errors
     /// When there is none, or it does not suit the run.
     pub(crate) fn spec(&self, text: &str, split: Split) -> Result<Set> {
-        let event =
-            self.config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+        let event = self.config.event_of_run()?;
         match text.parse::<Spec>()? {
             Spec::Builtin(builtin) => {
                 let data = load_spec(text, split, self.config, &event, self.locations)?;

@@ -254,9 +254,7 @@ impl Runs {
             },
             _ => Self::one_class_each(&mut opened)?,
         };
-        let event_of = |config: &Config| {
-            config.event().ok_or(Internal("a run's config does not say what an event is"))
-        };
+        let event_of = |config: &Config| config.event_of_run();
         let (first_run, first) = &opened[0];
         let event = event_of(first)?;
         for (run, config) in &opened[1..] {

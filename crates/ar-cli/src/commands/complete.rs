@@ -102,7 +102,7 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let is_png = is_png(&args.out)?;
     let run = RunDir::open(&args.run)?;
     let config = run.load_config()?;
-    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let event = config.event_of_run()?;
     let Some(levels) = event.levels else {
         return Err(mistake(
             format!("{}: events of real numbers, expected images of symbols", run.display()),

@@ -66,7 +66,7 @@ pub(crate) fn run(args: &CompressArgs, session: &Session) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.load_config()?;
     let device = device::choose(args.device.as_deref())?;
-    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
     let codec = Codec::new(&model, &config.model, &event)?;
     files::refuse_overwriting([args.out.as_path()], &[Path::new(&args.input)])?;

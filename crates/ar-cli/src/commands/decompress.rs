@@ -10,7 +10,6 @@ use serde::Serialize;
 use super::Session;
 use crate::args::DecompressArgs;
 use crate::device;
-use crate::error::Internal;
 use crate::files::{self, Events, Format};
 use crate::output::{RECORD_VERSION, grouped, human_seconds};
 use crate::run_dir::RunDir;
@@ -43,7 +42,7 @@ pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
     let terminal = &session.terminal;
     let run = RunDir::open(&args.run)?;
     let config = run.load_config()?;
-    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let event = config.event_of_run()?;
     let format = Format::of(&args.out, &event, args.columns)?;
     files::refuse_overwriting([args.out.as_path()], &[&args.file])?;
     let bytes =

@@ -12,7 +12,7 @@ use super::{Evaluation, Session, Subject, data_of};
 use crate::args::EvalArgs;
 use crate::data::Prepared;
 use crate::device;
-use crate::error::{Internal, mistake};
+use crate::error::mistake;
 use crate::files;
 use crate::output::{RECORD_VERSION, columns, human_seconds};
 use crate::run_dir::RunDir;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.load_config()?;
     let device = device::choose(args.device.as_deref())?;
-    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
     let model = match args.orderings {
         Some(orderings) => over_orderings(model, orderings)?,

@@ -95,7 +95,7 @@ pub(crate) fn run(args: &FeaturesArgs, session: &Session) -> Result<()> {
     }
     let run = RunDir::open(&args.run)?;
     let config = run.load_config()?;
-    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let event = config.event_of_run()?;
     let Some((features, what)) = sees::features(&config.model, &event) else {
         return Err(mistake(
             format!(

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::Global;
 use crate::config::Config;
 use crate::data::{Prepared, load_spec, load_split, prepare};
-use crate::error::{Internal, mistake};
+use crate::error::mistake;
 use crate::output::Terminal;
 
 /// What the global flags say.
@@ -64,7 +64,7 @@ pub(crate) fn data_of(
         let data = load_split(&config.data, split, locations)?;
         return Ok((prepare(data, config.data.preprocessing, split, None)?, Some(split)));
     };
-    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let event = config.event_of_run()?;
     let is_path = matches!(spec.parse::<Spec>()?, Spec::Path(_));
     if let Some(split) = split
         && is_path

@@ -21,7 +21,7 @@ use crate::baselines::{self, Baseline};
 use crate::config::Config;
 use crate::data::{Prepared, load_split, prepare};
 use crate::device;
-use crate::error::{Internal, mistake};
+use crate::error::mistake;
 use crate::files::Layout;
 use crate::output::{RECORD_VERSION, Terminal, human_seconds, human_shape};
 use crate::report::{Completions, Costs, Picture, Report, Samples, Scored, Size, render};
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let out = args.out.clone().unwrap_or_else(|| run.report());
     let config = run.load_config()?;
-    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let event = config.event_of_run()?;
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
     let terminal = &session.terminal;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Session, class_of};
 use crate::args::SampleArgs;
 use crate::device;
-use crate::error::{Internal, mistake};
+use crate::error::mistake;
 use crate::files::{Events, Format};
 use crate::output::{RECORD_VERSION, Terminal, human_seconds};
 use crate::run_dir::RunDir;
@@ -47,7 +47,7 @@ const BATCH: usize = 1000;
 pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.load_config()?;
-    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let event = config.event_of_run()?;
     // Samples of a model of dequantized symbols are symbols again.
     let symbols = config.symbols();
     let shown = symbols.as_ref().unwrap_or(&event);

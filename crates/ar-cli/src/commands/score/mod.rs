@@ -13,7 +13,7 @@ use prob_core::anomaly::{Calibration, atypicality, auroc, average_precision};
 use super::{Session, finite};
 use crate::args::ScoreArgs;
 use crate::device;
-use crate::error::{Internal, mistake};
+use crate::error::mistake;
 use crate::output::RECORD_VERSION;
 use crate::run_dir::RunDir;
 use crate::sets::{Finder, Set};
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.load_config()?;
     let device = device::choose(args.device.as_deref())?;
-    let event = config.event().ok_or(Internal("a run's config does not say what an event is"))?;
+    let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
     let terminal = &session.terminal;
     terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));
