@@ -63,19 +63,20 @@ pub fn backend_name(device: &Device) -> &'static str {
 }
 
 fn name_of(device: &DispatchDevice) -> &'static str {
-    match device {
-        #[cfg(feature = "flex")]
-        DispatchDevice::Flex(_) => "flex",
-        #[cfg(feature = "ndarray")]
-        DispatchDevice::NdArray(_) => "ndarray",
-        #[cfg(any(feature = "cuda", feature = "wgpu"))]
-        DispatchDevice::Cube(_) => "cube",
-        DispatchDevice::Autodiff(inner) => name_of(inner),
-        #[expect(
-            clippy::allow_attributes,
-            reason = "which backends exist depends on the features, so `expect` would not hold"
-        )]
-        #[allow(unreachable_patterns)]
-        _ => "another",
+    if let DispatchDevice::Autodiff(inner) = device {
+        return name_of(inner);
     }
+    #[cfg(feature = "flex")]
+    if matches!(device, DispatchDevice::Flex(_)) {
+        return "flex";
+    }
+    #[cfg(feature = "ndarray")]
+    if matches!(device, DispatchDevice::NdArray(_)) {
+        return "ndarray";
+    }
+    #[cfg(any(feature = "cuda", feature = "wgpu"))]
+    if matches!(device, DispatchDevice::Cube(_)) {
+        return "cube";
+    }
+    "another"
 }

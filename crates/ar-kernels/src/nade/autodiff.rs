@@ -9,7 +9,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
 use super::NadeOps;
-use crate::packed::unpack;
+use crate::packed;
 
 impl<B: NadeOps, C: CheckpointStrategy> NadeOps for Autodiff<B, C> {
     fn nade_logits(
@@ -35,16 +35,9 @@ impl<B: NadeOps, C: CheckpointStrategy> NadeOps for Autodiff<B, C> {
                 let grad = grads.consume::<B>(&ops.node);
                 let [x, w, v, b, c] = ops.state;
                 let shapes = [w.shape(), v.shape(), b.shape(), c.shape()];
-                let packed = B::nade_gradients(x, w, v, b, c, grad);
-                let mut start = 0;
-                for (parent, shape) in ops.parents.into_iter().zip(shapes) {
-                    let end = start + shape.num_elements();
-                    if let Some(node) = parent {
-                        let part = unpack::<B>(packed.clone(), start..end, shape);
-                        grads.register::<B>(node.id, part);
-                    }
-                    start = end;
-                }
+                let gradients = B::nade_gradients(x, w, v, b, c, grad);
+                let nodes = ops.parents.map(|parent| parent.map(|node| node.id));
+                packed::register::<B>(&gradients, nodes.into_iter().zip(shapes), grads);
             }
         }
 

@@ -9,7 +9,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 
 use super::RnadeOps;
-use crate::packed::unpack;
+use crate::packed;
 
 impl<B: RnadeOps, C: CheckpointStrategy> RnadeOps for Autodiff<B, C> {
     fn rnade_outputs(
@@ -36,16 +36,9 @@ impl<B: RnadeOps, C: CheckpointStrategy> RnadeOps for Autodiff<B, C> {
                 let grad = grads.consume::<B>(&ops.node);
                 let [x, w, c, rho, v, b] = ops.state;
                 let shapes = [w.shape(), c.shape(), rho.shape(), v.shape(), b.shape()];
-                let packed = B::rnade_gradients(x, w, c, rho, v, b, grad);
-                let mut start = 0;
-                for (parent, shape) in ops.parents.into_iter().zip(shapes) {
-                    let end = start + shape.num_elements();
-                    if let Some(node) = parent {
-                        let part = unpack::<B>(packed.clone(), start..end, shape);
-                        grads.register::<B>(node.id, part);
-                    }
-                    start = end;
-                }
+                let gradients = B::rnade_gradients(x, w, c, rho, v, b, grad);
+                let nodes = ops.parents.map(|parent| parent.map(|node| node.id));
+                packed::register::<B>(&gradients, nodes.into_iter().zip(shapes), grads);
             }
         }
 

@@ -105,6 +105,18 @@ pub trait RnadeOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
+/// W, c, ρ, V and b as slices.
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+fn params<B: Slices>([w, c, rho, v, b]: &[B::Contiguous; 5]) -> cpu::Params<'_> {
+    cpu::Params {
+        w: B::as_slice(w),
+        c: B::as_slice(c),
+        rho: B::as_slice(rho),
+        v: B::as_slice(v),
+        b: B::as_slice(b),
+    }
+}
+
 /// Implements [`RnadeOps`] for a backend whose tensors are host slices.
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 macro_rules! on_slices {
@@ -118,15 +130,8 @@ macro_rules! on_slices {
                 v: FloatTensor<Self>,
                 b: FloatTensor<Self>,
             ) -> FloatTensor<Self> {
-                let [x, w, c, rho, v, b] = [x, w, c, rho, v, b].map(Self::contiguous);
-                let params = cpu::Params {
-                    w: Self::as_slice(&w),
-                    c: Self::as_slice(&c),
-                    rho: Self::as_slice(&rho),
-                    v: Self::as_slice(&v),
-                    b: Self::as_slice(&b),
-                };
-                let x = Self::as_slice(&x);
+                let [x, weights @ ..] = [x, w, c, rho, v, b].map(Self::contiguous);
+                let (x, params) = (Self::as_slice(&x), params::<Self>(&weights));
                 let dim = params.rho.len();
                 let shape = [x.len() / dim, dim, params.b.len() / dim];
                 Self::from_vec(cpu::forward(x, params), burn::tensor::Shape::new(shape))
@@ -141,16 +146,10 @@ macro_rules! on_slices {
                 b: FloatTensor<Self>,
                 grad_outputs: FloatTensor<Self>,
             ) -> FloatTensor<Self> {
-                let [x, w, c, rho, v, b, grad] =
-                    [x, w, c, rho, v, b, grad_outputs].map(Self::contiguous);
-                let params = cpu::Params {
-                    w: Self::as_slice(&w),
-                    c: Self::as_slice(&c),
-                    rho: Self::as_slice(&rho),
-                    v: Self::as_slice(&v),
-                    b: Self::as_slice(&b),
-                };
-                let packed = cpu::backward(Self::as_slice(&x), params, Self::as_slice(&grad));
+                let [x, grad, weights @ ..] =
+                    [x, grad_outputs, w, c, rho, v, b].map(Self::contiguous);
+                let (x, params) = (Self::as_slice(&x), params::<Self>(&weights));
+                let packed = cpu::backward(x, params, Self::as_slice(&grad));
                 let len = packed.len();
                 Self::from_vec(packed, burn::tensor::Shape::new([len]))
             }
