@@ -12,6 +12,7 @@ mod failure;
 mod gen_readme;
 mod kills;
 mod npy;
+mod promises;
 mod report;
 mod terminal;
 mod tests_and_benches;
@@ -55,6 +56,7 @@ enum Command {
         chainrule: Option<PathBuf>,
     },
     Kills(kills::Args),
+    Promises(promises::Args),
     Check(check::Args),
 }
 
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Bench { arguments } => tests_and_benches::bench(arguments),
         Command::Gen { check, chainrule } => gen_readme::run(*check, chainrule.as_deref()),
         Command::Kills(args) => kills::run(args),
+        Command::Promises(args) => promises::run(args),
         Command::Check(args) => check::run(args),
     };
     match outcome {

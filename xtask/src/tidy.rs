@@ -39,6 +39,7 @@ pub(crate) fn findings(root: &Path) -> Result<Vec<String>> {
     findings.extend(unsafe_outside(root, &metadata)?);
     findings.extend(machine_paths(root)?);
     findings.extend(stale_results(root)?);
+    findings.extend(crate::promises::findings(root)?);
     Ok(findings)
 }
 

@@ -6,6 +6,8 @@ use ar_data::Split;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::Config;
+
 /// Exact-likelihood autoregressive models: train, evaluate, sample, count
 ///
 /// Any joint distribution factors exactly into p(x) = Π p(x_t | what came before). A model is a choice
@@ -119,6 +121,26 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
 }
 
+/// What to do where the files of a run's own data are not what the run was trained with.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct OwnData {
+    /// Go on though a file of the run's own data has changed since it was trained; what has changed is
+    /// noted in the result
+    #[arg(long)]
+    pub(crate) accept_changed_data: bool,
+}
+
+impl OwnData {
+    /// The config of a run, with what is to be done about its data.
+    #[must_use]
+    pub(crate) fn accepted(self, mut config: Config) -> Config {
+        if self.accept_changed_data {
+            config.data.expected.accept();
+        }
+        config
+    }
+}
+
 /// `chainrule train`.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
@@ -134,9 +156,14 @@ pub(crate) struct TrainArgs {
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,
-    /// Continue the run in RUN, or start it if there is none
+    /// Continue the run in RUN, or start it if there is none; with --set train.epochs=N for longer than
+    /// it was planned (or not as long), where the learning rate does not depend on that, so that it
+    /// ends as if N had been planned from the start
     #[arg(long)]
     pub(crate) resume: bool,
+    /// The run's own data.
+    #[command(flatten)]
+    pub(crate) own_data: OwnData,
 }
 
 /// `chainrule eval`.
@@ -156,6 +183,9 @@ pub(crate) struct EvalArgs {
     /// Also write the mean cost of each variable, in nats, as f32 in the shape of an event
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) per_variable: Option<PathBuf>,
+    /// The run's own data.
+    #[command(flatten)]
+    pub(crate) own_data: OwnData,
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,
@@ -223,6 +253,9 @@ pub(crate) struct CompleteArgs {
     /// Draw given this label, for a model with classes [default: of all labels]
     #[arg(long, value_name = "Y")]
     pub(crate) class: Option<usize>,
+    /// The run's own data.
+    #[command(flatten)]
+    pub(crate) own_data: OwnData,
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,
@@ -274,6 +307,9 @@ pub(crate) struct ScoreArgs {
     /// run's own data has before preprocessing]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
     pub(crate) levels: Option<u16>,
+    /// The run's own data.
+    #[command(flatten)]
+    pub(crate) own_data: OwnData,
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,
@@ -300,6 +336,9 @@ pub(crate) struct FeaturesArgs {
     /// Probes learn from at most N training examples, evenly spaced [default: all]
     #[arg(long, value_name = "N", requires = "probe", value_parser = count_parser())]
     pub(crate) probe_examples: Option<usize>,
+    /// The run's own data.
+    #[command(flatten)]
+    pub(crate) own_data: OwnData,
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,
@@ -332,6 +371,9 @@ pub(crate) struct ReportArgs {
     /// Seed of the samples and completions
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// The run's own data.
+    #[command(flatten)]
+    pub(crate) own_data: OwnData,
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,
@@ -359,6 +401,9 @@ pub(crate) struct ClassifyArgs {
     /// Also write a table with a row per example: label, prediction, p(y | x) of each class, log p(x)
     #[arg(long, value_name = "FILE.csv")]
     pub(crate) out: Option<PathBuf>,
+    /// The run's own data.
+    #[command(flatten)]
+    pub(crate) own_data: OwnData,
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,
@@ -412,7 +457,7 @@ pub(crate) struct CompressArgs {
     /// The data: a built-in name, or a path (which has no splits)
     #[arg(value_name = "INPUT")]
     pub(crate) input: String,
-    /// The file to write
+    /// The file to write, or - for standard output
     #[arg(long, value_name = "FILE.chr")]
     pub(crate) out: PathBuf,
     /// Which part of the data [default: test]
@@ -428,6 +473,9 @@ pub(crate) struct CompressArgs {
     /// Do not compress with anything else for comparison
     #[arg(long)]
     pub(crate) no_baselines: bool,
+    /// The run's own data.
+    #[command(flatten)]
+    pub(crate) own_data: OwnData,
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,

@@ -3,6 +3,7 @@
 //! A mistake in it is reported with the file, the line, the key, the value, what is allowed, and a
 //! hint.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use toml::de::{DeTable, DeValue};
 
+use crate::changes::Expected;
 use crate::error::{Internal, mistake, model_hint, nearest};
+use crate::seal::Rows;
 
 /// A checked config.
 #[derive(Clone, Debug)]
@@ -56,6 +59,8 @@ pub(crate) struct DataConfig {
     pub(crate) drop: Vec<Column>,
     /// Where the parts are not the source's own but a fold of all its rows.
     pub(crate) folds: Option<Folds>,
+    /// What the files of a run held when it was trained. No part of the file.
+    pub(crate) expected: Expected,
 }
 
 /// What is done to the values of a split before the model sees them. The default does nothing.
@@ -247,6 +252,9 @@ enum RawBinarize {
     Threshold,
     Stochastic,
 }
+
+/// What a config begins with that a run has written.
+pub(crate) const HEADER: &str = "# Resolved by chainrule";
 
 /// The largest config file read: far above any real one.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -445,7 +453,7 @@ impl Config {
                 "paths in a config must be Unicode",
             )
         })?;
-        Ok(format!("# Resolved by chainrule {}.\n{text}", env!("CARGO_PKG_VERSION")))
+        Ok(format!("{HEADER} {}.\n{text}", env!("CARGO_PKG_VERSION")))
     }
 
     fn raw(&self) -> RawConfig {
@@ -460,12 +468,45 @@ impl Config {
         }
     }
 
-    /// The first key that decides about weights or numbers and differs, with both values. What this
-    /// config leaves to the data is taken over from `stored`.
+    /// Every key with its value, but for the places of files, which may move.
     ///
     /// # Errors
     /// When a config cannot be written as TOML.
-    pub(crate) fn difference(&self, stored: &Self) -> Result<Option<Difference>> {
+    pub(crate) fn keys(&self) -> Result<BTreeMap<String, String>> {
+        let table = Table::try_from(self.raw()).context(Internal("a config is no table"))?;
+        let mut keys = Vec::new();
+        flatten("", &table, &mut keys);
+        keys.retain(|(key, _)| !["data.train", "data.valid", "data.test"].contains(&key.as_str()));
+        Ok(keys.into_iter().collect())
+    }
+
+    /// Checks that this config of a run is the one that the run was trained with, by its [`keys`](Self::keys).
+    ///
+    /// # Errors
+    /// When a key differs.
+    pub(crate) fn check_keys(&self, expected: &BTreeMap<String, String>) -> Result<()> {
+        let found = self.keys()?;
+        let differs = |key: &&String| found.get(*key) != expected.get(*key);
+        let Some(key) = found.keys().chain(expected.keys()).find(differs) else { return Ok(()) };
+        let word = |value: Option<&String>| value.map_or("nothing", |value| value).to_owned();
+        let path: Vec<&str> = key.split('.').collect();
+        Err(self.origin.mistake(
+            &path,
+            format!(
+                "`{key}` is {}, the run was trained with {}",
+                word(found.get(key)),
+                word(expected.get(key))
+            ),
+            "a run's config says what the run is: restore it, or train another run".into(),
+        ))
+    }
+
+    /// The keys that decide about weights or numbers and differ, with both values. What this config leaves
+    /// to the data is taken over from `stored`.
+    ///
+    /// # Errors
+    /// When a config cannot be written as TOML.
+    pub(crate) fn differences(&self, stored: &Self) -> Result<Vec<Difference>> {
         let mut ours = self.clone();
         if let (
             DataSource::Files { kind, levels, shape, .. },
@@ -481,29 +522,26 @@ impl Config {
         if ours.data.columns.is_none() {
             ours.data.columns.clone_from(&stored.data.columns);
         }
-        let flat = |config: &Self| -> Result<Vec<(String, String)>> {
+        let flat = |config: &Self| -> Result<BTreeMap<String, String>> {
             let table = Table::try_from(config.raw()).context(Internal("a config is no table"))?;
             let mut flat = Vec::new();
             flatten("", &table, &mut flat);
             flat.retain(|(key, _)| {
                 !["name", "paper", "deviations"].contains(&key.split('.').next().unwrap_or(key))
             });
-            Ok(flat)
+            Ok(flat.into_iter().collect())
         };
-        let (ours, stored) = (flat(&ours)?, flat(stored)?);
-        let value = |of: &[(String, String)], key: &str| {
-            let found = of.iter().find(|(other, _)| other == key);
-            found.map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
+        let (ours, theirs) = (flat(&ours)?, flat(stored)?);
+        let value = |of: &BTreeMap<String, String>, key: &str| {
+            of.get(key).cloned().unwrap_or_else(|| "nothing".to_owned())
         };
-        Ok(ours
-            .iter()
-            .chain(&stored)
-            .map(|(key, _)| Difference {
-                key: key.clone(),
-                ours: value(&ours, key),
-                stored: value(&stored, key),
-            })
-            .find(|difference| difference.ours != difference.stored))
+        let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        let differences = keys.into_iter().map(|key| Difference {
+            key: key.clone(),
+            ours: value(&ours, key),
+            stored: value(&theirs, key),
+        });
+        Ok(differences.filter(|difference| difference.ours != difference.stored).collect())
     }
 }
 
@@ -529,6 +567,11 @@ fn flatten(prefix: &str, table: &Table, out: &mut Vec<(String, String)>) {
 }
 
 impl DataConfig {
+    /// Expects of the files what they held when a run was trained.
+    pub(crate) fn expect_rows(&mut self, rows: &BTreeMap<String, Rows>) {
+        self.expected = Expected::rows(rows);
+    }
+
     /// Whether there is such a split.
     pub(crate) fn has(&self, split: Split) -> bool {
         match &self.source {
@@ -869,7 +912,16 @@ impl RawData {
             train_examples: self.train_examples,
         };
         let drop = self.drop.into_iter().map(Column::from).collect();
-        Ok(DataConfig { source, class, preprocessing, columns: self.columns, drop, folds })
+        let expected = Expected::default();
+        Ok(DataConfig {
+            source,
+            class,
+            preprocessing,
+            columns: self.columns,
+            drop,
+            folds,
+            expected,
+        })
     }
 }
 
@@ -1220,6 +1272,9 @@ fn line_of(text: &str, byte: usize) -> usize {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::render;
@@ -1266,7 +1321,7 @@ source = "somewhere"
         let text = config.to_toml().unwrap();
         let back = load(&text, &[]).unwrap();
         assert_eq!(back.to_toml().unwrap(), text);
-        assert!(config.difference(&back).unwrap().is_none());
+        assert!(config.differences(&back).unwrap().is_empty());
         assert_eq!(back.event(), Some(EventSpec { shape: vec![8, 8], levels: Some(2) }));
         assert!(text.contains("batch_size = 100"), "defaults are written out: {text}");
     }
@@ -1283,7 +1338,7 @@ source = "somewhere"
             assert!(text.contains(line), "{line}: {text}");
         }
         let stored = load(NADE, &[]).unwrap();
-        let difference = config.difference(&stored).unwrap().unwrap();
+        let [difference] = &config.differences(&stored).unwrap()[..] else { panic!() };
         assert_eq!(
             (difference.key.as_str(), difference.ours.as_str(), difference.stored.as_str()),
             ("model.hidden", "7", "20")
@@ -1460,7 +1515,7 @@ source = "somewhere"
         assert_eq!(back.data, config.data);
         assert_eq!(back.to_toml().unwrap(), resolved);
         let other = load(text, &["data.requantize=6"]).unwrap();
-        let difference = other.difference(&config).unwrap().unwrap();
+        let difference = other.differences(&config).unwrap().remove(0);
         assert_eq!(difference.key, "data.requantize");
         for (overrides, part) in [
             (&["data.requantize=17"][..], "`requantize = 17`, expected 2 to 16, fewer levels"),
@@ -1493,7 +1548,7 @@ source = "somewhere"
         assert_eq!(config.data.class, Some(3));
         let text = config.to_toml().unwrap();
         assert_eq!(load(&text, &[]).unwrap().data, config.data);
-        let difference = config.difference(&load(NADE, &[]).unwrap()).unwrap().unwrap();
+        let difference = config.differences(&load(NADE, &[]).unwrap()).unwrap().remove(0);
         assert_eq!((difference.key.as_str(), difference.ours.as_str()), ("data.class", "3"));
         for (overrides, part) in [
             (&["data.class=256"][..], "`class = 256`, expected 0 to 255"),
@@ -1512,14 +1567,14 @@ source = "somewhere"
         let text = config.to_toml().unwrap();
         assert!(text.contains("flip = true"), "{text}");
         assert_eq!(load(&text, &[]).unwrap().data, config.data);
-        let difference = config.difference(&load(NADE, &[]).unwrap()).unwrap().unwrap();
+        let difference = config.differences(&load(NADE, &[]).unwrap()).unwrap().remove(0);
         assert_eq!((difference.key.as_str(), difference.stored.as_str()), ("data.flip", "nothing"));
         assert!(
             load(NADE, &["data.flip=false"])
                 .unwrap()
-                .difference(&load(NADE, &[]).unwrap())
+                .differences(&load(NADE, &[]).unwrap())
                 .unwrap()
-                .is_none()
+                .is_empty()
         );
 
         let table = NADE.replace(

@@ -1,6 +1,7 @@
 //! From a config or a SPEC to examples that a model can read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use ar_data::binarize::{self, Draw};
@@ -13,6 +14,7 @@ use ar_models::examples::{Examples, copy_rows};
 
 use crate::config::{Binarize, Config, DataConfig, DataSource, Preprocessing};
 use crate::error::mistake;
+use crate::seal::Rows;
 
 /// A split as a model sees it.
 #[derive(Debug)]
@@ -195,14 +197,64 @@ fn split_seed(seed: u64, split: Split) -> u64 {
 /// All splits of a config, before preprocessing.
 ///
 /// # Errors
-/// When a file is missing or malformed.
+/// When a file is missing or malformed, or is not what the run was trained with.
 pub(crate) fn load_splits(data: &DataConfig, locations: &Locations) -> Result<Splits> {
-    let splits = match &data.source {
+    let splits = read_splits(data, locations)?;
+    if data.expected.is_known() {
+        check_splits(data, &splits)?;
+    }
+    divide(splits, data)
+}
+
+/// All splits of a config, before preprocessing, and what the files of the user's hold, by split.
+///
+/// # Errors
+/// When a file is missing or malformed, or is not what the run was trained with.
+pub(crate) fn load_splits_and_rows(
+    data: &DataConfig,
+    locations: &Locations,
+) -> Result<(Splits, BTreeMap<String, Rows>)> {
+    let splits = read_splits(data, locations)?;
+    let rows = check_splits(data, &splits)?;
+    Ok((divide(splits, data)?, rows))
+}
+
+/// The parts as the files have them.
+fn read_splits(data: &DataConfig, locations: &Locations) -> Result<Splits> {
+    Ok(match &data.source {
         DataSource::Builtin(name) => builtin::load(name, locations)?,
         DataSource::Files { train, valid, test, .. } => {
             Splits::read(train, valid.as_deref(), test.as_deref(), &data.read_options())?
         }
-    };
+    })
+}
+
+/// What the files of the user's hold. (Those of built-in datasets are checked where they are read.)
+fn check_splits(data: &DataConfig, splits: &Splits) -> Result<BTreeMap<String, Rows>> {
+    let mut rows = BTreeMap::new();
+    for split in Split::ALL {
+        let (Some(part), Some(path)) = (splits.get(split), path_of(data, split)) else { continue };
+        rows.insert(split.to_string(), check_rows(data, part, path, split)?);
+    }
+    Ok(rows)
+}
+
+fn check_rows(data: &DataConfig, part: &Dataset, path: &Path, split: Split) -> Result<Rows> {
+    data.expected.check(part, path, split, data.folds.map(|folds| folds.count))
+}
+
+/// The file of the user's that a split is read from.
+fn path_of(data: &DataConfig, split: Split) -> Option<&Path> {
+    let DataSource::Files { train, valid, test, .. } = &data.source else { return None };
+    match split {
+        Split::Train => Some(train),
+        Split::Valid => valid.as_deref(),
+        Split::Test => test.as_deref(),
+    }
+}
+
+/// The parts as the config wants them: a fold of all rows, those of one class.
+fn divide(splits: Splits, data: &DataConfig) -> Result<Splits> {
     let splits = match data.folds {
         Some(folds) => folds.split(&splits.join())?,
         None => splits,
@@ -259,27 +311,26 @@ pub(crate) fn load_split(
     if data.folds.is_some() {
         return Ok(load_splits(data, locations)?.take(split)?);
     }
-    let DataSource::Files { train, valid, test, .. } = &data.source else {
+    if let DataSource::Builtin(_) = data.source {
         let part = builtin::load_split(&data.label(), split, locations)?;
         return of_class(part, data, split);
-    };
+    }
     let options = data.read_options();
     // Levels that nobody stated are those of all files together.
     if options.levels.is_none() && options.kind.is_none() {
         return Ok(load_splits(data, locations)?.take(split)?);
     }
-    let path = match split {
-        Split::Train => Some(train),
-        Split::Valid => valid.as_ref(),
-        Split::Test => test.as_ref(),
-    };
-    let path = path.ok_or_else(|| {
+    let path = path_of(data, split).ok_or_else(|| {
         mistake(
             format!("the config names no {split} file"),
             format!("add data.{split} = \"FILE\" to the config, or name the file with --data"),
         )
     })?;
-    of_class(read_path(path, &options)?, data, split)
+    let part = read_path(path, &options)?;
+    if data.expected.is_known() {
+        check_rows(data, &part, path, split)?;
+    }
+    of_class(part, data, split)
 }
 
 /// One split of a config, before preprocessing; of `classes` alone, if there are any.

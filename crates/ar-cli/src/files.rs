@@ -1,17 +1,15 @@
 //! Events and arrays as files for other programs: `.npy`, `.csv`, `.png`.
 
-use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use ar_models::config::EventSpec;
 use ar_models::examples::Values;
-use ar_models::train::checkpoint::AtomicFile;
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 
 use crate::error::{Internal, mistake};
-use crate::run_dir::write_atomic;
+use crate::outputs::{Asked, Output, is_stream, out};
 
 /// The format of a file of events, by the end of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +35,8 @@ impl Format {
             Some("png") => Self::Png,
             Some("npy") => Self::Npy,
             Some("csv") => Self::Csv,
+            // A stream's name says nothing; a table is what other programs read from one.
+            None if is_stream(path) => Self::Csv,
             _ if path.to_string_lossy().ends_with("-ubyte") => Self::Idx,
             _ => {
                 return Err(mistake(
@@ -104,7 +104,7 @@ impl Events<'_> {
             Format::Csv => self.csv()?,
             Format::Idx => self.idx()?,
         };
-        write_atomic(path, &bytes)
+        out(path).write(&bytes)
     }
 
     fn csv(&self) -> Result<Vec<u8>> {
@@ -198,7 +198,7 @@ impl Completions<'_> {
     pub(crate) fn write_npy(&self, path: &Path) -> Result<()> {
         let images = self.values.len() / self.samples / self.shape.iter().product::<usize>();
         let shape: Vec<usize> = [&[images, self.samples], self.shape].concat();
-        write_atomic(path, &npy("|u1", &shape, self.values))
+        out(path).write(&npy("|u1", &shape, self.values))
     }
 
     /// Writes a grid with a row per image: the original, what is observed of it, the completions.
@@ -206,7 +206,7 @@ impl Completions<'_> {
     /// # Errors
     /// When the file cannot be written, the events are no images, or the grid is too large.
     pub(crate) fn write_png(&self, path: &Path) -> Result<()> {
-        write_atomic(path, &self.png()?)
+        out(path).write(&self.png()?)
     }
 
     fn png(&self) -> Result<Vec<u8>> {
@@ -358,8 +358,8 @@ fn no_image(shape: &[usize]) -> anyhow::Error {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub(crate) fn write_f32(path: &Path, shape: &[usize], values: &[f32]) -> Result<()> {
-    write_atomic(path, &npy_f32(shape, values))
+pub(crate) fn write_f32(asked: Asked<'_>, shape: &[usize], values: &[f32]) -> Result<()> {
+    asked.write(&npy_f32(shape, values))
 }
 
 fn npy_f32(shape: &[usize], values: &[f32]) -> Vec<u8> {
@@ -368,51 +368,6 @@ fn npy_f32(shape: &[usize], values: &[f32]) -> Vec<u8> {
 
 fn f32_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-fn cannot_write(path: &Path) -> String {
-    format!("cannot write {}", path.display())
-}
-
-/// Checks that no output is one of the inputs, which would be gone if the command failed and perhaps if it
-/// did not. Inputs that are no files, such as built-in names, are none of its business.
-///
-/// # Errors
-/// When a path of `written` is one of `read`.
-pub(crate) fn refuse_overwriting<'a>(
-    written: impl IntoIterator<Item = &'a Path>,
-    read: &[&Path],
-) -> Result<()> {
-    for path in written {
-        let Ok(output) = fs::canonicalize(path) else { continue };
-        let same = |input: &&&Path| fs::canonicalize(input).is_ok_and(|input| input == output);
-        if let Some(input) = read.iter().find(same) {
-            return Err(mistake(
-                format!(
-                    "{} would be written over {}, which is read",
-                    path.display(),
-                    input.display()
-                ),
-                "choose another name for the output",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Checks the name of the `.npy` file that `option` asks for, before there is anything to write;
-/// `what` it will hold.
-///
-/// # Errors
-/// When it ends in something else.
-pub(crate) fn check_npy(option: &str, path: &Path, what: &str) -> Result<()> {
-    if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("npy")) {
-        return Ok(());
-    }
-    Err(mistake(
-        format!("{option} {}: expected a name ending in .npy", path.display()),
-        format!("numpy.load reads it: {what}"),
-    ))
 }
 
 /// An array in NumPy's format, version 1.0 (NumPy Enhancement Proposal 1): magic, version, header
@@ -445,10 +400,8 @@ fn npy_header(descr: &str, shape: &[usize], at_least: usize) -> Vec<u8> {
 
 /// A `.npy` that grows by rows, so that it may be longer than memory; the file has its name once it is
 /// complete, and what is dropped before that leaves nothing.
-#[derive(Debug)]
 pub(crate) struct GrowingNpy {
-    file: AtomicFile,
-    path: PathBuf,
+    file: Output,
     descr: &'static str,
     /// Shape of a row.
     shape: Vec<usize>,
@@ -483,14 +436,13 @@ impl GrowingNpy {
     ///
     /// # Errors
     /// When no file can be made there.
-    pub(crate) fn create<T: Element>(path: &Path, row: &[usize]) -> Result<Self> {
+    pub(crate) fn create<T: Element>(asked: Asked<'_>, row: &[usize]) -> Result<Self> {
         // Room for any number of rows.
         let header = npy_header(T::DESCR, &[&[usize::MAX], row].concat(), 0);
-        let file = AtomicFile::create(path)
-            .and_then(|mut file| file.write_all(&header).map(|()| file))
-            .with_context(|| cannot_write(path))?;
+        let mut file = asked.create_seekable()?;
+        file.push(&header)?;
         let (shape, header_bytes) = (row.to_vec(), header.len());
-        Ok(Self { file, path: path.to_owned(), descr: T::DESCR, shape, header_bytes, bytes: 0 })
+        Ok(Self { file, descr: T::DESCR, shape, header_bytes, bytes: 0 })
     }
 
     /// Adds values, which need not be a whole row.
@@ -502,7 +454,7 @@ impl GrowingNpy {
         for value in values {
             let bytes = value.bytes();
             self.bytes += bytes.as_ref().len() as u64;
-            self.file.write_all(bytes.as_ref()).with_context(|| cannot_write(&self.path))?;
+            self.file.push(bytes.as_ref())?;
         }
         Ok(())
     }
@@ -520,16 +472,15 @@ impl GrowingNpy {
         let rows = (self.bytes / of_row) as usize;
         let header =
             npy_header(self.descr, &[&[rows], &self.shape[..]].concat(), self.header_bytes);
-        self.file
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| self.file.write_all(&header))
-            .and_then(|()| self.file.commit())
-            .with_context(|| cannot_write(&self.path))
+        self.file.seek(SeekFrom::Start(0)).map_err(|error| self.file.failed(error))?;
+        self.file.push(&header)?;
+        self.file.commit()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
 
     use ar_data::{ReadOptions, read_bytes};
 
@@ -560,7 +511,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.npy");
         for rows in [0, 1, 12] {
-            let mut array = GrowingNpy::create::<f64>(&path, &[2]).unwrap();
+            let mut array = GrowingNpy::create::<f64>(out(&path), &[2]).unwrap();
             for row in 0..rows {
                 array.push([f64::from(row), 0.5]).unwrap();
             }
@@ -575,7 +526,7 @@ mod tests {
         }
         // An array that is not completed leaves the old one, and nothing else; half a row is none.
         for is_completed in [false, true] {
-            let mut array = GrowingNpy::create::<f32>(&path, &[2]).unwrap();
+            let mut array = GrowingNpy::create::<f32>(out(&path), &[2]).unwrap();
             array.push([1.0_f32]).unwrap();
             assert!(!is_completed || array.complete().is_err());
         }
@@ -583,7 +534,7 @@ mod tests {
         let data = read_bytes(&path, fs::read(&path).unwrap(), &ReadOptions::default()).unwrap();
         assert_eq!(data.len(), 12);
         let nowhere = folder.path().join("none/a.npy");
-        assert!(GrowingNpy::create::<f32>(&nowhere, &[2]).is_err());
+        assert!(GrowingNpy::create::<f32>(out(&nowhere), &[2]).is_err());
     }
 
     #[test]
@@ -690,7 +641,5 @@ mod tests {
         ] {
             assert!(of(name, shape, columns).is_err(), "{name} {shape:?} {columns:?}");
         }
-        assert!(check_npy("--out", Path::new("costs.npy"), "an array").is_ok());
-        assert!(check_npy("--out", Path::new("costs.txt"), "an array").is_err());
     }
 }

@@ -5,18 +5,23 @@
 
 mod args;
 mod baselines;
+mod changes;
 mod commands;
 mod config;
 mod data;
 mod device;
+mod environment;
 mod error;
 mod files;
 mod output;
+mod outputs;
 mod panic;
 mod report;
 mod run_dir;
+mod seal;
 mod sees;
 mod sets;
+mod signals;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -31,6 +36,7 @@ use error::ExitStatus;
 
 fn main() -> ExitCode {
     panic::install_hook();
+    signals::watch();
     let status = match Cli::try_parse() {
         Ok(cli) => run(cli),
         Err(error) => refuse(&error),

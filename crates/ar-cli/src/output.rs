@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::error::Internal;
+use crate::outputs::is_stdout;
 
 /// The version of the JSON records: raised when a field changes its meaning or goes away.
 pub(crate) const RECORD_VERSION: u32 = 1;
@@ -22,9 +24,17 @@ pub(crate) struct Terminal {
     pub(crate) quiet: bool,
     /// What was found where on stderr, and no bars.
     pub(crate) verbose: bool,
+    /// Results on stderr, since a file goes to stdout.
+    pub(crate) results_on_stderr: bool,
 }
 
 impl Terminal {
+    /// How a command talks that writes this file: if it is standard output, the result goes to stderr.
+    #[must_use]
+    pub(crate) fn beside(self, out: Option<&Path>) -> Self {
+        Self { results_on_stderr: self.results_on_stderr || out.is_some_and(is_stdout), ..self }
+    }
+
     /// Prints a command's result: `record` as one line of JSON, or the words of `human`.
     ///
     /// # Errors
@@ -41,6 +51,10 @@ impl Terminal {
         };
         if !text.ends_with('\n') {
             text.push('\n');
+        }
+        if self.results_on_stderr {
+            self.note(text.trim_end_matches('\n'));
+            return Ok(());
         }
         print(text.as_bytes())
     }

@@ -7,48 +7,74 @@
 //! | `metrics.jsonl` | one object per epoch |
 //! | `checkpoint.safetensors` | weights, optimizer state and history, to continue from |
 //! | `model.safetensors` | the best weights, or the tables |
+//! | `seal.json` | digests of the data and of the files above: [`crate::seal`] |
 //! | `result.json` | the record that `train` prints; it is written last, so it says the run is done |
 //!
-//! Every file but `metrics.jsonl` is written under a temporary name, flushed to the disk and renamed.
-//! `metrics.jsonl` grows by a line per epoch, and is written anew from the checkpoint when a run is
-//! resumed.
+//! Every file but `metrics.jsonl` is whole or not there ([`ar_models::atomic_file`]). `metrics.jsonl`
+//! grows by a line per epoch, and is written anew from the checkpoint when a run is resumed. What is read
+//! of a run is checked against its seal.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use ar_models::atomic_file::write_atomically;
 use ar_models::config::EventSpec;
 use ar_models::model::Model;
 use ar_models::train::EpochRecord;
-use ar_models::train::checkpoint::write_atomically;
 use burn::tensor::Device;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::config::Config;
+use crate::config::{Config, HEADER};
+use crate::environment::Environment;
 use crate::error::{Internal, mistake};
+use crate::seal::Seal;
 
 /// A run directory.
 #[derive(Clone, Debug)]
 pub(crate) struct RunDir {
     path: PathBuf,
+    /// None where there is no run yet, or one of a version before there were seals.
+    seal: Option<Seal>,
 }
 
+const CONFIG: &str = "config.toml";
+const ENVIRONMENT: &str = "environment.json";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const MODEL: &str = "model.safetensors";
+const SEAL: &str = "seal.json";
+const RESULT: &str = "result.json";
+
 /// The files whose presence makes a folder a run.
-const FILES: [&str; 6] = [
-    "config.toml",
-    "environment.json",
-    "metrics.jsonl",
-    "checkpoint.safetensors",
-    "model.safetensors",
-    "result.json",
-];
+pub(crate) const FILES: [&str; 7] = [CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, MODEL, SEAL, RESULT];
+
+/// The file of a run that `path` is, whether it is there or not.
+pub(crate) fn file_of_run(path: &Path) -> Option<&'static str> {
+    let folder = path.parent()?;
+    let is_run = folder.join(CONFIG).is_file();
+    let name = path.file_name()?;
+    let lock = [LOCK];
+    // A file system that takes large letters for small ones has one file under both names.
+    let mut names = FILES.iter().chain(&lock);
+    names.find(|known| is_run && name.eq_ignore_ascii_case(known)).copied()
+}
+
+/// What a process that trains has locked.
+const LOCK: &str = ".lock";
 
 impl RunDir {
     /// The run at `path`, which need not exist.
-    pub(crate) fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+    ///
+    /// # Errors
+    /// When there is one whose seal cannot be read.
+    pub(crate) fn at(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let seal = Seal::read(&path.join(SEAL))?;
+        Ok(Self { path, seal })
     }
 
     /// The run at `path`.
@@ -56,9 +82,8 @@ impl RunDir {
     /// # Errors
     /// When there is none.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let run = Self::at(path);
-        if run.config().is_file() {
-            return Ok(run);
+        if path.join(CONFIG).is_file() {
+            return Self::at(path);
         }
         let message = if !path.exists() {
             format!("{} does not exist, expected a run directory", path.display())
@@ -77,27 +102,27 @@ impl RunDir {
 
     /// `config.toml`.
     pub(crate) fn config(&self) -> PathBuf {
-        self.path.join("config.toml")
+        self.path.join(CONFIG)
     }
 
     /// `checkpoint.safetensors`.
     pub(crate) fn checkpoint(&self) -> PathBuf {
-        self.path.join("checkpoint.safetensors")
+        self.path.join(CHECKPOINT)
     }
 
     /// `model.safetensors`.
     pub(crate) fn model(&self) -> PathBuf {
-        self.path.join("model.safetensors")
+        self.path.join(MODEL)
     }
 
     /// `metrics.jsonl`.
     pub(crate) fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+        self.path.join(METRICS)
     }
 
     /// `result.json`.
     pub(crate) fn result(&self) -> PathBuf {
-        self.path.join("result.json")
+        self.path.join(RESULT)
     }
 
     /// `report.html`.
@@ -105,25 +130,103 @@ impl RunDir {
         self.path.join("report.html")
     }
 
+    /// A file of the run by its name.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// What is known of the run's data and files; `None` for a run of a version before that was noted.
+    pub(crate) fn seal(&self) -> Option<&Seal> {
+        self.seal.as_ref()
+    }
+
+    /// Writes the seal, and keeps it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write_seal(&mut self, seal: Seal) -> Result<()> {
+        write_atomic(&self.path.join(SEAL), &seal.to_bytes()?)?;
+        self.seal = Some(seal);
+        Ok(())
+    }
+
+    /// The content of a file of the run, as the run wrote it; `None` if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what the run wrote.
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.path.join(name);
+        let read = || match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let check = |seal: Option<&Seal>, bytes: &Option<Vec<u8>>| match (seal, bytes) {
+            (Some(seal), Some(bytes)) => seal.check(name, &path, bytes),
+            _ => Ok(()),
+        };
+        let bytes = read()?;
+        if check(self.seal.as_ref(), &bytes).is_ok() {
+            return Ok(bytes);
+        }
+        // A process that trains here may have replaced both between the two readings.
+        std::thread::sleep(Duration::from_millis(50));
+        let bytes = read()?;
+        check(Seal::read(&self.path.join(SEAL))?.as_ref(), &bytes)?;
+        Ok(bytes)
+    }
+
+    /// Checks every file that the seal speaks of, and says how many are there; `None` without a seal.
+    ///
+    /// # Errors
+    /// When one cannot be read, or is not what the run wrote.
+    pub(crate) fn verify(&self) -> Result<Option<usize>> {
+        let Some(seal) = &self.seal else { return Ok(None) };
+        let mut there = 0;
+        for name in seal.files.keys() {
+            there += usize::from(self.read(name)?.is_some());
+        }
+        Ok(Some(there))
+    }
+
+    /// The object in a file of the run; `None` if it is not there, or is none, as that of another version
+    /// may be.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what the run wrote.
+    pub(crate) fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        Ok(self.read(name)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// The record of a run that is finished.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what the run wrote.
+    pub(crate) fn read_result<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        self.read_json(RESULT)
+    }
+
     /// The epochs that `metrics.jsonl` holds so far.
     ///
     /// # Errors
     /// When there is a line that is no epoch.
     pub(crate) fn epochs(&self) -> Result<Vec<EpochRecord>> {
-        let path = self.metrics();
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            read => read.with_context(|| format!("cannot read {}", path.display()))?,
-        };
-        let epoch = |(i, line): (usize, &str)| {
-            serde_json::from_str(line).map_err(|error| {
+        let bytes = self.read(METRICS)?.unwrap_or_default();
+        // A line without its end is still being written.
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let epoch = |(i, line): (usize, &[u8])| {
+            serde_json::from_slice(line).map_err(|error| {
                 mistake(
-                    format!("{}:{}: no record of an epoch: {error}", path.display(), i + 1),
+                    format!(
+                        "{}:{}: no record of an epoch: {error}",
+                        self.metrics().display(),
+                        i + 1
+                    ),
                     "the file is damaged; `chainrule train --resume` writes it anew from the checkpoint",
                 )
             })
         };
-        text.lines().enumerate().map(epoch).collect()
+        let lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        lines.enumerate().map(epoch).collect()
     }
 
     /// Whether there is something that training would destroy.
@@ -148,7 +251,14 @@ impl RunDir {
             name.starts_with('.') || FILES.iter().any(|file| name.starts_with(file))
         };
         match names.iter().find(|name| !is_ours(name)) {
-            Some(stranger) if !names.iter().any(|name| name == "config.toml") => Err(mistake(
+            _ if self.holds_config_of_another() => Err(mistake(
+                format!(
+                    "{} is no config of a run, and would be written over",
+                    self.config().display()
+                ),
+                "choose another --out",
+            )),
+            Some(stranger) if !names.iter().any(|name| name == CONFIG) => Err(mistake(
                 format!(
                     "{} holds `{stranger}` and no run, expected an empty folder or a run",
                     self.path.display()
@@ -159,13 +269,22 @@ impl RunDir {
         }
     }
 
+    /// Whether there is a config that training has not written.
+    fn holds_config_of_another(&self) -> bool {
+        // What cannot be read is nobody's to write over.
+        self.config().exists()
+            && !fs::read(self.config()).is_ok_and(|text| text.starts_with(HEADER.as_bytes()))
+    }
+
     /// Keeps other processes from training here until the file is dropped (or the process dies).
     ///
     /// # Errors
     /// When another process does.
     pub(crate) fn lock(&self) -> Result<File> {
-        let path = self.path.join(".lock");
-        let file = File::create(&path).with_context(|| {
+        let path = self.path.join(LOCK);
+        // Whatever is there under that name keeps its content.
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let file = file.with_context(|| {
             format!("cannot write to the run directory {}", self.path.display())
         })?;
         match file.try_lock() {
@@ -178,40 +297,57 @@ impl RunDir {
         }
     }
 
-    /// Writes a file of the run.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub(crate) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<()> {
-        let mut text = serde_json::to_vec_pretty(value).context(Internal("a record is no JSON"))?;
-        text.push(b'\n');
-        write_atomic(path, &text)
-    }
-
     /// Writes `environment.json`.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn write_environment(&self, device: &str) -> Result<()> {
-        self.write_json(&self.path.join("environment.json"), &Environment::now(device))
+    pub(crate) fn write_environment(&self, environment: &Environment) -> Result<()> {
+        write_atomic(&self.path.join(ENVIRONMENT), &json(environment)?)
     }
 
-    /// What `environment.json` says in a line: program, machine, date; `None` where it cannot be read.
-    pub(crate) fn environment(&self) -> Option<String> {
-        let text = fs::read(self.path.join("environment.json")).ok()?;
-        let value: serde_json::Value = serde_json::from_slice(&text).ok()?;
-        let part = |key: &str| value.get(key)?.as_str().map(str::to_owned);
-        let version = part("chainrule")?;
-        let cores = value.get("cores").and_then(serde_json::Value::as_u64);
-        let parts = [
-            Some(format!("chainrule {version}")),
-            part("git_revision").map(|revision| format!("revision {revision}")),
-            part("cpu"),
-            cores.map(|cores| format!("{cores} cores")),
-            part("device").map(|device| format!("device {device}")),
-            part("date"),
-        ];
-        Some(parts.into_iter().flatten().collect::<Vec<_>>().join(" · "))
+    /// What `environment.json` says in a line: program, machine, date; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what the run wrote.
+    pub(crate) fn environment(&self) -> Result<Option<String>> {
+        Ok(self.read_json::<Environment>(ENVIRONMENT)?.map(|environment| environment.line()))
+    }
+
+    /// Writes `model.safetensors`, and in the seal that it is the run's.
+    ///
+    /// # Errors
+    /// When one of them cannot be written.
+    pub(crate) fn write_model(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut seal = self.seal.clone().unwrap_or_else(|| Seal::new(Default::default()));
+        seal.will_hold(MODEL, bytes);
+        self.write_seal(seal)?;
+        write_atomic(&self.model(), bytes)
+    }
+
+    /// Writes `result.json`, and in the seal what all files of the run hold now: it is finished.
+    ///
+    /// # Errors
+    /// When one of them cannot be written.
+    pub(crate) fn write_result(&mut self, record: &impl Serialize, config: &Config) -> Result<()> {
+        let result = json(record)?;
+        let mut seal = self.seal.clone().unwrap_or_else(|| Seal::new(Default::default()));
+        seal.config = Some(config.keys()?);
+        seal.is_replaced(MODEL);
+        for name in [ENVIRONMENT, METRICS] {
+            let path = self.path.join(name);
+            let bytes =
+                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            seal.holds(name, &bytes);
+        }
+        let replaces = seal.files.contains_key(RESULT);
+        seal.will_hold(RESULT, &result);
+        self.write_seal(seal.clone())?;
+        write_atomic(&self.result(), &result)?;
+        if replaces {
+            seal.is_replaced(RESULT);
+            self.write_seal(seal)?;
+        }
+        Ok(())
     }
 
     /// Starts `metrics.jsonl` with these epochs.
@@ -243,15 +379,22 @@ impl RunDir {
     /// The config that the run was made with.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read, or is not the one that the run was trained with.
     pub(crate) fn load_config(&self) -> Result<Config> {
-        Config::load(&self.config(), &[])
+        let mut config = Config::load(&self.config(), &[])?;
+        if let Some(seal) = &self.seal {
+            if let Some(keys) = &seal.config {
+                config.check_keys(keys)?;
+            }
+            config.data.expect_rows(&seal.data);
+        }
+        Ok(config)
     }
 
     /// The trained model.
     ///
     /// # Errors
-    /// When there is none, or it does not belong to the config.
+    /// When there is none, it is not the one that the run wrote, or does not belong to the config.
     pub(crate) fn load_model(
         &self,
         config: &Config,
@@ -259,22 +402,25 @@ impl RunDir {
         device: &Device,
     ) -> Result<Model> {
         let path = self.model();
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(mistake(
-                    format!("{} is not trained: it has no model.safetensors", self.path.display()),
-                    format!(
-                        "finish it with `chainrule train {} --out {} --resume`",
-                        self.config().display(),
-                        self.path.display()
-                    ),
-                ));
-            }
-            read => read.with_context(|| format!("cannot read {}", path.display()))?,
+        let Some(bytes) = self.read(MODEL)? else {
+            return Err(mistake(
+                format!("{} is not trained: it has no model.safetensors", self.path.display()),
+                format!(
+                    "finish it with `chainrule train {} --out {} --resume`",
+                    self.config().display(),
+                    self.path.display()
+                ),
+            ));
         };
         Model::from_bytes(&config.model, event, &bytes, device)
             .with_context(|| format!("{} is not usable", path.display()))
     }
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(value).context(Internal("a record is no JSON"))?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 fn line_of(record: &EpochRecord) -> Result<Vec<u8>> {
@@ -291,93 +437,9 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomically(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// What a run was trained with.
-#[derive(Debug, Serialize)]
-struct Environment {
-    chainrule: &'static str,
-    /// Where the build knew it.
-    git_revision: Option<&'static str>,
-    burn: &'static str,
-    os: &'static str,
-    arch: &'static str,
-    cpu: Option<String>,
-    cores: Option<usize>,
-    threads: usize,
-    device: String,
-    date: String,
-}
-
-/// Pinned exactly in the workspace's Cargo.toml.
-const BURN_VERSION: &str = "0.22.1";
-
-impl Environment {
-    fn now(device: &str) -> Self {
-        Self {
-            chainrule: env!("CARGO_PKG_VERSION"),
-            git_revision: option_env!("CHAINRULE_GIT_REVISION"),
-            burn: BURN_VERSION,
-            os: std::env::consts::OS,
-            arch: std::env::consts::ARCH,
-            cpu: cpu_model(),
-            cores: std::thread::available_parallelism().ok().map(usize::from),
-            threads: rayon::current_num_threads(),
-            device: device.to_owned(),
-            date: utc(SystemTime::now()),
-        }
-    }
-}
-
-/// The processor's name, where the system tells it in a file.
-fn cpu_model() -> Option<String> {
-    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
-}
-
-/// A time as `2026-11-22T12:58:11Z`.
-fn utc(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (day, of_day) = (seconds / 86_400, seconds % 86_400);
-    // Days count from 1 March of year 0, so that the leap day is the last of its year: H. Hinnant,
-    // "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
-    let z = day + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        for (seconds, date) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_399, "2000-02-28T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (951_868_800, "2000-03-01T00:00:00Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (1_795_352_291, "2026-11-22T12:58:11Z"),
-        ] {
-            assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(seconds)), date);
-        }
-    }
-
-    #[test]
-    fn the_burn_version_is_the_pinned_one() {
-        let manifest = include_str!("../../../Cargo.toml");
-        assert!(manifest.contains(&format!("burn = {{ version = \"={BURN_VERSION}\"")));
-    }
 
     #[test]
     fn a_write_replaces_and_leaves_nothing_else() {
@@ -395,20 +457,24 @@ mod tests {
     #[test]
     fn a_folder_of_something_else_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let run = RunDir::at(folder.path());
+        let run = RunDir::at(folder.path()).unwrap();
         fs::write(folder.path().join(".config.toml.partial"), "").unwrap();
         run.create().unwrap();
         fs::write(folder.path().join("thesis.tex"), "").unwrap();
         let message = run.create().unwrap_err().to_string();
         assert!(message.contains("thesis.tex"), "{message}");
-        fs::write(folder.path().join("config.toml"), "").unwrap();
+        // A config that somebody wrote is not written over; that of a run is.
+        fs::write(folder.path().join("config.toml"), "name = \"mine\"\n").unwrap();
+        let message = run.create().unwrap_err().to_string();
+        assert!(message.contains("config.toml is no config of a run"), "{message}");
+        fs::write(folder.path().join("config.toml"), format!("{HEADER} 0.1.0.\n")).unwrap();
         run.create().unwrap();
     }
 
     #[test]
     fn one_process_trains_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
-        let run = RunDir::at(folder.path());
+        let run = RunDir::at(folder.path()).unwrap();
         let lock = run.lock().unwrap();
         assert!(run.lock().is_err());
         drop(lock);

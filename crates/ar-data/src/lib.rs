@@ -17,6 +17,7 @@
 //! | `fetch` | downloads of the built-in datasets (feature `fetch`) |
 //! | [`read_path`] | IDX, CIFAR-10 binary, tables, `.npy`, PNG |
 //! | [`Chunks`] | the same a chunk at a time, for files of any length |
+//! | [`Fingerprint`] | whether rows are those that were read before, and where they differ |
 //!
 //! ```
 //! use ar_data::{Locations, binarize, builtin};
@@ -38,6 +39,7 @@ pub mod dequantize;
 mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
+mod fingerprint;
 pub mod flip;
 pub mod folds;
 mod idx;
@@ -56,6 +58,7 @@ pub use dataset::{Dataset, Values};
 pub use error::{Attempt, Error, Flaw, Malformed, Place, Result};
 #[cfg(feature = "fetch")]
 pub use fetch::{Event, Fetched, Progress, fetch};
+pub use fingerprint::Fingerprint;
 pub use input::MAX_CONTENT_BYTES;
 pub use read::{Column, Kind, ReadOptions, read_bytes, read_path};
 pub use split::{Split, Splits};

@@ -82,10 +82,10 @@ pub enum Error {
     #[error(transparent)]
     Compressed(#[from] crate::codec::Fault),
     /// A checkpoint belongs to another run.
-    #[error("the checkpoint was written for another {what}: {found}, this run has {expected}")]
+    #[error("the checkpoint was written with `{key}` = {found}, this run has {expected}")]
     OtherRun {
-        /// What differs.
-        what: &'static str,
+        /// What differs, for example `model.hidden`.
+        key: String,
         /// What the checkpoint has.
         found: String,
         /// What this run has.

@@ -41,7 +41,6 @@
 //!     train: &data,
 //!     valid: None,
 //!     checkpoint: None,
-//!     resume: false,
 //! };
 //! let trained = train(&run, &mut ())?;
 //! // One coin flip is all there is to know: ln 2, not 2 ln 2.
@@ -50,6 +49,7 @@
 //! # Ok::<(), ar_models::Error>(())
 //! ```
 
+pub mod atomic_file;
 pub mod classification;
 pub mod codec;
 pub mod config;

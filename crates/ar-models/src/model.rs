@@ -627,11 +627,20 @@ impl Model {
         )
     }
 
-    /// The model as a safetensors file.
+    /// The model as a safetensors file that holds its own SHA-256.
     ///
     /// # Errors
     /// When the format refuses it, which it does not for these shapes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        self.arrays().into_checked_bytes()
+    }
+
+    /// What the model's file holds, as bytes that a digest of the model is made of.
+    pub(crate) fn content_bytes(&self) -> Result<Vec<u8>, Error> {
+        self.arrays().to_bytes()
+    }
+
+    fn arrays(&self) -> Arrays {
         let mut arrays = Arrays::default();
         each!(
             self,
@@ -654,13 +663,14 @@ impl Model {
         }
         arrays.texts.push(("format".into(), FORMAT.into()));
         arrays.texts.push(("kind".into(), self.kind().into()));
-        arrays.to_bytes()
+        arrays
     }
 
     /// The model that [`to_bytes`](Self::to_bytes) stored, given the config it was made from.
     ///
     /// # Errors
-    /// When the bytes are not such a file or do not belong to the config.
+    /// When the bytes are not such a file, are not as they were written, hold what is no finite number,
+    /// or do not belong to the config.
     pub fn from_bytes(
         config: &ModelConfig,
         event: &EventSpec,
@@ -677,6 +687,7 @@ impl Model {
                 )));
             }
         }
+        arrays.check_finite()?;
         if config.is_neural() {
             let start = match event.levels {
                 Some(_) => Start::Means(vec![0.5; event.variables()]),

@@ -1,14 +1,22 @@
 //! Named arrays as safetensors, in memory: the one format of models and checkpoints.
+//!
+//! A file for the disk holds its own digest among its texts: the SHA-256 of the whole file, with zeros
+//! in the place of the digest. Files without one, of versions before there was one, are read too.
 
 use std::collections::{BTreeMap, HashMap};
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
 
 /// The one entry of the file's own metadata: all texts, as JSON.
 const METADATA: &str = "chainrule";
+
+/// The text that holds the digest of the file, and its length in hexadecimal.
+const DIGEST: &str = "sha256";
+const DIGEST_LEN: usize = 64;
 
 /// Name, shape and values.
 pub(crate) type NamedArray = (String, Vec<usize>, Vec<f32>);
@@ -22,6 +30,19 @@ pub(crate) struct Arrays {
 }
 
 impl Arrays {
+    /// The file, with its own digest in it.
+    pub(crate) fn into_checked_bytes(mut self) -> Result<Vec<u8>, Error> {
+        let blank = "0".repeat(DIGEST_LEN);
+        self.texts.push((DIGEST.into(), blank.clone()));
+        let mut bytes = self.to_bytes()?;
+        let at = place_of(&bytes, &blank)
+            .ok_or_else(|| Error::Stored("no place for the digest in the header".into()))?;
+        let digest = digest_around(&bytes, at);
+        bytes[at..at + DIGEST_LEN].copy_from_slice(digest.as_bytes());
+        Ok(bytes)
+    }
+
+    /// The content alone.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let mut arrays: Vec<(&str, Dtype, &[usize], Vec<u8>)> = Vec::new();
         for (name, shape, values) in &self.f32s {
@@ -57,6 +78,9 @@ impl Arrays {
                 .map_err(|error| Error::Stored(format!("entry `{METADATA}`: {error}")))?;
             out.texts = texts.into_iter().collect();
         }
+        if let Some(at) = out.texts.iter().position(|(name, _)| name == DIGEST) {
+            check_digest(bytes, &out.texts.remove(at).1)?;
+        }
         for (name, view) in tensors.iter() {
             let (name, shape) = (name.to_owned(), view.shape().to_vec());
             match view.dtype() {
@@ -78,6 +102,28 @@ impl Arrays {
         Ok(out)
     }
 
+    /// Refuses weights that are not finite, and log-probabilities (the f64 arrays of tables) that are no
+    /// numbers: whatever was computed with them would be no number either.
+    pub(crate) fn check_finite(&self) -> Result<(), Error> {
+        let refuse = |name: &str, at: usize, value: &dyn core::fmt::Display, expected: &str| {
+            Err(Error::Stored(format!(
+                "the stored array `{name}` holds {value} at position {at}, expected {expected}"
+            )))
+        };
+        for (name, _, values) in &self.f32s {
+            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+                return refuse(name, at, &values[at], "finite numbers");
+            }
+        }
+        for (name, _, values) in &self.f64s {
+            // What is impossible has log-probability −∞.
+            if let Some(at) = values.iter().position(|v| v.is_nan() || *v == f64::INFINITY) {
+                return refuse(name, at, &values[at], "numbers below infinity");
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn text(&self, key: &str) -> Result<&str, Error> {
         self.texts
             .iter()
@@ -85,6 +131,33 @@ impl Arrays {
             .map(|(_, text)| text.as_str())
             .ok_or_else(|| Error::Stored(format!("the file has no entry `{key}`")))
     }
+}
+
+/// Where a digest stands in the header of a file.
+fn place_of(bytes: &[u8], digest: &str) -> Option<usize> {
+    let length = u64::from_le_bytes(*bytes.first_chunk()?);
+    let header = bytes.get(..usize::try_from(length).ok()?.checked_add(8)?)?;
+    header.windows(DIGEST_LEN).position(|window| window == digest.as_bytes())
+}
+
+/// The digest of a file with zeros in place of the digest at `at`, in hexadecimal.
+fn digest_around(bytes: &[u8], at: usize) -> String {
+    let digest = Sha256::new_with_prefix(&bytes[..at])
+        .chain_update([b'0'; DIGEST_LEN])
+        .chain_update(&bytes[at + DIGEST_LEN..])
+        .finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a file is as it was written.
+fn check_digest(bytes: &[u8], digest: &str) -> Result<(), Error> {
+    let place = if digest.len() == DIGEST_LEN { place_of(bytes, digest) } else { None };
+    if place.is_some_and(|at| digest_around(bytes, at) == digest) {
+        return Ok(());
+    }
+    Err(Error::Stored(
+        "the file is not as it was written: its SHA-256 is not the one that it states".into(),
+    ))
 }
 
 fn stored(error: safetensors::SafeTensorError) -> Error {
@@ -105,6 +178,32 @@ mod tests {
         let back = Arrays::from_bytes(&arrays.to_bytes().unwrap()).unwrap();
         assert_eq!(back, arrays);
         assert!(back.f64s[0].2[0].is_sign_negative());
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_an_error() {
+        let arrays = Arrays {
+            f32s: vec![("w".into(), vec![3], vec![1.0, 2.0, 3.0])],
+            texts: vec![("a".into(), "x".into())],
+            ..Arrays::default()
+        };
+        let bytes = arrays.clone().into_checked_bytes().unwrap();
+        assert_eq!(Arrays::from_bytes(&bytes).unwrap(), arrays);
+        for bit in 0..8 * bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            // But for the names of the digest and of all texts, whose loss alters no array; a file
+            // without its texts is of no known format.
+            if let Ok(found) = Arrays::from_bytes(&flipped) {
+                assert_eq!(found.f32s, arrays.f32s, "bit {bit}");
+                let has_digest = found.texts.iter().any(|(_, text)| text.len() == DIGEST_LEN);
+                assert!(has_digest || found.texts.is_empty(), "bit {bit}");
+            }
+        }
+        // Without a digest in it, nothing can be told.
+        let mut unchecked = arrays.to_bytes().unwrap();
+        *unchecked.last_mut().unwrap() ^= 1;
+        assert!(Arrays::from_bytes(&unchecked).is_ok());
     }
 
     #[test]

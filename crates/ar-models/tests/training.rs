@@ -11,7 +11,8 @@ use ar_models::orderless::{Activation, OrderlessSettings};
 use ar_models::pixel::PixelSettings;
 use ar_models::rnade::RnadeSettings;
 use ar_models::train::{
-    EpochRecord, Observer, OptimizerConfig, Run, ScheduleConfig, TrainConfig, Trained, train,
+    Checkpoints, EpochRecord, Observer, OptimizerConfig, Run, ScheduleConfig, TrainConfig, Trained,
+    train,
 };
 use ar_models::{Error, scoring};
 use burn::tensor::Device;
@@ -101,8 +102,7 @@ fn run(
             device: &device,
             train: &train_set,
             valid: Some(&valid),
-            checkpoint,
-            resume,
+            checkpoint: checkpoint.map(|path| Checkpoints { resume, ..Checkpoints::at(path) }),
         },
         observer,
     )
@@ -231,8 +231,7 @@ fn run_labelled(
             device: &device,
             train: train_set,
             valid: Some(valid),
-            checkpoint,
-            resume: checkpoint.is_some(),
+            checkpoint: checkpoint.map(|path| Checkpoints::at(path).resume()),
         },
         observer,
     )
@@ -308,8 +307,7 @@ fn run_reals(
             device: &device,
             train: &train_set,
             valid: Some(&valid),
-            checkpoint,
-            resume: checkpoint.is_some(),
+            checkpoint: checkpoint.map(|path| Checkpoints::at(path).resume()),
         },
         observer,
     )
@@ -427,8 +425,7 @@ fn a_run_without_validation_is_resumed_and_keeps_its_last_weights() {
                 device: &device,
                 train: &train_set,
                 valid: None,
-                checkpoint: Some(&path),
-                resume: true,
+                checkpoint: Some(Checkpoints::at(&path).resume()),
             },
             observer,
         )
@@ -469,7 +466,123 @@ fn another_config_does_not_continue_a_checkpoint() {
     run(&nade(), &config(), Some(&path), false, &mut ()).unwrap();
     let other = TrainConfig { batch_size: 31, ..config() };
     let error = run(&nade(), &other, Some(&path), true, &mut ()).unwrap_err().to_string();
-    assert!(error.contains("batch_size: 31") && error.contains("batch_size: 32"), "{error}");
+    assert_eq!(error, "the checkpoint was written with `train.batch_size` = 32, this run has 31");
+    let error = run(&pixel_cnn_of_no_class(), &config(), Some(&path), true, &mut ()).unwrap_err();
+    assert!(error.to_string().contains("`model.head` = nothing, this run has"), "{error}");
+}
+
+fn pixel_cnn_of_no_class() -> ModelConfig {
+    match pixel_cnn(2) {
+        ModelConfig::PixelCnn(settings) => {
+            ModelConfig::PixelCnn(PixelSettings { classes: None, ..settings })
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn a_checkpoint_of_other_data_is_continued_only_where_that_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let train_on = |rows, digest: &str, accept, observer: &mut dyn Observer| {
+        let train_set = stripes(rows, 1);
+        let provenance = [("data: train".to_owned(), digest.to_owned())].into();
+        let checkpoint = Checkpoints::at(&path).resume();
+        let checkpoint = Checkpoints { provenance, accept_changed_data: accept, ..checkpoint };
+        let config = TrainConfig { early_stopping: None, ..config() };
+        let device = Device::default();
+        let (model, event) = (nade(), event());
+        let run = Run {
+            model: &model,
+            event: &event,
+            config: &config,
+            seed: 7,
+            device: &device,
+            train: &train_set,
+            valid: None,
+            checkpoint: Some(checkpoint),
+        };
+        train(&run, observer)
+    };
+    let killed = catch_unwind(AssertUnwindSafe(|| {
+        train_on(300, "one", false, &mut DiesAfter { steps: 14 })
+    }));
+    assert!(killed.is_err());
+    let refused = |rows, digest| train_on(rows, digest, false, &mut ()).unwrap_err().to_string();
+    assert_eq!(
+        refused(300, "other"),
+        "the checkpoint was written with `data: train` = one, this run has other"
+    );
+    assert_eq!(
+        refused(290, "one"),
+        "the checkpoint was written with `data: training examples` = 300, this run has 290"
+    );
+    let trained = train_on(290, "other", true, &mut ()).unwrap();
+    assert_eq!(trained.history.len(), 6);
+    // What was accepted is what the run is of from then on.
+    assert!(train_on(290, "other", false, &mut ()).is_ok());
+    assert!(train_on(300, "one", false, &mut ()).is_err());
+}
+
+#[test]
+fn a_run_goes_on_longer_than_it_was_planned_where_its_schedule_does_not_depend_on_that() {
+    let with = |schedule: &ScheduleConfig, epochs| {
+        let schedule = schedule.clone();
+        TrainConfig { schedule, epochs, early_stopping: None, ..config() }
+    };
+    let constant = ScheduleConfig::Constant { warmup_steps: 5 };
+    let step = ScheduleConfig::Step { warmup_steps: 0, every_epochs: 2, factor: 0.5 };
+    for schedule in [constant, step] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint.safetensors");
+        run(&nade(), &with(&schedule, 3), Some(&path), false, &mut ()).unwrap();
+        let longer = run(&nade(), &with(&schedule, 5), Some(&path), true, &mut ()).unwrap();
+        let planned = run(&nade(), &with(&schedule, 5), None, false, &mut ()).unwrap();
+        assert!(longer.model.to_bytes().unwrap() == planned.model.to_bytes().unwrap());
+        assert_eq!(timeless(&longer.history), timeless(&planned.history));
+        // Epochs that are over are not undone.
+        let error = run(&nade(), &with(&schedule, 4), Some(&path), true, &mut ()).unwrap_err();
+        assert!(error.to_string().contains("`train.epochs` = 5, this run has 4"), "{error}");
+    }
+    let cosine = ScheduleConfig::Cosine { warmup_steps: 0, final_factor: 0.0 };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    run(&nade(), &with(&cosine, 3), Some(&path), false, &mut ()).unwrap();
+    assert!(run(&nade(), &with(&cosine, 5), Some(&path), true, &mut ()).is_err());
+}
+
+#[test]
+fn a_flipped_bit_in_a_checkpoint_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    run(&nade(), &config(), Some(&path), false, &mut ()).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    for _ in 0..300 {
+        let mut flipped = bytes.clone();
+        let bit = rng.random_range(0..8 * bytes.len() as u64) as usize;
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, flipped).unwrap();
+        let error = run(&nade(), &config(), Some(&path), true, &mut ()).unwrap_err();
+        assert!(matches!(error, Error::Stored(_)), "bit {bit}: {error}");
+    }
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused() {
+    let trained = run(&nade(), &config(), None, false, &mut ()).unwrap();
+    let bytes = trained.model.to_bytes().unwrap();
+    // Without the digest, as versions before it wrote files, the values themselves are looked at.
+    let text = b"sha256";
+    let at = bytes.windows(text.len()).position(|window| window == text).unwrap();
+    let mut unchecked = bytes.clone();
+    unchecked[at] = b'S';
+    let load = |bytes: &[u8]| Model::from_bytes(&nade(), &event(), bytes, &Device::default());
+    assert!(load(&unchecked).is_ok());
+    let end = unchecked.len() - 4;
+    unchecked[end..].copy_from_slice(&f32::NAN.to_le_bytes());
+    let error = load(&unchecked).unwrap_err().to_string();
+    assert!(error.contains("holds NaN at position") && error.contains("finite"), "{error}");
 }
 
 #[test]

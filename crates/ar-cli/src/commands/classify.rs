@@ -8,7 +8,6 @@
 //! (`data.class`).
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -22,14 +21,14 @@ use prob_core::bayes::log_prior_from_counts;
 use serde::Serialize;
 
 use super::{Session, data_of, finite, train};
-use crate::args::{ClassifyArgs, Prior, Temperature};
+use crate::args::{ClassifyArgs, OwnData, Prior, Temperature};
 use crate::config::{Config, DataConfig};
 use crate::data::{Prepared, load_classes, prepare};
 use crate::device;
 use crate::error::{Internal, mistake};
-use crate::files;
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds};
-use crate::run_dir::{RunDir, write_atomic};
+use crate::outputs::{Inputs, check, out};
+use crate::run_dir::RunDir;
 
 /// What the command prints. A number that is not finite is `null` in JSON.
 #[derive(Debug, Serialize)]
@@ -128,13 +127,20 @@ impl From<Quality> for QualityRecord {
 /// When the runs are no class-conditional models of one kind of event, the data does not suit them, a
 /// label is none of their classes, or the file cannot be written.
 pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
-    if let Some(path) = &args.out {
-        check_csv(path)?;
-        let read: Vec<&Path> = args.data.iter().map(Path::new).collect();
-        files::refuse_overwriting([path.as_path()], &read)?;
+    let asked = args.out.as_deref().map(out);
+    if let Some(asked) = asked {
+        asked.must_end_in(
+            "csv",
+            "it holds a row per example: label, prediction, p(y | x) and log p(x)",
+        )?;
     }
-    let terminal = &session.terminal;
-    let runs = Runs::open(&args.runs)?;
+    let terminal = &session.terminal.beside(args.out.as_deref());
+    let runs = Runs::open(&args.runs, args.own_data)?;
+    let mut inputs = Inputs::default().and_spec(args.data.as_deref(), &session.locations);
+    for (run, config) in &runs.opened {
+        inputs.run(run, config, &session.locations);
+    }
+    check(asked.as_slice(), &inputs)?;
     let log_prior = runs.log_prior(args.prior)?;
     let device = device::choose(args.device.as_deref())?;
     let models = runs.models(&device.device)?;
@@ -153,9 +159,9 @@ pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
     let posteriors = Posteriors::new(&evidence, &log_prior, temperature)?;
     let quality = truth.as_ref().map(|truth| Quality::of(&posteriors, truth));
     let seconds = start.elapsed().as_secs_f64();
-    if let Some(path) = &args.out {
+    if let Some(asked) = asked {
         let labels = all_labels(&data);
-        write_atomic(path, &predictions(&posteriors, &runs.classes, labels.as_deref())?)?;
+        asked.write(&predictions(&posteriors, &runs.classes, labels.as_deref())?)?;
     }
     let costs: Vec<f64> = posteriors.log_evidence().iter().map(|log_prob| -log_prob).collect();
     let score = Score::of(&costs, data.event.variables());
@@ -224,11 +230,11 @@ struct Runs {
 impl Runs {
     /// # Errors
     /// When a folder is no run, or the runs do not belong together.
-    fn open(paths: &[std::path::PathBuf]) -> Result<Self> {
+    fn open(paths: &[std::path::PathBuf], own_data: OwnData) -> Result<Self> {
         let mut opened = Vec::new();
         for path in paths {
             let run = RunDir::open(path)?;
-            let config = run.load_config()?;
+            let config = own_data.accepted(run.load_config()?);
             opened.push((run, config));
         }
         let classes = match &opened[..] {
@@ -326,8 +332,8 @@ impl Runs {
             Prior::Uniform => vec![1; self.classes.len()],
             Prior::Train => {
                 let stored = |run: &RunDir| {
-                    let record = train::finished(run).and_then(|record| record.train_labels);
-                    record.ok_or_else(|| {
+                    let record: Option<train::Record> = run.read_result()?;
+                    record.and_then(|record| record.train_labels).ok_or_else(|| {
                         mistake(
                             format!(
                                 "--prior train: {} does not say how often it saw each label",
@@ -437,17 +443,6 @@ impl Runs {
         let evidence = likelihoods(models, &data, "valid", &session.terminal);
         Ok(fit_temperature(&evidence, log_prior, &truth))
     }
-}
-
-/// Checks the name of a table before there is anything to write.
-fn check_csv(path: &Path) -> Result<()> {
-    if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv")) {
-        return Ok(());
-    }
-    Err(mistake(
-        format!("--out {}: expected a name ending in .csv", path.display()),
-        "it holds a row per example: label, prediction, p(y | x) and log p(x)",
-    ))
 }
 
 /// The table of predictions: `row`, `label` where there are any, `prediction`, `p_Y` for each class and

@@ -26,8 +26,9 @@ use super::{Session, class_of, data_of, finite};
 use crate::args::CompleteArgs;
 use crate::device;
 use crate::error::{Internal, mistake, nearest};
-use crate::files::{Completions, Layout, refuse_overwriting};
+use crate::files::{Completions, Layout};
 use crate::output::{RECORD_VERSION, Terminal, grouped, human_seconds};
+use crate::outputs::{Inputs, check, out};
 use crate::run_dir::RunDir;
 
 /// What the command prints.
@@ -101,7 +102,13 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let observe = Observe::parse(&args.observe)?;
     let is_png = is_png(&args.out)?;
     let run = RunDir::open(&args.run)?;
-    let config = run.load_config()?;
+    let config = args.own_data.accepted(run.load_config()?);
+    let mut inputs = Inputs::of_run(&run, &config, &session.locations);
+    inputs = inputs.and_spec(args.data.as_deref(), &session.locations);
+    if let Observe::Mask(mask) = &observe {
+        inputs = inputs.and(mask);
+    }
+    check(&[out(&args.out)], &inputs)?;
     let event = config.event_of_run()?;
     let Some(levels) = event.levels else {
         return Err(mistake(
@@ -120,8 +127,6 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
     let class = class_of(args.class, &model)?;
-    let read: Vec<&Path> = args.data.iter().map(Path::new).collect();
-    refuse_overwriting([args.out.as_path()], &read)?;
     let (data, split) = data_of(args.data.as_deref(), args.split, &config, session)?;
     let count = args.count.min(data.len());
     if count.saturating_mul(args.samples).saturating_mul(event.variables()) > MAX_VALUES {

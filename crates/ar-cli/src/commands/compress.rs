@@ -1,6 +1,5 @@
 //! `chainrule compress RUN INPUT --out FILE.chr`: a set without loss, at the price of its likelihood.
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -18,9 +17,9 @@ use crate::config::Config;
 use crate::data::{Prepared, load_split, prepare};
 use crate::device;
 use crate::error::{Internal, mistake};
-use crate::files;
 use crate::output::{RECORD_VERSION, columns, grouped, human_seconds};
-use crate::run_dir::{RunDir, write_atomic};
+use crate::outputs::{Inputs, check, out};
+use crate::run_dir::RunDir;
 
 /// What the command prints.
 #[derive(Debug, Serialize)]
@@ -62,14 +61,18 @@ struct Record {
 /// # Errors
 /// When the run is not trained, the data does not suit it, or the file cannot be written.
 pub(crate) fn run(args: &CompressArgs, session: &Session) -> Result<()> {
-    let terminal = &session.terminal;
+    let terminal = &session.terminal.beside(Some(&args.out));
+    out(&args.out)
+        .must_end_in("chr", "`chainrule decompress RUN FILE.chr` restores what it holds")?;
+    out(&args.out).refuse_terminal()?;
     let run = RunDir::open(&args.run)?;
-    let config = run.load_config()?;
+    let config = args.own_data.accepted(run.load_config()?);
+    let inputs = Inputs::of_run(&run, &config, &session.locations);
+    check(&[out(&args.out)], &inputs.and_spec(Some(&args.input), &session.locations))?;
     let device = device::choose(args.device.as_deref())?;
     let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
     let codec = Codec::new(&model, &config.model, &event)?;
-    files::refuse_overwriting([args.out.as_path()], &[Path::new(&args.input)])?;
     let (data, split) = data_of(Some(&args.input), args.split, &config, session)?;
     let isa = if args.portable { Isa::Portable } else { Isa::detect() };
     if let (true, Arithmetic::Tensors { backend, .. }) = (args.portable, codec.arithmetic(isa)) {
@@ -114,7 +117,7 @@ pub(crate) fn run(args: &CompressArgs, session: &Session) -> Result<()> {
     } else {
         None
     };
-    write_atomic(&args.out, &file)?;
+    out(&args.out).write(&file)?;
 
     // An ensemble over orderings has no walk: its first ordering is what is coded, and priced.
     let coded = match model.orderings() {

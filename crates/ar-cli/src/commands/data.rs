@@ -18,6 +18,7 @@ use crate::data::{Prepared, load_split, prepare};
 use crate::error::mistake;
 use crate::files::{Events, Format};
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds, human_shape};
+use crate::outputs::{Inputs, check, out};
 use crate::run_dir::RunDir;
 
 /// Runs a subcommand.
@@ -367,8 +368,12 @@ struct ExportRecord {
 impl Export<'_> {
     fn run(&self, session: &Session) -> Result<()> {
         let start = Instant::now();
-        let (data, split) = self.load(session)?;
+        let (data, split, inputs) = self.load(session)?;
         let format = Format::of(self.out, &data.event, self.columns)?;
+        if format != Format::Csv {
+            out(self.out).refuse_terminal()?;
+        }
+        check(&[out(self.out)], &inputs)?;
         let count = self.count.unwrap_or(data.len()).min(data.len());
         let rows = read_rows(&data, 0, &(0..count).collect::<Vec<_>>());
         let names = data.columns.as_deref();
@@ -383,7 +388,7 @@ impl Export<'_> {
             count,
             seconds: start.elapsed().as_secs_f64(),
         };
-        session.terminal.result(&record, || {
+        session.terminal.beside(Some(self.out)).result(&record, || {
             format!(
                 "{} {} examples of {} to {}",
                 record.count, record.split, record.data, record.out
@@ -391,20 +396,28 @@ impl Export<'_> {
         })
     }
 
-    /// The split as a config's model sees it, or of a SPEC as it is.
-    fn load(&self, session: &Session) -> Result<(Prepared, String)> {
+    /// The split as a config's model sees it, or of a SPEC as it is; and what was read for it.
+    fn load(&self, session: &Session) -> Result<(Prepared, String, Inputs)> {
         let path = Path::new(self.source);
         let split = self.split.unwrap_or(Split::Test);
+        let locations = &session.locations;
+        let mut inputs = Inputs::default();
         let config = if path.join("config.toml").is_file() {
-            Some(RunDir::open(path)?.load_config()?)
+            let run = RunDir::open(path)?;
+            let config = run.load_config()?;
+            inputs.run(&run, &config, locations);
+            Some(config)
         } else if path.extension().is_some_and(|end| end == "toml") {
-            Some(Config::load(path, &[])?)
+            let config = Config::load(path, &[])?;
+            inputs.config(&config, locations);
+            Some(config)
         } else {
             None
         };
         if let Some(config) = config {
-            let data = load_split(&config.data, split, &session.locations)?;
-            return Ok((prepare(data, config.data.preprocessing, split, None)?, split.to_string()));
+            let data = load_split(&config.data, split, locations)?;
+            let data = prepare(data, config.data.preprocessing, split, None)?;
+            return Ok((data, split.to_string(), inputs));
         }
         let spec: Spec = self.source.parse()?;
         let is_path = matches!(spec, Spec::Path(_));
@@ -414,8 +427,9 @@ impl Export<'_> {
                 "remove --split, or name a config, a run or a built-in dataset",
             ));
         }
-        let data = spec.load_split(split, &ReadOptions::default(), &session.locations)?;
+        let data = spec.load_split(split, &ReadOptions::default(), locations)?;
         let split_name = if is_path { "all".to_owned() } else { split.to_string() };
-        Ok((prepare(data, Preprocessing::default(), split, None)?, split_name))
+        let data = prepare(data, Preprocessing::default(), split, None)?;
+        Ok((data, split_name, inputs.and_spec(Some(self.source), locations)))
     }
 }

@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::Session;
 use crate::args::DecompressArgs;
 use crate::device;
-use crate::files::{self, Events, Format};
+use crate::files::{Events, Format};
 use crate::output::{RECORD_VERSION, grouped, human_seconds};
+use crate::outputs::{Inputs, check, out};
 use crate::run_dir::RunDir;
 
 /// What the command prints.
@@ -39,12 +40,16 @@ struct Record {
 /// When the file is damaged or was compressed with another model or other arithmetic: then nothing is
 /// written.
 pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
-    let terminal = &session.terminal;
+    let terminal = &session.terminal.beside(Some(&args.out));
     let run = RunDir::open(&args.run)?;
     let config = run.load_config()?;
     let event = config.event_of_run()?;
     let format = Format::of(&args.out, &event, args.columns)?;
-    files::refuse_overwriting([args.out.as_path()], &[&args.file])?;
+    if format != Format::Csv {
+        out(&args.out).refuse_terminal()?;
+    }
+    let inputs = Inputs::of_run(&run, &config, &session.locations).and(&args.file);
+    check(&[out(&args.out)], &inputs)?;
     let bytes =
         fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
     let decoding = || format!("cannot decompress {}", args.file.display());

@@ -1,7 +1,5 @@
 //! `chainrule eval RUN`: what a set costs under a trained model.
 
-use std::path::Path;
-
 use anyhow::Result;
 use ar_models::model::Model;
 use ar_models::orderless::MOST_ORDERINGS;
@@ -15,6 +13,7 @@ use crate::device;
 use crate::error::mistake;
 use crate::files;
 use crate::output::{RECORD_VERSION, columns, human_seconds};
+use crate::outputs::{Asked, Inputs, check};
 use crate::run_dir::RunDir;
 
 /// What the command prints.
@@ -27,6 +26,9 @@ struct Record<'a> {
     /// Orderings that the probability is averaged over, of a model that takes any.
     #[serde(skip_serializing_if = "Option::is_none")]
     orderings: Option<usize>,
+    /// How the run's own data has changed since it was trained, where that was accepted.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    accepted_changes: &'a [String],
 }
 
 /// Evaluates and prints.
@@ -34,11 +36,16 @@ struct Record<'a> {
 /// # Errors
 /// When the run is not trained, or the data does not suit it.
 pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
-    if let Some(path) = &args.per_variable {
-        files::check_npy("--per-variable", path, "an f32 array in the shape of an event")?;
+    let costs = args.per_variable.as_deref();
+    let costs = costs.map(|path| Asked { option: "--per-variable", path });
+    if let Some(asked) = costs {
+        asked.must_end_in("npy", "numpy.load reads it: an f32 array in the shape of an event")?;
+        asked.refuse_terminal()?;
     }
     let run = RunDir::open(&args.run)?;
-    let config = run.load_config()?;
+    let config = args.own_data.accepted(run.load_config()?);
+    let inputs = Inputs::of_run(&run, &config, &session.locations);
+    check(costs.as_slice(), &inputs.and_spec(args.data.as_deref(), &session.locations))?;
     let device = device::choose(args.device.as_deref())?;
     let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
@@ -46,10 +53,8 @@ pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
         Some(orderings) => over_orderings(model, orderings)?,
         None => model,
     };
-    let read: Vec<&Path> = args.data.iter().map(Path::new).collect();
-    files::refuse_overwriting(args.per_variable.as_deref(), &read)?;
     let (data, split) = data_of(args.data.as_deref(), args.split, &config, session)?;
-    let terminal = &session.terminal;
+    let terminal = &session.terminal.beside(args.per_variable.as_deref());
     terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));
     let subject = Subject {
         model: &model,
@@ -61,17 +66,23 @@ pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
     };
     let evaluation = Evaluation::of(subject, terminal);
     let orderings = model.orderings();
-    if let Some(path) = &args.per_variable {
+    if let Some(asked) = costs {
         if orderings.is_some_and(|orderings| orderings > 1) {
             terminal.note(
                 "--per-variable: an ensemble has no cost of a variable, so these are of its first \
                  ordering",
             );
         }
-        write_costs(path, &model, &data, session)?;
+        write_costs(asked, &model, &data, session)?;
     }
-    let record =
-        Record { version: RECORD_VERSION, command: "eval", evaluation: &evaluation, orderings };
+    let accepted_changes = config.data.expected.accepted();
+    let record = Record {
+        version: RECORD_VERSION,
+        command: "eval",
+        evaluation: &evaluation,
+        orderings,
+        accepted_changes: &accepted_changes,
+    };
     terminal.result(&record, || {
         let mut cells = vec![format!("{} on {}", evaluation.model, evaluation.data)];
         cells.extend(evaluation.cells());
@@ -105,13 +116,13 @@ fn over_orderings(model: Model, orderings: usize) -> Result<Model> {
 }
 
 /// Writes the mean cost of each variable, in the shape of an event.
-fn write_costs(path: &Path, model: &Model, data: &Prepared, session: &Session) -> Result<()> {
+fn write_costs(asked: Asked<'_>, model: &Model, data: &Prepared, session: &Session) -> Result<()> {
     use ar_models::examples::Examples as _;
     let bar = session.terminal.examples_bar(data.len(), "cost per variable");
     let costs = cost_per_variable(model, data, |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     let costs: Vec<f32> = costs.into_iter().map(|cost| cost as f32).collect();
-    files::write_f32(path, &data.event.shape, &costs)?;
-    session.terminal.detail(format!("wrote {}", path.display()));
+    files::write_f32(asked, &data.event.shape, &costs)?;
+    session.terminal.detail(format!("wrote {}", asked.path.display()));
     Ok(())
 }

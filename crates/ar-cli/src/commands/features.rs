@@ -1,7 +1,6 @@
 //! `chainrule features RUN --out FILE.npy`, `--probe`: what a model makes of an event, and what it is
 //! worth.
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -17,8 +16,9 @@ use crate::config::Config;
 use crate::data::Prepared;
 use crate::device;
 use crate::error::{Internal, mistake};
-use crate::files::{self, GrowingNpy};
+use crate::files::GrowingNpy;
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds};
+use crate::outputs::{Asked, Inputs, check, out};
 use crate::run_dir::RunDir;
 use crate::sees;
 
@@ -90,11 +90,15 @@ const CHUNK: usize = 2000;
 /// When the run is not trained, its model has no features, the data does not suit it or has no labels
 /// to probe for, or the file cannot be written.
 pub(crate) fn run(args: &FeaturesArgs, session: &Session) -> Result<()> {
-    if let Some(path) = &args.out {
-        files::check_npy("--out", path, "an f32 array [examples, features]")?;
+    let asked = args.out.as_deref().map(out);
+    if let Some(asked) = asked {
+        asked.must_end_in("npy", "numpy.load reads it: an f32 array [examples, features]")?;
+        asked.refuse_terminal()?;
     }
     let run = RunDir::open(&args.run)?;
-    let config = run.load_config()?;
+    let config = args.own_data.accepted(run.load_config()?);
+    let inputs = Inputs::of_run(&run, &config, &session.locations);
+    check(asked.as_slice(), &inputs.and_spec(args.data.as_deref(), &session.locations))?;
     let event = config.event_of_run()?;
     let Some((features, what)) = sees::features(&config.model, &event) else {
         return Err(mistake(
@@ -108,19 +112,15 @@ pub(crate) fn run(args: &FeaturesArgs, session: &Session) -> Result<()> {
     };
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
-    let terminal = &session.terminal;
+    let terminal = &session.terminal.beside(args.out.as_deref());
     let seer = Seer { model: &model, features, terminal };
     let spec = args.data.as_deref();
     let mut name = None;
     let mut written = None;
-    if let Some(path) = &args.out {
-        files::refuse_overwriting(
-            [path.as_path()],
-            &spec.map(Path::new).into_iter().collect::<Vec<_>>(),
-        )?;
+    if let Some(asked) = asked {
         let (data, split) = data_of(spec, args.split, &config, session)?;
         let split = split.map_or_else(|| "all".to_owned(), |split| split.to_string());
-        written = Some(seer.write(path, &data, split)?);
+        written = Some(seer.write(asked, &data, split)?);
         name = Some(data.name);
     }
     let mut probe = None;
@@ -220,15 +220,15 @@ impl Seer<'_> {
         Ok(())
     }
 
-    fn write(&self, path: &Path, data: &Prepared, split: String) -> Result<Written> {
+    fn write(&self, asked: Asked<'_>, data: &Prepared, split: String) -> Result<Written> {
         let start = Instant::now();
-        let mut file = GrowingNpy::create::<f32>(path, &[self.features])?;
+        let mut file = GrowingNpy::create::<f32>(asked, &[self.features])?;
         let rows: Vec<usize> = (0..data.len()).collect();
         let message = format!("features of {split}");
         self.each_chunk(data, &rows, message, |features| file.push(features))?;
         file.complete()?;
         Ok(Written {
-            out: path.display().to_string(),
+            out: asked.path.display().to_string(),
             split,
             examples: data.len(),
             seconds: start.elapsed().as_secs_f64(),

@@ -5,7 +5,7 @@ use ar_models::config::EventSpec;
 use ar_models::train::TrainConfig;
 use serde::Serialize;
 
-use super::train::{self, Record as Training};
+use super::train::Record as Training;
 use super::{Evaluation, Session};
 use crate::args::InspectArgs;
 use crate::config::{Binarize, Config};
@@ -61,6 +61,9 @@ struct Record<'a> {
 struct Trained<'a> {
     path: String,
     finished: bool,
+    /// Files that were compared with what the run wrote, and are that; `null` for a run that has not
+    /// noted what it wrote.
+    verified_files: Option<usize>,
     epochs: usize,
     best_epoch: Option<usize>,
     seconds: Option<f64>,
@@ -81,8 +84,11 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
     let event = event_of(&config, session)?;
     let size = sees::size(&config.model, &event)
         .with_context(|| format!("{}: the [model] table", args.target.display()))?;
-    let training = run.as_ref().and_then(train::finished);
-    let trained = run.as_ref().map(|run| describe(run, training.as_ref()));
+    let training: Option<Training> = match &run {
+        Some(run) => run.read_result()?,
+        None => None,
+    };
+    let trained = run.as_ref().map(|run| describe(run, training.as_ref())).transpose()?;
     let record = Record::of(&config, &event, &size, trained);
     session.terminal.result(&record, || columns(&rows(&record)))
 }
@@ -93,8 +99,8 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
 /// When the run's model is impossible.
 pub(crate) fn facts(run: &RunDir, config: &Config, event: &EventSpec) -> Result<Vec<[String; 2]>> {
     let size = sees::size(&config.model, event)?;
-    let training = train::finished(run);
-    let record = Record::of(config, event, &size, Some(describe(run, training.as_ref())));
+    let training: Option<Training> = run.read_result()?;
+    let record = Record::of(config, event, &size, Some(describe(run, training.as_ref())?));
     let pairs = rows(&record).into_iter().filter_map(|row| row.try_into().ok());
     Ok(pairs.collect())
 }
@@ -151,17 +157,20 @@ fn event_of(config: &Config, session: &Session) -> Result<EventSpec> {
     Ok(event)
 }
 
-fn describe<'a>(run: &RunDir, training: Option<&'a Training>) -> Trained<'a> {
-    let lines = std::fs::read_to_string(run.metrics()).unwrap_or_default();
-    Trained {
+fn describe<'a>(run: &RunDir, training: Option<&'a Training>) -> Result<Trained<'a>> {
+    Ok(Trained {
         path: run.display(),
         finished: training.is_some() && run.model().is_file(),
-        epochs: training.map_or_else(|| lines.lines().count(), |training| training.epochs),
+        verified_files: run.verify()?,
+        epochs: match training {
+            Some(training) => training.epochs,
+            None => run.epochs()?.len(),
+        },
         best_epoch: training.map(|training| training.best_epoch),
         seconds: training.map(|training| training.seconds),
         valid: training.and_then(|training| training.valid.as_ref()),
         test: training.and_then(|training| training.test.as_ref()),
-    }
+    })
 }
 
 /// Name and value of each thing there is to say.
@@ -217,6 +226,11 @@ fn rows(record: &Record<'_>) -> Vec<Vec<String>> {
     if let Some(run) = &record.run {
         let state = if run.finished { "finished" } else { "not finished" };
         rows.push(row("run", format!("{}, {state}", run.path)));
+        let files = match run.verified_files {
+            Some(files) => format!("{files} are as the run wrote them"),
+            None => "not checked: the run has no seal.json".to_owned(),
+        };
+        rows.push(row("files", files));
         let best = run.best_epoch.map_or_else(String::new, |best| format!(", the best was {best}"));
         let seconds = run.seconds.map_or_else(String::new, |s| format!(", {}", human_seconds(s)));
         rows.push(row("epochs", format!("{}{best}{seconds}", run.epochs)));

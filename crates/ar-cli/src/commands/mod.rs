@@ -43,7 +43,8 @@ impl Session {
     /// From the flags.
     pub(crate) fn new(global: Global) -> Self {
         let Global { json, quiet, verbose, data_dir, threads: _ } = global;
-        Self { terminal: Terminal { json, quiet, verbose }, locations: Locations::new(data_dir) }
+        let terminal = Terminal { json, quiet, verbose, results_on_stderr: false };
+        Self { terminal, locations: Locations::new(data_dir) }
     }
 }
 

@@ -1,6 +1,5 @@
 //! `chainrule report RUN`: one HTML file about a run.
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -21,11 +20,11 @@ use crate::baselines::{self, Baseline};
 use crate::config::Config;
 use crate::data::{Prepared, load_split, prepare};
 use crate::device;
-use crate::error::mistake;
 use crate::files::Layout;
 use crate::output::{RECORD_VERSION, Terminal, human_seconds, human_shape};
+use crate::outputs::{Inputs, check, out};
 use crate::report::{Completions, Costs, Picture, Report, Samples, Scored, Size, render};
-use crate::run_dir::{RunDir, write_atomic};
+use crate::run_dir::RunDir;
 
 /// What the command prints.
 #[derive(Debug, Serialize)]
@@ -65,19 +64,18 @@ const PARTICLES: usize = 100;
 /// When the run is not trained, its data is not here, or the file cannot be written.
 pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
     let start = Instant::now();
-    if let Some(out) = args.out.as_deref().filter(|out| !is_html(out)) {
-        return Err(mistake(
-            format!("--out {}: expected a name ending in .html", out.display()),
-            "a browser opens it",
-        ));
+    if let Some(path) = &args.out {
+        out(path).must_end_in("html", "a browser opens it")?;
     }
     let run = RunDir::open(&args.run)?;
-    let out = args.out.clone().unwrap_or_else(|| run.report());
-    let config = run.load_config()?;
+    let path = args.out.clone().unwrap_or_else(|| run.report());
+    let config = args.own_data.accepted(run.load_config()?);
+    let inputs = Inputs::of_run(&run, &config, &session.locations);
+    check(&[out(&path)], &inputs.and_spec(args.against.as_deref(), &session.locations))?;
     let event = config.event_of_run()?;
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
-    let terminal = &session.terminal;
+    let terminal = &session.terminal.beside(args.out.as_deref());
 
     let (test, test_split) = data_of(None, Some(reported(&config)), &config, session)?;
     let test_name = named(&test, test_split);
@@ -144,15 +142,15 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
         sizes,
         variables: event.variables(),
         levels: event.levels,
-        made: made(args, &run, &device.name),
+        made: made(args, &run, &config, &device.name)?,
     };
     let page = render(&report)?;
-    write_atomic(&out, page.as_bytes())?;
+    out(&path).write(page.as_bytes())?;
     let record = Record {
         version: RECORD_VERSION,
         command: "report",
         run: run.display(),
-        out: out.display().to_string(),
+        out: path.display().to_string(),
         sets,
         bytes: page.len(),
         seconds: start.elapsed().as_secs_f64(),
@@ -164,10 +162,6 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
         let seconds = human_seconds(record.seconds);
         format!("report to {} in {seconds}: {}", record.out, sets.join(" and "))
     })
-}
-
-fn is_html(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("html"))
 }
 
 /// The split that a report is about: test, or without one what there is.
@@ -197,7 +191,7 @@ fn columns_of(config: &Config, event: &EventSpec) -> Vec<String> {
 }
 
 /// How the report was made.
-fn made(args: &ReportArgs, run: &RunDir, device: &str) -> Vec<String> {
+fn made(args: &ReportArgs, run: &RunDir, config: &Config, device: &str) -> Result<Vec<String>> {
     let mut command = format!("chainrule report {}", run.display());
     if let Some(against) = &args.against {
         command += &format!(" --against {against}");
@@ -205,8 +199,10 @@ fn made(args: &ReportArgs, run: &RunDir, device: &str) -> Vec<String> {
     command += &format!(" --examples {} --seed {}", args.examples, args.seed);
     let version = env!("CARGO_PKG_VERSION");
     let mut lines = vec![command, format!("chainrule {version} · device {device}")];
-    lines.extend(run.environment().map(|environment| format!("trained with {environment}")));
-    lines
+    lines.extend(run.environment()?.map(|environment| format!("trained with {environment}")));
+    let changes = config.data.expected.accepted().into_iter();
+    lines.extend(changes.map(|change| format!("the data has changed since: {change}")));
+    Ok(lines)
 }
 
 /// Some examples of a set, evenly spaced.

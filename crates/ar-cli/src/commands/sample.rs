@@ -15,6 +15,7 @@ use crate::device;
 use crate::error::mistake;
 use crate::files::{Events, Format};
 use crate::output::{RECORD_VERSION, Terminal, human_seconds};
+use crate::outputs::{Inputs, check, out};
 use crate::run_dir::RunDir;
 
 /// What the command prints.
@@ -62,11 +63,16 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
             "draw fewer, with several values of --seed",
         ));
     }
+    if format != Format::Csv {
+        out(&args.out).refuse_terminal()?;
+    }
+    check(&[out(&args.out)], &Inputs::of_run(&run, &config, &session.locations))?;
+    let terminal = session.terminal.beside(Some(&args.out));
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
     let class = class_of(args.class, &model)?;
     let start = Instant::now();
-    let values = draw(&model, args.count, class, args.seed, &session.terminal);
+    let values = draw(&model, args.count, class, args.seed, &terminal);
     let seconds = start.elapsed().as_secs_f64();
     let values = match (symbols.as_ref().and_then(|event| event.levels), values) {
         (Some(levels), Rows::Reals(values)) => quantized(&values, levels),
@@ -86,7 +92,7 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
         seconds,
         device: device.name,
     };
-    session.terminal.result(&record, || {
+    terminal.result(&record, || {
         let given = class.map_or_else(String::new, |class| format!(" of class {class}"));
         let seconds = human_seconds(seconds);
         format!("{} samples{given} to {} in {seconds}", record.count, record.out)

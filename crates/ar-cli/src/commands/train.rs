@@ -1,6 +1,6 @@
 //! `chainrule train CONFIG.toml`: from a config to a run directory.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -8,18 +8,22 @@ use ar_data::Split;
 use ar_models::config::EventSpec;
 use ar_models::examples::{Examples, all_labels};
 use ar_models::model::Model;
-use ar_models::train::{EpochRecord, Observer, Run, TrainConfig, Trained, train};
+use ar_models::train::{
+    Checkpoints, EpochRecord, Observer, Run, TrainConfig, Trained, epochs_done, train,
+};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
 use super::{Evaluation, Session, Subject};
 use crate::args::TrainArgs;
-use crate::config::Config;
-use crate::data::{Prepared, load_splits, prepare};
+use crate::config::{Config, Difference};
+use crate::data::{Prepared, load_splits_and_rows, prepare};
 use crate::device::{self, Chosen};
+use crate::environment::Environment;
 use crate::error::mistake;
 use crate::output::{RECORD_VERSION, Terminal, columns, human_seconds, short_count};
 use crate::run_dir::{RunDir, write_atomic};
+use crate::seal::{Rows, Seal};
 use crate::sees;
 
 /// What the command prints, and `result.json`.
@@ -60,6 +64,12 @@ pub(crate) struct Record {
     pub(crate) valid: Option<Evaluation>,
     /// The kept weights on the test split, if there is one.
     pub(crate) test: Option<Evaluation>,
+    /// How the run's data changed while it was trained, where that was accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) accepted_changes: Vec<String>,
+    /// What the numbers were computed with; of a version before that was noted, nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) environment: Option<Environment>,
 }
 
 /// Trains, saves, evaluates and prints.
@@ -71,17 +81,47 @@ pub(crate) fn run(args: &TrainArgs, session: &Session) -> Result<()> {
     let mut config = Config::load(&args.config, &args.set)?;
     let device = device::choose(args.device.as_deref())?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
-    let run = RunDir::at(out);
+    let finished = |record: Record| {
+        terminal.note(format!("{} is finished already", record.run));
+        terminal.result(&record, || words(&record))
+    };
+    let mut run = RunDir::at(&out)?;
     if let Some(record) = already_done(&run, &config, args)? {
-        terminal.note(format!("{} is finished already", run.display()));
-        return terminal.result(&record, || words(&record));
+        return finished(record);
     }
+    if let Some(seal) = run.seal().filter(|_| args.resume) {
+        config.data.expect_rows(&seal.data);
+    }
+    let mut config = args.own_data.accepted(config);
     let data = Data::load(&mut config, session)?;
     run.create()?;
     let _lock = run.lock()?;
+    // Another process may have trained here until now.
+    run = RunDir::at(&out)?;
+    if let Some(record) = already_done(&run, &config, args)? {
+        return finished(record);
+    }
+    let checkpoint = run.checkpoint();
+    let training = Training {
+        config: &config,
+        data: &data,
+        device: &device,
+        checkpoints: Checkpoints {
+            resume: args.resume,
+            provenance: provenance(&config, &data)?,
+            accept_changed_data: args.own_data.accept_changed_data,
+            ..Checkpoints::at(&checkpoint)
+        },
+    };
+    // What a checkpoint refuses leaves the run as it is.
+    let continued = training.epochs_done(&run)?;
+    run.write_seal(opened(&run, &config, &data, args.resume))?;
     write_atomic(&run.config(), config.to_toml()?.as_bytes())?;
-    run.write_environment(&device.name)?;
-    run.rewrite_metrics(&[])?;
+    let environment = Environment::now(&device.name);
+    run.write_environment(&environment)?;
+    if continued.is_none() {
+        run.rewrite_metrics(&[])?;
+    }
     terminal.detail(format!(
         "{}: {} training examples of {} variables, {}; device {}, {} threads",
         config.data.label(),
@@ -91,9 +131,35 @@ pub(crate) fn run(args: &TrainArgs, session: &Session) -> Result<()> {
         device.name,
         rayon::current_num_threads(),
     ));
-    let trained = descend(&config, &data, &run, &device, args.resume, terminal)?;
-    let record = finish(&config, &data, &run, &device, trained, terminal)?;
+    let trained = training.descend(&run, terminal)?;
+    let record = finish(&training, &mut run, environment, trained, terminal)?;
     terminal.result(&record, || words(&record))
+}
+
+/// The seal of a run that starts or goes on: its data is known, its config is the checkpoint's business
+/// until it ends, and what is there already stays what it is.
+fn opened(run: &RunDir, config: &Config, data: &Data, resume: bool) -> Seal {
+    let mut seal = Seal::new(data.rows.clone());
+    if let Some(old) = run.seal().filter(|_| resume) {
+        seal.keep_trained(old);
+        seal.accepted_changes.clone_from(&old.accepted_changes);
+    }
+    for change in config.data.expected.accepted() {
+        if !seal.accepted_changes.contains(&change) {
+            seal.accepted_changes.push(change);
+        }
+    }
+    seal
+}
+
+/// What else than model and training must be the same for a run to continue.
+fn provenance(config: &Config, data: &Data) -> Result<BTreeMap<String, String>> {
+    let mut provenance = config.keys()?;
+    provenance.retain(|key, _| key.starts_with("data."));
+    for (split, rows) in &data.rows {
+        provenance.insert(format!("data: {split}"), rows.sha256.clone());
+    }
+    Ok(provenance)
 }
 
 /// The record of a finished run that may be returned instead of training. Refuses what would
@@ -114,7 +180,13 @@ fn already_done(run: &RunDir, config: &Config, args: &TrainArgs) -> Result<Optio
             "start anew in another folder with --out",
         ));
     }
-    if let Some(difference) = config.difference(&run.load_config()?)? {
+    let mut goes_on = false;
+    for difference in config.differences(&run.load_config()?)? {
+        if difference.key == "train.epochs" {
+            refuse_schedule(config, &difference, run)?;
+            goes_on = true;
+            continue;
+        }
         return Err(mistake(
             format!(
                 "--resume with another config: `{} = {}`, expected {} as in {}",
@@ -131,12 +203,30 @@ fn already_done(run: &RunDir, config: &Config, args: &TrainArgs) -> Result<Optio
             ),
         ));
     }
-    if !run.model().is_file() {
+    if goes_on || !run.model().is_file() {
         return Ok(None);
     }
-    // A result that cannot be read is made again from the weights.
-    let record = fs::read(run.result()).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    Ok(record.map(|record: Record| Record { run: run.display(), ..record }))
+    // A result that is of another version is made again from the weights.
+    let record: Option<Record> = run.read_result()?;
+    Ok(record.map(|record| Record { run: run.display(), ..record }))
+}
+
+/// Refuses another number of epochs where the learning rate of every step depends on it.
+fn refuse_schedule(config: &Config, difference: &Difference, run: &RunDir) -> Result<()> {
+    if config.train.as_ref().is_none_or(|train| train.may_end_after(0)) {
+        return Ok(());
+    }
+    Err(mistake(
+        format!(
+            "--resume with `train.epochs = {}`, planned were {} in {}: a cosine schedule spreads the \
+             learning rate over all of them, so a run of another length is another run from its first step",
+            difference.ours,
+            difference.stored,
+            run.config().display()
+        ),
+        "start anew with another --out; a run with train.schedule = { kind = \"constant\" } or \"step\" \
+         can go on for longer",
+    ))
 }
 
 /// The splits as the model sees them.
@@ -144,12 +234,14 @@ struct Data {
     train: Prepared,
     valid: Option<Prepared>,
     test: Option<Prepared>,
+    /// What the files of the user's hold, by split.
+    rows: BTreeMap<String, Rows>,
 }
 
 impl Data {
     /// Loads the splits and settles what the config left to them.
     fn load(config: &mut Config, session: &Session) -> Result<Self> {
-        let splits = load_splits(&config.data, &session.locations)?;
+        let (splits, rows) = load_splits_and_rows(&config.data, &session.locations)?;
         config.settle(&splits.train);
         let how = config.data.preprocessing;
         let seed = config.seed;
@@ -159,6 +251,7 @@ impl Data {
             train: prepare(splits.train, Split::Train)?,
             valid: splits.valid.map(|data| prepare(data, Split::Valid)).transpose()?,
             test: splits.test.map(|data| prepare(data, Split::Test)).transpose()?,
+            rows,
         };
         config.check_event(data.event())?;
         config.check_labels("training", &data.train)?;
@@ -173,20 +266,21 @@ impl Data {
     }
 }
 
-fn descend(
-    config: &Config,
-    data: &Data,
-    run: &RunDir,
-    device: &Chosen,
-    resume: bool,
-    terminal: &Terminal,
-) -> Result<Trained> {
-    // A tabular model is fitted in one pass and needs no checkpoint; what it is given is ignored.
-    let unused = TrainConfig::epochs(1);
-    let checkpoint = run.checkpoint();
-    let mut watch = Watch::new(run, terminal, config.train.as_ref().map(|train| train.epochs));
-    let trained = train(
-        &Run {
+/// A model, what it is trained on, and where.
+struct Training<'a> {
+    config: &'a Config,
+    data: &'a Data,
+    device: &'a Chosen,
+    checkpoints: Checkpoints<'a>,
+}
+
+impl Training<'_> {
+    /// What the library trains.
+    fn with<T>(&self, train: impl FnOnce(&Run<'_>) -> T) -> T {
+        let Self { config, data, device, checkpoints } = self;
+        // A tabular model is fitted in one pass and needs no checkpoint; what it is given is ignored.
+        let unused = TrainConfig::epochs(1);
+        train(&Run {
             model: &config.model,
             event: data.event(),
             config: config.train.as_ref().unwrap_or(&unused),
@@ -194,14 +288,47 @@ fn descend(
             device: &device.device,
             train: &data.train,
             valid: data.valid.as_ref().map(|valid| valid as &dyn Examples),
-            checkpoint: config.model.is_neural().then_some(&checkpoint),
-            resume,
-        },
-        &mut watch,
-    );
-    watch.close()?;
-    let trained = trained.map_err(|error| named(error, data.train.columns.as_deref()));
-    trained.with_context(|| format!("cannot train {}", run.display()))
+            checkpoint: config.model.is_neural().then(|| checkpoints.clone()),
+        })
+    }
+
+    /// The epochs that are over, where there is a checkpoint to continue from.
+    fn epochs_done(&self, run: &RunDir) -> Result<Option<usize>> {
+        self.with(epochs_done).map_err(|error| resumed_with(error, run))
+    }
+
+    fn descend(&self, run: &RunDir, terminal: &Terminal) -> Result<Trained> {
+        let epochs = self.config.train.as_ref().map(|train| train.epochs);
+        let mut watch = Watch::new(run, terminal, epochs);
+        let trained = self.with(|training| train(training, &mut watch));
+        watch.close()?;
+        let columns = self.data.train.columns.as_deref();
+        let trained = trained.map_err(|error| named(error, columns));
+        trained.with_context(|| format!("cannot train {}", run.display()))
+    }
+}
+
+/// An error about a checkpoint, with what can be done about it in this run.
+fn resumed_with(error: ar_models::Error, run: &RunDir) -> anyhow::Error {
+    let hint = match &error {
+        ar_models::Error::OtherRun { key, .. } if key == "train.epochs" => {
+            "as many epochs are over already: set train.epochs to more, or start anew with another --out"
+        }
+        ar_models::Error::OtherRun { key, .. } if key.starts_with("data: ") => {
+            "restore the data, or go on with --accept-changed-data, which is noted in the result"
+        }
+        ar_models::Error::OtherRun { .. } => {
+            "the checkpoint is another run's: restore it from a copy, or start anew with another --out"
+        }
+        ar_models::Error::Stored(_) => {
+            "the checkpoint is damaged or of another version: restore it from a copy, or start anew with \
+             another --out"
+        }
+        _ => {
+            return anyhow::Error::new(error).context(format!("cannot continue {}", run.display()));
+        }
+    };
+    mistake(format!("{}: {error}", run.checkpoint().display()), hint)
 }
 
 /// An error about a variable, with the name of its column.
@@ -221,15 +348,15 @@ fn named(error: ar_models::Error, columns: Option<&[String]>) -> anyhow::Error {
 
 /// Saves the model, reads it back, and evaluates what was saved.
 fn finish(
-    config: &Config,
-    data: &Data,
-    run: &RunDir,
-    device: &Chosen,
+    training: &Training<'_>,
+    run: &mut RunDir,
+    environment: Environment,
     trained: Trained,
     terminal: &Terminal,
 ) -> Result<Record> {
+    let Training { config, data, device, .. } = training;
     let bytes = trained.model.to_bytes()?;
-    write_atomic(&run.model(), &bytes)?;
+    run.write_model(&bytes)?;
     let model = Model::from_bytes(&config.model, data.event(), &bytes, &device.device)?;
     let evaluate = |data: &Option<Prepared>, split| {
         let data = data.as_ref()?;
@@ -261,8 +388,10 @@ fn finish(
         ordering: sees::ordering(&config.model),
         valid: evaluate(&data.valid, Split::Valid),
         test: evaluate(&data.test, Split::Test),
+        accepted_changes: run.seal().map_or_else(Vec::new, |seal| seal.accepted_changes.clone()),
+        environment: Some(environment),
     };
-    run.write_json(&run.result(), &record)?;
+    run.write_result(&record, config)?;
     Ok(record)
 }
 
@@ -354,9 +483,4 @@ impl Observer for Watch<'_> {
         );
         self.bar.suspend(|| self.terminal.note(line));
     }
-}
-
-/// The record of a finished run, for `inspect`.
-pub(crate) fn finished(run: &RunDir) -> Option<Record> {
-    serde_json::from_slice(&fs::read(run.result()).ok()?).ok()
 }

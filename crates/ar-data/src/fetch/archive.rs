@@ -10,6 +10,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use tar::{Archive, EntryType};
@@ -50,9 +51,8 @@ fn whole(path: &Path, wanted: &Wanted, folder: &Path) -> Result<PathBuf, Failure
     let target = folder.join(format!("{}{end}", wanted.file));
     // A copy of the name, not of the bytes: the part is removed by its owner.
     let staged = Staged::at(&target);
-    let _ = fs::remove_file(&staged.path);
     fs::hard_link(path, &staged.path)
-        .or_else(|_| fs::copy(path, &staged.path).map(|_| ()))
+        .or_else(|_| io::copy(&mut File::open(path)?, &mut staged.create()?).map(|_| ()))
         .map_err(|error| Error::io(&staged.path, "write", error))?;
     staged.publish(&target)?;
     Ok(target)
@@ -113,7 +113,7 @@ fn tar_gz(path: &Path, wanted: &[Wanted], folder: &Path) -> Result<Vec<PathBuf>,
 /// Copies an archive member to a staged file and returns its digest.
 fn copy_hashed(from: &mut impl Read, stage: &Staged) -> Result<String, Failure> {
     let failed = |error| Failure::Here(Error::io(&stage.path, "write", error));
-    let mut to = File::create(&stage.path).map_err(failed)?;
+    let mut to = stage.create().map_err(failed)?;
     let mut hash = Sha256::new();
     let mut chunk = vec![0; 1 << 16];
     loop {
@@ -190,7 +190,7 @@ fn write_lines(
     let target = folder.join(format!("{}.gz", wanted.file));
     let stage = Staged::at(&target);
     let failed = |error| Error::io(&stage.path, "write", error);
-    let file = BufWriter::new(File::create(&stage.path).map_err(failed)?);
+    let file = BufWriter::new(stage.create().map_err(failed)?);
     let mut zipped = GzEncoder::new(file, Compression::fast());
     let mut hash = Sha256::new();
     for line in lines {
@@ -288,11 +288,17 @@ struct Staged {
 }
 
 impl Staged {
-    /// Beside `target`, so that renaming it is one step.
+    /// Beside `target`, so that renaming it is one step, under a name that nobody can foresee: two
+    /// downloads share no file.
     fn at(target: &Path) -> Self {
         let mut name = target.as_os_str().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
+        name.push(format!(".{:016x}.tmp", RandomState::new().hash_one(std::process::id())));
         Self { path: name.into() }
+    }
+
+    /// Makes the file, which must be a new one: a link that is there already is not followed.
+    fn create(&self) -> io::Result<File> {
+        File::create_new(&self.path)
     }
 
     fn publish(self, target: &Path) -> Result<(), Error> {

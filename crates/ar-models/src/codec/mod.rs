@@ -148,7 +148,7 @@ impl<'a> Codec<'a> {
         model.walker(levels, Isa::Portable).ok_or(none)?;
         let about = serde_json::to_vec(&(config, &event.shape, levels))
             .map_err(|error| Error::Stored(format!("not JSON: {error}")))?;
-        let digest = Sha256::new_with_prefix(about).chain_update(model.to_bytes()?);
+        let digest = Sha256::new_with_prefix(about).chain_update(model.content_bytes()?);
         Ok(Self { model, shape: event.shape.clone(), levels, digest: first(digest) })
     }
 

@@ -4,63 +4,99 @@
 //! weights so far, with the position in the run and the history as JSON in its metadata. Generators
 //! need no state: their streams are named by seed and epoch (see [`crate::randomness`]).
 //!
-//! It is written to a temporary name beside it, flushed to the disk and renamed, so that at any moment
-//! the file is either the old one or the new one.
+//! The file holds its own SHA-256, and what must be the same for a run to go on from it: the configs,
+//! and digests of the data. It is written by [`crate::atomic_file`], so that at any moment it is either
+//! the old one or the new one.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::config::{EventSpec, ModelConfig};
+use crate::atomic_file::write_atomically;
 use crate::error::Error;
 use crate::store::{Arrays, NamedArray};
-use crate::train::{EpochRecord, Run, TrainConfig};
+use crate::train::{Checkpoints, EpochRecord, Run};
 
 /// Name and version of the file format.
-const FORMAT: &str = "chainrule-checkpoint-1";
+const FORMAT: &str = "chainrule-checkpoint-2";
 
-/// What must be the same for a run to continue.
+/// What must be the same for a run to continue: every key of its configs, and what is known of its data,
+/// by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Identity {
-    model: ModelConfig,
-    train: TrainConfig,
-    shape: Vec<usize>,
-    levels: Option<usize>,
-    seed: u64,
-    train_examples: usize,
-    valid_examples: Option<usize>,
-}
+pub(super) struct Identity(BTreeMap<String, String>);
+
+/// What the name of something known of the data begins with; a change of that may be accepted. (One of
+/// the shape or the levels of an event has other names: no model can follow it.)
+const CHANGEABLE: &str = "data: ";
 
 impl Identity {
-    pub(super) fn of(run: &Run<'_>) -> Self {
-        let EventSpec { shape, levels } = run.event.clone();
-        Self {
-            model: run.model.clone(),
-            train: run.config.clone(),
-            shape,
-            levels,
-            seed: run.seed,
-            train_examples: run.train.len(),
-            valid_examples: run.valid.map(|set| set.len()),
+    pub(super) fn of(run: &Run<'_>) -> Result<Self, Error> {
+        let mut names = BTreeMap::new();
+        flatten("model", &value(run.model)?, &mut names);
+        flatten("train", &value(run.config)?, &mut names);
+        let levels = run.event.levels.map_or_else(|| "real numbers".into(), |n| n.to_string());
+        let valid = run.valid.map_or_else(|| "none".into(), |set| set.len().to_string());
+        for (name, value) in [
+            ("seed", run.seed.to_string()),
+            ("data.shape", format!("{:?}", run.event.shape)),
+            ("data.levels", levels),
+            ("data: training examples", run.train.len().to_string()),
+            ("data: validation examples", valid),
+        ] {
+            names.insert(name.into(), value);
         }
+        if let Some(checkpoint) = &run.checkpoint {
+            let provenance = checkpoint.provenance.iter();
+            names.extend(provenance.map(|(name, value)| (name.clone(), value.clone())));
+        }
+        Ok(Self(names))
     }
 
-    /// The first thing in which `self` (of the checkpoint) differs from `expected`.
-    fn check(&self, expected: &Self) -> Result<(), Error> {
-        let differ = |what, found: String, expected: String| {
-            if found == expected { Ok(()) } else { Err(Error::OtherRun { what, found, expected }) }
-        };
-        let show = |x: &dyn core::fmt::Debug| format!("{x:?}");
-        differ("model", show(&self.model), show(&expected.model))?;
-        differ("training", show(&self.train), show(&expected.train))?;
-        differ("shape of the data", show(&self.shape), show(&expected.shape))?;
-        differ("number of levels", show(&self.levels), show(&expected.levels))?;
-        differ("seed", show(&self.seed), show(&expected.seed))?;
-        let sizes = |of: &Self| show(&(of.train_examples, of.valid_examples));
-        differ("number of examples", sizes(self), sizes(expected))
+    /// Whether a run with `self` may go on from a checkpoint with `stored`, after so many epochs;
+    /// `Ok(true)` if the data has changed since and that is accepted.
+    fn check(&self, stored: &Self, run: &Run<'_>, epochs_done: usize) -> Result<bool, Error> {
+        let mut has_changed = false;
+        for name in self.0.keys().chain(stored.0.keys()) {
+            let (ours, theirs) = (self.0.get(name), stored.0.get(name));
+            if ours == theirs {
+                continue;
+            }
+            if name == "train.epochs" && run.config.may_end_after(epochs_done) {
+                continue;
+            }
+            let accept = run.checkpoint.as_ref().is_some_and(|c| c.accept_changed_data);
+            if accept && name.starts_with(CHANGEABLE) {
+                has_changed = true;
+                continue;
+            }
+            let word = |value: Option<&String>| value.map_or("nothing", |value| value).to_owned();
+            let (found, expected) = (word(theirs), word(ours));
+            return Err(Error::OtherRun { key: name.clone(), found, expected });
+        }
+        Ok(has_changed)
+    }
+}
+
+fn value(of: &impl Serialize) -> Result<Value, Error> {
+    serde_json::to_value(of).map_err(|e| Error::Stored(format!("not JSON: {e}")))
+}
+
+/// The leaves of a JSON value by their full names.
+fn flatten(name: &str, value: &Value, out: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                flatten(&format!("{name}.{field}"), value, out);
+            }
+        }
+        leaf => {
+            out.insert(name.to_owned(), leaf.to_string());
+        }
     }
 }
 
@@ -111,12 +147,18 @@ impl Checkpoint {
                 ("optimizer_steps".into(), self.optimizer_steps.to_string()),
             ],
         };
-        write_atomically(path, &arrays.to_bytes()?)
+        write_atomically(path, &arrays.into_checked_bytes()?)
             .map_err(|source| Error::Io { path: path.to_owned(), source })
     }
 
-    /// The checkpoint at `path`, or `None` if there is none.
-    pub(super) fn read(path: &Path, expected: &Identity) -> Result<Option<Self>, Error> {
+    /// The checkpoint of a run that `identity` is of, or `None` if there is none; and whether the data has
+    /// changed since it was written.
+    pub(super) fn read(
+        checkpoints: &Checkpoints<'_>,
+        identity: &Identity,
+        run: &Run<'_>,
+    ) -> Result<Option<(Self, bool)>, Error> {
+        let path = checkpoints.path;
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -133,13 +175,11 @@ impl Checkpoint {
         if format != FORMAT {
             return Err(place(Error::Stored(format!("format `{format}`, expected `{FORMAT}`"))));
         }
-        let identity: Identity = parse(&arrays, "identity").map_err(place)?;
-        identity.check(expected)?;
-        Ok(Some(Self {
-            position: parse(&arrays, "position").map_err(place)?,
-            optimizer_steps: parse(&arrays, "optimizer_steps").map_err(place)?,
-            arrays: arrays.f32s,
-        }))
+        let stored: Identity = parse(&arrays, "identity").map_err(place)?;
+        let position: Position = parse(&arrays, "position").map_err(place)?;
+        let has_changed = identity.check(&stored, run, position.history.len())?;
+        let optimizer_steps = parse(&arrays, "optimizer_steps").map_err(place)?;
+        Ok(Some((Self { position, optimizer_steps, arrays: arrays.f32s }, has_changed)))
     }
 
     /// The arrays whose names start with `prefix`, without it.
@@ -160,89 +200,4 @@ fn parse<T: DeserializeOwned>(arrays: &Arrays, key: &str) -> Result<T, Error> {
 
 fn json(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|e| Error::Stored(format!("not JSON: {e}")))
-}
-
-/// Writes a file so that, whatever happens, its name has the old content or all of the new: see
-/// [`AtomicFile`].
-///
-/// # Errors
-/// When it cannot be written; the old file is then still there.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = AtomicFile::create(path)?;
-    file.write_all(bytes)?;
-    file.commit()
-}
-
-/// A file that is written piece by piece under a temporary name in its folder, and has its own name
-/// only once it is whole and on the disk. What is dropped before that leaves nothing.
-#[derive(Debug)]
-pub struct AtomicFile {
-    /// Until it is committed.
-    file: Option<BufWriter<File>>,
-    partial: PathBuf,
-    path: PathBuf,
-}
-
-impl AtomicFile {
-    /// Starts a file.
-    ///
-    /// # Errors
-    /// When the temporary file cannot be made.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-        // The same name every time, so that killed writes do not pile up.
-        let partial = folder_of(path).join(format!(".{}.partial", name.to_string_lossy()));
-        let file = Some(BufWriter::new(File::create(&partial)?));
-        Ok(Self { file, partial, path: path.to_owned() })
-    }
-
-    /// Flushes it to the disk and gives it its name.
-    ///
-    /// # Errors
-    /// When that cannot be done; the old file is then still there.
-    pub fn commit(mut self) -> io::Result<()> {
-        if let Some(file) = &mut self.file {
-            file.flush()?;
-            file.get_ref().sync_all()?;
-        }
-        fs::rename(&self.partial, &self.path)?;
-        self.file = None;
-        // The rename itself is on the disk once the folder is. Not every system can flush one.
-        if let Ok(folder) = File::open(folder_of(&self.path)) {
-            let _ = folder.sync_all();
-        }
-        Ok(())
-    }
-}
-
-impl Write for AtomicFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.as_mut().ok_or(io::ErrorKind::NotConnected)?.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().ok_or(io::ErrorKind::NotConnected)?.flush()
-    }
-}
-
-impl Seek for AtomicFile {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.as_mut().ok_or(io::ErrorKind::NotConnected)?.seek(to)
-    }
-}
-
-impl Drop for AtomicFile {
-    fn drop(&mut self) {
-        if self.file.take().is_some() {
-            // Nothing more can be done about a file that cannot be removed.
-            let _ = fs::remove_file(&self.partial);
-        }
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
 }

@@ -203,6 +203,13 @@ impl TrainConfig {
         }
     }
 
+    /// Whether a run of which so many epochs are over is what it would have been with these `epochs` from
+    /// the start, though it was begun with others: where the learning rate of a step does not depend
+    /// on how many there are, which that of a cosine does.
+    pub fn may_end_after(&self, epochs_done: usize) -> bool {
+        !matches!(self.schedule, ScheduleConfig::Cosine { .. }) && self.epochs >= epochs_done
+    }
+
     /// Checks every value.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ mod config;
 mod optimizer;
 mod stepper;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -56,10 +57,37 @@ pub struct Run<'a> {
     pub train: &'a dyn Examples,
     /// The set that selects the weights; without one the last epoch's are kept.
     pub valid: Option<&'a dyn Examples>,
-    /// The checkpoint file; none is written without it.
-    pub checkpoint: Option<&'a Path>,
-    /// Whether to continue from the checkpoint, if there is one.
+    /// Where checkpoints go; none are written without it.
+    pub checkpoint: Option<Checkpoints<'a>>,
+}
+
+/// Where the checkpoints of a run go, and how it goes on from one.
+#[derive(Clone, Debug)]
+pub struct Checkpoints<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Whether to continue from the file, if it is there.
     pub resume: bool,
+    /// What else must be the same for the run to continue, by name. What is known of the data, such as a
+    /// digest, has a name that begins with `data: `.
+    pub provenance: BTreeMap<String, String>,
+    /// Whether to continue though the data, by its number of examples or by `provenance`, is not what
+    /// it was; the epoch at hand then starts anew.
+    pub accept_changed_data: bool,
+}
+
+impl<'a> Checkpoints<'a> {
+    /// Checkpoints in this file, of a run that starts at its first step.
+    pub fn at(path: &'a Path) -> Self {
+        let provenance = BTreeMap::new();
+        Self { path, resume: false, provenance, accept_changed_data: false }
+    }
+
+    /// The same, of a run that continues from the file, if it is there.
+    #[must_use]
+    pub fn resume(self) -> Self {
+        Self { resume: true, ..self }
+    }
 }
 
 /// What is known after an epoch.
@@ -193,6 +221,19 @@ fn fit(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Error> {
     Ok(Trained { model, history: vec![record], best_epoch: 1 })
 }
 
+/// How many epochs are over in the checkpoint that a run would continue from; `None` if it would start at
+/// its first step. Nothing is trained or written.
+///
+/// # Errors
+/// When the checkpoint cannot be read, or belongs to another run.
+pub fn epochs_done(run: &Run<'_>) -> Result<Option<usize>, Error> {
+    let Some(checkpoint) = run.checkpoint.as_ref().filter(|checkpoint| checkpoint.resume) else {
+        return Ok(None);
+    };
+    let stored = Checkpoint::read(checkpoint, &Identity::of(run)?, run)?;
+    Ok(stored.map(|(stored, _)| stored.position.history.len()))
+}
+
 /// Trains a neural model by stochastic gradients.
 fn descend<M: Neural + Into<Model>>(
     run: &Run<'_>,
@@ -224,15 +265,22 @@ impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
     /// At the first step, or where the checkpoint left off.
     fn start(run: &'a Run<'a>, device: &'a Device, model: M) -> Result<Self, Error> {
         let stepper = Stepper::new(model, run.config);
-        let identity = Identity::of(run);
+        let identity = Identity::of(run)?;
         let position = checkpoint::Position::default();
-        let stored = match run.checkpoint.filter(|_| run.resume) {
-            Some(path) => Checkpoint::read(path, &identity)?,
+        let stored = match run.checkpoint.as_ref().filter(|checkpoint| checkpoint.resume) {
+            Some(checkpoint) => Checkpoint::read(checkpoint, &identity, run)?,
             None => None,
         };
         let mut descent = Self { run, identity, device, stepper, position, best: None };
-        if let Some(stored) = stored {
+        if let Some((stored, has_changed)) = stored {
             descent.restore(stored)?;
+            if has_changed {
+                // The order of the examples is that of other examples.
+                let done: usize = descent.position.step_of_epoch;
+                descent.position.step -= done;
+                descent.position.step_of_epoch = 0;
+                descent.position.nll_sum = 0.0;
+            }
         }
         Ok(descent)
     }
@@ -365,7 +413,7 @@ impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
     }
 
     fn checkpoint(&self) -> Result<(), Error> {
-        let Some(path) = self.run.checkpoint else {
+        let Some(Checkpoints { path, .. }) = self.run.checkpoint else {
             return Ok(());
         };
         let Stepper { optimizer, ema, .. } = &self.stepper;
@@ -400,6 +448,18 @@ impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
             Some(best) => (best.epoch, load_weights(last, &best.weights)?),
             None => (self.position.history.len(), last),
         };
+        let mut values = named(weights(&model), "");
+        values.retain(|(_, _, values)| values.iter().any(|value| !value.is_finite()));
+        if let Some((name, ..)) = values.first() {
+            // Such weights give no likelihood to anything.
+            return Err(Error::NonFinite {
+                loss: f64::NAN,
+                epoch: best_epoch,
+                step: self.position.step,
+                learning_rate: self.run.config.optimizer.learning_rate(),
+                culprit: format!("the weights `{name}` are not finite after the last step"),
+            });
+        }
         Ok(Trained { model: model.into(), history: self.position.history, best_epoch })
     }
 }

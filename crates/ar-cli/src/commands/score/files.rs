@@ -1,33 +1,22 @@
 //! The files of `chainrule score`, which grow row by row.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use ar_models::train::checkpoint::AtomicFile;
 
 use super::rows::{PValues, Row, Scores};
 use crate::args::ScoreArgs;
-use crate::error::mistake;
-use crate::files::{GrowingNpy, check_npy, refuse_overwriting};
+use crate::error::{Internal, mistake};
+use crate::files::GrowingNpy;
+use crate::outputs::{Asked, Inputs, Output, check, ending, is_stream, out};
 
 /// Checks the names of files before there is anything to write.
 pub(super) fn check_files(args: &ScoreArgs) -> Result<()> {
-    if let Some(path) = &args.per_variable {
-        check_npy("--per-variable", path, "an f32 array [rows, ...event shape]")?;
+    if let Some(asked) = costs_of(args) {
+        asked.must_end_in("npy", "numpy.load reads it: an f32 array [rows, ...event shape]")?;
+        asked.refuse_terminal()?;
     }
-    let written: Vec<&PathBuf> = args.out.iter().chain(&args.per_variable).collect();
-    if let [one, other] = written[..]
-        && one == other
-    {
-        return Err(mistake(
-            format!("--out and --per-variable are both {}", one.display()),
-            "choose two names",
-        ));
-    }
-    let read = [&args.data, &args.calibrate, &args.against].into_iter().flatten();
-    let read: Vec<&Path> = read.map(Path::new).collect();
-    refuse_overwriting(written.iter().map(|path| path.as_path()), &read)?;
-    let extension = args.out.as_deref().map(extension);
+    let extension = args.out.as_deref().map(format_of);
     match (&args.out, extension.as_deref(), args.costliest) {
         (Some(path), Some(end), _) if end != "csv" && end != "npy" => Err(mistake(
             format!("--out {}: expected a name ending in .csv or .npy", path.display()),
@@ -41,8 +30,22 @@ pub(super) fn check_files(args: &ScoreArgs) -> Result<()> {
     }
 }
 
-fn extension(path: &Path) -> String {
-    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
+/// Checks that the files destroy nothing, once it is known what is read.
+pub(super) fn check_places(args: &ScoreArgs, inputs: &Inputs) -> Result<()> {
+    let asked: Vec<Asked<'_>> =
+        args.out.as_deref().map(out).into_iter().chain(costs_of(args)).collect();
+    check(&asked, inputs)
+}
+
+fn costs_of(args: &ScoreArgs) -> Option<Asked<'_>> {
+    let path = args.per_variable.as_deref()?;
+    Some(Asked { option: "--per-variable", path })
+}
+
+/// The ending of a name; a stream whose name has none takes a table.
+fn format_of(path: &Path) -> String {
+    let end = ending(path);
+    if end.is_empty() && is_stream(path) { "csv".to_owned() } else { end }
 }
 
 /// `x3`, or `x3_5` for row 3 and column 5.
@@ -66,7 +69,7 @@ pub(super) fn variable_names(shape: &[usize]) -> Vec<String> {
 
 /// The files that grow row by row.
 pub(super) struct Files {
-    csv: Option<csv::Writer<AtomicFile>>,
+    csv: Option<csv::Writer<Output>>,
     npy: Option<GrowingNpy>,
     costs: Option<GrowingNpy>,
     columns: Columns,
@@ -89,22 +92,19 @@ impl Files {
         let columns = Columns { is_calibrated, costliest, names };
         let (mut csv, mut npy) = (None, None);
         match &args.out {
-            Some(path) if extension(path) == "npy" => {
+            Some(path) if format_of(path) == "npy" => {
                 let numbers = if is_calibrated { 4 } else { 2 };
-                npy = Some(GrowingNpy::create::<f64>(path, &[numbers])?);
+                npy = Some(GrowingNpy::create::<f64>(out(path), &[numbers])?);
             }
             Some(path) => {
-                let mut writer = csv::Writer::from_writer(
-                    AtomicFile::create(path)
-                        .with_context(|| format!("cannot write {}", path.display()))?,
-                );
-                writer.write_record(columns.heading()).context("cannot write --out")?;
+                let mut writer = csv::Writer::from_writer(out(path).create()?);
+                write_record(&mut writer, columns.heading())?;
                 csv = Some(writer);
             }
             None => {}
         }
-        let costs = args.per_variable.as_deref();
-        let costs = costs.map(|path| GrowingNpy::create::<f32>(path, shape)).transpose()?;
+        let costs = costs_of(args);
+        let costs = costs.map(|asked| GrowingNpy::create::<f32>(asked, shape)).transpose()?;
         Ok(Self { csv, npy, costs, columns })
     }
 
@@ -132,7 +132,7 @@ impl Files {
             }
         }
         if let Some(csv) = csv {
-            csv.write_record(columns.cells(&row)).context("cannot write --out")?;
+            write_record(csv, columns.cells(&row))?;
         }
         Ok(())
     }
@@ -140,11 +140,19 @@ impl Files {
     /// Gives the files their names.
     pub(super) fn complete(self) -> Result<()> {
         if let Some(csv) = self.csv {
-            let file = csv.into_inner().map_err(|error| error.into_error());
-            file.and_then(AtomicFile::commit).context("cannot write --out")?;
+            let file = csv.into_inner().map_err(csv::IntoInnerError::into_error);
+            file.context("cannot write the last rows of --out")?.commit()?;
         }
         [self.npy, self.costs].into_iter().flatten().try_for_each(GrowingNpy::complete)
     }
+}
+
+/// Adds a line, or says which file could not take it.
+fn write_record(writer: &mut csv::Writer<Output>, cells: Vec<String>) -> Result<()> {
+    writer.write_record(cells).map_err(|error| match error.into_kind() {
+        csv::ErrorKind::Io(error) => writer.get_ref().failed(error),
+        _ => Internal("a row of scores is no CSV").into(),
+    })
 }
 
 impl Columns {

@@ -15,9 +15,10 @@ use crate::args::ScoreArgs;
 use crate::device;
 use crate::error::mistake;
 use crate::output::RECORD_VERSION;
+use crate::outputs::Inputs;
 use crate::run_dir::RunDir;
 use crate::sets::{Finder, Set};
-use files::{Files, check_files, variable_names};
+use files::{Files, check_files, check_places, variable_names};
 use record::{AgainstRecord, CalibrationRecord, Detection, Record};
 use rows::Scorer;
 
@@ -29,11 +30,17 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let start = Instant::now();
     check_files(args)?;
     let run = RunDir::open(&args.run)?;
-    let config = run.load_config()?;
+    let config = args.own_data.accepted(run.load_config()?);
+    let mut inputs = Inputs::of_run(&run, &config, &session.locations);
+    for spec in [&args.data, &args.calibrate, &args.against] {
+        inputs = inputs.and_spec(spec.as_deref(), &session.locations);
+    }
+    check_places(args, &inputs)?;
     let device = device::choose(args.device.as_deref())?;
     let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
-    let terminal = &session.terminal;
+    let out = args.out.as_deref();
+    let terminal = &session.terminal.beside(out).beside(args.per_variable.as_deref());
     terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));
 
     // All sets are found before the work begins.
@@ -121,6 +128,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         against: against.transpose()?,
         out: args.out.as_ref().map(|path| path.display().to_string()),
         per_variable: args.per_variable.as_ref().map(|path| path.display().to_string()),
+        accepted_changes: config.data.expected.accepted(),
         seconds: start.elapsed().as_secs_f64(),
     };
     terminal.result(&record, || record.words())

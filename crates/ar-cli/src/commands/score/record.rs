@@ -24,6 +24,9 @@ pub(super) struct Record {
     pub(super) out: Option<String>,
     /// The file of costs.
     pub(super) per_variable: Option<String>,
+    /// How the run's own data has changed since it was trained, where that was accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) accepted_changes: Vec<String>,
     pub(super) seconds: f64,
 }
 

@@ -1,0 +1,39 @@
+//! INT, TERM and HUP: the first one cleans up and ends the program, a second one ends it at once.
+
+#[cfg(unix)]
+pub(crate) use unix::watch;
+
+/// Where there are no signals, nothing is watched.
+#[cfg(not(unix))]
+pub(crate) fn watch() {}
+
+#[cfg(unix)]
+mod unix {
+    use std::thread;
+
+    use ar_models::atomic_file::abandon_all;
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+    use signal_hook::low_level::emulate_default_handler;
+
+    /// Starts the thread that waits for signals. The process then ends by the signal, so that a shell sees
+    /// what ended it; its files are the old ones or whole, and none is left under a temporary name.
+    pub(crate) fn watch() {
+        // Without it a signal ends the program at once, as it would any other.
+        let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
+        thread::spawn(move || {
+            let mut is_cleaning = false;
+            for signal in signals.forever() {
+                if is_cleaning {
+                    let _ = emulate_default_handler(signal);
+                }
+                is_cleaning = true;
+                // Apart, so that a second signal is heard while a slow disk keeps the first waiting.
+                thread::spawn(move || {
+                    abandon_all();
+                    let _ = emulate_default_handler(signal);
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,124 @@
+//! Two commands at once, on one run and one output: each ends well or says why not, and the output is
+//! that of one of them.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+use crate::common::{Place, text};
+use crate::{NADE, trained};
+
+fn start(place: &Place, arguments: &[&str]) -> std::process::Child {
+    Command::new(assert_cmd::cargo::cargo_bin!("chainrule"))
+        .current_dir(place.path(""))
+        .args(arguments)
+        .args(["--json", "--quiet"])
+        .env_remove("CHAINRULE_DATA")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts")
+}
+
+/// What a file holds, without the times in it.
+fn timeless(bytes: &[u8]) -> String {
+    text(bytes)
+}
+
+#[test]
+fn two_of_every_pair_of_commands_get_along() {
+    let place = trained();
+    let files =
+        |out: &'static str, commands: &[&[&'static str]]| -> Vec<(String, Vec<&'static str>)> {
+            let with_out = |command: &&[&'static str]| {
+                let option = if command[0] == "eval" { "--per-variable" } else { "--out" };
+                (out.to_owned(), [command, &[option, out][..]].concat())
+            };
+            commands.iter().map(with_out).collect()
+        };
+    let mut commands = files(
+        "x.npy",
+        &[
+            &["eval", "run"],
+            &["score", "run"],
+            &["sample", "run", "--count", "50"],
+            &["decompress", "run", "digits.chr"],
+            &["features", "run"],
+            &["complete", "run", "--observe", "top-half"],
+            &["data", "export", "run"],
+        ],
+    );
+    commands.extend(files("x.chr", &[&["compress", "run", "digits", "--no-baselines"]]));
+    commands.push((String::new(), vec!["train", "c.toml", "--out", "run", "--resume"]));
+    commands.push((String::new(), vec!["inspect", "run"]));
+    let solo: Vec<Option<String>> = commands
+        .iter()
+        .map(|(out, command)| {
+            place.json(command);
+            (!out.is_empty()).then(|| timeless(&fs::read(place.path(out)).unwrap()))
+        })
+        .collect();
+    for i in 0..commands.len() {
+        for j in 0..=i {
+            let pair = [i, j];
+            let children = pair.map(|k| start(&place, &commands[k].1));
+            for (k, child) in pair.into_iter().zip(children) {
+                let output: Output = child.wait_with_output().unwrap();
+                let stderr = text(&output.stderr);
+                assert!(output.status.success(), "{:?}: {stderr}", commands[k].1);
+            }
+            for k in pair {
+                let out = &commands[k].0;
+                if out.is_empty() {
+                    continue;
+                }
+                let found = timeless(&fs::read(place.path(out)).unwrap());
+                let is_of_one =
+                    pair.iter().any(|&k| solo[k].as_ref() == Some(&found) && commands[k].0 == *out);
+                assert!(is_of_one, "{:?} and {:?}", commands[i].1, commands[j].1);
+            }
+        }
+    }
+    let leftover = |name: &str| name.ends_with(".partial");
+    let names = fs::read_dir(place.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!names.into_iter().any(|name| leftover(name.to_str().unwrap())));
+}
+
+#[test]
+fn two_that_train_one_run_do_not_mix() {
+    let place = Place::new();
+    place.file("c.toml", NADE.replace("epochs = 3", "epochs = 30"));
+    place.json(&["train", "c.toml", "--out", "whole"]);
+    let train = ["train", "c.toml", "--out", "run", "--resume"];
+    let outputs = [start(&place, &train), start(&place, &train)].map(|child| {
+        let output: Output = child.wait_with_output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    });
+    assert!(outputs.iter().any(|(code, _)| *code == Some(0)), "{outputs:?}");
+    for (code, stderr) in outputs {
+        let is_busy = stderr.contains("another process is training in run");
+        assert!(code == Some(0) || (code == Some(1) && is_busy), "{code:?}: {stderr}");
+    }
+    let weights = |run: &str| fs::read(place.path(run).join("model.safetensors")).unwrap();
+    assert!(weights("whole") == weights("run"));
+}
+
+#[test]
+fn scores_of_two_at_once_are_those_of_one() {
+    let place = trained();
+    let line = |bit: &str| vec![bit; 64].join(",") + "\n";
+    place.file("zeros.csv", line("0").repeat(20_000));
+    place.file("ones.csv", line("1").repeat(20_000));
+    let score = |data: &'static str| ["score", "run", "--data", data, "--out", "s.csv"];
+    let alone = ["zeros.csv", "ones.csv"].map(|data| {
+        place.json(&score(data));
+        fs::read(place.path("s.csv")).unwrap()
+    });
+    for _ in 0..5 {
+        let children = ["zeros.csv", "ones.csv"].map(|data| start(&place, &score(data)));
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", text(&output.stderr));
+        }
+        assert!(alone.contains(&fs::read(place.path("s.csv")).unwrap()));
+    }
+}
