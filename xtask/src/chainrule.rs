@@ -5,8 +5,8 @@ use crate::failure::Mistake;
 use crate::terminal;
 use crate::workspace::{cargo, shown};
 use anyhow::{Context as _, Result, bail, ensure};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -36,6 +36,21 @@ pub(crate) struct Score {
     pub(crate) accuracy: Option<f64>,
 }
 
+/// What `chainrule` says it computed a number with, but for the machine and the date.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Environment {
+    /// Version of the program.
+    pub(crate) chainrule: String,
+    /// The commit it was built from.
+    pub(crate) git_revision: Option<String>,
+    /// Version of burn.
+    pub(crate) burn: String,
+    /// The widest instruction set of the kernels.
+    pub(crate) instruction_set: String,
+    /// Threads it computed with.
+    pub(crate) threads: u64,
+}
+
 /// What `chainrule train` prints.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Trained {
@@ -57,6 +72,9 @@ pub(crate) struct Trained {
     pub(crate) seconds: f64,
     /// What each conditional may look at, in words.
     pub(crate) sees: String,
+    /// What the numbers were computed with.
+    #[serde(default)]
+    pub(crate) environment: Option<Environment>,
     /// The split that chose the weights.
     pub(crate) valid: Option<Score>,
     /// The split that nothing was chosen on.

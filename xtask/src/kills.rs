@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Kill a training run at random moments, resume it each time, and compare the final weights with
-/// those of a run that was left alone.
+/// those of a run that was left alone; after every twenty kills a new run begins.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name of the config to train
@@ -57,44 +57,56 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let alone = start.elapsed();
     terminal::note(&format!("left alone: {:.1} s", alone.as_secs_f64()));
 
-    // Lives of a random length around a twentieth of the run, so that the kills spread over it.
-    let mut moments = SplitMix64(args.seed);
-    let mean = alone.as_secs_f64() / f64::from(args.kills + 1);
-    for kill in 1..=args.kills {
-        let life = Duration::from_secs_f64(2.0 * mean * moments.unit());
-        let mut child = chainrule.start_training(&config, &killed)?;
-        std::thread::sleep(life);
-        if child.try_wait().context("waiting for chainrule")?.is_some() {
-            terminal::note(&format!("kill {kill}: the run had ended before"));
-            continue;
-        }
-        child.kill().context("killing chainrule")?;
-        child.wait().context("waiting for chainrule")?;
-        let epochs = fs::read_to_string(killed.join("metrics.jsonl")).unwrap_or_default();
-        let epochs = epochs.lines().count();
-        terminal::note(&format!(
-            "kill {kill}: after {:.3} s, {epochs} epochs over",
-            life.as_secs_f64()
-        ));
-    }
-    chainrule.train(&config, &killed, None, true, || ())?;
-
     let weights = |run: &Path| {
         let path = run.join("model.safetensors");
         fs::read(&path).with_context(|| format!("reading {}", path.display()))
     };
-    let (expected, found) = (weights(&whole)?, weights(&killed)?);
-    if expected != found {
-        bail!(Mistake::new(format!("after {} kills the weights differ", args.kills)));
+    let expected = weights(&whole)?;
+
+    // Lives of a random length around a part of the run, so that the kills of a run spread over it.
+    let mut moments = SplitMix64(args.seed);
+    let mean = alone.as_secs_f64() / f64::from(args.kills.min(KILLS_OF_A_RUN) + 1);
+    let (mut kills, mut runs) = (0, 0);
+    while kills < args.kills {
+        let most = (args.kills - kills).min(KILLS_OF_A_RUN);
+        let mut of_this_run = 0;
+        while of_this_run < most {
+            let life = Duration::from_secs_f64(2.0 * mean * moments.unit());
+            let mut child = chainrule.start_training(&config, &killed)?;
+            std::thread::sleep(life);
+            if child.try_wait().context("waiting for chainrule")?.is_some() {
+                terminal::note("the run had ended before");
+                break;
+            }
+            child.kill().context("killing chainrule")?;
+            child.wait().context("waiting for chainrule")?;
+            of_this_run += 1;
+            let epochs = fs::read_to_string(killed.join("metrics.jsonl")).unwrap_or_default();
+            terminal::note(&format!(
+                "kill {}: after {:.3} s, {} epochs over",
+                kills + of_this_run,
+                life.as_secs_f64(),
+                epochs.lines().count()
+            ));
+        }
+        chainrule.train(&config, &killed, None, true, || ())?;
+        kills += of_this_run;
+        runs += 1;
+        if weights(&killed)? != expected {
+            bail!(Mistake::new(format!("after {kills} kills the weights differ")));
+        }
+        fs::remove_dir_all(&killed).with_context(|| format!("removing {}", killed.display()))?;
     }
     terminal::out(&format!(
-        "{}: killed {} times and resumed, all {} bytes of the weights are those of the run that was \
-         left alone",
+        "{}: killed {kills} times in {runs} runs and resumed, all {} bytes of the weights are those of \
+         the run that was left alone",
         args.config,
-        args.kills,
         expected.len()
     ))
 }
+
+/// How often a run is killed at most.
+const KILLS_OF_A_RUN: u32 = 20;
 
 /// Steele, Lea and Flood 2014: enough to choose moments with, and no dependency.
 struct SplitMix64(u64);

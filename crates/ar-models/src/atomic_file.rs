@@ -20,7 +20,7 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 /// Temporary names end so.
 const SUFFIX: &str = ".partial";
@@ -77,9 +77,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// ```
 #[derive(Debug)]
 pub struct AtomicFile {
-    /// Until it is committed.
-    file: Option<BufWriter<NamedTempFile>>,
-    partial: PathBuf,
+    /// Until it is committed; the lock on it lasts as long as it is open.
+    file: Option<BufWriter<File>>,
+    /// Removes the file under its temporary name, if it is dropped.
+    temporary: TempPath,
     path: PathBuf,
 }
 
@@ -113,13 +114,12 @@ impl AtomicFile {
         let folder = folder_of(&path);
         let prefix = prefix_of(name);
         remove_abandoned(folder, &prefix);
-        let file = create_locked(folder, &prefix)?;
+        let (file, temporary) = create_locked(folder, &prefix).map_err(bare)?;
         if let Some(old) = old {
-            file.as_file().set_permissions(old.permissions())?;
+            file.set_permissions(old.permissions())?;
         }
-        let partial = file.path().to_owned();
-        partials().insert(partial.clone());
-        Ok(Self { file: Some(BufWriter::new(file)), partial, path })
+        partials().insert(temporary.to_path_buf());
+        Ok(Self { file: Some(BufWriter::new(file)), temporary, path })
     }
 
     /// Flushes it to the disk and gives it its name.
@@ -127,19 +127,17 @@ impl AtomicFile {
     /// # Errors
     /// When that cannot be done; the old file is then still there.
     pub fn commit(mut self) -> io::Result<()> {
-        let file = self.file.take().ok_or(io::ErrorKind::NotConnected)?;
-        // Where something fails from here on, the temporary file is removed as it goes out of scope.
-        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        // The lock on it goes with it, so that it stays open until it has its name.
-        let (_open, temporary) = file.into_parts();
+        let file = self.file.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        // Where something fails, the temporary file is removed as it goes out of scope.
+        file.flush()?;
+        file.get_ref().sync_all()?;
         {
             let mut partials = partials();
-            fs::rename(&temporary, &self.path)?;
-            partials.remove(&self.partial);
+            fs::rename(&self.temporary, &self.path)?;
+            partials.remove(&*self.temporary);
         }
         // There is nothing left to be removed.
-        let _ = temporary.keep();
+        self.temporary.disable_cleanup(true);
         // The rename itself is on the disk once the folder is. Not every system can flush one.
         if let Ok(folder) = File::open(folder_of(&self.path)) {
             let _ = folder.sync_all();
@@ -151,11 +149,10 @@ impl AtomicFile {
 impl Drop for AtomicFile {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
-            // Not flushed: it is removed.
-            let (file, _) = file.into_parts();
-            drop(file);
+            // What is not flushed need not be: the file is removed.
+            let _ = file.into_parts();
         }
-        partials().remove(&self.partial);
+        partials().remove(&*self.temporary);
     }
 }
 
@@ -201,7 +198,7 @@ fn prefix_of(name: &OsStr) -> OsString {
 }
 
 /// A new temporary file that this process has locked, as long as it is open.
-fn create_locked(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
+fn create_locked(folder: &Path, prefix: &OsStr) -> io::Result<(File, TempPath)> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(prefix).suffix(SUFFIX).rand_bytes(RANDOM);
     #[cfg(unix)]
@@ -217,12 +214,23 @@ fn create_locked(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
             // Another writer takes it for an abandoned one, and removes it.
             Err(TryLockError::WouldBlock) => continue,
             // Some network file systems know no locks; nobody removes a file there.
-            Err(TryLockError::Error(_)) => return Ok(file),
+            Err(TryLockError::Error(_)) => return Ok(file.into_parts()),
         }
         // It may have been removed between the two.
         if fs::symlink_metadata(file.path()).is_ok() {
-            return Ok(file);
+            return Ok(file.into_parts());
         }
+    }
+}
+
+/// An error without the temporary name, which says nothing to anybody.
+fn bare(error: io::Error) -> io::Error {
+    use std::error::Error as _;
+    let inner = error.get_ref().and_then(|inner| inner.source());
+    let inner = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
+    match inner.and_then(io::Error::raw_os_error) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::anomalies::Anomalies;
 use super::config::{Config, Paper};
-use crate::chainrule::{Epoch, Score, Trained};
+use crate::chainrule::{Environment, Epoch, Score, Trained};
 use crate::failure::Mistake;
 use crate::workspace::{Git, Machine};
 use anyhow::{Context as _, Result};
@@ -239,6 +239,9 @@ pub(crate) struct Outcome {
     /// Number of values of a variable; none for real numbers, and old files do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) levels: Option<u64>,
+    /// What it was computed with; old files do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) environment: Option<Environment>,
     /// Epochs run.
     pub(crate) epochs: u64,
     /// The epoch whose weights were kept.
@@ -343,6 +346,7 @@ impl Outcome {
             parameters: trained.parameters.clone(),
             variables: test.variables,
             levels: trained.levels,
+            environment: trained.environment.clone(),
             epochs: trained.epochs,
             best_epoch: trained.best_epoch,
             train_seconds: trained.seconds,
@@ -607,6 +611,7 @@ pub(crate) mod tests {
             parameters: "16777215".to_owned(),
             variables: 64,
             levels: Some(2),
+            environment: None,
             epochs: 1,
             best_epoch: Some(1),
             train_seconds: 0.25,

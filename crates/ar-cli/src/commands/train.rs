@@ -203,7 +203,9 @@ fn already_done(run: &RunDir, config: &Config, args: &TrainArgs) -> Result<Optio
             ),
         ));
     }
-    if goes_on || !run.model().is_file() {
+    // Training that has gone on has not come to its end yet.
+    let is_open = run.seal().is_some_and(|seal| seal.config.is_none());
+    if goes_on || is_open || !run.model().is_file() {
         return Ok(None);
     }
     // A result that is of another version is made again from the weights.

@@ -289,6 +289,7 @@ fn runs_that_do_not_belong_together_are_refused() {
     let mut old: Value = serde_json::from_str(&result).unwrap();
     old.as_object_mut().unwrap().remove("train_labels");
     place.file("one/result.json", old.to_string());
+    fs::remove_file(place.path("one/seal.json")).unwrap();
     let message = place.mistake(&["classify", "zero", "one", "--prior", "train"]);
     assert!(
         message.contains("one/result.json does not say how often it saw each label"),

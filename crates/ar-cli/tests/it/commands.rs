@@ -21,12 +21,14 @@ fn a_neural_run_from_config_to_samples() {
         ".*.nll_nats_stderr" => "[nats]",
         ".*.bits_per_dim" => "[bits]",
         ".best_epoch" => "[epoch]",
+        ".environment" => "[environment]",
     });
     for file in [
         "config.toml",
         "environment.json",
         "metrics.jsonl",
         "checkpoint.safetensors",
+        "seal.json",
         "model.safetensors",
         "result.json",
     ] {
@@ -123,7 +125,11 @@ fn a_run_is_continued_only_with_its_own_config() {
         "{message}"
     );
     let message = place.mistake(&["train", "small.toml", "--out", "run", "--resume"]);
-    assert!(message.contains("`train.epochs = 3`, expected 1 as in run/config.toml"), "{message}");
+    assert!(message.contains("`train.epochs = 3`, planned were 1 in run/config.toml"), "{message}");
+    assert!(message.contains("a cosine schedule spreads the learning rate"), "{message}");
+    let hidden = ["train", "small.toml", "--out", "run", "--resume", "--set", "model.hidden=9"];
+    let message = place.mistake(&hidden);
+    assert!(message.contains("`model.hidden = 9`, expected 8 as in run/config.toml"), "{message}");
     let again =
         place.json(&["train", "small.toml", "--out", "run", "--set", "train.epochs=1", "--resume"]);
     assert_eq!(first, again, "a finished run returns its record");
@@ -417,10 +423,15 @@ fn mistakes_are_explained_and_end_in_a_hint() {
     // A damaged run.
     fs::copy(place.path("bad.safetensors"), place.path("run/model.safetensors")).unwrap();
     let message = place.mistake(&["eval", "run"]);
+    assert!(message.contains("run/model.safetensors is not the file that the run wrote"));
+    let seal = fs::read(place.path("run/seal.json")).unwrap();
+    fs::remove_file(place.path("run/seal.json")).unwrap();
+    let message = place.mistake(&["eval", "run"]);
     assert!(
         message.contains("model.safetensors") && message.contains("safetensors file"),
         "{message}"
     );
+    place.file("run/seal.json", seal);
     fs::remove_file(place.path("run/model.safetensors")).unwrap();
     let message = place.mistake(&["eval", "run"]);
     assert!(message.contains("run is not trained") && message.contains("--resume"), "{message}");

@@ -225,11 +225,13 @@ fn an_input_is_not_written_over() {
     place.json(&["data", "export", "digits", "--split", "valid", "--out", "v.csv"]);
     let before = fs::read(place.path("v.csv")).unwrap();
     for arguments in [
-        &["compress", "run", "v.csv", "--out", "v.csv"][..],
+        &["compress", "run", "v.chr", "--out", "v.chr"][..],
         &["eval", "run", "--data", "v.npy", "--per-variable", "./v.npy"],
         &["complete", "run", "--data", "v.npy", "--observe", "top-half", "--out", "v.npy"],
     ] {
-        fs::copy(place.path("v.csv"), place.path("v.npy")).unwrap();
+        for name in ["v.npy", "v.chr"] {
+            fs::copy(place.path("v.csv"), place.path(name)).unwrap();
+        }
         let message = place.mistake(arguments);
         assert!(message.contains("would be written over"), "{message}");
     }

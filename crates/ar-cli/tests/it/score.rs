@@ -317,7 +317,7 @@ fn mistakes_are_named() {
         (&["--data", "named.csv"], &["line 1: ragged: expected 64 values, found 2"]),
         (&["--data", "empty.csv"], &["empty.csv: empty"]),
         (&["--data", "wide.csv", "--split", "test"], &["a path has no splits"]),
-        (&["--out", "none/s.csv"], &["cannot write none/s.csv"]),
+        (&["--out", "none/s.csv"], &["--out none/s.csv: there is no folder none"]),
         (&["--data", "wide.csv", "--out", "./wide.csv"], &["over wide.csv, which is read"]),
         (&["--out", "s.npy", "--per-variable", "s.npy"], &["are both s.npy"]),
         (&["--alpha", "1"], &["above 0 and below 1"]),

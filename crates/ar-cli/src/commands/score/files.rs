@@ -139,9 +139,10 @@ impl Files {
 
     /// Gives the files their names.
     pub(super) fn complete(self) -> Result<()> {
-        if let Some(csv) = self.csv {
+        if let Some(mut csv) = self.csv {
+            csv.flush().map_err(|error| csv.get_ref().failed(error))?;
             let file = csv.into_inner().map_err(csv::IntoInnerError::into_error);
-            file.context("cannot write the last rows of --out")?.commit()?;
+            file.context(Internal("rows that were flushed are not"))?.commit()?;
         }
         [self.npy, self.costs].into_iter().flatten().try_for_each(GrowingNpy::complete)
     }
