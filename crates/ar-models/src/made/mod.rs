@@ -46,7 +46,7 @@ use serde::{Deserialize, Serialize};
 use masks::Connectivity;
 
 use crate::error::Error;
-use crate::heads::bernoulli_rows;
+use crate::heads::{bernoulli_rows, impossible_from_outside_on};
 use crate::layers::mixture::{self, Posterior};
 use crate::layers::permute::Permutation;
 use crate::layers::{log_odds_in_walk, masked, normal, rows};
@@ -459,13 +459,16 @@ impl Neural for Made {
 
     fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2> {
         let [batch, _] = x.dims();
-        if batch == 0 || self.masks() == 1 {
-            return self.log_prob_per_variable_under(0, x);
-        }
         let ordering = Permutation::new(self.config.ordering.clone());
         let under = |mask| ordering.to_walk(self.log_prob_per_variable_under(mask, x.clone()));
-        let all = Tensor::stack::<3>((0..self.masks()).map(under).collect(), 2);
-        ordering.to_event(mixture::log_prob_per_variable(all))
+        let log_probs = if batch == 0 || self.masks() == 1 {
+            under(0)
+        } else {
+            let all = Tensor::stack::<3>((0..self.masks()).map(under).collect(), 2);
+            mixture::log_prob_per_variable(all)
+        };
+        let x = ordering.to_walk(x.clone());
+        ordering.to_event(impossible_from_outside_on(log_probs, &x, 2))
     }
 
     /// h_L, the mean over the masks, `[batch, last hidden]`.
