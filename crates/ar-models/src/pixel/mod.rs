@@ -465,9 +465,7 @@ impl PixelConfig {
         let here = Convolution { taps: vec![[0, 0]], rectify: false };
         let seen = |kind, spec: &Convolution, [inputs, outputs]: [usize; 2], blocks| {
             let stored = spec.taps.len() * inputs * outputs;
-            let mask = mask(kind, spec, inputs, outputs, blocks, colours);
-            let free = mask.map_or(stored, |mask| mask.iter().filter(|&&m| m != 0.0).count());
-            [stored, free]
+            [stored, layout::seen(kind, spec, [inputs, outputs], blocks, colours)]
         };
         let biased = |kind, spec: &Convolution, sizes: [usize; 2]| {
             seen(kind, spec, sizes, 1).map(|weights| weights + sizes[1])
