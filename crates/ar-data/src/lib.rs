@@ -14,6 +14,7 @@
 //! | [`folds`] | the parts of cross-validation |
 //! | [`flip`] | images mirrored left-right, by chance |
 //! | [`requantize`] | fewer levels: any depth between bits and the file's |
+//! | [`memory`] | how much memory the process can still take |
 //! | `fetch` | downloads of the built-in datasets (feature `fetch`) |
 //! | [`read_path`] | IDX, CIFAR-10 binary, tables, `.npy`, PNG |
 //! | [`Chunks`] | the same a chunk at a time, for files of any length |
@@ -45,6 +46,7 @@ pub mod folds;
 mod idx;
 mod images;
 mod input;
+pub mod memory;
 mod npy;
 mod numbers;
 mod read;

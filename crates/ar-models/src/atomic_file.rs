@@ -225,7 +225,6 @@ fn create_locked(folder: &Path, prefix: &OsStr) -> io::Result<(File, TempPath)> 
 
 /// An error without the temporary name, which says nothing to anybody.
 fn bare(error: io::Error) -> io::Error {
-    use std::error::Error as _;
     let inner = error.get_ref().and_then(|inner| inner.source());
     let inner = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
     match inner.and_then(io::Error::raw_os_error) {

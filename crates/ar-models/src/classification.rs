@@ -37,7 +37,8 @@ use crate::scoring::{for_chunks, log_probs};
 /// Returns `[examples, classes]`.
 ///
 /// # Panics
-/// When there is no model, or a single one that has no classes.
+/// When there is no model, or a single one that has no classes, or the examples are not of the models' number
+/// and kind of variables.
 pub fn log_likelihoods(
     models: &[Model],
     examples: &dyn Examples,
@@ -47,7 +48,7 @@ pub fn log_likelihoods(
     if let [model] = models {
         let classes = model.classes().expect("a single model has classes");
         let mut out = Vec::with_capacity(n * classes);
-        for_chunks(examples, |values| {
+        for_chunks(model, examples, |values| {
             out.extend(model.log_prob_per_class(values));
             progress(out.len() / classes);
         });

@@ -5,6 +5,7 @@ use prob_core::ordering::{Ordering, OrderingKind};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::examples::Examples;
 use crate::made::MadeSettings;
 use crate::orderless::OrderlessSettings;
 use crate::pixel::{ImageLayout, PixelKind, PixelSettings};
@@ -31,6 +32,40 @@ impl EventSpec {
             Some(levels) => format!("{levels} levels"),
             None => "real numbers".into(),
         }
+    }
+
+    /// Checks that the rows of a set, which an error calls `name`, are such events as far as can be seen
+    /// without reading them: their number of values, and whether those are symbols.
+    ///
+    /// # Errors
+    /// When they are not.
+    ///
+    /// ```
+    /// use ar_models::{config::EventSpec, examples::InMemory};
+    /// let event = EventSpec { shape: vec![5], levels: Some(2) };
+    /// event.check_rows("training", &InMemory::new(vec![0; 20], 5))?;
+    /// let error = event.check_rows("training", &InMemory::new(vec![0; 20], 4)).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the training set has rows of 4 symbols, expected 5 symbols as in the shape [5]"
+    /// );
+    /// # Ok::<(), ar_models::Error>(())
+    /// ```
+    pub fn check_rows(&self, name: &'static str, set: &dyn Examples) -> Result<(), Error> {
+        let variables = self.variables();
+        if set.variables() == variables && set.is_real() == self.levels.is_none() {
+            return Ok(());
+        }
+        let values = |is_real| if is_real { "real numbers" } else { "symbols" };
+        Err(Error::Rows {
+            set: name,
+            found: format!("{} {}", set.variables(), values(set.is_real())),
+            expected: format!(
+                "{variables} {} as in the shape {:?}",
+                values(self.levels.is_none()),
+                self.shape
+            ),
+        })
     }
 }
 

@@ -42,6 +42,32 @@ pub enum Error {
         /// Training rows.
         rows: usize,
     },
+    /// A set whose rows are not the events that they are said to be.
+    #[error("the {set} set has rows of {found}, expected {expected}")]
+    Rows {
+        /// Which set.
+        set: &'static str,
+        /// Values of a row, in words.
+        found: String,
+        /// What the event asks for.
+        expected: String,
+    },
+    /// A value that no variable can have.
+    #[error(
+        "the {set} set has {found} in row {row}, variable {variable} (both from 0), expected {expected}"
+    )]
+    Value {
+        /// Which set.
+        set: &'static str,
+        /// Row, from 0.
+        row: usize,
+        /// Index in the event, from 0.
+        variable: usize,
+        /// The value.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
     /// There is nothing to train on.
     #[error("the {0} set is empty, expected at least one example")]
     Empty(&'static str),

@@ -1,5 +1,7 @@
 //! What models learn from and are tested on: rows of symbols or of real numbers, read by index.
 
+use crate::error::Error;
+
 /// Rows of values on the host, row-major, in event order.
 ///
 /// Whatever takes rows takes slices of either kind: `model.log_prob(&[0_u8, 1])`.
@@ -262,9 +264,84 @@ pub fn read_all(examples: &dyn Examples, epoch: u64) -> Vec<u8> {
     out
 }
 
+/// Rows that are read at a time where a set is gone through.
+const CHUNK: usize = 2000;
+
+/// Calls `f` with the index of the first of some examples and their values, some after the other.
+///
+/// # Errors
+/// The first that `f` returns.
+pub(crate) fn for_chunks<E>(
+    examples: &dyn Examples,
+    epoch: u64,
+    mut f: impl FnMut(usize, Values<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let rows: Vec<usize> = (0..examples.len()).collect();
+    for (chunk, rows) in rows.chunks(CHUNK).enumerate() {
+        f(chunk * CHUNK, read_rows(examples, epoch, rows).values())?;
+    }
+    Ok(())
+}
+
+/// Checks that values of a set, which an error calls `name`, are below so many levels, or finite real numbers.
+/// `first` is the index of their first row.
+///
+/// # Errors
+/// With the first that is not.
+pub(crate) fn check_values(
+    name: &'static str,
+    first: usize,
+    variables: usize,
+    levels: Option<usize>,
+    values: Values<'_>,
+) -> Result<(), Error> {
+    let refuse = |at: usize, found: String, expected: String| Error::Value {
+        set: name,
+        row: first + at / variables,
+        variable: at % variables,
+        found,
+        expected,
+    };
+    match values {
+        Values::Symbols(symbols) => {
+            let levels = levels.unwrap_or(0);
+            let outside = |symbol: &u8| usize::from(*symbol) >= levels;
+            // The largest is found in a fraction of the time that the first one outside takes.
+            if !symbols.iter().max().is_some_and(outside) {
+                return Ok(());
+            }
+            let at = symbols.iter().position(|symbol| outside(symbol)).unwrap_or(0);
+            let found = format!("the symbol {}", symbols[at]);
+            Err(refuse(at, found, format!("a symbol less than {levels}")))
+        }
+        Values::Reals(reals) => match reals.iter().position(|x| !x.is_finite()) {
+            None => Ok(()),
+            Some(at) => Err(refuse(at, reals[at].to_string(), "a finite number".into())),
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_cannot_be_is_named_by_its_place() {
+        let bits =
+            |first, symbols| check_values("training", first, 4, Some(2), Values::Symbols(symbols));
+        bits(0, &[0, 1, 1, 0]).unwrap();
+        assert_eq!(
+            bits(10, &[0, 1, 1, 0, 1, 7, 9, 0]).unwrap_err().to_string(),
+            "the training set has the symbol 7 in row 11, variable 1 (both from 0), expected a symbol \
+             less than 2"
+        );
+        let reals = Values::Reals(&[0.5, 1.0, 2.0, f32::NAN]);
+        assert_eq!(
+            check_values("validation", 0, 2, None, reals).unwrap_err().to_string(),
+            "the validation set has NaN in row 1, variable 1 (both from 0), expected a finite number"
+        );
+        check_values("training", 0, 1, Some(256), Values::Symbols(&[255])).unwrap();
+    }
 
     #[test]
     fn a_set_is_read_as_what_it_is() {

@@ -20,7 +20,7 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
 
-use crate::heads::bernoulli_rows;
+use crate::heads::{bernoulli_rows, impossible_from_outside_on};
 use crate::layers::permute::Permutation;
 use crate::layers::{log_odds_in_walk, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats};
@@ -167,8 +167,10 @@ impl Neural for Logistic {
     }
 
     fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2> {
-        let x = floats(self.ordering.to_walk(x), &self.b.val());
-        self.ordering.to_event(bernoulli::log_prob(self.walk_logits(x.clone()), x))
+        let symbols = self.ordering.to_walk(x);
+        let x = floats(symbols.clone(), &self.b.val());
+        let log_probs = bernoulli::log_prob(self.walk_logits(x.clone()), x);
+        self.ordering.to_event(impossible_from_outside_on(log_probs, &symbols, 2))
     }
 
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {

@@ -16,7 +16,7 @@ use rand::Rng;
 
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
-use crate::examples::{Examples, Rows, Values, read_all};
+use crate::examples::{Examples, Rows, Values, check_values, for_chunks, read_all};
 use crate::logistic::{Logistic, LogisticConfig};
 use crate::made::Made;
 use crate::nade::{Nade, NadeConfig};
@@ -143,8 +143,8 @@ impl Model {
     /// Fits a tabular model by counting, in one pass.
     ///
     /// # Errors
-    /// When the config is impossible for such data, the tables would be too large, or there is
-    /// nothing to count.
+    /// When the config is impossible for such data, the data is not such events, the tables would be too
+    /// large, or there is nothing to count.
     ///
     /// # Panics
     /// When the config is of a neural model.
@@ -154,10 +154,12 @@ impl Model {
         train: &dyn Examples,
     ) -> Result<Self, Error> {
         config.check(event)?;
+        event.check_rows(TRAINING, train)?;
         if train.is_empty() && !matches!(config, ModelConfig::Uniform {}) {
-            return Err(Error::Empty("training"));
+            return Err(Error::Empty(TRAINING));
         }
         let values = read_all(train, 1);
+        check_values(TRAINING, 0, event.variables(), event.levels, (&values).into())?;
         let levels = levels(event);
         let data = Symbols::new(&values, event.variables(), levels)?;
         Ok(match config {
@@ -196,7 +198,8 @@ impl Model {
     /// means of `train`.
     ///
     /// # Errors
-    /// When the config is impossible for such data, or there is nothing to train on.
+    /// When the config is impossible for such data, the data is not such events, or there is nothing to
+    /// train on.
     ///
     /// # Panics
     /// When the config is of a tabular model.
@@ -208,11 +211,12 @@ impl Model {
         device: &Device,
     ) -> Result<Self, Error> {
         config.check(event)?;
+        event.check_rows(TRAINING, train)?;
         if train.is_empty() {
-            return Err(Error::Empty("training"));
+            return Err(Error::Empty(TRAINING));
         }
         let start = match event.levels {
-            Some(_) => Start::Means(means(&read_all(train, 1), event.variables())),
+            Some(_) => Start::Means(means(train, event)?),
             None => Start::Standardization(Standardization::fit(train, 1)?),
         };
         Self::init_with(config, event, &start, seed, device)
@@ -348,7 +352,7 @@ impl Model {
     }
 
     /// log p(x_i | those before it) for each variable, in nats; of an ensemble over orderings, those of its
-    /// first.
+    /// first. It is `-inf` for a symbol outside the support and for a variable that looks at one.
     ///
     /// # Shapes
     /// `rows` and the result are `[n, variables]` in event order.
@@ -392,7 +396,7 @@ impl Model {
         each!(self, tabular _model => None, neural model => model.classes())
     }
 
-    /// log p(x | y) of each row, in nats.
+    /// log p(x | y) of each row, in nats; `-inf` outside the support.
     ///
     /// # Shapes
     /// `rows` is `[n, variables]` in event order, `labels` and the result are `[n]`.
@@ -543,7 +547,8 @@ impl Model {
     }
 
     /// log p(missing | observed) of each row, exact, in nats, where the model
-    /// [takes any mask](Self::takes_any_mask); `None` elsewhere.
+    /// [takes any mask](Self::takes_any_mask); `None` elsewhere. It is `-inf` for a row with a symbol outside
+    /// the support, whether that is missing or observed.
     ///
     /// # Shapes
     /// `rows` and `observed` are `[n, variables]` in event order; returns `[n]`.
@@ -742,6 +747,9 @@ impl Model {
     }
 }
 
+/// What an error calls the set that a model is made from.
+const TRAINING: &str = "training";
+
 /// What a neural model starts from besides its weights.
 enum Start {
     /// Means of symbols.
@@ -805,16 +813,24 @@ fn tables_in_order(arrays: Arrays) -> Result<Vec<Vec<f64>>, Error> {
     Ok(tables.into_iter().flatten().collect())
 }
 
-/// Laplace's estimate of each variable's mean, strictly inside (0, 1).
-fn means(values: &[u8], variables: usize) -> Vec<f64> {
+/// Laplace's estimate of each variable's mean, strictly inside (0, 1) for bits.
+///
+/// # Errors
+/// When a symbol is not one of the event's; each is read here, so that no other pass needs to look.
+fn means(train: &dyn Examples, event: &EventSpec) -> Result<Vec<f64>, Error> {
+    let variables = event.variables();
     let mut ones = vec![0_u64; variables];
-    for row in values.chunks_exact(variables) {
-        for (ones, &x) in ones.iter_mut().zip(row) {
-            *ones += u64::from(x);
+    for_chunks(train, 1, |first, values| {
+        check_values(TRAINING, first, variables, event.levels, values)?;
+        for row in values.symbols().chunks_exact(variables) {
+            for (ones, &x) in ones.iter_mut().zip(row) {
+                *ones += u64::from(x);
+            }
         }
-    }
-    let total = (values.len() / variables) as f64;
-    ones.into_iter().map(|ones| (ones as f64 + 1.0) / (total + 2.0)).collect()
+        Ok::<(), Error>(())
+    })?;
+    let total = train.len() as f64;
+    Ok(ones.into_iter().map(|ones| (ones as f64 + 1.0) / (total + 2.0)).collect())
 }
 
 /// A float tensor's values on the host.

@@ -43,7 +43,7 @@ use prob_core::{Autoregressive, Density, Sample, uniform};
 use rand::Rng;
 
 use crate::codec::Arithmetic;
-use crate::heads::bernoulli_rows;
+use crate::heads::{bernoulli_rows, impossible_from_outside_on};
 use crate::layers::mixture::{self, Posterior};
 use crate::layers::permute::Permutation;
 use crate::layers::{log_odds_in_walk, normal, rows};
@@ -359,12 +359,15 @@ impl Neural for Nade {
 
     fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2> {
         let x = self.ordering.to_walk(x);
-        let Some(classes) = self.classes() else {
-            return self.ordering.to_event(self.walk_log_probs(x, None));
+        let of = |class| self.walk_log_probs(x.clone(), class);
+        let log_probs = match self.classes() {
+            None => of(None),
+            Some(classes) => {
+                let all = Tensor::stack((0..classes).map(Some).map(of).collect(), 2);
+                mixture::log_prob_per_variable(all)
+            }
         };
-        let of = |class| self.walk_log_probs(x.clone(), Some(class));
-        let all = Tensor::stack((0..classes).map(of).collect(), 2);
-        self.ordering.to_event(mixture::log_prob_per_variable(all))
+        self.ordering.to_event(impossible_from_outside_on(log_probs, &x, 2))
     }
 
     fn classes(&self) -> Option<usize> {
@@ -389,9 +392,10 @@ impl Neural for Nade {
     /// # Panics
     /// When the model has no classes, or there is not one label per row.
     fn log_prob_per_variable_given(&self, x: Tensor<2, Int>, labels: Tensor<1, Int>) -> Tensor<2> {
-        let x = floats(self.ordering.to_walk(x), &self.b.val());
-        let logits = self.walk_logits_given(x.clone(), labels);
-        self.ordering.to_event(bernoulli::log_prob(logits, x))
+        let symbols = self.ordering.to_walk(x);
+        let x = floats(symbols.clone(), &self.b.val());
+        let log_probs = bernoulli::log_prob(self.walk_logits_given(x.clone(), labels), x);
+        self.ordering.to_event(impossible_from_outside_on(log_probs, &symbols, 2))
     }
 
     /// h after all variables, σ(c + W x), `[batch, hidden]`; with classes its mean under p(y | x).

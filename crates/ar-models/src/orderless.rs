@@ -61,7 +61,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::heads::bernoulli_rows;
+use crate::heads::{bernoulli_rows, impossible_from_outside_on, outside};
 use crate::layers::permute::Permutation;
 use crate::layers::{log_odds_in_walk, mixture, normal, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats};
@@ -368,7 +368,8 @@ impl OrderlessNade {
     }
 
     /// log p(x_missing | x_observed), exact, in nats: of the mixture over [`orderings`](Self::orderings), each
-    /// with the observed variables moved to its front.
+    /// with the observed variables moved to its front. `-inf` for a row that is impossible, whether what is no
+    /// bit is missing or observed.
     ///
     /// # Shapes
     /// `x` is `[batch, variables]` in event order, `observed` `[variables]`; returns `[batch]`.
@@ -385,10 +386,16 @@ impl OrderlessNade {
             bernoulli_rows(logits, x.narrow(1, known, missing))
         };
         let [batch, _] = x.dims();
-        if known == self.event_len() {
-            return Tensor::zeros([batch], (&x.device(), self.b.val().dtype()));
+        let log_probs = if known == self.event_len() {
+            Tensor::zeros([batch], (&x.device(), self.b.val().dtype()))
+        } else {
+            mixture::log_prob(Tensor::stack(self.orderings.iter().map(under).collect(), 1))
+        };
+        if batch == 0 {
+            return log_probs;
         }
-        mixture::log_prob(Tensor::stack(self.orderings.iter().map(under).collect(), 1))
+        let impossible = outside(&x, 2).any_dim(1).squeeze_dim::<1>(1);
+        log_probs.mask_fill(impossible, f64::NEG_INFINITY)
     }
 
     /// Draws what is not observed from p(missing | observed), exact for every row's own mask: of the mixture
@@ -730,8 +737,11 @@ impl Neural for OrderlessNade {
     }
 
     fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2> {
-        let x = floats(x, &self.b.val());
-        bernoulli::log_prob(self.walk().logits(x.clone()), x)
+        let walk = self.walk();
+        let symbols = walk.ordering.to_walk(x);
+        let x = floats(symbols.clone(), &self.b.val());
+        let log_probs = bernoulli::log_prob(walk.walk_logits(x.clone()), x);
+        walk.ordering.to_event(impossible_from_outside_on(log_probs, &symbols, 2))
     }
 
     /// h_L with every variable known, `[batch, last hidden]`.

@@ -5,10 +5,12 @@
 //! stderr = s / √N,   s the sample standard deviation of −log p(x_n)
 //! ```
 
+use std::convert::Infallible;
+
 use prob_core::logspace::log_mean_exp;
 use prob_core::units::Nats;
 
-use crate::examples::{Examples, Values, all_labels, read_rows};
+use crate::examples::{self, Examples, Values, all_labels};
 use crate::model::Model;
 
 /// What a set of examples costs under a model.
@@ -68,6 +70,9 @@ pub fn usable_labels(model: &Model, examples: &dyn Examples) -> Option<Vec<u8>> 
 }
 
 /// [`evaluate`], and what the labels say where there are any that the model can be given.
+///
+/// # Panics
+/// When the examples are not of the model's number and kind of variables.
 pub fn evaluate_labelled(
     model: &Model,
     examples: &dyn Examples,
@@ -78,7 +83,7 @@ pub fn evaluate_labelled(
     };
     let labels = usable_labels(model, examples);
     let (mut nll, mut nll_given, mut right) = (Vec::new(), Vec::new(), 0_usize);
-    for_chunks(examples, |values| {
+    for_chunks(model, examples, |values| {
         for row in model.log_prob_per_class(values).chunks_exact(classes) {
             if let Some(labels) = &labels {
                 let label = usize::from(labels[nll.len()]);
@@ -100,7 +105,8 @@ pub fn evaluate_labelled(
 /// The score of a set given its labels, `[examples]`.
 ///
 /// # Panics
-/// When the model has no classes, or a label is not below them.
+/// When the model has no classes, a label is not below them, or the examples are not of the model's number
+/// and kind of variables.
 pub fn evaluate_given(
     model: &Model,
     examples: &dyn Examples,
@@ -108,7 +114,7 @@ pub fn evaluate_given(
     mut progress: impl FnMut(usize),
 ) -> Score {
     let mut nll = Vec::with_capacity(labels.len());
-    for_chunks(examples, |values| {
+    for_chunks(model, examples, |values| {
         let labels = &labels[nll.len()..][..values.len() / examples.variables()];
         nll.extend(model.log_prob_given(values, labels).into_iter().map(|log_prob| -log_prob));
         progress(nll.len());
@@ -116,17 +122,17 @@ pub fn evaluate_given(
     Score::of(&nll, model.variables())
 }
 
-/// Rows that are read and evaluated at a time.
-const CHUNK: usize = 2000;
-
 /// log p of each example, in order; `progress` hears how many are done.
+///
+/// # Panics
+/// When the examples are not of the model's number and kind of variables.
 pub fn log_probs(
     model: &Model,
     examples: &dyn Examples,
     mut progress: impl FnMut(usize),
 ) -> Vec<f64> {
     let mut out = Vec::with_capacity(examples.len());
-    for_chunks(examples, |values| {
+    for_chunks(model, examples, |values| {
         out.extend(model.log_prob(values));
         progress(out.len());
     });
@@ -134,6 +140,9 @@ pub fn log_probs(
 }
 
 /// The score of a set.
+///
+/// # Panics
+/// When the examples are not of the model's number and kind of variables.
 pub fn evaluate(model: &Model, examples: &dyn Examples, progress: impl FnMut(usize)) -> Score {
     let nll: Vec<f64> = log_probs(model, examples, progress).into_iter().map(|lp| -lp).collect();
     Score::of(&nll, model.variables())
@@ -141,6 +150,9 @@ pub fn evaluate(model: &Model, examples: &dyn Examples, progress: impl FnMut(usi
 
 /// Mean cost in nats of each variable over a set, in event order: −E[log p(x_i | those before it)].
 /// The costs sum to `nll_nats`; those of an ensemble over orderings are of its first ordering.
+///
+/// # Panics
+/// When the examples are not of the model's number and kind of variables.
 pub fn cost_per_variable(
     model: &Model,
     examples: &dyn Examples,
@@ -164,8 +176,11 @@ pub fn cost_per_variable(
 /// Hands on the cost in nats of each variable of each example, −log p(x_i | those before it), some
 /// examples at a time and in order: `[examples, variables]` in event order. A row sums to −log p(x); of an
 /// ensemble over orderings it is that of the first ordering.
+///
+/// # Panics
+/// When the examples are not of the model's number and kind of variables.
 pub fn for_costs(model: &Model, examples: &dyn Examples, mut f: impl FnMut(&[f64])) {
-    for_chunks(examples, |values| {
+    for_chunks(model, examples, |values| {
         let mut costs = model.log_prob_per_variable(values);
         // Not negated: what is certain costs 0, not −0.
         costs.iter_mut().for_each(|cost| *cost = 0.0 - *cost);
@@ -173,17 +188,35 @@ pub fn for_costs(model: &Model, examples: &dyn Examples, mut f: impl FnMut(&[f64
     });
 }
 
-/// Calls `f` with the values of some examples after the other.
-pub(crate) fn for_chunks(examples: &dyn Examples, mut f: impl FnMut(Values<'_>)) {
-    let rows: Vec<usize> = (0..examples.len()).collect();
-    for rows in rows.chunks(CHUNK) {
-        f(read_rows(examples, 0, rows).values());
-    }
+/// Calls `f` with the values of some examples after the other, which `model` is to evaluate.
+///
+/// # Panics
+/// When they are not events of the model.
+#[track_caller]
+pub(crate) fn for_chunks(model: &Model, examples: &dyn Examples, mut f: impl FnMut(Values<'_>)) {
+    let (found, expected) = (examples.variables(), model.variables());
+    assert_eq!(found, expected, "a set of rows of {found} variables, the model has {expected}");
+    let each = examples::for_chunks(examples, 0, |_, values| {
+        f(values);
+        Ok::<(), Infallible>(())
+    });
+    each.unwrap_or_else(|never| match never {});
 }
 
 #[cfg(test)]
 mod tests {
+    use prob_core::joint::Uniform;
+
     use super::*;
+    use crate::examples::InMemory;
+
+    #[test]
+    #[should_panic(expected = "a set of rows of 4 variables, the model has 5")]
+    fn rows_of_another_size_are_refused() {
+        // Twenty values are four rows of five as well as five of four.
+        let model = Model::Uniform(Uniform::new(5, 2).unwrap());
+        evaluate(&model, &InMemory::new(vec![0; 20], 4), |_| ());
+    }
 
     #[test]
     fn the_standard_error_is_that_of_a_mean() {

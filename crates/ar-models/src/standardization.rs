@@ -9,7 +9,7 @@
 //! Π s_i.
 
 use crate::error::Error;
-use crate::examples::Examples;
+use crate::examples::{Examples, check_values, for_chunks};
 
 /// Mean and standard deviation of each variable, in event order.
 ///
@@ -36,8 +36,8 @@ impl Standardization {
     /// Of a set as epoch `epoch` sees it: s_i² is the mean square of x_i − m_i.
     ///
     /// # Errors
-    /// When the set is empty, or a variable has the same value in every row: its density would be
-    /// infinite.
+    /// When the set is empty, a value is not finite, or a variable has the same value in every row: its
+    /// density would be infinite.
     ///
     /// # Panics
     /// When the set is one of symbols.
@@ -52,6 +52,12 @@ impl Standardization {
             sums[i] += f64::from(x);
             ranges[i] = (ranges[i].0.min(x), ranges[i].1.max(x));
         });
+        // The least and the most of a variable do not show a NaN.
+        if sums.iter().any(|sum| !sum.is_finite()) {
+            for_chunks(examples, epoch, |first, values| {
+                check_values("training", first, variables, None, values)
+            })?;
+        }
         if let Some(variable) = ranges.iter().position(|(least, most)| least >= most) {
             let value = ranges[variable].0;
             return Err(Error::Constant { variable, value, rows: examples.len() });
@@ -131,6 +137,17 @@ mod tests {
              density would be infinite"
         );
         assert!(Standardization::fit(&InMemory::reals(Vec::new(), 2), 1).is_err());
+    }
+
+    #[test]
+    fn a_value_that_is_not_finite_is_named() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let data = InMemory::reals(vec![1.0, 0.1, 2.0, value, 3.0, 0.3], 2);
+            let message = Standardization::fit(&data, 1).unwrap_err().to_string();
+            let expected =
+                format!("the training set has {value} in row 1, variable 1 (both from 0)");
+            assert!(message.starts_with(&expected), "{message}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use burn::tensor::{Device, Int, Tensor};
 use common::{Tamper, device, has_the_right_gradient, host, shaken};
 use prob_core::laws::{
     Law, causal_autodiff, chain_rule, enumerate_support, normalised, normalised_rows, same_draws,
-    same_walks, sampler,
+    same_walks, sampler, support, support_per_variable, support_rows,
 };
 use prob_core::ordering::{Ordering, OrderingKind};
 use prob_core::{Density, uniform};
@@ -79,8 +79,8 @@ fn given<M: Neural<Kind = Int>>(model: &M, rows: &[u8]) -> Vec<Vec<f64>> {
 
 fn is_normalised_given_each_label<M: Neural<Kind = Int>>(model: &M, levels: usize, what: &str) {
     let variables = model.event_len();
-    let support = enumerate_support(variables, levels);
-    let by_class = given(model, &support);
+    let all = enumerate_support(variables, levels);
+    let by_class = given(model, &all);
     for log_probs in &by_class {
         let mass: f64 = log_probs.iter().map(|log_prob| log_prob.exp()).sum();
         assert!((mass - 1.0).abs() < 1e-10, "{what}: {mass}");
@@ -90,8 +90,26 @@ fn is_normalised_given_each_label<M: Neural<Kind = Int>>(model: &M, levels: usiz
         let gap = by_class[a].iter().zip(&by_class[b]).map(gap).fold(0.0, f64::max);
         assert!(gap > 1e-6, "{what}: classes {a} and {b} by {gap}");
     }
+    // Nothing is possible outside the support, whatever the label.
+    for class in 0..CLASSES {
+        let x = |rows: &[u8]| event_tensor(rows, variables, &device());
+        let labels = |rows: &[u8]| all_of(class, rows.len() / variables);
+        support_rows(variables, levels, 1e-12, |rows| {
+            host(model.log_prob_given(x(rows), labels(rows)))
+        })
+        .unwrap();
+        support_rows(variables, levels, 1e-12, |rows| {
+            let per_class = model.log_prob_per_class(x(rows)).narrow(1, class, 1);
+            host(per_class.squeeze_dim(1))
+        })
+        .unwrap();
+        support_per_variable(model.ordering(), levels, 1e-12, |rows| {
+            host(model.log_prob_per_variable_given(x(rows), labels(rows)).flatten(0, 1))
+        })
+        .unwrap();
+    }
     // All classes at once, and labels that differ within a batch.
-    let x = event_tensor(&support, variables, &device());
+    let x = event_tensor(&all, variables, &device());
     let per_class = host(model.log_prob_per_class(x.clone()).flatten(0, 1));
     let n = by_class[0].len();
     let labels = label_tensor(&in_turn(n), &device());
@@ -125,14 +143,20 @@ fn given_each_label_the_model_is_normalised_and_labels_differ() {
 
 fn mixes_lawfully<M: Neural<Kind = Int>>(model: &M, levels: usize, what: &str) {
     let (variables, ordering) = (model.event_len(), model.ordering().clone());
-    let support = enumerate_support(variables, levels);
-    let x = event_tensor(&support, variables, &device());
+    let all = enumerate_support(variables, levels);
+    let x = event_tensor(&all, variables, &device());
     normalised(model, variables, levels, &device(), 1e-10).unwrap();
+    support(model, variables, levels, &device(), 1e-12).unwrap();
+    support_per_variable(&ordering, levels, 1e-12, |rows| {
+        let x = event_tensor(rows, variables, &device());
+        host(model.log_prob_per_variable(x).flatten(0, 1))
+    })
+    .unwrap();
     chain_rule(model, &ordering, x.clone(), 1e-10).unwrap();
     same_walks(model, &ordering, x.clone(), 1e-12).unwrap();
     sampler(model, variables, levels, &device(), 20_000, 7, 1e-6).unwrap();
     same_draws(model, &ordering, 50, 9, 0.0).unwrap();
-    let by_class = given(model, &support);
+    let by_class = given(model, &all);
     let sums = host(model.log_prob_per_variable(x.clone()).sum_dim(1).squeeze_dim(1));
     for (row, log_prob) in host(model.log_prob(x)).into_iter().enumerate() {
         let p: f64 = by_class.iter().map(|log_probs| log_probs[row].exp()).sum();
@@ -140,7 +164,7 @@ fn mixes_lawfully<M: Neural<Kind = Int>>(model: &M, levels: usize, what: &str) {
         assert!((sums[row] - log_prob).abs() < 1e-10, "{what}");
     }
     // The conditionals that are stepped are those that are computed at once.
-    let few = event_tensor(&support[..variables * 20], variables, &device());
+    let few = event_tensor(&all[..variables * 20], variables, &device());
     let at_once = model.log_prob_per_variable(few.clone());
     let mut state = model.init_state(20);
     for &i in ordering.as_slice() {

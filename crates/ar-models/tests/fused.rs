@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use prob_core::Density;
 use prob_core::dist::bernoulli;
-use prob_core::laws::{chain_rule, normalised, same_draws, sampler, sampler_cells};
+use prob_core::laws::{chain_rule, normalised, same_draws, sampler, sampler_cells, support};
 use prob_core::ordering::{Ordering, OrderingKind};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -96,9 +96,11 @@ fn f32_likelihoods_sum_to_one_and_samples_follow_them() {
         let ordering = OrderingKind::Random { seed: 8 }.build(&[3, 3]).unwrap();
         let model = strong_nade(ordering.clone(), 12, &device);
         normalised(&model, 9, 2, &device, 1e-5).unwrap();
+        support(&model, 9, 2, &device, 1e-5).unwrap();
         sampler(&model, 9, 2, &device, 20_000, 3, 1e-6).unwrap();
         let logistic = LogisticConfig { ordering }.init(&[0.2; 9], &device);
         normalised(&logistic, 9, 2, &device, 1e-5).unwrap();
+        support(&logistic, 9, 2, &device, 1e-5).unwrap();
         sampler(&logistic, 9, 2, &device, 20_000, 3, 1e-6).unwrap();
     }
 }
@@ -119,6 +121,7 @@ fn an_orderless_nade_of_one_layer_runs_on_the_kernel_of_nade() {
             let along = model.along(ordering);
             // At once by the kernel, step by step without it.
             chain_rule(&along, along.ordering(), x.clone(), 1e-4).unwrap();
+            support(&along, 42, 2, &device, 1e-4).unwrap();
             same_draws(&along, along.ordering(), 30, 9, 0.0).unwrap();
         }
         // The plain walk keeps what is observed where it is; a prefix is at the front anyway.
@@ -141,9 +144,9 @@ fn samples_left_in_the_order_of_the_walk_are_caught() {
     let ordering = OrderingKind::Random { seed: 8 }.build(&[3, 3]).unwrap();
     let model = strong_nade(ordering.clone(), 12, &device);
     let rows = model.complete(&vec![None; 9 * 20_000], &mut ChaCha8Rng::seed_from_u64(3));
-    let support = prob_core::laws::enumerate_support(9, 2);
+    let all = prob_core::laws::enumerate_support(9, 2);
     let log_probs: Vec<f64> =
-        model.log_prob(event_tensor(&support, 9, &device)).into_data().iter::<f64>().collect();
+        model.log_prob(event_tensor(&all, 9, &device)).into_data().iter::<f64>().collect();
     let cell =
         |row: &mut dyn Iterator<Item = u8>| row.fold(0_usize, |cell, x| cell * 2 + usize::from(x));
     let right = rows.chunks(9).map(|row| cell(&mut row.iter().copied()));
@@ -287,6 +290,7 @@ fn a_nade_with_classes_draws_what_its_plain_walks_draw() {
         // The mixture, against its density.
         let small = nade_of_classes(OrderingKind::Snake.build(&[3, 3]).unwrap(), 12, &device);
         normalised(&small, 9, 2, &device, 1e-5).unwrap();
+        support(&small, 9, 2, &device, 1e-5).unwrap();
         sampler(&small, 9, 2, &device, 20_000, 3, 1e-6).unwrap();
         let x = event_tensor(&prob_core::laws::enumerate_support(9, 2), 9, &device);
         chain_rule(&small, small.ordering(), x, 1e-4).unwrap();

@@ -8,16 +8,16 @@ mod common;
 use ar_models::logistic::{Logistic, LogisticConfig};
 use ar_models::made::{Made, MadeConfig};
 use ar_models::nade::{Nade, NadeConfig};
-use ar_models::neural::Neural;
+use ar_models::neural::{Neural, event_tensor};
 use ar_models::orderless::{Activation, OrderlessNade, OrderlessSettings};
 use burn::module::Module;
-use burn::tensor::activation::sigmoid;
+use burn::tensor::activation::{sigmoid, softplus};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{Tamper, device, has_the_right_gradient, host, shaken};
 use prob_core::dist::bernoulli;
 use prob_core::laws::{
     Law, causal_autodiff, chain_rule, enumerate_support, normalised, normalised_rows, same_draws,
-    same_walks, sampler, sampler_cells,
+    same_walks, sampler, sampler_cells, support, support_per_variable, support_rows,
 };
 use prob_core::ordering::{Ordering, OrderingKind};
 use prob_core::{Autoregressive, Density};
@@ -80,6 +80,12 @@ fn events(device: &Device) -> Tensor<2, Int> {
     Tensor::from_data(TensorData::new(values, [1 << VARIABLES, VARIABLES]), device)
 }
 
+/// An event with what is no bit at each variable, and none.
+fn impossible(device: &Device) -> Tensor<2, Int> {
+    let symbol = |k: usize| if k % (VARIABLES + 1) == 0 { 2 + k as u8 } else { (k % 2) as u8 };
+    event_tensor(&(0..VARIABLES * VARIABLES).map(symbol).collect::<Vec<u8>>(), VARIABLES, device)
+}
+
 fn obeys<M>(model: &M, logits: impl Fn(Tensor<2>) -> Tensor<2>)
 where
     M: Neural<Kind = Int>,
@@ -87,7 +93,14 @@ where
     let device = device();
     let ordering = model.ordering();
     normalised(model, VARIABLES, 2, &device, 1e-10).unwrap();
+    support(model, VARIABLES, 2, &device, 1e-12).unwrap();
+    support_per_variable(ordering, 2, 1e-12, |rows| {
+        let x = event_tensor(rows, VARIABLES, &device);
+        host(model.log_prob_per_variable(x).flatten(0, 1))
+    })
+    .unwrap();
     chain_rule(model, ordering, events(&device), 1e-10).unwrap();
+    chain_rule(model, ordering, impossible(&device), 1e-10).unwrap();
     causal_autodiff(ordering, events(&device).float().narrow(0, 100, 40), logits).unwrap();
     sampler(model, VARIABLES, 2, &device, 20_000, 7, 1e-6).unwrap();
     same_walks(model, ordering, events(&device).narrow(0, 200, 5), 1e-12).unwrap();
@@ -142,6 +155,7 @@ fn an_orderless_nade_obeys_the_laws_along_every_ordering() {
     for network in NETWORKS {
         let model = orderless(Ordering::raster(VARIABLES), network, &device());
         let other = model.along(model.orderings()[2].clone());
+        support(&other, VARIABLES, 2, &device(), 1e-12).unwrap();
         normalised(&other, VARIABLES, 2, &device(), 1e-10).unwrap();
         chain_rule(&other, other.ordering(), events(&device()), 1e-10).unwrap();
         same_draws(&other, other.ordering(), 50, 3, 0.0).unwrap();
@@ -163,6 +177,7 @@ fn an_ensemble_over_orderings_averages_joint_probabilities_and_nothing_else() {
     for network in NETWORKS {
         let model = orderless(Ordering::raster(VARIABLES), network, &device());
         let ensemble = model.ensemble();
+        support(&ensemble, VARIABLES, 2, &device(), 1e-12).unwrap();
         normalised(&ensemble, VARIABLES, 2, &device(), 1e-10).unwrap();
         sampler(&ensemble, VARIABLES, 2, &device(), 20_000, 7, 1e-6).unwrap();
         let all = events(&device());
@@ -217,10 +232,14 @@ fn any_variables_are_answered_given_any_others() {
         for mask in masks {
             let observed: Vec<bool> = mask.bytes().map(|bit| bit == b'1').collect();
             let events = events_with(&x, &observed);
-            let tensor = |rows: &[u8]| ar_models::neural::event_tensor(rows, VARIABLES, &device());
+            let tensor = |rows: &[u8]| event_tensor(rows, VARIABLES, &device());
             let log_probs = host(model.log_prob_conditional(tensor(&events), &observed));
             let mass: f64 = log_probs.iter().map(|log_prob| log_prob.exp()).sum();
             assert!((mass - 1.0).abs() < 1e-10, "{mask}: {mass}");
+            support_rows(VARIABLES, 2, 1e-12, |rows| {
+                host(model.log_prob_conditional(tensor(rows), &observed))
+            })
+            .unwrap();
             // Draws follow it, in a batch with another mask.
             let known = |observed: bool, i: usize| observed.then_some(x[i]);
             let mut batch = Vec::new();
@@ -254,7 +273,7 @@ fn the_training_loss_is_the_mean_over_all_orderings() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let model = shaken(config.init(&[0.5; 3], &mut rng, &device()), 1.0, 6);
     let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-    let x = ar_models::neural::event_tensor(&[1, 0, 1], 3, &device());
+    let x = event_tensor(&[1, 0, 1], 3, &device());
     let under = |order: [usize; 3]| {
         let ordering = Ordering::from_vec(order.to_vec()).unwrap();
         -host(model.along(ordering).log_prob(x.clone()))[0]
@@ -401,6 +420,26 @@ fn a_double_sigmoid_is_normalised_and_yet_caught() {
     normalised(&model, VARIABLES, 2, &device(), 1e-10).unwrap();
     let ordering = Ordering::raster(VARIABLES);
     assert!(chain_rule(&model, &ordering, events(&device()), 1e-3).is_err());
+}
+
+/// NADE whose likelihood is a formula that holds for bits, whatever the symbols are.
+struct AnySymbol(Nade);
+
+impl Density for AnySymbol {
+    type Event = Tensor<2, Int>;
+    fn log_prob(&self, x: Self::Event) -> Tensor<1> {
+        let x = x.float();
+        let logits = self.0.logits(x.clone());
+        (x * logits.clone() - softplus(logits, 1.0)).sum_dim(1).squeeze_dim(1)
+    }
+}
+
+#[test]
+fn a_formula_for_bits_that_takes_any_symbol_is_normalised_and_yet_caught() {
+    let model = AnySymbol(nade(Ordering::raster(VARIABLES), &device()));
+    normalised(&model, VARIABLES, 2, &device(), 1e-6).unwrap();
+    let violation = support(&model, VARIABLES, 2, &device(), 1e-12).unwrap_err();
+    assert!(violation.gap > 1.0, "{violation}");
 }
 
 #[test]

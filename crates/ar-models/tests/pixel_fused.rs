@@ -7,7 +7,7 @@ use ar_models::walk;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use prob_core::dist::categorical;
-use prob_core::laws::{chain_rule, normalised, sampler};
+use prob_core::laws::{chain_rule, normalised, sampler, support};
 use prob_core::{Autoregressive, Density, uniform};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -39,6 +39,7 @@ fn f32_likelihoods_sum_to_one_and_the_walk_is_theirs() {
                 let model = model(kind, shape, levels, &device);
                 let n = model.event_len();
                 normalised(&model, n, levels, &device, 1e-5).unwrap();
+                support(&model, n, levels, &device, 1e-4).unwrap();
                 sampler(&model, n, levels, &device, 20_000, 3, 1e-6).unwrap();
                 let rows: Vec<u8> = (0..n * 40).map(|k| ((k * 7 + k / 5) % levels) as u8).collect();
                 let x = event_tensor(&rows, n, &device);

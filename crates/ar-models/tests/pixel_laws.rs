@@ -17,7 +17,7 @@ use common::{device, has_the_right_gradient, host, shaken};
 use prob_core::dist::{bernoulli, categorical};
 use prob_core::laws::{
     causal_autodiff, chain_rule, enumerate_support, normalised, normalised_rows, same_draws,
-    same_walks, sampler,
+    same_walks, sampler, support, support_per_variable,
 };
 use prob_core::{Autoregressive, Density, standard_normal, uniform};
 use rand::SeedableRng;
@@ -66,12 +66,17 @@ fn obeys(kind: PixelKind, shape: &[usize], levels: usize, settings: &PixelSettin
     let variables = own.event_len();
     let ordering = own.ordering().clone();
     normalised(&own, variables, levels, &device, 1e-10).unwrap();
-    let support = enumerate_support(variables, levels);
-    let some = &support[..variables * (support.len() / variables).min(4096)];
+    support(&own, variables, levels, &device, 1e-12).unwrap();
+    support_per_variable(&ordering, levels, 1e-12, |rows| {
+        host(own.log_prob_per_variable(events(rows, variables, &device)).flatten(0, 1))
+    })
+    .unwrap();
+    let all = enumerate_support(variables, levels);
+    let some = &all[..variables * (all.len() / variables).min(4096)];
     chain_rule(&own, &ordering, events(some, variables, &device), 1e-10).unwrap();
     same_walks(&own, &ordering, events(&some[..4 * variables], variables, &device), 1e-12).unwrap();
     let few: Vec<u8> =
-        support.chunks(variables).skip(3).step_by(97).take(20).flatten().copied().collect();
+        all.chunks(variables).skip(3).step_by(97).take(20).flatten().copied().collect();
     let x = events(&few, variables, &device).float();
     causal_autodiff(&ordering, x, |x| conditionals(&tracked, x)).unwrap();
     sampler(&own, variables, levels, &device, 20_000, 7, 1e-6).unwrap();
@@ -108,6 +113,24 @@ fn images_of_several_levels_obey_the_laws() {
         obeys(kind, &[2, 3], 4, &settings()[0]);
         obeys(kind, &[3, 1, 2], 3, &settings()[1]);
     }
+}
+
+/// A model that reads a symbol above the levels as the last of them.
+struct Clamped(Pixel, usize);
+
+impl Density for Clamped {
+    type Event = Tensor<2, Int>;
+    fn log_prob(&self, x: Self::Event) -> Tensor<1> {
+        self.0.log_prob(x.clamp(0, self.1 as i64 - 1))
+    }
+}
+
+#[test]
+fn a_symbol_that_is_taken_for_the_last_level_is_caught() {
+    let own = model(PixelKind::RowLstm, &[2, 3], 4, settings()[0].clone(), &device());
+    let clamped = Clamped(own, 4);
+    normalised(&clamped, 6, 4, &device(), 1e-10).unwrap();
+    assert!(support(&clamped, 6, 4, &device(), 1e-12).is_err());
 }
 
 /// A full pass for every value, from the same uniforms as the model's own walk.

@@ -3,6 +3,7 @@
 //! | Law | Says | Function |
 //! |---|---|---|
 //! | normalised | `Σ_x exp(log_prob(x)) = 1`, by enumeration | [`normalised`], [`normalised_rows`], [`integrates_to_one`] |
+//! | support | nothing is possible outside it, and nobody conditions on it | [`support`], [`support_rows`], [`support_per_variable`] |
 //! | chain rule | the stepped conditionals sum to `log_prob` | [`chain_rule`] |
 //! | causal | a conditional does not move when the present or future does | [`causal_jacobian`], [`causal_autodiff`], [`causal_perturbation`] |
 //! | gradient | the gradient is the slope | [`gradient`] |
@@ -37,11 +38,13 @@ use crate::traits::Density;
 mod causal;
 mod chi_square;
 mod sampler;
+mod support;
 mod walk;
 
 pub use causal::{causal_autodiff, causal_jacobian, causal_perturbation};
 pub use chi_square::{chi_square_critical_value, chi_square_p_value};
 pub use sampler::{sampler, sampler_cells};
+pub use support::{support, support_per_variable, support_rows};
 pub use walk::{chain_rule, plain_walk, same_draws, same_walks};
 
 /// Events that one batch of an enumeration holds.

@@ -1,7 +1,7 @@
 //! For each law a model that breaks it, and the law must notice; next to it the right model, which
 //! must pass. The mistakes are those found in public implementations.
 
-use burn::tensor::activation::sigmoid;
+use burn::tensor::activation::{sigmoid, softplus};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use prob_core::dist::Bernoulli;
 use prob_core::joint::{Markov, Symbols, Tabular};
@@ -31,6 +31,8 @@ enum Mistake {
     InverseOrdering,
     /// The first walks are selected, whichever are named.
     SelectsTheFirst,
+    /// The likelihood is a formula that holds for bits, whatever the symbols are.
+    NoSupport,
 }
 
 /// A logistic autoregression with fixed weights: logit_i = b_i + Σ_{j before i} W_ij (2 x_j − 1).
@@ -88,7 +90,13 @@ impl Density for Logistic {
     fn log_prob(&self, x: Self::Event) -> Tensor<1> {
         let [batch, _] = x.dims();
         let x: Tensor<2> = x.cast(burn::tensor::FloatDType::F64);
-        dist::bernoulli::log_prob(self.logits(x.clone()), x).sum_dim(1).reshape([batch])
+        let logits = self.logits(x.clone());
+        let log_probs = if self.mistake == Mistake::NoSupport {
+            x * logits.clone() - softplus(logits, 1.0)
+        } else {
+            dist::bernoulli::log_prob(logits, x)
+        };
+        log_probs.sum_dim(1).reshape([batch])
     }
 }
 
@@ -205,6 +213,7 @@ fn same_walks(model: &Logistic) -> Law {
 fn broken(model: &Logistic) -> Vec<&'static str> {
     [
         ("normalised", normalised(model)),
+        ("support", laws::support(model, N, 2, &Device::default(), 1e-12)),
         ("chain rule", chain_rule(model)),
         ("causal (derivative)", causal_by_derivative(model)),
         ("causal (change)", causal_by_change(model)),
@@ -269,6 +278,65 @@ fn sampling_in_the_ordering_instead_of_its_inverse_is_caught() {
 #[test]
 fn walks_that_are_not_those_selected_are_caught_by_same_walks_alone() {
     assert_eq!(broken(&Logistic::raster(Mistake::SelectsTheFirst)), ["same walks"]);
+}
+
+#[test]
+fn a_formula_for_bits_that_takes_any_symbol_is_caught_by_the_support_alone() {
+    let model = Logistic::raster(Mistake::NoSupport);
+    assert_eq!(broken(&model), ["support"]);
+    let violation = laws::support(&model, N, 2, &Device::default(), 1e-12).unwrap_err();
+    assert!(violation.detail.contains("where variable 0 is -1"), "{violation}");
+    // On the host too.
+    let rows = |rows: &[u8]| {
+        let values = rows.iter().map(|&v| i64::from(v)).collect();
+        let x = Tensor::from_data(
+            TensorData::new::<i64, _>(values, [rows.len() / N, N]),
+            &Device::default(),
+        );
+        model.log_prob(x).try_into_vec_as().unwrap()
+    };
+    assert!(laws::support_rows(N, 2, 1e-12, rows).is_err());
+}
+
+/// log p(x_i | those before it) of each row, along the raster: `-inf` for what is no bit, and behind it if
+/// it is `noticed` there.
+fn by_variable(rows: &[u8], noticed: bool) -> Vec<f64> {
+    let model = Logistic::raster(Mistake::None);
+    let mut log_probs = Vec::with_capacity(rows.len());
+    for row in rows.chunks_exact(N) {
+        let mut prefix = Vec::new();
+        let mut impossible = false;
+        for (i, &x) in row.iter().enumerate() {
+            let logit = model.logit(i, &prefix);
+            let is_bit = x < 2;
+            impossible = !is_bit || impossible && noticed;
+            let sign = if x == 1 { -1.0 } else { 1.0 };
+            let log_prob = -(sign * logit).exp().ln_1p();
+            log_probs.push(if impossible { f64::NEG_INFINITY } else { log_prob });
+            prefix.push((i, f64::from(x)));
+        }
+    }
+    log_probs
+}
+
+#[test]
+fn a_conditional_on_what_cannot_be_is_caught() {
+    let raster = Ordering::raster(N);
+    let law =
+        |noticed| laws::support_per_variable(&raster, 2, 1e-12, |rows| by_variable(rows, noticed));
+    law(true).unwrap();
+    let violation = law(false).unwrap_err();
+    assert!(violation.detail.starts_with("variable 1 has log_prob"), "{violation}");
+    // What is impossible, and a variable before it that becomes so too.
+    let reversed = Ordering::reverse_raster(N);
+    let law = laws::support_per_variable(&reversed, 2, 1e-12, |rows| by_variable(rows, true));
+    assert!(law.is_err());
+    // No number at all.
+    let nan = |rows: &[u8]| {
+        let log_probs = by_variable(rows, true).into_iter();
+        log_probs.map(|l| if l.is_finite() { l } else { f64::NAN }).collect()
+    };
+    assert!(laws::support_per_variable(&raster, 2, 1e-12, nan).is_err());
 }
 
 /// Log-probability of each row under an ensemble over orderings, by what is averaged.

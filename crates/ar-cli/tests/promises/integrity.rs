@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::common::{NADE, Place, text};
+use crate::common::{NADE, Place, config, text};
 use crate::mutate::Random;
 use crate::{effort, trained};
 
@@ -85,6 +85,10 @@ fn a_flipped_bit_is_an_error_or_the_same_answer() {
         let errors = flips(&place, file, (count, 10 + k as u64), eval);
         println!("{file} by eval: {count} flips, {errors} errors");
     }
+    place.json(&["train", &config("markov1-digits"), "--out", "table"]);
+    let table = |place: &Place| answer(place, &["eval", "table"]);
+    let errors = flips(&place, "table/model.safetensors", (count, 15), table);
+    println!("model.safetensors of a table by eval: {count} flips, {errors} errors");
     let decompress = |place: &Place| {
         let record = answer(place, &["decompress", "run", "digits.chr", "--out", "back.npy"])?;
         let values = fs::read(place.path("back.npy")).unwrap();

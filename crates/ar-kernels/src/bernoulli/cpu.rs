@@ -27,6 +27,12 @@ fn softplus(z: f32) -> f32 {
     positive + 2.0 * s * series
 }
 
+/// The larger of two numbers, in one instruction: of a NaN it makes the first.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
 /// # Safety
 /// Plain Rust; `unsafe` only for the sake of [`dispatch!`].
 #[inline(always)]
@@ -40,15 +46,23 @@ unsafe fn rows<L: Lanes>(
     for ((logits, x), out) in logits.chunks_exact(dim).zip(x.chunks_exact(dim)).zip(out.iter_mut())
     {
         let mut sums = [0.0_f32; ACCUMULATORS];
+        // How far the symbols are from being bits: |x² − x|, the largest.
+        let mut outside = [0.0_f32; ACCUMULATORS];
         let (logit_blocks, logit_rest) = logits.as_chunks::<ACCUMULATORS>();
         let (x_blocks, x_rest) = x.as_chunks::<ACCUMULATORS>();
         for (logits, x) in logit_blocks.iter().zip(x_blocks) {
             for lane in 0..ACCUMULATORS {
                 sums[lane] += softplus((1.0 - 2.0 * x[lane]) * logits[lane]);
+                outside[lane] = larger(outside[lane], (x[lane] * x[lane] - x[lane]).abs());
             }
         }
         for (lane, (logit, x)) in logit_rest.iter().zip(x_rest).enumerate() {
             sums[lane] += softplus((1.0 - 2.0 * x) * logit);
+            outside[lane] = larger(outside[lane], (x * x - x).abs());
+        }
+        if outside.iter().any(|&outside| outside > 0.0) {
+            *out = f32::NEG_INFINITY;
+            continue;
         }
         // The last additions in double: they are few, and the sum is what a likelihood is quoted by.
         *out = -sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() as f32;
@@ -70,7 +84,8 @@ unsafe fn slopes<L: Lanes>(
         logits.chunks_exact(dim).zip(x.chunks_exact(dim)).zip(grad).zip(out.chunks_exact_mut(dim))
     {
         for ((&logit, &x), out) in logits.iter().zip(x).zip(out) {
-            *out = grad * (x - sigmoid_f32(logit));
+            let slope = grad * (x - sigmoid_f32(logit));
+            *out = if x * x == x { slope } else { 0.0 };
         }
     }
 }
@@ -83,10 +98,10 @@ dispatch! {
     fn slopes_on(logits: &[f32], x: &[f32], grad: &[f32], dim: usize, out: &mut [f32]) = slopes
 }
 
-/// `out[i] = Σ_t log p(x[i, t])` with `p(1) = σ(logit)`.
+/// `out[i] = Σ_t log p(x[i, t])` with `p(1) = σ(logit)`; `-inf` where one of a row is neither 0 nor 1.
 ///
 /// # Shapes
-/// `logits` and `x` (each 0 or 1) are `[batch, dim]`; returns `[batch]`, in nats.
+/// `logits` and `x` are `[batch, dim]`; returns `[batch]`, in nats.
 ///
 /// # Panics
 /// When the slices are not whole rows of one shape.
@@ -104,7 +119,8 @@ fn log_prob_on(isa: Isa, logits: &[f32], x: &[f32], dim: usize) -> Vec<f32> {
     out
 }
 
-/// Gradient of a loss with respect to the logits: `grad[i] · (x[i, t] − σ(logit[i, t]))`.
+/// Gradient of a loss with respect to the logits: `grad[i] · (x[i, t] − σ(logit[i, t]))`, and 0 where x is
+/// neither 0 nor 1.
 ///
 /// # Shapes
 /// `logits` and `x` are `[batch, dim]`, `grad` is `[batch]`; returns `[batch, dim]`.
@@ -156,6 +172,31 @@ mod tests {
         assert!(found[0].abs() < 1e-37 && found[3].abs() < 1e-37);
         assert_eq!(found[1..3], [-inf, -inf]);
         assert!(log_prob(&[f32::NAN], &[1.0], 1)[0].is_nan());
+    }
+
+    #[test]
+    fn a_row_with_what_is_no_bit_is_impossible_and_no_other() {
+        // Wherever it stands: in a block of the accumulators and behind them.
+        let dim = 2 * ACCUMULATORS + 5;
+        let logits = vec![0.5; 3 * dim];
+        for symbol in [-1.0, 0.5, 2.0, 7.0, 255.0, 1e30] {
+            for at in 0..dim {
+                let mut x: Vec<f32> = (0..3 * dim).map(|k| f32::from(k % 3 == 0)).collect();
+                let inside = log_prob(&logits, &x, dim);
+                x[dim + at] = symbol;
+                for isa in Isa::available() {
+                    let found = log_prob_on(isa, &logits, &x, dim);
+                    assert_eq!(found[1], f32::NEG_INFINITY, "{isa:?}: {symbol} at {at}");
+                    assert_eq!([found[0], found[2]], [inside[0], inside[2]]);
+                }
+                let slopes = log_prob_backward(&logits, &x, &[1.0; 3], dim);
+                let expected =
+                    (0..dim).map(|t| if t == at { 0.0 } else { x[dim + t] - 0.622_459_3 });
+                for (slope, expected) in slopes[dim..2 * dim].iter().zip(expected) {
+                    assert!((slope - expected).abs() < 1e-6, "{slope} {expected}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -86,9 +86,12 @@ impl Posterior {
         Self { log_weights: rows(&self.log_weights, walks) }
     }
 
-    /// Moves on past the bits x_t, `[batch, 1]`, whose logits under each k were `logits`, `[batch, K]`.
+    /// Moves on past the bits x_t, `[batch, 1]`, whose logits under each k were `logits`, `[batch, K]`. What is
+    /// no bit no k can have, so it says nothing about k.
     pub(crate) fn observe(&mut self, logits: &Tensor<2>, x_t: &Tensor<2>) {
         let x_t = x_t.clone().expand(logits.dims());
-        self.log_weights = self.log_weights.clone() + bernoulli::log_prob(logits.clone(), x_t);
+        let outside = x_t.clone().mul(x_t.clone()).not_equal(x_t.clone());
+        let evidence = bernoulli::log_prob(logits.clone(), x_t).mask_fill(outside, 0.0);
+        self.log_weights = self.log_weights.clone() + evidence;
     }
 }

@@ -41,12 +41,13 @@ use prob_core::dist::{Bernoulli, bernoulli};
 use prob_core::ordering::{Ordering, OrderingKind};
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
+use rand::rngs::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use masks::Connectivity;
 
 use crate::error::Error;
-use crate::heads::bernoulli_rows;
+use crate::heads::{bernoulli_rows, impossible_from_outside_on};
 use crate::layers::mixture::{self, Posterior};
 use crate::layers::permute::Permutation;
 use crate::layers::{log_odds_in_walk, masked, normal, rows};
@@ -144,31 +145,27 @@ impl MadeConfig {
         MadeSettings::new(hidden).config(ordering)
     }
 
-    /// The connectivity of each mask; the k-th is the same whatever their number.
+    /// The generator of each mask's degrees; the k-th is the same whatever their number.
+    fn streams(&self) -> impl Iterator<Item = ChaCha8Rng> {
+        (0..self.masks as u64).map(|k| stream(self.mask_seed, Purpose::Connectivity, k))
+    }
+
+    /// The connectivity of each mask.
     fn connectivities(&self) -> Vec<Connectivity> {
-        let draw = |k| {
-            let mut rng = stream(self.mask_seed, Purpose::Connectivity, k);
-            Connectivity::draw(self.ordering.clone(), &self.hidden, &mut rng)
-        };
-        (0..self.masks as u64).map(draw).collect()
+        let draw = |mut rng| Connectivity::draw(self.ordering.clone(), &self.hidden, &mut rng);
+        self.streams().map(draw).collect()
     }
 
     /// Number of weights that such a network stores, and how many of them some mask lets through.
     pub fn parameters(&self) -> [usize; 2] {
-        let mut any: Vec<Vec<f32>> = Vec::new();
-        for masks in self.connectivities() {
-            let mut all = masks.hidden();
-            all.push(masks.output());
-            all.extend(self.direct.then(|| masks.direct()));
-            any.resize_with(all.len(), Vec::new);
-            for (any, mask) in any.iter_mut().zip(all) {
-                any.resize(mask.len(), 0.0);
-                any.iter_mut().zip(mask).for_each(|(any, m)| *any = any.max(m));
-            }
-        }
-        let biases = self.hidden.iter().sum::<usize>() + self.ordering.len();
-        let free = any.iter().flatten().filter(|&&m| m != 0.0).count();
-        [any.iter().map(Vec::len).sum::<usize>() + biases, free + biases]
+        let (dim, hidden) = (self.ordering.len(), &self.hidden);
+        let sizes: Vec<usize> =
+            [dim].into_iter().chain(hidden.iter().copied()).chain([dim]).collect();
+        let between = sizes.windows(2).map(|pair| pair[0] * pair[1]).sum::<usize>();
+        let direct = if self.direct { dim * dim } else { 0 };
+        let biases = hidden.iter().sum::<usize>() + dim;
+        let free = masks::free_weights(dim, hidden, self.direct, self.streams());
+        [between + direct + biases, free + biases]
     }
 
     /// U drawn from N(0, 2/fan-in), V from N(0, 0.01²), A = 0, hidden biases 0, and b such that with V = 0
@@ -459,13 +456,16 @@ impl Neural for Made {
 
     fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2> {
         let [batch, _] = x.dims();
-        if batch == 0 || self.masks() == 1 {
-            return self.log_prob_per_variable_under(0, x);
-        }
         let ordering = Permutation::new(self.config.ordering.clone());
         let under = |mask| ordering.to_walk(self.log_prob_per_variable_under(mask, x.clone()));
-        let all = Tensor::stack::<3>((0..self.masks()).map(under).collect(), 2);
-        ordering.to_event(mixture::log_prob_per_variable(all))
+        let log_probs = if batch == 0 || self.masks() == 1 {
+            under(0)
+        } else {
+            let all = Tensor::stack::<3>((0..self.masks()).map(under).collect(), 2);
+            mixture::log_prob_per_variable(all)
+        };
+        let x = ordering.to_walk(x.clone());
+        ordering.to_event(impossible_from_outside_on(log_probs, &x, 2))
     }
 
     /// h_L, the mean over the masks, `[batch, last hidden]`.

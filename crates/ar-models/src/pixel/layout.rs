@@ -104,9 +104,48 @@ pub(crate) fn mask(
     Some(mask)
 }
 
+/// How many weights [`mask`] lets through, without making it.
+pub(crate) fn seen(
+    kind: MaskKind,
+    spec: &Convolution,
+    [inputs, outputs]: [usize; 2],
+    blocks: usize,
+    colours: usize,
+) -> usize {
+    let own = |from: usize, to: usize| match kind {
+        MaskKind::A => from < to,
+        MaskKind::B => from <= to,
+    };
+    let width = outputs / blocks;
+    let size = |channels, colour| group(channels, colour, colours).len();
+    let pairs = (0..colours).flat_map(|from| (0..colours).map(move |to| (from, to)));
+    let here = pairs.filter(|&(from, to)| colours == 1 || own(from, to));
+    let here: usize = here.map(|(from, to)| size(inputs, from) * size(width, to) * blocks).sum();
+    let of_tap = |tap: &[isize; 2]| if *tap == [0, 0] { here } else { inputs * outputs };
+    spec.taps.iter().map(of_tap).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_seen_is_counted_without_a_mask() {
+        for kind in [MaskKind::A, MaskKind::B] {
+            for colours in [1, 3] {
+                for spec in [Convolution::causal(3, true), Convolution::causal(7, colours > 1)] {
+                    for (inputs, width, blocks) in [(3, 4, 1), (7, 5, 4), (8, 3, 4), (3, 256, 1)] {
+                        let outputs = width * blocks;
+                        let stored = spec.taps.len() * inputs * outputs;
+                        let mask = mask(kind, &spec, inputs, outputs, blocks, colours);
+                        let counted =
+                            mask.map_or(stored, |mask| mask.iter().filter(|&&m| m != 0.0).count());
+                        assert_eq!(seen(kind, &spec, [inputs, outputs], blocks, colours), counted);
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_walk_visits_pixels_in_raster_order_and_in_each_its_colours() {

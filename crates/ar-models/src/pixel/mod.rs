@@ -57,7 +57,7 @@ use layout::{MaskKind, mask};
 use crate::codec::Arithmetic;
 use crate::config::check_classes;
 use crate::error::Error;
-use crate::heads::bernoulli_rows;
+use crate::heads::{bernoulli_rows, impossible_from_outside_on, outside};
 use crate::layers::permute::Permutation;
 use crate::layers::{self, mixture, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats, host_f64, same_label};
@@ -465,9 +465,7 @@ impl PixelConfig {
         let here = Convolution { taps: vec![[0, 0]], rectify: false };
         let seen = |kind, spec: &Convolution, [inputs, outputs]: [usize; 2], blocks| {
             let stored = spec.taps.len() * inputs * outputs;
-            let mask = mask(kind, spec, inputs, outputs, blocks, colours);
-            let free = mask.map_or(stored, |mask| mask.iter().filter(|&&m| m != 0.0).count());
-            [stored, free]
+            [stored, layout::seen(kind, spec, [inputs, outputs], blocks, colours)]
         };
         let biased = |kind, spec: &Convolution, sizes: [usize; 2]| {
             seen(kind, spec, sizes, 1).map(|weights| weights + sizes[1])
@@ -710,14 +708,18 @@ impl Pixel {
         walk.select(1, columns)
     }
 
-    /// log p of each value in the order of the walk, from its logits.
+    /// log p of each value in the order of the walk, from its logits; `-inf` of what is none of the levels.
     fn of_values(&self, logits: Tensor<3>, x: Tensor<2, Int>) -> Tensor<2> {
         let [batch, variables, _] = logits.dims();
         if self.levels == 2 {
             let x = floats(x, &logits);
             return bernoulli::log_prob(logits.reshape([batch, variables]), x);
         }
-        log_softmax(logits, 2).gather(2, x.unsqueeze_dim::<3>(2)).reshape([batch, variables])
+        let outside = outside(&x, self.levels);
+        // gather takes no index out of range, so those read level 0 and are masked after.
+        let index = x.mask_fill(outside.clone(), 0).unsqueeze_dim::<3>(2);
+        let log_probs = log_softmax(logits, 2).gather(2, index).reshape([batch, variables]);
+        log_probs.mask_fill(outside, f64::NEG_INFINITY)
     }
 
     /// The network on the host, to be walked.
@@ -1074,13 +1076,16 @@ impl Neural for Pixel {
 
     fn log_prob_per_variable(&self, x: Tensor<2, Int>) -> Tensor<2> {
         let x = self.ordering.to_walk(x);
-        let Some(classes) = self.classes else {
-            return self.ordering.to_event(self.walk_log_probs(x, None));
-        };
         let device = x.device();
         let of = |class| self.walk_log_probs(x.clone(), Some(&same_label(class, 1, &device)));
-        let all = Tensor::stack((0..classes).map(of).collect(), 2);
-        self.ordering.to_event(mixture::log_prob_per_variable(all))
+        let log_probs = match self.classes {
+            None => self.walk_log_probs(x.clone(), None),
+            Some(classes) => {
+                let all = Tensor::stack((0..classes).map(of).collect(), 2);
+                mixture::log_prob_per_variable(all)
+            }
+        };
+        self.ordering.to_event(impossible_from_outside_on(log_probs, &x, self.levels))
     }
 
     fn classes(&self) -> Option<usize> {
@@ -1124,7 +1129,8 @@ impl Neural for Pixel {
     fn log_prob_per_variable_given(&self, x: Tensor<2, Int>, labels: Tensor<1, Int>) -> Tensor<2> {
         self.check_labels(x.dims()[0], labels.dims()[0]);
         let x = self.ordering.to_walk(x);
-        self.ordering.to_event(self.walk_log_probs(x, Some(&labels)))
+        let log_probs = self.walk_log_probs(x.clone(), Some(&labels));
+        self.ordering.to_event(impossible_from_outside_on(log_probs, &x, self.levels))
     }
 
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {

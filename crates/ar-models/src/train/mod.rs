@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
-use crate::examples::{Examples, all_labels};
+use crate::examples::{Examples, all_labels, check_values, for_chunks};
 use crate::model::{Model, host_f32};
 use crate::neural::{Neural, ValueKind, Weight, label_tensor, load_weights, weights};
 use crate::randomness::{Purpose, stream};
@@ -149,10 +149,14 @@ pub struct Trained {
 /// Trains or fits `run.model`.
 ///
 /// # Errors
-/// When a config is impossible, the data is empty or does not suit the model, the loss leaves the
-/// finite numbers, or a checkpoint cannot be read or written or belongs to another run.
+/// When a config is impossible, the data is empty, is not such events or does not suit the model, the loss
+/// leaves the finite numbers, or a checkpoint cannot be read or written or belongs to another run.
 pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Error> {
     run.model.check(run.event)?;
+    run.event.check_rows("training", run.train)?;
+    if let Some(valid) = run.valid {
+        check_validation(run.event, valid)?;
+    }
     if !run.model.is_neural() {
         return fit(run, observer);
     }
@@ -180,6 +184,15 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
         Model::Pixel(model) => descend(run, &device, model, observer),
         _ => unreachable!("`is_neural` names the models that `init` makes"),
     }
+}
+
+/// Checks that the rows of a validation set are such events, in one pass. Those of the training set are
+/// checked where its means are taken.
+fn check_validation(event: &EventSpec, valid: &dyn Examples) -> Result<(), Error> {
+    event.check_rows("validation", valid)?;
+    for_chunks(valid, 0, |first, values| {
+        check_values("validation", first, event.variables(), event.levels, values)
+    })
 }
 
 /// Checks that a model with classes can be given the labels of a set, which an error calls `name`.

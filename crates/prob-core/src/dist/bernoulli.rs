@@ -14,12 +14,12 @@ use super::{check_batch, check_values, empty_like, float_dtype, from_host_int, t
 use crate::error::Error;
 use crate::traits::{Density, Sample};
 
-/// Elementwise log-probability of `x` (each 0 or 1) under `logits`, in nats: the one Bernoulli
-/// likelihood of the project.
+/// Elementwise log-probability of `x` under `logits`, in nats: the one Bernoulli likelihood of the
+/// project. `-inf` where `x` is neither 0 nor 1, with the gradient 0.
 ///
 /// Computed as `−softplus((1 − 2x) l)`, which equals `x l − softplus(l)` for x of 0 and 1 but keeps
 /// its precision in the tails, has exact values at `l = ±inf`, and a gradient `x − σ(l)` that
-/// neither overflows nor vanishes early. For other `x` it is not a likelihood.
+/// neither overflows nor vanishes early.
 ///
 /// # Shapes
 /// `logits` and `x` alike, or one broadcasting to the other; returns their common shape.
@@ -28,14 +28,20 @@ use crate::traits::{Density, Sample};
 /// use burn::tensor::{Device, Tensor};
 /// use prob_core::dist::bernoulli::log_prob;
 /// let device = Device::default();
-/// let logits = Tensor::<1>::from_data([0.0, 200.0, 200.0, f32::INFINITY], &device);
-/// let x = Tensor::<1>::from_data([1.0, 0.0, 1.0, 1.0], &device);
+/// let logits = Tensor::<1>::from_data([0.0, 200.0, 200.0, f32::INFINITY, 0.0], &device);
+/// let x = Tensor::<1>::from_data([1.0, 0.0, 1.0, 1.0, 2.0], &device);
 /// let nats: Vec<f32> = log_prob(logits, x).try_into_vec_as().unwrap();
-/// assert_eq!(nats, [-2f32.ln(), -200.0, 0.0, 0.0]);
+/// assert_eq!(nats, [-2f32.ln(), -200.0, 0.0, 0.0, f32::NEG_INFINITY]);
 /// ```
 pub fn log_prob<const D: usize>(logits: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
+    // 0 and 1 are the numbers that are their own square.
+    let outside = x.clone().mul(x.clone()).not_equal(x.clone());
     let sign = x.mul_scalar(-2.0).add_scalar(1.0);
-    softplus(logits * sign).neg()
+    let log_probs = softplus(logits * sign).neg();
+    let shape = log_probs.dims();
+    // burn expands nothing to no rows, not even what has none.
+    let outside = if outside.dims() == shape { outside } else { outside.expand(shape) };
+    log_probs.mask_fill(outside, f64::NEG_INFINITY)
 }
 
 /// `log(1 + e^z)`, exact to rounding everywhere, with the gradient σ(z).
@@ -164,9 +170,7 @@ impl Density for Bernoulli {
         if n == 0 {
             return empty_like(&self.logits);
         }
-        let outside = x.clone().lower_scalar(0).bool_or(x.clone().greater_scalar(1)); // [batch]
-        let x = x.cast(float_dtype(&self.logits));
-        log_prob(self.logits.clone(), x).mask_fill(outside, f64::NEG_INFINITY)
+        log_prob(self.logits.clone(), x.cast(float_dtype(&self.logits)))
     }
 }
 
@@ -254,6 +258,20 @@ mod tests {
                     assert!(relative < 1e-5, "l = {l}, x = {x}: {got} for {want}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_bit_is_impossible_and_moves_no_logit() {
+        for dtype in [DType::F32, DType::F64] {
+            let leaf = tensor(&[0.3; 6], dtype).autodiff().require_grad();
+            let log_probs =
+                log_prob(leaf.clone(), tensor(&[-1.0, 0.5, 2.0, 7.0, 1e30, 1.0], dtype));
+            let grad = leaf.grad(&log_probs.clone().sum().backward()).expect("it is tracked");
+            let (log_probs, grad) = (to_host(&log_probs.inner()), to_host(&grad));
+            assert_eq!(log_probs[..5], [f64::NEG_INFINITY; 5]);
+            assert_eq!(grad[..5], [0.0; 5]);
+            assert!(log_probs[5].is_finite() && (grad[5] - sigmoid(-0.3)).abs() < 1e-6);
         }
     }
 
