@@ -1338,7 +1338,9 @@ source = "somewhere"
             assert!(text.contains(line), "{line}: {text}");
         }
         let stored = load(NADE, &[]).unwrap();
-        let [difference] = &config.differences(&stored).unwrap()[..] else { panic!() };
+        let differences = config.differences(&stored).unwrap();
+        assert_eq!(differences.len(), 3);
+        let difference = &differences[0];
         assert_eq!(
             (difference.key.as_str(), difference.ours.as_str(), difference.stored.as_str()),
             ("model.hidden", "7", "20")

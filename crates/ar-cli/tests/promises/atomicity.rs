@@ -55,7 +55,7 @@ fn outputs_are_old_or_new(files: &FailingFiles, start: &Place, command: &[&str],
     assert!(operations >= 4 * outs.len() as u64, "{command:?}: {operations}");
     let new: Vec<Vec<u8>> = outs.iter().map(|out| fs::read(there.path(out)).unwrap()).collect();
     assert!(new.iter().all(|content| content != b"old"), "{command:?}");
-    for how in How::ALL {
+    for how in How::FATAL {
         for at in 1..=operations {
             let place = copy(start);
             let output = files.run(&place, command, at, how);
@@ -119,7 +119,7 @@ fn outputs_are_the_old_ones_or_the_new_ones() {
 fn report_is_old_or_whole(files: &FailingFiles, start: &Place, command: &[&str]) {
     start.file("r.html", "old");
     let operations = files.count(&copy(start), command);
-    for how in How::ALL {
+    for how in How::FATAL {
         for at in 1..=operations {
             let place = copy(start);
             let output = files.run(&place, command, at, how);
@@ -152,7 +152,7 @@ fn a_run_can_be_continued_wherever_it_was_stopped() {
     let there = copy(&start);
     let operations = files.count(&there, &train);
     let expected = outcome(&there, "run");
-    for how in How::ALL {
+    for how in How::FATAL {
         for at in 1..=operations {
             let place = copy(&start);
             let output = files.run(&place, &train, at, how);
@@ -186,7 +186,7 @@ fn a_run_that_goes_on_for_longer_stays_usable_wherever_it_is_stopped() {
     let new = there.json(&["eval", "run"])["nll_nats"].clone();
     assert_ne!(old, new);
     let expected = outcome(&there, "run");
-    for how in How::ALL {
+    for how in How::FATAL {
         for at in 1..=operations {
             let place = copy(&start);
             let output = files.run(&place, &train, at, how);

@@ -5,6 +5,7 @@
  * FAULT_HOW   error: it fails once, with "no space left on device"
  *             full:  from it on, everything that needs space fails so, as on a disk that is full
  *             kill:  the process dies before it; of a write, after half of the bytes
+ *             slow:  removing a file takes a minute
  * FAULT_COUNT a file that the number of operations is written to when the process ends in peace
  */
 #define _GNU_SOURCE
@@ -149,6 +150,7 @@ int rename(const char *from, const char *to) {
 
 int unlink(const char *path) {
     if (!is_inside(AT_FDCWD, path)) return REAL(unlink)(path);
+    if (how == 's') sleep(60);
     return fails(0) ? -1 : REAL(unlink)(path);
 }
 

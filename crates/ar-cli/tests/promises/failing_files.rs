@@ -15,16 +15,19 @@ pub(crate) enum How {
     Full,
     /// The process dies before it, or in the middle of a write.
     Kill,
+    /// Removing a file takes a minute.
+    Slow,
 }
 
 impl How {
-    pub(crate) const ALL: [Self; 3] = [Self::Error, Self::Full, Self::Kill];
+    pub(crate) const FATAL: [Self; 3] = [Self::Error, Self::Full, Self::Kill];
 
     fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Full => "full",
             Self::Kill => "kill",
+            Self::Slow => "slow",
         }
     }
 }
@@ -72,7 +75,8 @@ impl FailingFiles {
         text.trim().parse().expect("a number")
     }
 
-    fn command(&self, place: &Place, arguments: &[&str], at: u64, how: How) -> Command {
+    /// The command that [`run`](Self::run) runs.
+    pub(crate) fn command(&self, place: &Place, arguments: &[&str], at: u64, how: How) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("chainrule"));
         command
             .current_dir(place.path(""))

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::{NADE, Place};
+use crate::failing_files::{FailingFiles, How};
 use crate::trained;
 
 fn start(place: &Place, arguments: &[&str]) -> Child {
@@ -54,6 +55,28 @@ fn an_interrupted_command_leaves_the_old_file_and_no_other() {
         assert_eq!(names(&place, ""), before, "{signal}");
         assert_eq!(fs::read(place.path("s.csv")).unwrap(), b"old");
     }
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let Some(files) = FailingFiles::new() else { return };
+    let place = trained();
+    let row = vec!["0"; 64].join(",") + "\n";
+    place.file("long.csv", row.repeat(400_000));
+    let before = names(&place, "").len();
+    let score = ["score", "run", "--data", "long.csv", "--out", "s.csv"];
+    let mut child = files.command(&place, &score, 0, How::Slow).spawn().unwrap();
+    while names(&place, "").len() == before {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    send("-INT", &child);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "the first one waits for the slow disk");
+    let start = Instant::now();
+    send("-INT", &child);
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
+    assert!(start.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
