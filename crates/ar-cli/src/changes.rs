@@ -69,11 +69,9 @@ impl Expected {
                     "restore the file, or train again: of {folds} folds, rows that were learned from \
                      may be held out now"
                 ),
-                (None, false) => {
-                    "restore the file; name other data with --data FILE; or go on with \
-                                  --accept-changed-data, which is noted in the result"
-                        .to_owned()
-                }
+                (None, false) => "restore the file, or go on with --accept-changed-data, which is \
+                                  noted in the result; with --data FILE any data can be named"
+                    .to_owned(),
                 (None, true) => {
                     let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
                     if !accepted.contains(&change) {

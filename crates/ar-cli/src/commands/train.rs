@@ -89,7 +89,8 @@ pub(crate) fn run(args: &TrainArgs, session: &Session) -> Result<()> {
     if let Some(record) = already_done(&run, &config, args)? {
         return finished(record);
     }
-    if let Some(seal) = run.seal().filter(|_| args.resume) {
+    // Where nothing has been learned yet, there is nothing that the data must suit.
+    if let Some(seal) = run.seal().filter(|_| args.resume && run.holds_weights()) {
         config.data.expect_rows(&seal.data);
     }
     let mut config = args.own_data.accepted(config);
