@@ -11,6 +11,7 @@ mod data;
 mod device;
 mod error;
 mod files;
+mod memory;
 mod output;
 mod panic;
 mod report;

@@ -28,6 +28,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::error::{Internal, mistake};
+use crate::memory;
 
 /// A run directory.
 #[derive(Clone, Debug)]
@@ -258,6 +259,7 @@ impl RunDir {
         event: &EventSpec,
         device: &Device,
     ) -> Result<Model> {
+        memory::check_loading(config, event, device)?;
         let path = self.model();
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::data::{Prepared, load_splits, prepare};
 use crate::device::{self, Chosen};
 use crate::error::mistake;
+use crate::memory;
 use crate::output::{RECORD_VERSION, Terminal, columns, human_seconds, short_count};
 use crate::run_dir::{RunDir, write_atomic};
 use crate::sees;
@@ -76,7 +77,11 @@ pub(crate) fn run(args: &TrainArgs, session: &Session) -> Result<()> {
         terminal.note(format!("{} is finished already", run.display()));
         return terminal.result(&record, || words(&record));
     }
+    if let Some(event) = config.event() {
+        memory::check_training(&config, &event, None, &device.device)?;
+    }
     let data = Data::load(&mut config, session)?;
+    memory::check_training(&config, data.event(), Some(data.train.len()), &device.device)?;
     run.create()?;
     let _lock = run.lock()?;
     write_atomic(&run.config(), config.to_toml()?.as_bytes())?;
