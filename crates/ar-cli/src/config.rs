@@ -394,6 +394,11 @@ impl Config {
         check_labels(&self.model, name, set).map_err(|error| self.origin.blame(error))
     }
 
+    /// A mistake about a key, with its place in the file.
+    pub(crate) fn mistake(&self, key: &[&str], message: String, hint: String) -> anyhow::Error {
+        self.origin.mistake(key, message, hint)
+    }
+
     /// What an event looks like to the model of a run, whose config says it.
     pub(crate) fn event_of_run(&self) -> Result<EventSpec, Internal> {
         self.event().ok_or(Internal("a run's config does not say what an event is"))

@@ -104,6 +104,12 @@ pub(crate) fn choose(name: Option<&str>) -> Result<Chosen> {
     }
 }
 
+/// Whether a device computes in the memory of the process.
+pub(crate) fn is_host(device: &Device) -> bool {
+    let hosts = ["flex", "ndarray"].into_iter().filter(|backend| COMPILED.contains(backend));
+    hosts.map(|backend| open(backend, 0)).any(|host| host == *device)
+}
+
 fn open(backend: &str, index: usize) -> Device {
     match backend {
         #[cfg(feature = "flex")]
@@ -126,6 +132,14 @@ mod tests {
     #[test]
     fn the_default_is_the_first_one_compiled_in() {
         assert_eq!(choose(None).unwrap().name, COMPILED[0]);
+    }
+
+    #[test]
+    fn the_memory_of_a_host_device_is_that_of_the_process() {
+        for &name in COMPILED {
+            let device = choose(Some(name)).unwrap().device;
+            assert_eq!(is_host(&device), ["flex", "ndarray"].contains(&name), "{name}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod device;
 mod environment;
 mod error;
 mod files;
+mod memory;
 mod output;
 mod outputs;
 mod panic;

@@ -31,6 +31,7 @@ use serde::de::DeserializeOwned;
 use crate::config::{Config, HEADER};
 use crate::environment::Environment;
 use crate::error::{Internal, mistake};
+use crate::memory;
 use crate::seal::Seal;
 
 /// A run directory.
@@ -401,6 +402,7 @@ impl RunDir {
         event: &EventSpec,
         device: &Device,
     ) -> Result<Model> {
+        memory::check_loading(config, event, device)?;
         let path = self.model();
         let Some(bytes) = self.read(MODEL)? else {
             return Err(mistake(

@@ -10,6 +10,7 @@ use super::{Evaluation, Session};
 use crate::args::InspectArgs;
 use crate::config::{Binarize, Config};
 use crate::data;
+use crate::memory;
 use crate::output::{
     RECORD_VERSION, columns, human_bytes, human_seconds, human_shape, short_count,
 };
@@ -49,6 +50,8 @@ struct Record<'a> {
     parameters: String,
     /// Bytes of the weights or tables, a decimal of any length.
     parameter_bytes: String,
+    /// Bytes that training takes at least, a decimal of any length.
+    training_bytes: String,
     train: Option<&'a TrainConfig>,
     paper: Option<&'a crate::config::Paper>,
     deviations: &'a [String],
@@ -89,7 +92,7 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
         None => None,
     };
     let trained = run.as_ref().map(|run| describe(run, training.as_ref())).transpose()?;
-    let record = Record::of(&config, &event, &size, trained);
+    let record = Record::of(&config, &event, &size, trained)?;
     session.terminal.result(&record, || columns(&rows(&record)))
 }
 
@@ -100,7 +103,7 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
 pub(crate) fn facts(run: &RunDir, config: &Config, event: &EventSpec) -> Result<Vec<[String; 2]>> {
     let size = sees::size(&config.model, event)?;
     let training: Option<Training> = run.read_result()?;
-    let record = Record::of(config, event, &size, Some(describe(run, training.as_ref())?));
+    let record = Record::of(config, event, &size, Some(describe(run, training.as_ref())?))?;
     let pairs = rows(&record).into_iter().filter_map(|row| row.try_into().ok());
     Ok(pairs.collect())
 }
@@ -111,8 +114,11 @@ impl<'a> Record<'a> {
         event: &'a EventSpec,
         size: &sees::Size,
         run: Option<Trained<'a>>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let train = config.train.as_ref();
+        let batch = train.map_or(0, |train| train.batch_size);
+        let training = memory::training(&config.model, event, train, batch)?;
+        Ok(Self {
             version: RECORD_VERSION,
             command: "inspect",
             config: &config.name,
@@ -137,11 +143,12 @@ impl<'a> Record<'a> {
             sees: sees::sees(&config.model, event),
             parameters: size.free_parameters.to_string(),
             parameter_bytes: size.bytes.to_string(),
-            train: config.train.as_ref(),
+            training_bytes: training.total().to_string(),
+            train,
             paper: config.paper.as_ref(),
             deviations: config.deviations.as_ref().map_or(&[], |deviations| &deviations.notes),
             run,
-        }
+        })
     }
 }
 
@@ -204,6 +211,7 @@ fn rows(record: &Record<'_>) -> Vec<Vec<String>> {
         row("each conditional sees", record.sees.clone()),
         row("free parameters", short_count(&record.parameters)),
         row("memory", human_bytes(&record.parameter_bytes)),
+        row("memory to train", format!("about {}", human_bytes(&record.training_bytes))),
         row("seed", record.seed.to_string()),
     ];
     if let Some(train) = record.train {

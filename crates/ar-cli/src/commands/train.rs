@@ -21,6 +21,7 @@ use crate::data::{Prepared, load_splits_and_rows, prepare};
 use crate::device::{self, Chosen};
 use crate::environment::Environment;
 use crate::error::mistake;
+use crate::memory;
 use crate::output::{RECORD_VERSION, Terminal, columns, human_seconds, short_count};
 use crate::run_dir::{RunDir, write_atomic};
 use crate::seal::{Rows, Seal};
@@ -89,12 +90,16 @@ pub(crate) fn run(args: &TrainArgs, session: &Session) -> Result<()> {
     if let Some(record) = already_done(&run, &config, args)? {
         return finished(record);
     }
+    if let Some(event) = config.event() {
+        memory::check_training(&config, &event, None, &device.device)?;
+    }
     // Where nothing has been learned yet, there is nothing that the data must suit.
     if let Some(seal) = run.seal().filter(|_| args.resume && run.holds_weights()) {
         config.data.expect_rows(&seal.data);
     }
     let mut config = args.own_data.accepted(config);
     let data = Data::load(&mut config, session)?;
+    memory::check_training(&config, data.event(), Some(data.train.len()), &device.device)?;
     run.create()?;
     let _lock = run.lock()?;
     // Another process may have trained here until now.

@@ -8,6 +8,7 @@ mod complete;
 mod compress;
 mod features;
 mod golden;
+mod memory;
 mod reals;
 mod report;
 mod resume;

@@ -116,6 +116,16 @@ impl OptimizerConfig {
             | Self::Sgd { learning_rate, .. } => *learning_rate,
         }
     }
+
+    /// What is remembered of each weight, by name: for Adam the first and second moments, for RMSProp the mean
+    /// square and the velocity, for SGD the velocity.
+    pub fn moments(&self) -> &'static [&'static str] {
+        match self {
+            Self::Adam { .. } => &["first", "second"],
+            Self::RmsProp { .. } => &["square", "velocity"],
+            Self::Sgd { .. } => &["velocity"],
+        }
+    }
 }
 
 /// How the learning rate changes over the run, as a factor of the optimizer's.

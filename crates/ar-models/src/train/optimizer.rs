@@ -13,23 +13,13 @@ pub(super) struct Optimizer {
     config: TrainConfig,
     /// Steps made.
     steps: u64,
-    /// Per weight: for Adam the first and second moments, for RMSProp the mean square and the
-    /// velocity, for SGD the velocity.
+    /// Per weight, as [`OptimizerConfig::moments`] names them.
     moments: Vec<Vec<Tensor<1>>>,
 }
 
 impl Optimizer {
-    /// Names of what is remembered of each weight.
-    fn slots(config: &TrainConfig) -> &'static [&'static str] {
-        match config.optimizer {
-            OptimizerConfig::Adam { .. } => &["first", "second"],
-            OptimizerConfig::RmsProp { .. } => &["square", "velocity"],
-            OptimizerConfig::Sgd { .. } => &["velocity"],
-        }
-    }
-
     pub(super) fn new<M: Module>(config: &TrainConfig, model: &M) -> Self {
-        let slots = Self::slots(config).len();
+        let slots = config.optimizer.moments().len();
         let moments = weights(model)
             .into_iter()
             .map(|weight| vec![weight.values.zeros_like(); slots])
@@ -147,7 +137,7 @@ impl Optimizer {
     pub(super) fn state(&self, own: &[Weight]) -> (u64, Vec<(String, Vec<usize>, Tensor<1>)>) {
         let mut arrays = Vec::new();
         for (weight, moments) in own.iter().zip(&self.moments) {
-            for (slot, moment) in Self::slots(&self.config).iter().zip(moments) {
+            for (slot, moment) in self.config.optimizer.moments().iter().zip(moments) {
                 let name = format!("{slot}.{}", weight.name);
                 arrays.push((name, weight.shape.clone(), moment.clone()));
             }
@@ -164,7 +154,7 @@ impl Optimizer {
     ) -> Result<(), Error> {
         self.steps = steps;
         for (weight, moments) in own.iter().zip(&mut self.moments) {
-            for (slot, moment) in Self::slots(&self.config).iter().zip(moments) {
+            for (slot, moment) in self.config.optimizer.moments().iter().zip(moments) {
                 let name = format!("{slot}.{}", weight.name);
                 let [len] = moment.dims();
                 let values = find(&name).filter(|values| values.len() == len).ok_or_else(|| {
