@@ -25,7 +25,7 @@ use serde::Serialize;
 use super::{Session, class_of, data_of, finite};
 use crate::args::CompleteArgs;
 use crate::device;
-use crate::error::{Internal, mistake, nearest};
+use crate::error::{ErrorKind, Internal, Mistake, mistake, nearest};
 use crate::files::{Completions, Layout, refuse_overwriting};
 use crate::output::{RECORD_VERSION, Terminal, grouped, human_seconds};
 use crate::run_dir::RunDir;
@@ -104,17 +104,20 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let config = run.load_config()?;
     let event = config.event_of_run()?;
     let Some(levels) = event.levels else {
-        return Err(mistake(
+        return Err(Mistake::new(
             format!("{}: events of real numbers, expected images of symbols", run.display()),
             "only symbols can be completed here",
-        ));
+        )
+        .of(ErrorKind::Run)
+        .into());
     };
     let layout = Layout::of(&event.shape).ok_or_else(|| {
-        mistake(
+        Mistake::new(
             format!("{}: events of shape {:?}, expected images", run.display(), event.shape),
             "only images can be completed here; a config says that its rows are images with \
              data.shape = [rows, columns]",
         )
+        .of(ErrorKind::Run)
     })?;
     let mask = observe.read(&layout)?;
     let device = device::choose(args.device.as_deref())?;
@@ -327,7 +330,7 @@ fn mask_pixels(path: &Path, layout: &Layout) -> Result<Vec<bool>> {
         _ => return Err(Internal("a PNG is no image").into()),
     };
     if (height, width) != (layout.height, layout.width) {
-        return Err(mistake(
+        return Err(Mistake::new(
             format!(
                 "--observe {}: {height}×{width} pixels, expected {}×{} as in the run",
                 path.display(),
@@ -335,7 +338,10 @@ fn mask_pixels(path: &Path, layout: &Layout) -> Result<Vec<bool>> {
                 layout.width
             ),
             "a mask has the size of an image, and is not black where it is observed",
-        ));
+        )
+        .of(ErrorKind::Data)
+        .in_file(path)
+        .into());
     }
     let mut pixels = vec![false; height * width];
     // Channels come first, so that they repeat the pixels.

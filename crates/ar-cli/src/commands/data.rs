@@ -15,7 +15,7 @@ use super::Session;
 use crate::args::DataCommand;
 use crate::config::{Config, Preprocessing};
 use crate::data::{Prepared, load_split, prepare};
-use crate::error::mistake;
+use crate::error::{ErrorKind, Mistake, mistake};
 use crate::files::{Events, Format};
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds, human_shape};
 use crate::run_dir::RunDir;
@@ -281,10 +281,12 @@ fn fetch_one(name: &str, session: &Session) -> Result<()> {
         record(files, 0)
     } else {
         let Some(dir) = session.locations.dirs().first() else {
-            return Err(mistake(
+            return Err(Mistake::new(
                 "there is no folder to put the files in: no user cache folder is known",
                 "name one with --data-dir DIR or CHAINRULE_DATA",
-            ));
+            )
+            .of(ErrorKind::Machine)
+            .into());
         };
         let mut progress = Download { terminal: session.terminal, bar: ProgressBar::hidden() };
         let fetched = fetch(builtin.name, dir, &mut |event: &Event<'_>| progress.event(event));

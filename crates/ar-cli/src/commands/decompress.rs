@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Session;
 use crate::args::DecompressArgs;
 use crate::device;
+use crate::error::cannot;
 use crate::files::{self, Events, Format};
 use crate::output::{RECORD_VERSION, grouped, human_seconds};
 use crate::run_dir::RunDir;
@@ -45,9 +46,8 @@ pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
     let event = config.event_of_run()?;
     let format = Format::of(&args.out, &event, args.columns)?;
     files::refuse_overwriting([args.out.as_path()], &[&args.file])?;
-    let bytes =
-        fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let decoding = || format!("cannot decompress {}", args.file.display());
+    let bytes = fs::read(&args.file).with_context(|| cannot("read", &args.file))?;
+    let decoding = || cannot("decompress", &args.file);
     let header = Header::read(&bytes).map_err(ar_models::Error::from).with_context(decoding)?;
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;

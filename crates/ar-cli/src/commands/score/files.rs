@@ -7,7 +7,7 @@ use ar_models::train::checkpoint::AtomicFile;
 
 use super::rows::{PValues, Row, Scores};
 use crate::args::ScoreArgs;
-use crate::error::mistake;
+use crate::error::{cannot, mistake};
 use crate::files::{GrowingNpy, check_npy, refuse_overwriting};
 
 /// Checks the names of files before there is anything to write.
@@ -95,8 +95,7 @@ impl Files {
             }
             Some(path) => {
                 let mut writer = csv::Writer::from_writer(
-                    AtomicFile::create(path)
-                        .with_context(|| format!("cannot write {}", path.display()))?,
+                    AtomicFile::create(path).with_context(|| cannot("write", path))?,
                 );
                 writer.write_record(columns.heading()).context("cannot write --out")?;
                 csv = Some(writer);
