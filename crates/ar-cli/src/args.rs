@@ -459,6 +459,9 @@ pub(crate) struct InspectArgs {
     /// A run directory or a config
     #[arg(value_name = "RUN|CONFIG.toml")]
     pub(crate) target: PathBuf,
+    /// Override a key of the config, as in `train`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
 /// `chainrule count`.

@@ -96,6 +96,10 @@ fn a_neural_run_from_config_to_samples() {
     });
     let from_config = place.json(&["inspect", "small.toml"]);
     assert_eq!(from_config["parameters"], from_run["parameters"]);
+    let wide =
+        ["inspect", "small.toml", "--set", "model.hidden=9", "--set", "model.ordering=snake"];
+    let wide = place.json(&wide);
+    assert_eq!((&wide["parameters"], &wide["ordering"]), (&"1225".into(), &"snake".into()));
     assert_eq!(from_config["run"], Value::Null);
     assert_eq!(from_run["parameters"], trained["parameters"]);
 }
@@ -455,6 +459,12 @@ fn mistakes_are_explained_and_end_in_a_hint() {
             &["train", "small.toml", "--set", "train.epochs=-1"],
             &["--set train.epochs: `train.epochs = -1`, expected a whole number, 0 or more"],
         ),
+        (
+            &["inspect", "run", "--set", "seed=2"],
+            &["--set seed=2 with run", "run/config.toml --set"],
+        ),
+        (&["inspect", "small.toml", "--set", "model.hiden=5"], &["did you mean `hidden`?"]),
+        (&["inspect", "small.toml", "--set", "model.hidden"], &["no `=`, expected KEY=VALUE"]),
     ] {
         let message = place.mistake(arguments);
         for part in parts {
