@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ar_data::Split;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::config::Config;
 
@@ -48,7 +48,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Threads to compute with [default: one per core]; results do not depend on it
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, global = true, value_name = "N", value_parser = whole_number::<u16>(1, 1024))]
     pub(crate) threads: Option<u16>,
 }
 
@@ -197,17 +197,18 @@ pub(crate) struct SampleArgs {
     /// The run directory
     pub(crate) run: PathBuf,
     /// The file to write: a grid of images (.png), an array [count, ...event shape] of u8, or f32 for
-    /// real numbers (.npy), the same as IDX (-ubyte), or a table with a row per sample (.csv)
+    /// real numbers (.npy), the same as IDX (-ubyte), or a table with a row per sample (.csv); - is
+    /// standard output, as a table
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Number of samples
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = count_parser())]
     pub(crate) count: usize,
     /// Seed; the same seed and count draw the same samples
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = seed_parser())]
     pub(crate) seed: u64,
     /// Draw given this label, for a model with classes [default: of all labels]
-    #[arg(long, value_name = "Y")]
+    #[arg(long, value_name = "Y", value_parser = whole_number::<usize>(0, 255))]
     pub(crate) class: Option<usize>,
     /// Columns of the grid (.png only) [default: about a square]
     #[arg(long, value_name = "C", value_parser = count_parser())]
@@ -248,10 +249,10 @@ pub(crate) struct CompleteArgs {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = count_parser())]
     pub(crate) particles: usize,
     /// Seed of the completions and of `fraction:P`
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = seed_parser())]
     pub(crate) seed: u64,
     /// Draw given this label, for a model with classes [default: of all labels]
-    #[arg(long, value_name = "Y")]
+    #[arg(long, value_name = "Y", value_parser = whole_number::<usize>(0, 255))]
     pub(crate) class: Option<usize>,
     /// The run's own data.
     #[command(flatten)]
@@ -274,7 +275,8 @@ pub(crate) struct ScoreArgs {
     pub(crate) split: Option<Split>,
     /// The file to write, a row per row of the data: row, log_prob_nats, bits_per_dim, with --calibrate
     /// p_low_likelihood, flag_low_likelihood, p_typicality, flag_typicality, and error (.csv); or the
-    /// log-likelihood, bits/dim and the two p-values, NaN where there is none, as f64 (.npy)
+    /// log-likelihood, bits/dim and the two p-values, NaN where there is none, as f64 (.npy); - is standard
+    /// output, as a table
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Held-out normal rows to rank among: a split of the run's own data (valid), a built-in name (its
@@ -305,7 +307,7 @@ pub(crate) struct ScoreArgs {
     pub(crate) bad_rows: BadRows,
     /// Values in files are 0 to N − 1 [default: bits if nothing is above 1, else as many levels as the
     /// run's own data has before preprocessing]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
+    #[arg(long, value_name = "N", value_parser = whole_number::<u16>(2, 256))]
     pub(crate) levels: Option<u16>,
     /// The run's own data.
     #[command(flatten)]
@@ -369,7 +371,7 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count_parser())]
     pub(crate) examples: usize,
     /// Seed of the samples and completions
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = seed_parser())]
     pub(crate) seed: u64,
     /// The run's own data.
     #[command(flatten)]
@@ -490,7 +492,7 @@ pub(crate) struct DecompressArgs {
     #[arg(value_name = "FILE.chr")]
     pub(crate) file: PathBuf,
     /// The file to write: an array [count, ...event shape] of u8 (.npy), the same as IDX (-ubyte), a
-    /// table with a row per example (.csv), or a grid of images (.png)
+    /// table with a row per example (.csv), or a grid of images (.png); - is standard output, as a table
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Columns of the grid (.png only) [default: about a square]
@@ -507,6 +509,9 @@ pub(crate) struct InspectArgs {
     /// A run directory or a config
     #[arg(value_name = "RUN|CONFIG.toml")]
     pub(crate) target: PathBuf,
+    /// Override a key of the config, as in `train`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
 /// `chainrule count`.
@@ -522,7 +527,7 @@ pub(crate) struct CountArgs {
     #[arg(long, value_name = "M", value_parser = count_parser())]
     pub(crate) states: Option<usize>,
     /// How many predecessors each variable sees (markov)
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = whole_number::<usize>(0, u32::MAX.into()))]
     pub(crate) order: Option<usize>,
     /// The image, for example 28x28, instead of --variables (neighbourhood)
     #[arg(long, value_name = "ROWSxCOLUMNS")]
@@ -590,7 +595,7 @@ pub(crate) enum DataCommand {
         /// Which part of the data [default: test]
         #[arg(long, value_parser = split_parser())]
         split: Option<Split>,
-        /// The file to write: .npy, -ubyte, .csv or .png, as for `sample`
+        /// The file to write: .npy, -ubyte, .csv or .png, or - for standard output, as for `sample`
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// Only the first N examples
@@ -599,6 +604,9 @@ pub(crate) enum DataCommand {
         /// Columns of the grid (.png only) [default: about a square]
         #[arg(long, value_name = "C", value_parser = count_parser())]
         columns: Option<usize>,
+        /// The run's own data.
+        #[command(flatten)]
+        own_data: OwnData,
     },
 }
 
@@ -609,13 +617,44 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: clap_complete::Shell,
 }
 
+/// The command line, in which a negative number after an option is its value and no flag: so the check of
+/// the option refuses it, and says what is allowed.
+pub(crate) fn definition() -> clap::Command {
+    with_negative_numbers(Cli::command())
+}
+
+/// A command and all below it, whose options take negative numbers.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let allow = |arg: clap::Arg| {
+        if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg }
+    };
+    command.mut_args(allow).mut_subcommands(with_negative_numbers)
+}
+
 fn split_parser() -> impl TypedValueParser<Value = Split> {
     PossibleValuesParser::new(["train", "valid", "test"]).try_map(|word| word.parse::<Split>())
 }
 
 /// At least 1, and small enough that a product of two does not overflow.
 fn count_parser() -> impl TypedValueParser<Value = usize> {
-    clap::value_parser!(u64).range(1..=u64::from(u32::MAX)).map(|count| count as usize)
+    whole_number(1, u32::MAX.into())
+}
+
+/// Any seed of the generators.
+fn seed_parser() -> impl TypedValueParser<Value = u64> {
+    whole_number(0, u64::MAX)
+}
+
+/// A whole number from `least` to `most`, as its refusal says.
+fn whole_number<T>(least: u64, most: u64) -> impl TypedValueParser<Value = T>
+where
+    T: TryFrom<u64> + Clone + Send + Sync + 'static,
+{
+    move |text: &str| {
+        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+        let number = number.and_then(|number| T::try_from(number).ok());
+        number.ok_or_else(|| format!("expected a whole number from {least} to {most}"))
+    }
 }
 
 /// Strictly between 0 and 1.
@@ -628,13 +667,15 @@ fn fraction(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use std::any::TypeId;
+
+    use clap::error::ErrorKind;
 
     use super::*;
 
     #[test]
     fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]
@@ -643,5 +684,118 @@ mod tests {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             assert!(cli.global.json && cli.global.quiet, "{line}");
         }
+    }
+
+    /// The lines that lead to each option with a value, and whether the value is a number.
+    fn options(definition: &clap::Command) -> Vec<(Vec<String>, bool)> {
+        fn walk(command: &clap::Command, line: &[String], found: &mut Vec<(Vec<String>, bool)>) {
+            for arg in command.get_arguments() {
+                if let (true, Some(long)) = (arg.get_action().takes_values(), arg.get_long()) {
+                    let option = [line, &[format!("--{long}")]].concat();
+                    found.push((option, is_numeric(arg)));
+                }
+            }
+            for command in command.get_subcommands() {
+                walk(command, &[line, &[command.get_name().to_owned()]].concat(), found);
+            }
+        }
+        let mut found = Vec::new();
+        walk(definition, &[definition.get_name().to_owned()], &mut found);
+        found
+    }
+
+    fn is_numeric(arg: &clap::Arg) -> bool {
+        let numbers = [
+            TypeId::of::<u8>(),
+            TypeId::of::<u16>(),
+            TypeId::of::<u32>(),
+            TypeId::of::<u64>(),
+            TypeId::of::<usize>(),
+            TypeId::of::<i8>(),
+            TypeId::of::<i16>(),
+            TypeId::of::<i32>(),
+            TypeId::of::<i64>(),
+            TypeId::of::<isize>(),
+            TypeId::of::<f32>(),
+            TypeId::of::<f64>(),
+            TypeId::of::<Temperature>(),
+        ];
+        let parsed = arg.get_value_parser().type_id();
+        numbers.iter().any(|number| parsed == *number)
+    }
+
+    /// What is wrong with the way in which the options of a command line take `-1` and what is no number.
+    fn faults(definition: &clap::Command) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (option, is_numeric) in options(definition) {
+            for value in ["-1", "-0.5", "-1e9", "many"] {
+                let line = [&option[..], &[value.to_owned()]].concat();
+                let Err(error) = definition.clone().try_get_matches_from(&line) else { continue };
+                let says = error.to_string();
+                let is_explained = error.kind() == ErrorKind::ValueValidation
+                    && ["expected a whole number from ", "expected a number "]
+                        .iter()
+                        .any(|words| says.contains(words));
+                if error.kind() == ErrorKind::UnknownArgument || is_numeric && !is_explained {
+                    faults.push(format!("{}: {says}", line.join(" ")));
+                }
+            }
+        }
+        faults
+    }
+
+    #[test]
+    fn every_option_takes_a_negative_number_to_the_check_that_says_what_is_allowed() {
+        assert_eq!(faults(&definition()), Vec::<String>::new());
+        let numeric: Vec<String> = options(&definition())
+            .into_iter()
+            .filter_map(|(option, is_numeric)| is_numeric.then(|| option[1..].join(" ")))
+            .collect();
+        for option in ["--threads", "sample --seed", "score --alpha", "data export --count"] {
+            assert!(numeric.iter().any(|numeric| numeric == option), "{option}: {numeric:?}");
+        }
+    }
+
+    #[test]
+    fn clap_alone_explains_no_negative_number() {
+        let plain = Cli::command();
+        let count = options(&plain).len();
+        assert_eq!(faults(&plain).len(), 3 * count, "all but words are taken for flags");
+        // A number without a parser of its own: taken for a value, and refused in the words of a library.
+        let seed = clap::Arg::new("seed").long("seed").value_parser(clap::value_parser!(u64));
+        let derived = with_negative_numbers(clap::Command::new("x").arg(seed));
+        assert_eq!(faults(&derived).len(), 4);
+    }
+
+    #[test]
+    fn a_refused_number_is_told_what_is_allowed() {
+        for (line, expected) in [
+            (
+                "sample run --out a.png --seed -1",
+                "'-1' for '--seed <S>': expected a whole number from 0 to 18446744073709551615",
+            ),
+            (
+                "score run --alpha -0.1",
+                "'-0.1' for '--alpha <P>': expected a number above 0 and below 1",
+            ),
+            (
+                "score run --levels 257",
+                "'257' for '--levels <N>': expected a whole number from 2 to 256",
+            ),
+            (
+                "classify run --temperature -2",
+                "'-2' for '--temperature <T|valid>': expected a number above 0, or `valid`",
+            ),
+            (
+                "--threads 0 data list",
+                "'0' for '--threads <N>': expected a whole number from 1 to 1024",
+            ),
+        ] {
+            let line = ["chainrule"].into_iter().chain(line.split(' '));
+            let error = definition().try_get_matches_from(line).unwrap_err().to_string();
+            assert!(error.contains(&format!("invalid value {expected}")), "{error}");
+        }
+        let line = "chainrule train c.toml --set train.epochs=-1 --set -1 --out -1";
+        assert!(definition().try_get_matches_from(line.split(' ')).is_ok());
     }
 }

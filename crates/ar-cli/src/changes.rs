@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use ar_data::{Dataset, Fingerprint, Split};
 
-use crate::error::mistake;
+use crate::error::{ErrorKind, Mistake};
 use crate::seal::Rows;
 
 /// What is known of the rows of a run's own files, and what happens where they have changed.
@@ -80,10 +80,13 @@ impl Expected {
                     return Ok(Rows::new(path, found));
                 }
             };
-            return Err(mistake(
+            return Err(Mistake::new(
                 format!("{}: not what the run was trained with: {change}", path.display()),
                 hint,
-            ));
+            )
+            .of(ErrorKind::Data)
+            .in_file(path)
+            .into());
         }
         Ok(Rows::new(path, found))
     }

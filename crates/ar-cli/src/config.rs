@@ -21,7 +21,7 @@ use toml::Table;
 use toml::de::{DeTable, DeValue};
 
 use crate::changes::Expected;
-use crate::error::{Internal, mistake, model_hint, nearest};
+use crate::error::{ErrorKind, Internal, Mistake, cannot, mistake, model_hint, nearest};
 use crate::seal::Rows;
 
 /// A checked config.
@@ -316,7 +316,21 @@ impl Config {
                     "remove [train]: this model is fitted by counting, in one pass".into(),
                 ));
             }
-            (Some(train), true) => train.check().map_err(|error| origin.blame(error))?,
+            (Some(train), true) => {
+                train.check().map_err(|error| origin.blame(error))?;
+                if let Some(patience) = train.early_stopping
+                    && !data.has(Split::Valid)
+                {
+                    return Err(origin.mistake(
+                        &["train", "early_stopping"],
+                        format!(
+                            "`early_stopping = {patience}` without validation data, expected some: \
+                             nothing else says when to stop"
+                        ),
+                        format!("remove the key, or set {}", holds_out(Split::Valid)),
+                    ));
+                }
+            }
             (None, false) => {}
         }
         if let Binarize::Stochastic { each_epoch: true, .. } = data.preprocessing.binarize
@@ -453,10 +467,11 @@ impl Config {
     /// When a path is not Unicode.
     pub(crate) fn to_toml(&self) -> Result<String> {
         let text = toml::to_string(&self.raw()).map_err(|error| {
-            mistake(
+            Mistake::new(
                 format!("the config cannot be written as TOML: {error}"),
                 "paths in a config must be Unicode",
             )
+            .of(ErrorKind::Config)
         })?;
         Ok(format!("{HEADER} {}.\n{text}", env!("CARGO_PKG_VERSION")))
     }
@@ -673,6 +688,11 @@ impl DataConfig {
         }
         raw
     }
+}
+
+/// What in a config gives its data such a split, for hints.
+pub(crate) fn holds_out(split: Split) -> String {
+    format!("data.{split} = \"FILE\", or data.folds = 10, which holds out parts of all rows")
 }
 
 impl RawData {
@@ -948,6 +968,14 @@ impl From<Column> for RawColumn {
     }
 }
 
+/// Where in a config a mistake is.
+enum Place {
+    /// In the `--set` of this key.
+    Override(String),
+    /// In the file, on a line from 1 where it is known.
+    File(Option<usize>),
+}
+
 /// Where a config came from, to say where a mistake is.
 #[derive(Clone, Debug)]
 struct Origin {
@@ -965,23 +993,31 @@ impl Origin {
         std::path::absolute(&path).with_context(|| format!("{}", path.display()))
     }
 
-    /// The file and the line of a key (or of the nearest table around it), or the `--set` it is from.
-    fn place(&self, key: &[&str]) -> String {
+    /// The `--set` that a key is from, or the file, and the line of the key (or of the nearest table around
+    /// it) where it has one.
+    fn place(&self, key: &[&str]) -> Place {
         for overridden in &self.overridden {
             if overridden.starts_with(&key.iter().map(ToString::to_string).collect::<Vec<_>>())
                 || key.starts_with(&overridden.iter().map(String::as_str).collect::<Vec<_>>())
             {
-                return format!("--set {}", overridden.join("."));
+                return Place::Override(overridden.join("."));
             }
         }
-        match span_of(&self.text, key) {
-            Some(span) => format!("{}:{}", self.path.display(), line_of(&self.text, span.start)),
-            None => self.path.display().to_string(),
-        }
+        Place::File(span_of(&self.text, key).map(|span| line_of(&self.text, span.start)))
     }
 
     fn mistake(&self, key: &[&str], message: String, hint: String) -> anyhow::Error {
-        mistake(format!("{}: {message}", self.place(key)), hint)
+        let file = self.path.display();
+        let new =
+            |place: String| Mistake::new(format!("{place}: {message}"), hint).of(ErrorKind::Config);
+        match self.place(key) {
+            Place::Override(key) => new(format!("--set {key}")).at(format!("--set {key}")),
+            Place::File(None) => new(file.to_string()).in_file(&self.path),
+            Place::File(Some(line)) => {
+                new(format!("{file}:{line}")).in_file(&self.path).at(format!("line {line}"))
+            }
+        }
+        .into()
     }
 
     /// An error of ar-models about this config.
@@ -1087,41 +1123,42 @@ fn shortened(text: &str) -> String {
 }
 
 fn read_text(path: &Path) -> Result<String> {
-    let cannot = || format!("cannot read {}", path.display());
-    let metadata = fs::metadata(path).with_context(cannot)?;
+    let example = "name a .toml file such as configs/nade-digits.toml";
+    let wrong = |message: String, hint: &str| {
+        Mistake::new(message, hint).of(ErrorKind::Config).in_file(path)
+    };
+    let metadata = fs::metadata(path).with_context(|| cannot("read", path))?;
     if metadata.is_dir() {
-        return Err(mistake(
-            format!("{} is a folder, expected a config file", path.display()),
-            "name a .toml file",
-        ));
+        let message = format!("{} is a folder, expected a config file", path.display());
+        return Err(wrong(message, "name a .toml file").into());
     }
     if metadata.len() > MAX_CONFIG_BYTES {
-        return Err(mistake(
-            format!(
-                "{} has {} bytes, expected a config of at most {MAX_CONFIG_BYTES}",
-                path.display(),
-                metadata.len()
-            ),
-            "name a .toml file such as configs/nade-digits.toml",
-        ));
+        let message = format!(
+            "{} has {} bytes, expected a config of at most {MAX_CONFIG_BYTES}",
+            path.display(),
+            metadata.len()
+        );
+        return Err(wrong(message, example).into());
     }
-    let bytes = fs::read(path).with_context(cannot)?;
+    let bytes = fs::read(path).with_context(|| cannot("read", path))?;
     String::from_utf8(bytes).map_err(|error| {
-        let place = error.utf8_error().valid_up_to();
-        mistake(
-            format!("{}: byte {place}: no UTF-8, expected a TOML file", path.display()),
-            "name a .toml file such as configs/nade-digits.toml",
-        )
+        let place = format!("byte {}", error.utf8_error().valid_up_to());
+        let message = format!("{}: {place}: no UTF-8, expected a TOML file", path.display());
+        wrong(message, example).at(place).into()
     })
 }
 
 fn parse(path: &Path, text: &str) -> Result<Table> {
     text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| line_of(text, span.start));
-        mistake(
+        Mistake::new(
             format!("{}:{line}: no TOML: {}", path.display(), error.message().trim_end()),
             "every line is `key = value` or `[table]`; strings stand in quotes",
         )
+        .of(ErrorKind::Config)
+        .in_file(path)
+        .at(format!("line {line}"))
+        .into()
     })
 }
 

@@ -12,8 +12,8 @@ use ar_data::{Dataset, Locations, ReadOptions, Spec, Split, Splits, builtin, rea
 use ar_models::config::EventSpec;
 use ar_models::examples::{Examples, copy_rows};
 
-use crate::config::{Binarize, Config, DataConfig, DataSource, Preprocessing};
-use crate::error::mistake;
+use crate::config::{Binarize, Config, DataConfig, DataSource, Preprocessing, holds_out};
+use crate::error::{ErrorKind, Internal, Mistake};
 use crate::seal::Rows;
 
 /// A split as a model sees it.
@@ -144,11 +144,13 @@ pub(crate) fn prepare(
     if data.levels().is_none()
         && (how.levels(None).is_some() || how.flip || how.dequantize.is_some())
     {
-        return Err(mistake(
+        return Err(Mistake::new(
             format!("{}: real numbers, expected symbols", data.name()),
             "remove data.requantize, data.binarize, data.dequantize and data.flip, or state data.kind = \"symbols\" \
              if the values are whole numbers of at most 255",
-        ));
+        )
+        .of(ErrorKind::Data)
+        .into());
     }
     let name = data.name().to_owned();
     let raw_levels = data.levels().map(usize::from);
@@ -273,11 +275,13 @@ fn of_class(part: Dataset, data: &DataConfig, split: Split) -> Result<Dataset> {
     let Some(class) = data.class else { return Ok(part) };
     let Some(labels) = part.labels() else {
         if let DataSource::Builtin(name) = data.source {
-            return Err(mistake(
+            return Err(Mistake::new(
                 format!("data.class = {class}: {name} has no labels"),
                 "remove data.class, or choose data with labels; `chainrule data info SPEC` shows \
                  whether it has them",
-            ));
+            )
+            .of(ErrorKind::Data)
+            .into());
         }
         let labels = vec![class; part.len()];
         return Ok(part.with_labels(labels)?);
@@ -286,7 +290,7 @@ fn of_class(part: Dataset, data: &DataConfig, split: Split) -> Result<Dataset> {
     if rows.is_empty() {
         let known: BTreeSet<u8> = labels.iter().copied().collect();
         let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-        return Err(mistake(
+        return Err(Mistake::new(
             format!(
                 "data.class = {class}: {} has no such example in its {split} split, expected one of \
                  the labels {}",
@@ -294,9 +298,42 @@ fn of_class(part: Dataset, data: &DataConfig, split: Split) -> Result<Dataset> {
                 known.join(", ")
             ),
             "set data.class to one of them",
-        ));
+        )
+        .of(ErrorKind::Data)
+        .into());
     }
     Ok(part.subset(&rows)?)
+}
+
+/// What else to do about a split of a run's own data that is asked for with `--split` and not there.
+pub(crate) const OTHER_ROWS: &str = "name a file with --data FILE, or choose another --split";
+
+/// Refuses to go on where a config's data has no such split. `asked` names who asks for it, and `instead` what
+/// else that could be told.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn require_split(
+    data: &DataConfig,
+    split: Split,
+    asked: &str,
+    instead: &str,
+) -> Result<()> {
+    if data.has(split) {
+        return Ok(());
+    }
+    let there = Split::ALL.into_iter().filter(|&split| data.has(split));
+    let there: Vec<String> = there.map(|split| split.to_string()).collect();
+    Err(Mistake::new(
+        format!(
+            "{asked}: the data ({}) has no {split} split, only {}",
+            data.label(),
+            there.join(" and ")
+        ),
+        format!("{instead}; or train with {}", holds_out(split)),
+    )
+    .of(ErrorKind::Data)
+    .into())
 }
 
 /// One split of a config, before preprocessing.
@@ -308,6 +345,7 @@ pub(crate) fn load_split(
     split: Split,
     locations: &Locations,
 ) -> Result<Dataset> {
+    require_split(data, split, &format!("--split {split}"), "choose another --split")?;
     if data.folds.is_some() {
         return Ok(load_splits(data, locations)?.take(split)?);
     }
@@ -320,12 +358,7 @@ pub(crate) fn load_split(
     if options.levels.is_none() && options.kind.is_none() {
         return Ok(load_splits(data, locations)?.take(split)?);
     }
-    let path = path_of(data, split).ok_or_else(|| {
-        mistake(
-            format!("the config names no {split} file"),
-            format!("add data.{split} = \"FILE\" to the config, or name the file with --data"),
-        )
-    })?;
+    let path = path_of(data, split).context(Internal("a split that is there has no file"))?;
     let part = read_path(path, &options)?;
     if data.expected.is_known() {
         check_rows(data, &part, path, split)?;
@@ -395,7 +428,7 @@ pub(crate) fn load_spec(
         how = preprocessing;
     }
     if data.shape() != event.shape {
-        return Err(mistake(
+        return Err(Mistake::new(
             format!(
                 "{}: events of shape {:?}, expected {:?} as in the run",
                 data.name(),
@@ -403,12 +436,14 @@ pub(crate) fn load_spec(
                 event.shape
             ),
             "choose data of the run's shape; `chainrule data info SPEC` shows it",
-        ));
+        )
+        .of(ErrorKind::Data)
+        .into());
     }
     let prepared =
         prepare(data, how, split, None).with_context(|| format!("{text} does not suit the run"))?;
     if prepared.event.levels != event.levels {
-        return Err(mistake(
+        return Err(Mistake::new(
             format!(
                 "{}: {}, expected {} as in the run",
                 prepared.name,
@@ -416,7 +451,9 @@ pub(crate) fn load_spec(
                 event.values()
             ),
             "choose data with the run's levels; `chainrule data info SPEC` shows them",
-        ));
+        )
+        .of(ErrorKind::Data)
+        .into());
     }
     Ok(prepared)
 }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 
-use crate::error::{mistake, nearest};
+use crate::error::{ErrorKind, Mistake, mistake, nearest};
 use crate::panic;
 
 /// A device and what the user calls it.
@@ -38,10 +38,12 @@ pub(crate) const COMPILED: &[&str] = &[
 /// When there is no such device, it was not compiled in, or it does not work on this machine.
 pub(crate) fn choose(name: Option<&str>) -> Result<Chosen> {
     let Some(name) = name.or(COMPILED.first().copied()) else {
-        return Err(mistake(
+        return Err(Mistake::new(
             "this binary was built without any device",
             "build it with `--features flex`",
-        ));
+        )
+        .of(ErrorKind::Machine)
+        .into());
     };
     let (backend, index) = match name.split_once(':') {
         Some((backend, index)) => (backend, Some(index)),
@@ -56,7 +58,7 @@ pub(crate) fn choose(name: Option<&str>) -> Result<Chosen> {
         return Err(mistake(message, hint));
     }
     if !COMPILED.contains(&backend) {
-        return Err(mistake(
+        return Err(Mistake::new(
             format!(
                 "device `{name}` needs the feature `{backend}`, which this binary was built \
                  without"
@@ -66,7 +68,9 @@ pub(crate) fn choose(name: Option<&str>) -> Result<Chosen> {
                  one of: {}",
                 COMPILED.join(", ")
             ),
-        ));
+        )
+        .of(ErrorKind::Machine)
+        .into());
     }
     let index = match index {
         Some(index) if backend == "cuda" => Some(index.parse::<usize>().map_err(|_| {
@@ -94,13 +98,15 @@ pub(crate) fn choose(name: Option<&str>) -> Result<Chosen> {
     });
     match opened {
         Ok(device) => Ok(Chosen { name: shown, device }),
-        Err(payload) => Err(mistake(
+        Err(payload) => Err(Mistake::new(
             format!(
                 "device `{shown}` does not work on this machine: {}",
                 panic::message_of(payload.as_ref())
             ),
             "check its driver, or choose another --device",
-        )),
+        )
+        .of(ErrorKind::Machine)
+        .into()),
     }
 }
 

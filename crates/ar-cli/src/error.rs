@@ -2,9 +2,11 @@
 
 use std::fmt::{self, Display, Write as _};
 use std::io;
+use std::path::{Path, PathBuf};
 
 use ar_models::codec::Fault;
 use prob_core::Error as ProbError;
+use serde::Serialize;
 
 /// What the process says with its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +26,59 @@ impl From<ExitStatus> for std::process::ExitCode {
     }
 }
 
+/// What an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ErrorKind {
+    /// The command line.
+    Usage,
+    /// A config or a `--set`.
+    Config,
+    /// Data that is missing, malformed, or not what the run or the model takes.
+    Data,
+    /// A model that cannot be, or that leaves the finite numbers in training.
+    Model,
+    /// A run directory: not there, not trained, damaged, or not one that can do what is asked.
+    Run,
+    /// The operating system, which refused to read or write.
+    Io,
+    /// A device, threads or a network that is not to be had.
+    Machine,
+    /// This program.
+    Internal,
+}
+
 /// What is wrong with the user's input, and what to do about it.
 #[derive(Debug)]
 pub(crate) struct Mistake {
+    kind: ErrorKind,
     message: String,
     hint: String,
+    file: Option<PathBuf>,
+    place: Option<String>,
+}
+
+impl Mistake {
+    /// A mistake on the command line, unless [`of`](Self::of) says otherwise.
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let (message, hint) = (message.into(), hint.into());
+        Self { kind: ErrorKind::Usage, message, hint, file: None, place: None }
+    }
+
+    /// The same, about something else.
+    pub(crate) fn of(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The same, in a file that the message names.
+    pub(crate) fn in_file(self, file: impl Into<PathBuf>) -> Self {
+        Self { file: Some(file.into()), ..self }
+    }
+
+    /// The same, at a place that the message names: `line 9`.
+    pub(crate) fn at(self, place: impl Display) -> Self {
+        Self { place: Some(place.to_string()), ..self }
+    }
 }
 
 impl Display for Mistake {
@@ -39,9 +89,54 @@ impl Display for Mistake {
 
 impl std::error::Error for Mistake {}
 
-/// An error with advice of its own.
+/// An error with advice of its own, about the command line; a [`Mistake`] can say more.
 pub(crate) fn mistake(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-    anyhow::Error::new(Mistake { message: message.into(), hint: hint.into() })
+    Mistake::new(message, hint).into()
+}
+
+/// An error about data, with advice of its own.
+pub(crate) fn data_mistake(error: &ar_data::Error, hint: impl Into<String>) -> anyhow::Error {
+    Mistake {
+        file: error.file().map(Path::to_owned),
+        place: error.place().map(|place| place.to_string()),
+        ..Mistake::new(error.to_string(), hint).of(data_kind(error))
+    }
+    .into()
+}
+
+/// What was attempted with a file: context that knows which.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    action: &'static str,
+    file: PathBuf,
+    /// The option that named it.
+    option: Option<&'static str>,
+}
+
+impl Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.option {
+            Some(option) if self.file == Path::new("-") => {
+                write!(f, "cannot {} to standard output ({option} -)", self.action)
+            }
+            Some(option) => {
+                write!(f, "cannot {} {} ({option})", self.action, self.file.display())
+            }
+            None => write!(f, "cannot {} {}", self.action, self.file.display()),
+        }
+    }
+}
+
+/// `cannot read FILE`, or whatever else was attempted, as the context of the reason.
+pub(crate) fn cannot(action: &'static str, file: &Path) -> Attempt {
+    Attempt { action, file: file.to_owned(), option: None }
+}
+
+impl Attempt {
+    /// The same, with a file that an option named.
+    pub(crate) fn named_by(self, option: &'static str) -> Self {
+        Self { option: Some(option), ..self }
+    }
 }
 
 /// Marks an error that no input should be able to cause.
@@ -75,45 +170,94 @@ pub(crate) fn status_of(error: &anyhow::Error) -> ExitStatus {
 /// The error as it stands on stderr, `hint:` last.
 pub(crate) fn render(error: &anyhow::Error, color: bool) -> String {
     let [red, cyan, plain] = if color { ["\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"] } else { [""; 3] };
-    let mut text = format!("{red}error:{plain} ");
-    let mut last = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        // Some libraries repeat their source in their own message.
-        if last.ends_with(&cause) {
-            continue;
-        }
-        if !last.is_empty() {
-            text.push_str("\n  because: ");
-        }
-        text.push_str(&cause);
-        last = cause;
-    }
-    let _ = write!(text, "\n{cyan}hint:{plain} {}\n", hint_of(error));
+    let mut text = format!("{red}error:{plain} {}", causes(error).join("\n  because: "));
+    let _ = write!(text, "\n{cyan}hint:{plain} {}\n", account_of(error).hint);
     text
 }
 
-/// What to do about an error: the advice it carries, or what its kind suggests.
-fn hint_of(error: &anyhow::Error) -> String {
-    if error.downcast_ref::<Internal>().is_some() {
-        return REPORT.into();
+/// What the error and its causes say, the outermost first.
+pub(crate) fn causes(error: &anyhow::Error) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        // Some libraries repeat their source in their own message.
+        if causes.last().is_none_or(|last| !last.ends_with(&cause)) {
+            causes.push(cause);
+        }
     }
-    if let Some(mistake) = error.downcast_ref::<Mistake>() {
-        return mistake.hint.clone();
+    causes
+}
+
+/// What is known of an error besides its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// What it is about.
+    pub(crate) kind: ErrorKind,
+    /// What to do about it: the advice that it carries, or what its kind suggests.
+    pub(crate) hint: String,
+    /// The file that it is in.
+    pub(crate) file: Option<PathBuf>,
+    /// The place in the file, or the `--set` that is at fault.
+    pub(crate) place: Option<String>,
+}
+
+impl Account {
+    fn of(kind: ErrorKind, hint: impl Into<String>) -> Self {
+        Self { kind, hint: hint.into(), file: None, place: None }
     }
-    if let Some(error) = error.downcast_ref::<ar_data::Error>() {
-        return data_hint(error);
+}
+
+/// What is known of an error: from its own type, and the file also from what was attempted.
+pub(crate) fn account_of(error: &anyhow::Error) -> Account {
+    let mut account = if error.downcast_ref::<Internal>().is_some() {
+        Account::of(ErrorKind::Internal, REPORT)
+    } else if let Some(mistake) = error.downcast_ref::<Mistake>() {
+        let Mistake { kind, hint, file, place, message: _ } = mistake;
+        Account { file: file.clone(), place: place.clone(), ..Account::of(*kind, hint.clone()) }
+    } else if let Some(error) = error.downcast_ref::<ar_data::Error>() {
+        Account {
+            file: error.file().map(Path::to_owned),
+            place: error.place().map(|place| place.to_string()),
+            ..Account::of(data_kind(error), data_hint(error))
+        }
+    } else if let Some(error) = error.downcast_ref::<ar_models::Error>() {
+        let file = match error {
+            ar_models::Error::Io { path, .. } => Some(path.clone()),
+            _ => None,
+        };
+        Account { file, ..Account::of(model_kind(error), model_hint(error)) }
+    } else if let Some(error) = error.downcast_ref::<ProbError>() {
+        Account::of(ErrorKind::Model, structure_hint(error))
+    } else if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()) {
+        Account::of(ErrorKind::Io, io_hint(error))
+    } else {
+        Account::of(ErrorKind::Machine, "run `chainrule help` for what each command takes")
+    };
+    if account.file.is_none() {
+        account.file = error.downcast_ref::<Attempt>().map(|attempt| attempt.file.clone());
     }
-    if let Some(error) = error.downcast_ref::<ar_models::Error>() {
-        return model_hint(error);
+    account
+}
+
+fn data_kind(error: &ar_data::Error) -> ErrorKind {
+    match error {
+        ar_data::Error::Io { .. } => ErrorKind::Io,
+        ar_data::Error::Fetch { .. } => ErrorKind::Machine,
+        _ => ErrorKind::Data,
     }
-    if let Some(error) = error.downcast_ref::<ProbError>() {
-        return structure_hint(error);
+}
+
+fn model_kind(error: &ar_models::Error) -> ErrorKind {
+    use ar_models::Error;
+    match error {
+        Error::Config { .. } | Error::Mismatch { .. } => ErrorKind::Config,
+        Error::Constant { .. } | Error::Empty(_) | Error::Labels { .. } | Error::Compressed(_) => {
+            ErrorKind::Data
+        }
+        Error::Stored(_) | Error::OtherRun { .. } => ErrorKind::Run,
+        Error::Io { .. } => ErrorKind::Io,
+        _ => ErrorKind::Model,
     }
-    if let Some(error) = error.downcast_ref::<io::Error>() {
-        return io_hint(error);
-    }
-    "run `chainrule help` for what each command takes".into()
 }
 
 fn data_hint(error: &ar_data::Error) -> String {
@@ -308,6 +452,37 @@ mod tests {
     fn a_hint_survives_context() {
         let error = Err::<(), _>(mistake("no", "say yes")).context("outer").unwrap_err();
         assert!(render(&error, false).ends_with("hint: say yes\n"));
+    }
+
+    #[test]
+    fn what_a_mistake_knows_survives_context() {
+        let plain = Err::<(), _>(mistake("no", "say yes")).context("outer").unwrap_err();
+        assert_eq!(account_of(&plain), Account::of(ErrorKind::Usage, "say yes"));
+        let error: anyhow::Error = Mistake::new("no", "say yes")
+            .of(ErrorKind::Config)
+            .in_file("c.toml")
+            .at("line 3")
+            .into();
+        let account = account_of(&error.context("outer"));
+        let expected = Account {
+            file: Some("c.toml".into()),
+            place: Some("line 3".into()),
+            ..Account::of(ErrorKind::Config, "say yes")
+        };
+        assert_eq!(account, expected);
+    }
+
+    #[test]
+    fn the_file_of_an_error_is_that_of_its_type_or_of_what_was_attempted() {
+        let gone = || io::Error::new(io::ErrorKind::NotFound, "gone");
+        let of_type = ar_models::Error::Io { path: "a/b".into(), source: gone() };
+        let of_type = anyhow::Error::new(of_type).context(cannot("read", Path::new("c")));
+        let attempted = anyhow::Error::new(gone()).context(cannot("read", Path::new("c")));
+        let nameless = anyhow::Error::new(gone()).context("cannot write to stdout");
+        for (error, file) in [(of_type, Some("a/b")), (attempted, Some("c")), (nameless, None)] {
+            let account = account_of(&error);
+            assert_eq!((account.kind, account.file), (ErrorKind::Io, file.map(PathBuf::from)));
+        }
     }
 
     #[test]

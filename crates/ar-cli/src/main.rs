@@ -12,6 +12,7 @@ mod data;
 mod device;
 mod environment;
 mod error;
+mod failure;
 mod files;
 mod memory;
 mod output;
@@ -24,48 +25,60 @@ mod sees;
 mod sets;
 mod signals;
 
-use std::io::Write as _;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
-use clap::Parser as _;
-use clap::error::ErrorKind;
+use anyhow::Result;
+use clap::FromArgMatches as _;
 
 use args::{Cli, Command};
 use commands::Session;
-use error::ExitStatus;
+use error::{ErrorKind, ExitStatus, Mistake};
+use failure::{Asked, Failure};
 
 fn main() -> ExitCode {
-    panic::install_hook();
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let asked = Asked::of(&line);
+    panic::install_hook(asked.clone());
     signals::watch();
-    let status = match Cli::try_parse() {
-        Ok(cli) => run(cli),
-        Err(error) => refuse(&error),
+    let status = match parse(&line) {
+        Ok(cli) => match dispatch(cli) {
+            Ok(()) => ExitStatus::Success,
+            Err(error) => Failure::from(&error).say(&asked),
+        },
+        // Help and versions are results.
+        Err(text) if is_result(text.kind()) => {
+            // A reader that closed our stdout has seen enough.
+            let _ = text.print();
+            ExitStatus::Success
+        }
+        Err(error) => Failure::from(&error).say(&asked),
     };
     status.into()
 }
 
-fn run(cli: Cli) -> ExitStatus {
-    match dispatch(cli) {
-        Ok(()) => ExitStatus::Success,
-        Err(error) => {
-            let status = error::status_of(&error);
-            if status != ExitStatus::Success {
-                let text = error::render(&error, output::color_stderr());
-                // Nothing can be done about a stderr that is gone.
-                let _ = std::io::stderr().write_all(text.as_bytes());
-            }
-            status
-        }
-    }
+fn parse(line: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut definition = args::definition();
+    let matches = definition.try_get_matches_from_mut(line)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))
+}
+
+fn is_result(kind: clap::error::ErrorKind) -> bool {
+    use clap::error::ErrorKind;
+    matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
 }
 
 fn dispatch(cli: Cli) -> Result<()> {
     if let Some(threads) = cli.global.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.into())
-            .build_global()
-            .context("cannot start the threads")?;
+        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().map_err(
+            |error| {
+                Mistake::new(
+                    format!("--threads {threads}: {error}, expected that many to start"),
+                    "ask for fewer threads, or leave --threads out",
+                )
+                .of(ErrorKind::Machine)
+            },
+        )?;
     }
     ar_models::keep_freed_memory();
     let session = Session::new(cli.global);
@@ -85,21 +98,4 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Data(command) => commands::data::run(&command, &session),
         Command::Completions(args) => commands::completions::run(&args),
     }
-}
-
-/// What clap has to say: help and versions are results, the rest is the user's mistake.
-fn refuse(error: &clap::Error) -> ExitStatus {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // A reader that closed our stdout has seen enough.
-        let _ = error.print();
-        return ExitStatus::Success;
-    }
-    let styled = error.render();
-    let text = if output::color_stderr() { styled.ansi().to_string() } else { styled.to_string() };
-    let text = match text.rsplit_once("For more information, try") {
-        Some((before, _)) => format!("{before}hint: add --help to the command\n"),
-        None => text,
-    };
-    let _ = std::io::stderr().write_all(text.as_bytes());
-    ExitStatus::Mistake
 }

@@ -17,7 +17,7 @@ use ar_data::{Locations, Spec, builtin};
 use ar_models::atomic_file::{AtomicFile, target_of};
 
 use crate::config::{Config, DataSource};
-use crate::error::mistake;
+use crate::error::{Attempt, cannot, mistake};
 use crate::run_dir::{self, RunDir};
 
 /// A file that an option names.
@@ -233,7 +233,7 @@ impl Asked<'_> {
     /// # Errors
     /// When it cannot be made, or opened.
     pub(crate) fn create(self) -> Result<Output> {
-        let what = self.words();
+        let what = self.attempt();
         let sink = if is_stream(self.path) {
             Sink::Stream(BufWriter::new(self.stream()?))
         } else {
@@ -251,7 +251,7 @@ impl Asked<'_> {
         if !is_stream(self.path) {
             return self.create();
         }
-        let what = self.words();
+        let what = self.attempt();
         let spool = tempfile::tempfile().context("cannot make a temporary file")?;
         let sink = Sink::Spooled { spool: BufWriter::new(spool), into: self.stream()? };
         Ok(Output { sink, what })
@@ -271,7 +271,7 @@ impl Asked<'_> {
         if is_stdout(self.path) {
             return Ok(Box::new(io::stdout().lock()));
         }
-        let file = File::options().write(true).open(self.path).with_context(|| self.words())?;
+        let file = File::options().write(true).open(self.path).with_context(|| self.attempt())?;
         Ok(Box::new(file))
     }
 
@@ -290,12 +290,8 @@ impl Asked<'_> {
     }
 
     /// What cannot be done, if it cannot.
-    fn words(&self) -> String {
-        if is_stdout(self.path) {
-            format!("cannot write to standard output ({} -)", self.option)
-        } else {
-            format!("cannot write {} ({})", self.path.display(), self.option)
-        }
+    fn attempt(&self) -> Attempt {
+        cannot("write", self.path).named_by(self.option)
     }
 }
 
@@ -303,7 +299,7 @@ impl Asked<'_> {
 pub(crate) struct Output {
     sink: Sink,
     /// What could not be done, where something fails.
-    what: String,
+    what: Attempt,
 }
 
 enum Sink {

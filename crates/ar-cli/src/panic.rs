@@ -2,24 +2,27 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::io::Write as _;
-use std::panic::{self, PanicHookInfo};
+use std::panic;
+use std::sync::Once;
 
-use crate::error::{ExitStatus, REPORT};
+use crate::failure::{Asked, Failure};
 
 thread_local! {
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes every later panic print a line and end the process, unless it is [`expected`].
-pub(crate) fn install_hook() {
-    panic::set_hook(Box::new(|info| {
+/// Makes every later panic say so and end the process, unless it is [`expected`].
+pub(crate) fn install_hook(asked: Asked) {
+    // Other threads that panic meanwhile wait here for the end.
+    let end = Once::new();
+    panic::set_hook(Box::new(move |info| {
         if EXPECTED.get() {
             return;
         }
-        // Nothing can be done about a stderr that is gone.
-        let _ = std::io::stderr().write_all(report(info).as_bytes());
-        std::process::exit(ExitStatus::Internal as i32);
+        end.call_once(|| {
+            let status = Failure::from(info).say(&asked);
+            std::process::exit(status as i32);
+        });
     }));
 }
 
@@ -40,11 +43,4 @@ pub(crate) fn message_of(payload: &(dyn Any + Send)) -> String {
     } else {
         "no reason given".to_owned()
     }
-}
-
-fn report(info: &PanicHookInfo<'_>) -> String {
-    let place = info.location().map(|place| format!(" ({}:{})", place.file(), place.line()));
-    let message = info.payload_as_str().unwrap_or("no reason given");
-    let place = place.unwrap_or_default();
-    format!("error: internal error: {message}{place}\nhint: {REPORT}\n")
 }

@@ -30,7 +30,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Config, HEADER};
 use crate::environment::Environment;
-use crate::error::{Internal, mistake};
+use crate::error::{Internal, cannot, mistake};
 use crate::memory;
 use crate::seal::Seal;
 
@@ -159,7 +159,7 @@ impl RunDir {
         let path = self.path.join(name);
         let read = || match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            read => read.map(Some).with_context(|| format!("cannot read {}", path.display())),
+            read => read.map(Some).with_context(|| cannot("read", &path)),
         };
         let check = |seal: Option<&Seal>, bytes: &Option<Vec<u8>>| match (seal, bytes) {
             (Some(seal), Some(bytes)) => seal.check(name, &path, bytes),
@@ -241,10 +241,10 @@ impl RunDir {
     /// When it does, or cannot be made.
     pub(crate) fn create(&self) -> Result<()> {
         fs::create_dir_all(&self.path)
-            .with_context(|| format!("cannot make the run directory {}", self.path.display()))?;
+            .with_context(|| cannot("make the run directory", &self.path))?;
         let entries = fs::read_dir(&self.path)
             .and_then(Iterator::collect::<io::Result<Vec<_>>>)
-            .with_context(|| format!("cannot list {}", self.path.display()))?;
+            .with_context(|| cannot("list", &self.path))?;
         let names: Vec<String> =
             entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         // What a killed write leaves behind is ours too.
@@ -285,9 +285,7 @@ impl RunDir {
         let path = self.path.join(LOCK);
         // Whatever is there under that name keeps its content.
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-        let file = file.with_context(|| {
-            format!("cannot write to the run directory {}", self.path.display())
-        })?;
+        let file = file.with_context(|| cannot("write to the run directory", &self.path))?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => Err(mistake(
                 format!("another process is training in {}", self.path.display()),
@@ -336,8 +334,7 @@ impl RunDir {
         seal.is_replaced(MODEL);
         for name in [ENVIRONMENT, METRICS] {
             let path = self.path.join(name);
-            let bytes =
-                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let bytes = fs::read(&path).with_context(|| cannot("read", &path))?;
             seal.holds(name, &bytes);
         }
         let replaces = seal.files.contains_key(RESULT);
@@ -374,7 +371,7 @@ impl RunDir {
             .create(true)
             .open(&path)
             .and_then(|mut file| file.write_all(&line_of(record).map_err(io::Error::other)?))
-            .with_context(|| format!("cannot write {}", path.display()))
+            .with_context(|| cannot("write", &path))
     }
 
     /// The config that the run was made with.
@@ -436,7 +433,7 @@ fn line_of(record: &EpochRecord) -> Result<Vec<u8>> {
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_atomically(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    write_atomically(path, bytes).with_context(|| cannot("write", path))
 }
 
 #[cfg(test)]

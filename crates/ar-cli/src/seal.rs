@@ -27,7 +27,7 @@ use ar_data::Fingerprint;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Internal, mistake};
+use crate::error::{ErrorKind, Internal, Mistake, cannot};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -96,23 +96,28 @@ impl Seal {
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
         let bytes = match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            read => read.with_context(|| format!("cannot read {}", path.display()))?,
+            read => read.with_context(|| cannot("read", path))?,
         };
         let damaged = |why: &str| {
-            mistake(
+            Mistake::new(
                 format!("{} is not as it was written: {why}", path.display()),
                 "nothing in this run can be relied on: restore it from a copy, or train again",
             )
+            .of(ErrorKind::Run)
+            .in_file(path)
         };
         let seal: Self = serde_json::from_slice(&bytes).map_err(|e| damaged(&e.to_string()))?;
         if seal.version != VERSION {
-            return Err(mistake(
+            return Err(Mistake::new(
                 format!("{}: version {}, expected {VERSION}", path.display(), seal.version),
                 "use the run with the version of the program that trained it",
-            ));
+            )
+            .of(ErrorKind::Run)
+            .in_file(path)
+            .into());
         }
         if seal.sha256 != seal.digest()? {
-            return Err(damaged("its SHA-256 is not the one that it states"));
+            return Err(damaged("its SHA-256 is not the one that it states").into());
         }
         Ok(Some(seal))
     }
@@ -176,7 +181,7 @@ impl Seal {
         }
         let short = |digest: &str| digest.chars().take(12).collect::<String>();
         let expected: Vec<String> = expected.iter().map(|digest| short(digest)).collect();
-        Err(mistake(
+        Err(Mistake::new(
             format!(
                 "{} is not the file that the run wrote: its SHA-256 begins {}, expected {} by \
                  seal.json",
@@ -185,7 +190,10 @@ impl Seal {
                 expected.join(" or ")
             ),
             "it was altered, or is another run's: restore it from a copy, or train again",
-        ))
+        )
+        .of(ErrorKind::Run)
+        .in_file(path)
+        .into())
     }
 }
 

@@ -12,8 +12,11 @@ use ar_models::examples::Examples as _;
 use indicatif::ProgressBar;
 
 use crate::config::{Config, Preprocessing};
-use crate::data::{Prepared, levels_and_preprocessing, load_spec, load_split, prepare, raw_levels};
-use crate::error::mistake;
+use crate::data::{
+    OTHER_ROWS, Prepared, levels_and_preprocessing, load_spec, load_split, prepare, raw_levels,
+    require_split,
+};
+use crate::error::{ErrorKind, Mistake, mistake};
 use crate::output::Terminal;
 
 /// A set of a run's kind of events.
@@ -62,20 +65,26 @@ impl Finder<'_> {
     /// # Errors
     /// When there is none, or a file is missing or malformed.
     pub(crate) fn own(&self, split: Split) -> Result<Set> {
+        require_split(&self.config.data, split, &format!("--split {split}"), OTHER_ROWS)?;
+        self.load(split)
+    }
+
+    fn load(&self, split: Split) -> Result<Set> {
         let data = load_split(&self.config.data, split, self.locations)?;
         let prepared = prepare(data, self.config.data.preprocessing, split, None)?;
         Ok(Set::whole(self.config.data.label(), split, prepared))
     }
 
-    /// A split of the run's own data by its name, the `split` of a built-in dataset, or a file.
+    /// What an option such as `--calibrate` names: a split of the run's own data, the `split` of a built-in
+    /// dataset, or a file.
     ///
     /// # Errors
     /// When there is none, or it does not suit the run.
-    pub(crate) fn named(&self, text: &str, split: Split) -> Result<Set> {
-        match text.parse() {
-            Ok(own) => self.own(own),
-            Err(_) => self.spec(text, split),
-        }
+    pub(crate) fn named(&self, option: &str, text: &str, split: Split) -> Result<Set> {
+        let Ok(own) = text.parse() else { return self.spec(text, split) };
+        let instead = format!("name a file of such rows with {option} FILE");
+        require_split(&self.config.data, own, &format!("{option} {own}"), &instead)?;
+        self.load(own)
     }
 
     /// The `split` of a built-in dataset, or a file.
@@ -136,10 +145,13 @@ impl Finder<'_> {
         let after = how.levels(levels);
         if after != event.levels {
             let after = EventSpec { levels: after, ..event.clone() };
-            return Err(mistake(
+            return Err(Mistake::new(
                 format!("{name}: {}, expected {} as in the run", after.values(), event.values()),
                 "choose data with the run's levels, or state those of the file with --levels",
-            ));
+            )
+            .of(ErrorKind::Data)
+            .in_file(path)
+            .into());
         }
         if let (false, Some(levels)) = (does_nothing, levels) {
             let done = match how {
@@ -222,8 +234,10 @@ fn show(bar: &ProgressBar, (done, total): (u64, u64)) {
 
 /// The error about a set in which nothing could be read.
 pub(crate) fn nothing_read(name: &str, rows: u64, first: &str) -> anyhow::Error {
-    mistake(
+    Mistake::new(
         format!("{name}: none of {rows} rows suits the run; the first: {first}"),
         "`chainrule data info SPEC` shows what a file holds, `chainrule inspect RUN` what the run takes",
     )
+    .of(ErrorKind::Data)
+    .into()
 }

@@ -124,7 +124,7 @@ pub struct Attempt {
 
 /// What is wrong with a file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {place}{flaw}: expected {expected}, found {found}", path.display())]
+#[error("{}: {}{flaw}: expected {expected}, found {found}", path.display(), before(*place))]
 pub struct Malformed {
     /// The file.
     pub path: PathBuf,
@@ -169,13 +169,18 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File => Ok(()),
-            Self::Byte(offset) => write!(f, "byte {offset}: "),
-            Self::Line(line) => write!(f, "line {line}: "),
-            Self::Cell { line, column } => write!(f, "line {line}, column {column}: "),
-            Self::Pixel { row, column } => write!(f, "pixel row {row}, column {column}: "),
+            Self::File => f.write_str("the file"),
+            Self::Byte(offset) => write!(f, "byte {offset}"),
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Cell { line, column } => write!(f, "line {line}, column {column}"),
+            Self::Pixel { row, column } => write!(f, "pixel row {row}, column {column}"),
         }
     }
+}
+
+/// A place as it stands before a fault; that a file is meant as a whole goes without saying.
+fn before(place: Place) -> String {
+    if place == Place::File { String::new() } else { format!("{place}: ") }
 }
 
 /// The kinds of fault a file can have.
@@ -242,6 +247,25 @@ impl Error {
                 "without a network, put the files in a folder {name} under --data-dir or \
                  CHAINRULE_DATA"
             )),
+            _ => None,
+        }
+    }
+
+    /// The file or folder, where the error is about one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, .. } | Self::Digest { path, .. } => Some(path),
+            Self::Malformed(malformed) => Some(&malformed.path),
+            _ => None,
+        }
+    }
+
+    /// The place in the file, where the error is about one and not about the file as a whole.
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Self::Malformed(malformed) => {
+                Some(malformed.place).filter(|&place| place != Place::File)
+            }
             _ => None,
         }
     }
@@ -331,4 +355,36 @@ pub(crate) fn shown(text: &[u8]) -> String {
         shown.push('…');
     }
     format!("{shown:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_about_a_file_knows_which_and_where_in_it() {
+        let malformed = |place| {
+            Error::malformed(Path::new("a.csv"), place, Flaw::Ragged, "2 values", "3 values")
+        };
+        let cell = malformed(Place::Cell { line: 2, column: 3 });
+        assert_eq!(
+            cell.to_string(),
+            "a.csv: line 2, column 3: ragged: expected 2 values, found 3 values"
+        );
+        assert_eq!(
+            cell.place().map(|place| place.to_string()).as_deref(),
+            Some("line 2, column 3")
+        );
+        let whole = malformed(Place::File);
+        assert_eq!(whole.to_string(), "a.csv: ragged: expected 2 values, found 3 values");
+        let io = Error::io(Path::new("a.csv"), "read", io::ErrorKind::NotFound.into());
+        for error in [&cell, &whole, &io] {
+            assert_eq!(error.file(), Some(Path::new("a.csv")), "{error}");
+        }
+        let name = Error::UnknownWord { what: "split", found: "dev".into(), expected: "train" };
+        for error in [&whole, &io, &name] {
+            assert_eq!(error.place(), None, "{error}");
+        }
+        assert_eq!(name.file(), None);
+    }
 }

@@ -23,9 +23,9 @@ use serde::Serialize;
 use super::{Session, data_of, finite, train};
 use crate::args::{ClassifyArgs, OwnData, Prior, Temperature};
 use crate::config::{Config, DataConfig};
-use crate::data::{Prepared, load_classes, prepare};
+use crate::data::{OTHER_ROWS, Prepared, load_classes, prepare, require_split};
 use crate::device;
-use crate::error::{Internal, mistake};
+use crate::error::{ErrorKind, Internal, Mistake};
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds};
 use crate::outputs::{Inputs, check, out};
 use crate::run_dir::RunDir;
@@ -241,21 +241,25 @@ impl Runs {
             [(run, config)] => match (config.model.classes(), config.data.class) {
                 (Some(classes), _) => (0..=u8::MAX).take(classes).collect(),
                 (None, Some(class)) => {
-                    return Err(mistake(
+                    return Err(Mistake::new(
                         format!(
                             "{} is of class {class} alone, expected a run per class",
                             run.display()
                         ),
                         "name the runs of the other classes too",
-                    ));
+                    )
+                    .of(ErrorKind::Run)
+                    .into());
                 }
                 (None, None) => {
-                    return Err(mistake(
+                    return Err(Mistake::new(
                         format!("{}: the model has no classes", run.display()),
                         "train a nade, row-lstm, diagonal-lstm, diagonal-bilstm or pixel-cnn with \
                          model.classes = 10 on data with labels, or one run of any kind per class, with \
                          data.class = 0, 1, …, and name them all",
-                    ));
+                    )
+                    .of(ErrorKind::Run)
+                    .into());
                 }
             },
             _ => Self::one_class_each(&mut opened)?,
@@ -265,8 +269,8 @@ impl Runs {
         let event = event_of(first)?;
         for (run, config) in &opened[1..] {
             let other = event_of(config)?;
-            let names = |what: &str, found: String, expected: String| {
-                mistake(
+            let names = |what: &str, found: String, expected: String| -> anyhow::Error {
+                Mistake::new(
                     format!(
                         "{}: {what}{found}, expected {expected} as in {}",
                         run.display(),
@@ -275,6 +279,8 @@ impl Runs {
                     "one x is to be judged by all runs: train them on the same data, preprocessed in \
                      the same way",
                 )
+                .of(ErrorKind::Run)
+                .into()
             };
             if other.shape != event.shape {
                 let [found, expected] = [&other, &event].map(|event| format!("{:?}", event.shape));
@@ -295,29 +301,35 @@ impl Runs {
     fn one_class_each(opened: &mut [(RunDir, Config)]) -> Result<Vec<u8>> {
         for (run, config) in opened.iter() {
             if config.model.classes().is_some() {
-                return Err(mistake(
+                return Err(Mistake::new(
                     format!("{}: the model has classes of its own", run.display()),
                     "name this run alone, or runs of one class each",
-                ));
+                )
+                .of(ErrorKind::Run)
+                .into());
             }
             if config.data.class.is_none() {
-                return Err(mistake(
+                return Err(Mistake::new(
                     format!(
                         "{}: the config has no data.class, so which class is it?",
                         run.display()
                     ),
                     "train a run on each class alone, with data.class = 0, 1, …",
-                ));
+                )
+                .of(ErrorKind::Run)
+                .into());
             }
         }
         opened.sort_by_key(|(_, config)| config.data.class);
         for pair in opened.windows(2) {
             let [(one, config), (other, next)] = pair else { continue };
             if let (Some(class), true) = (config.data.class, config.data.class == next.data.class) {
-                return Err(mistake(
+                return Err(Mistake::new(
                     format!("{} and {} are both of class {class}", one.display(), other.display()),
                     "name one run per class",
-                ));
+                )
+                .of(ErrorKind::Run)
+                .into());
             }
         }
         Ok(opened.iter().filter_map(|(_, config)| config.data.class).collect())
@@ -331,17 +343,19 @@ impl Runs {
         let counts = match prior {
             Prior::Uniform => vec![1; self.classes.len()],
             Prior::Train => {
-                let stored = |run: &RunDir| {
+                let stored = |run: &RunDir| -> Result<Vec<u64>> {
                     let record: Option<train::Record> = run.read_result()?;
-                    record.and_then(|record| record.train_labels).ok_or_else(|| {
-                        mistake(
+                    let labels = record.and_then(|record| record.train_labels);
+                    Ok(labels.ok_or_else(|| {
+                        Mistake::new(
                             format!(
                                 "--prior train: {} does not say how often it saw each label",
                                 run.result().display()
                             ),
                             "use --prior uniform, or train the run again",
                         )
-                    })
+                        .of(ErrorKind::Run)
+                    })?)
                 };
                 let of = |counts: &[u64], class: u8| {
                     counts.get(usize::from(class)).copied().unwrap_or(0)
@@ -380,11 +394,12 @@ impl Runs {
             return data_of(spec, split, config, session);
         }
         let split = split.unwrap_or(Split::Test);
-        Ok((self.own(split, session)?, Some(split)))
+        let data = self.own(split, &format!("--split {split}"), OTHER_ROWS, session)?;
+        Ok((data, Some(split)))
     }
 
-    /// The runs' own data of all their classes.
-    fn own(&self, split: Split, session: &Session) -> Result<Prepared> {
+    /// The runs' own data of all their classes; `asked` and `instead` as for [`require_split`].
+    fn own(&self, split: Split, asked: &str, instead: &str, session: &Session) -> Result<Prepared> {
         let (first_run, first) = &self.opened[0];
         let rows = |config: &Config| {
             let DataConfig { source, drop, folds, .. } = &config.data;
@@ -392,11 +407,14 @@ impl Runs {
         };
         let stranger = self.opened.iter().find(|(_, config)| rows(config) != rows(first));
         if let Some((run, _)) = stranger {
-            return Err(mistake(
+            return Err(Mistake::new(
                 format!("{} and {} have other data", first_run.display(), run.display()),
-                "say what is to be classified with --data SPEC",
-            ));
+                "say what is to be classified with --data SPEC, and --temperature as a number",
+            )
+            .of(ErrorKind::Run)
+            .into());
         }
+        require_split(&first.data, split, asked, instead)?;
         let all = DataConfig { class: None, ..first.data.clone() };
         let classes = first.data.class.map(|_| &self.classes[..]);
         let data = load_classes(&all, split, classes, &session.locations)?;
@@ -412,7 +430,7 @@ impl Runs {
         let class_of = |(row, label): (usize, &u8)| {
             self.classes.binary_search(label).map_err(|_| {
                 let classes: Vec<String> = self.classes.iter().map(ToString::to_string).collect();
-                mistake(
+                Mistake::new(
                     format!(
                         "{}: row {row} has the label {label}, expected one of {}",
                         data.name,
@@ -421,9 +439,10 @@ impl Runs {
                     "name a run for every class of the data, or leave out --data to classify the runs' \
                      own classes",
                 )
+                .of(ErrorKind::Data)
             })
         };
-        labels.iter().enumerate().map(class_of).collect::<Result<Vec<_>>>().map(Some)
+        Ok(Some(labels.iter().enumerate().map(class_of).collect::<Result<_, _>>()?))
     }
 
     /// The temperature that suits the runs' own validation split.
@@ -433,12 +452,15 @@ impl Runs {
         log_prior: &[f64],
         session: &Session,
     ) -> Result<f64> {
-        let data = self.own(Split::Valid, session).context("--temperature valid")?;
+        let instead = "give a number, 1 for Bayes' rule as it is";
+        let data = self.own(Split::Valid, "--temperature valid", instead, session)?;
         let Some(truth) = self.truth(&data)? else {
-            return Err(mistake(
+            return Err(Mistake::new(
                 format!("--temperature valid: {} has no labels", data.name),
                 "give a number",
-            ));
+            )
+            .of(ErrorKind::Data)
+            .into());
         };
         let evidence = likelihoods(models, &data, "valid", &session.terminal);
         Ok(fit_temperature(&evidence, log_prior, &truth))

@@ -9,8 +9,9 @@
 //! observed). A model that takes any ordering is walked with the observed variables first. Elsewhere a
 //! missing variable would not feel what is observed after it, and the draws are by sequential Monte Carlo
 //! (see `ar_models::walk::monte_carlo`), which also estimates p(observed) and so, as p(x) is known,
-//! p(missing | observed).
+//! p(missing | observed). A single particle is the walk that does not look ahead.
 
+use std::iter::repeat_n;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -25,7 +26,7 @@ use serde::Serialize;
 use super::{Session, class_of, data_of, finite};
 use crate::args::CompleteArgs;
 use crate::device;
-use crate::error::{Internal, mistake, nearest};
+use crate::error::{ErrorKind, Internal, Mistake, mistake, nearest};
 use crate::files::{Completions, Layout};
 use crate::output::{RECORD_VERSION, Terminal, grouped, human_seconds};
 use crate::outputs::{Inputs, check, out};
@@ -57,7 +58,7 @@ struct Record {
     /// Whether the completions are draws from p(missing | observed) and no approximation: the model takes
     /// any ordering, or the observed variables of every image are a prefix of its one.
     exact_conditional: bool,
-    /// Walks of each image, of method "smc".
+    /// Walks of each image at a time, of method "smc".
     #[serde(skip_serializing_if = "Option::is_none")]
     particles: Option<usize>,
     /// Mean of −log p(missing | observed, and the class if there is one) of the originals, in nats per image;
@@ -65,7 +66,7 @@ struct Record {
     /// is impossible, or if `observed_nll_nats` is there and `null`: then no particle met what is observed.
     missing_nll_nats: Option<f64>,
     /// Mean of −log p(observed) of the originals, in nats per image, along the model's ordering; of method
-    /// "smc" from an unbiased estimate of each p(observed), which makes the mean high on average. `null`
+    /// "smc" from unbiased estimates of each p(observed), which makes the mean high on average. `null`
     /// where no particle met what is observed. Not of a model that takes any ordering.
     #[serde(skip_serializing_if = "Option::is_none")]
     observed_nll_nats: Option<Option<f64>>,
@@ -111,17 +112,20 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     check(&[out(&args.out)], &inputs)?;
     let event = config.event_of_run()?;
     let Some(levels) = event.levels else {
-        return Err(mistake(
+        return Err(Mistake::new(
             format!("{}: events of real numbers, expected images of symbols", run.display()),
             "only symbols can be completed here",
-        ));
+        )
+        .of(ErrorKind::Run)
+        .into());
     };
     let layout = Layout::of(&event.shape).ok_or_else(|| {
-        mistake(
+        Mistake::new(
             format!("{}: events of shape {:?}, expected images", run.display(), event.shape),
             "only images can be completed here; a config says that its rows are images with \
              data.shape = [rows, columns]",
         )
+        .of(ErrorKind::Run)
     })?;
     let mask = observe.read(&layout)?;
     let device = device::choose(args.device.as_deref())?;
@@ -157,20 +161,15 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
                 "every particle is a walk with a state of its own",
             ));
         }
-        if args.particles < args.samples {
-            return Err(mistake(
-                format!(
-                    "--particles {} with --samples {}: expected at least as many particles",
-                    args.particles, args.samples
-                ),
-                "completions are chosen among the particles",
-            ));
-        }
-        terminal.note(format!(
-            "what is observed is no prefix of the ordering: completions by sequential Monte Carlo with \
-             {}",
-            particles(args.particles)
-        ));
+        terminal.note(match args.particles {
+            1 => "what is observed is no prefix of the ordering, and 1 particle does not look ahead: \
+                  completions ignore what is observed after each pixel"
+                .to_owned(),
+            particles => format!(
+                "what is observed is no prefix of the ordering: completions by sequential Monte Carlo \
+                 with {particles} particles"
+            ),
+        });
     }
     let start = Instant::now();
     let question = Question { model: &model, originals: &originals, observed: &observed, class };
@@ -178,7 +177,7 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         Method::Exact => (question.draw(args, terminal), question.costs()),
         Method::Smc => question.monte_carlo(args, terminal),
     };
-    if costs.observed.is_some_and(f64::is_infinite) {
+    if costs.observed.is_some_and(f64::is_infinite) && args.particles > 1 {
         terminal.note(
             "no particle met what is observed of some image: its completions ignore what is observed \
              after each pixel; more --particles may find it",
@@ -228,12 +227,16 @@ fn words(record: &Record) -> String {
     let nats =
         |nats: Option<f64>| nats.map_or_else(|| "inf".to_owned(), |nats| format!("{nats:.4}"));
     let class = record.class.map_or_else(String::new, |class| format!(", class {class}"));
-    let by = record.particles.map_or_else(String::new, |count| {
-        format!(" by sequential Monte Carlo, {}", particles(count))
-    });
+    let from = match record.particles {
+        None => format!("p(missing | observed{class})"),
+        Some(1) => format!("p(x_t | what came before{class}) by 1 particle"),
+        Some(particles) => {
+            format!("p(missing | observed{class}) by sequential Monte Carlo, {particles} particles")
+        }
+    };
     let about = if record.particles.is_some() { "about " } else { "" };
     let mut text = format!(
-        "{} completions of each of {} images to {} in {}, drawn from p(missing | observed{class}){by}\n\
+        "{} completions of each of {} images to {} in {}, drawn from {from}\n\
          the {} missing variables of an original cost {about}{} nats given the observed ones",
         record.samples,
         grouped(&record.count.to_string()),
@@ -249,10 +252,6 @@ fn words(record: &Record) -> String {
         text.push_str(&format!(", which cost {about}{}", nats(observed)));
     }
     text
-}
-
-fn particles(count: usize) -> String {
-    if count == 1 { "1 particle".to_owned() } else { format!("{count} particles") }
 }
 
 /// Whether `--out` asks for a PNG or a `.npy`.
@@ -332,7 +331,7 @@ fn mask_pixels(path: &Path, layout: &Layout) -> Result<Vec<bool>> {
         _ => return Err(Internal("a PNG is no image").into()),
     };
     if (height, width) != (layout.height, layout.width) {
-        return Err(mistake(
+        return Err(Mistake::new(
             format!(
                 "--observe {}: {height}×{width} pixels, expected {}×{} as in the run",
                 path.display(),
@@ -340,7 +339,10 @@ fn mask_pixels(path: &Path, layout: &Layout) -> Result<Vec<bool>> {
                 layout.width
             ),
             "a mask has the size of an image, and is not black where it is observed",
-        ));
+        )
+        .of(ErrorKind::Data)
+        .in_file(path)
+        .into());
     }
     let mut pixels = vec![false; height * width];
     // Channels come first, so that they repeat the pixels.
@@ -460,22 +462,31 @@ impl Question<'_> {
     }
 
     /// Completions by sequential Monte Carlo, and what it finds the parts of the originals to cost.
+    ///
+    /// Completions are chosen among the particles. Where more are asked for than there are, each image has
+    /// several groups of particles that walk on their own, and its cost is the mean over them.
     fn monte_carlo(&self, args: &CompleteArgs, terminal: &Terminal) -> (Vec<u8>, Costs) {
-        let bar = terminal.examples_bar(self.images(), "completing");
-        let counts = (args.particles, args.samples);
+        let groups = args.samples.div_ceil(args.particles);
+        let counts = (args.particles, args.samples.div_ceil(groups));
+        let all: Vec<usize> =
+            (0..self.images()).flat_map(|image| repeat_n(image, groups)).collect();
+        let bar = terminal.examples_bar(all.len(), "completing");
         let (mut values, mut evidence) = (Vec::new(), 0.0);
-        let images: Vec<usize> = (0..self.images()).collect();
-        for (index, images) in images.chunks((BATCH / args.particles).max(1)).enumerate() {
+        for (index, images) in all.chunks((BATCH / args.particles).max(1)).enumerate() {
             let mut rng = stream(args.seed, Purpose::Sample, index as u64);
             let known = self.known(images.iter().copied());
             let labels = self.class.map(|class| vec![class; images.len()]);
             let found =
                 self.model.complete_monte_carlo(&known, labels.as_deref(), counts, &mut rng);
             values.extend(found.values);
-            evidence += found.log_prob_observed.iter().sum::<f64>();
+            evidence += found.log_prob_observed.iter().sum::<f64>() / groups as f64;
             bar.inc(images.len() as u64);
         }
         bar.finish_and_clear();
+        // Groups of one size may make a few completions too many.
+        let variables = self.model.variables();
+        let of_image = values.chunks_exact(groups * counts.1 * variables);
+        let values = of_image.flat_map(|all| &all[..args.samples * variables]).copied().collect();
         let joint = match self.class {
             Some(class) => self.model.log_prob_given(self.originals, &vec![class; self.images()]),
             None => self.model.log_prob(self.originals),

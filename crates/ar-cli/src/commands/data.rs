@@ -12,10 +12,10 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::Session;
-use crate::args::DataCommand;
+use crate::args::{DataCommand, OwnData};
 use crate::config::{Config, Preprocessing};
 use crate::data::{Prepared, load_split, prepare};
-use crate::error::mistake;
+use crate::error::{ErrorKind, Mistake, mistake};
 use crate::files::{Events, Format};
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds, human_shape};
 use crate::outputs::{Inputs, check, out};
@@ -30,8 +30,9 @@ pub(crate) fn run(command: &DataCommand, session: &Session) -> Result<()> {
         DataCommand::List => list(session),
         DataCommand::Info { spec } => info(spec, session),
         DataCommand::Fetch { name } => fetch_one(name, session),
-        DataCommand::Export { source, split, out, count, columns } => {
-            let export = Export { source, split: *split, out, count: *count, columns: *columns };
+        DataCommand::Export { source, split, out, count, columns, own_data } => {
+            let (split, count, columns, own_data) = (*split, *count, *columns, *own_data);
+            let export = Export { source, split, out, count, columns, own_data };
             export.run(session)
         }
     }
@@ -282,10 +283,12 @@ fn fetch_one(name: &str, session: &Session) -> Result<()> {
         record(files, 0)
     } else {
         let Some(dir) = session.locations.dirs().first() else {
-            return Err(mistake(
+            return Err(Mistake::new(
                 "there is no folder to put the files in: no user cache folder is known",
                 "name one with --data-dir DIR or CHAINRULE_DATA",
-            ));
+            )
+            .of(ErrorKind::Machine)
+            .into());
         };
         let mut progress = Download { terminal: session.terminal, bar: ProgressBar::hidden() };
         let fetched = fetch(builtin.name, dir, &mut |event: &Event<'_>| progress.event(event));
@@ -351,6 +354,7 @@ struct Export<'a> {
     out: &'a Path,
     count: Option<usize>,
     columns: Option<usize>,
+    own_data: OwnData,
 }
 
 /// What `data export` prints.
@@ -404,7 +408,7 @@ impl Export<'_> {
         let mut inputs = Inputs::default();
         let config = if path.join("config.toml").is_file() {
             let run = RunDir::open(path)?;
-            let config = run.load_config()?;
+            let config = self.own_data.accepted(run.load_config()?);
             inputs.run(&run, &config, locations);
             Some(config)
         } else if path.extension().is_some_and(|end| end == "toml") {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Session;
 use crate::args::DecompressArgs;
 use crate::device;
+use crate::error::cannot;
 use crate::files::{Events, Format};
 use crate::output::{RECORD_VERSION, grouped, human_seconds};
 use crate::outputs::{Inputs, check, out};
@@ -50,9 +51,8 @@ pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
     }
     let inputs = Inputs::of_run(&run, &config, &session.locations).and(&args.file);
     check(&[out(&args.out)], &inputs)?;
-    let bytes =
-        fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let decoding = || format!("cannot decompress {}", args.file.display());
+    let bytes = fs::read(&args.file).with_context(|| cannot("read", &args.file))?;
+    let decoding = || cannot("decompress", &args.file);
     let header = Header::read(&bytes).map_err(ar_models::Error::from).with_context(decoding)?;
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use ar_data::{Spec, Split};
 use ar_models::examples::{Examples as _, Rows, read_rows};
 use ar_models::model::Model;
@@ -13,9 +13,9 @@ use serde::Serialize;
 use super::{Session, data_of, evenly_spaced};
 use crate::args::FeaturesArgs;
 use crate::config::Config;
-use crate::data::Prepared;
+use crate::data::{Prepared, require_split};
 use crate::device;
-use crate::error::{Internal, mistake};
+use crate::error::{ErrorKind, Internal, Mistake, mistake};
 use crate::files::GrowingNpy;
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds};
 use crate::outputs::{Asked, Inputs, check, out};
@@ -101,14 +101,16 @@ pub(crate) fn run(args: &FeaturesArgs, session: &Session) -> Result<()> {
     check(asked.as_slice(), &inputs.and_spec(args.data.as_deref(), &session.locations))?;
     let event = config.event_of_run()?;
     let Some((features, what)) = sees::features(&config.model, &event) else {
-        return Err(mistake(
+        return Err(Mistake::new(
             format!(
                 "{}: a model of kind `{}` has no features: it has no hidden units",
                 run.display(),
                 config.model.kind()
             ),
             "train one that has: nade, orderless-nade, rnade, made, row-lstm, diagonal-lstm, diagonal-bilstm or pixel-cnn",
-        ));
+        )
+        .of(ErrorKind::Run)
+        .into());
     };
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
@@ -160,22 +162,32 @@ fn load(args: &FeaturesArgs, config: &Config, session: &Session) -> Result<[Part
             "name a built-in dataset, or leave --data out where the run's own data has labels",
         ));
     }
+    if spec.is_none() {
+        let asked = "--probe learns on train, chooses on valid, and reports on test";
+        let instead = "name a built-in dataset that has all three with --data";
+        for split in Split::ALL {
+            require_split(&config.data, split, asked, instead)?;
+        }
+    }
     let part = |split, most: Option<usize>| -> Result<Part> {
-        let (data, _) = data_of(spec, Some(split), config, session)
-            .context("--probe learns on train, chooses on valid, and reports on test")?;
+        let (data, _) = data_of(spec, Some(split), config, session)?;
         let rows = evenly_spaced(data.len(), most);
         let Some(labels) = data.labels(&rows) else {
-            return Err(mistake(
+            return Err(Mistake::new(
                 format!("--probe: the {split} split of {} has no labels", data.name),
                 "`chainrule data info SPEC` shows which data has labels; of MNIST in bits, that is a run \
                  with data.name = \"mnist\" and data.binarize = \"threshold\"",
-            ));
+            )
+            .of(ErrorKind::Data)
+            .into());
         };
         if rows.is_empty() {
-            return Err(mistake(
+            return Err(Mistake::new(
                 format!("--probe: the {split} split of {} is empty", data.name),
                 "choose other data with --data",
-            ));
+            )
+            .of(ErrorKind::Data)
+            .into());
         }
         Ok((data, rows, labels))
     };

@@ -10,6 +10,7 @@ use super::{Evaluation, Session};
 use crate::args::InspectArgs;
 use crate::config::{Binarize, Config};
 use crate::data;
+use crate::error::mistake;
 use crate::memory;
 use crate::output::{
     RECORD_VERSION, columns, human_bytes, human_seconds, human_shape, short_count,
@@ -77,12 +78,25 @@ struct Trained<'a> {
 /// Describes and prints.
 ///
 /// # Errors
-/// When there is no such run or config.
+/// When there is no such run or config, or a run's config is to be overridden.
 pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
     let run = args.target.is_dir().then(|| RunDir::open(&args.target)).transpose()?;
-    let config = match &run {
-        Some(run) => run.load_config()?,
-        None => Config::load(&args.target, &[])?,
+    let config = match (&run, &args.set[..]) {
+        (Some(run), []) => run.load_config()?,
+        (Some(run), [set, ..]) => {
+            let config = run.config();
+            return Err(mistake(
+                format!(
+                    "--set {set} with {}, a run, whose config is what it was trained with",
+                    run.display()
+                ),
+                format!(
+                    "inspect the config instead, `chainrule inspect {} --set {set}`, or leave --set out",
+                    config.display()
+                ),
+            ));
+        }
+        (None, overrides) => Config::load(&args.target, overrides)?,
     };
     let event = event_of(&config, session)?;
     let size = sees::size(&config.model, &event)

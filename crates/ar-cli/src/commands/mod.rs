@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::Global;
 use crate::config::Config;
-use crate::data::{Prepared, load_spec, load_split, prepare};
+use crate::data::{OTHER_ROWS, Prepared, load_spec, load_split, prepare, require_split};
 use crate::error::mistake;
 use crate::output::Terminal;
 
@@ -62,6 +62,7 @@ pub(crate) fn data_of(
     let locations = &session.locations;
     let Some(spec) = spec else {
         let split = split.unwrap_or(Split::Test);
+        require_split(&config.data, split, &format!("--split {split}"), OTHER_ROWS)?;
         let data = load_split(&config.data, split, locations)?;
         return Ok((prepare(data, config.data.preprocessing, split, None)?, Some(split)));
     };

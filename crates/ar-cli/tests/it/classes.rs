@@ -96,7 +96,12 @@ fn a_model_with_classes_from_config_to_samples_of_a_class() {
         "--class",
         "300",
     ]);
-    assert!(message.contains("--class 300: expected 0 to 9"), "{message}");
+    assert!(
+        message.contains(
+            "invalid value '300' for '--class <Y>': expected a whole number from 0 to 255"
+        ),
+        "{message}"
+    );
 
     // Data without labels has a cost, but none given the label.
     let row = "0,1,".repeat(32);

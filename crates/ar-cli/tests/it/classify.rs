@@ -337,6 +337,21 @@ fn a_class_is_a_label_that_the_data_has() {
     assert!(message.contains("zeros and ones have other data"), "{message}");
     let record = place.json(&["classify", "ones", "zeros", "--data", "ones.csv", "--out", "p.csv"]);
     assert_eq!(record["predicted"], serde_json::json!([0, 40]));
+    // A temperature is fitted to validation data, if there is any.
+    let fitted = ["classify", "ones", "zeros", "--data", "ones.csv", "--temperature", "valid"];
+    let fitted = [&fitted[..], &["--quiet"]].concat();
+    let message = place.mistake(&fitted);
+    assert!(
+        message.contains("ones have other data") && message.contains("--temperature as a number")
+    );
+    place.json(&["train", "file.toml", "--out", "zeros-2", "--set", "data.class=0"]);
+    let message = place.mistake(&[&fitted[..2], &["zeros-2"], &fitted[3..]].concat());
+    for part in [
+        "--temperature valid: the data (ones.csv) has no valid split, only train\n",
+        "hint: give a number, 1 for Bayes' rule as it is; or train with data.valid = \"FILE\"",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]

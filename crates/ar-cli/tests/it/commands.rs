@@ -98,6 +98,10 @@ fn a_neural_run_from_config_to_samples() {
     });
     let from_config = place.json(&["inspect", "small.toml"]);
     assert_eq!(from_config["parameters"], from_run["parameters"]);
+    let wide =
+        ["inspect", "small.toml", "--set", "model.hidden=9", "--set", "model.ordering=snake"];
+    let wide = place.json(&wide);
+    assert_eq!((&wide["parameters"], &wide["ordering"]), (&"1225".into(), &"snake".into()));
     assert_eq!(from_config["run"], Value::Null);
     assert_eq!(from_run["parameters"], trained["parameters"]);
 }
@@ -174,7 +178,40 @@ fn files_of_ones_own_are_trained_on_and_described_by_the_run() {
     assert_eq!(scored["nll_nats"], trained["test"]["nll_nats"]);
     assert_eq!(place.json(&["inspect", "runs/weather"])["parameters"], "7");
     let message = place.mistake(&["eval", "runs/weather", "--split", "valid"]);
-    assert!(message.contains("names no valid file"), "{message}");
+    assert!(message.contains("(train.csv) has no valid split, only train and test"), "{message}");
+    // Where a split is missing, there is a way on.
+    let folds = "train with data.valid = \"FILE\", or data.folds = 10";
+    for (arguments, parts) in [
+        (&["eval", "runs/weather", "--split", "valid"][..], &["--data FILE", folds][..]),
+        (&["score", "runs/weather", "--split", "valid"], &["--data FILE", folds]),
+        (
+            &["score", "runs/weather", "--data", "test.csv", "--calibrate", "valid"],
+            &["--calibrate valid: ", "--calibrate FILE", folds],
+        ),
+        (
+            &["score", "runs/weather", "--data", "test.csv", "--against", "valid"],
+            &["--against valid: ", "--against FILE", folds],
+        ),
+        (
+            &["data", "export", "weather.toml", "--split", "valid", "--out", "v.csv"],
+            &["choose another --split", folds],
+        ),
+    ] {
+        let message = place.mistake(arguments);
+        for part in parts {
+            assert!(message.contains(part), "{arguments:?} says not {part:?}: {message}");
+        }
+    }
+    let message = place.mistake(&[
+        "train",
+        "weather.toml",
+        "--set",
+        "model={ kind = \"nade\", hidden = 3 }",
+        "--set",
+        "train={ epochs = 2, early_stopping = 1 }",
+    ]);
+    assert!(message.contains("`early_stopping = 1` without validation data"), "{message}");
+    assert!(message.contains("remove the key, or set data.valid = \"FILE\""), "{message}");
     let message = place.mistake(&["sample", "runs/weather", "--out", "s.png"]);
     assert!(message.contains("no images") && message.contains(".npy"), "{message}");
 }
@@ -411,8 +448,29 @@ fn mistakes_are_explained_and_end_in_a_hint() {
             &[".png, .npy, .csv or -ubyte"],
         ),
         (&["frobnicate"], &["frobnicate"]),
-        (&["sample", "run", "--out", "a.png", "--count", "0"], &["0 is not in 1.."]),
-        (&["data", "list", "--threads", "0"], &["0 is not in 1.."]),
+        (
+            &["sample", "run", "--out", "a.png", "--count", "0"],
+            &["expected a whole number from 1 to 4294967295"],
+        ),
+        (&["data", "list", "--threads", "0"], &["expected a whole number from 1 to 1024"]),
+        (
+            &["sample", "run", "--out", "a.png", "--seed", "-1"],
+            &["'-1' for '--seed <S>'", "from 0"],
+        ),
+        (
+            &["score", "run", "--alpha", "-0.1"],
+            &["'-0.1' for '--alpha <P>'", "above 0 and below 1"],
+        ),
+        (
+            &["train", "small.toml", "--set", "train.epochs=-1"],
+            &["--set train.epochs: `train.epochs = -1`, expected a whole number, 0 or more"],
+        ),
+        (
+            &["inspect", "run", "--set", "seed=2"],
+            &["--set seed=2 with run", "run/config.toml --set"],
+        ),
+        (&["inspect", "small.toml", "--set", "model.hiden=5"], &["did you mean `hidden`?"]),
+        (&["inspect", "small.toml", "--set", "model.hidden"], &["no `=`, expected KEY=VALUE"]),
     ] {
         let message = place.mistake(arguments);
         for part in parts {

@@ -126,4 +126,15 @@ fn mistakes_are_named() {
     place.json(&["train", "table.toml", "--out", "table"]);
     let message = place.mistake(&["features", "table", "--probe"]);
     assert!(message.contains("the train split of a.csv has no labels"), "{message}");
+    // And without a split to choose on.
+    let table = fs::read_to_string(place.path("table.toml")).unwrap();
+    place.file("few.toml", table.replace("valid = \"a.csv\"\n", ""));
+    place.json(&["train", "few.toml", "--out", "few"]);
+    let message = place.mistake(&["features", "few", "--probe"]);
+    for part in [
+        "reports on test: the data (a.csv) has no valid split, only train and test",
+        "hint: name a built-in dataset that has all three with --data; or train with data.valid",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
 }

@@ -6,6 +6,7 @@ mod commands;
 mod common;
 mod complete;
 mod compress;
+mod errors;
 mod features;
 mod golden;
 mod memory;

@@ -57,9 +57,11 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
             "remove --split, or name a built-in dataset",
         ));
     }
-    let calibration = args.calibrate.as_deref().map(|spec| finder.named(spec, Split::Valid));
+    let calibration = args.calibrate.as_deref();
+    let calibration = calibration.map(|spec| finder.named("--calibrate", spec, Split::Valid));
     let mut calibration = calibration.transpose()?;
-    let against = args.against.as_deref().map(|spec| finder.named(spec, Split::Test));
+    let against = args.against.as_deref();
+    let against = against.map(|spec| finder.named("--against", spec, Split::Test));
     let mut against = against.transpose()?;
     let names = match &config.data.columns {
         Some(columns) => columns.clone(),

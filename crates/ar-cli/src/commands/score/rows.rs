@@ -9,7 +9,7 @@ use prob_core::units::Nats;
 use super::super::{Session, finite};
 use super::record::{BadRecord, Flagged, SetRecord};
 use crate::args::BadRows;
-use crate::error::{Internal, mistake};
+use crate::error::{Internal, data_mistake};
 use crate::output::grouped;
 use crate::sets::{Set, nothing_read};
 
@@ -160,7 +160,7 @@ pub(super) fn stop(error: &ar_data::Error) -> anyhow::Error {
     let hint = error.hint().unwrap_or_else(|| {
         "mend the row, or go on after such rows with --bad-rows report".to_owned()
     });
-    mistake(error.to_string(), hint)
+    data_mistake(error, hint)
 }
 
 /// What is counted on the way through a set.
