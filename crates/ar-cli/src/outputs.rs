@@ -17,7 +17,7 @@ use ar_data::{Locations, Spec, builtin};
 use ar_models::atomic_file::{AtomicFile, target_of};
 
 use crate::config::{Config, DataSource};
-use crate::error::{Attempt, cannot, mistake};
+use crate::error::{Attempt, Mistake, cannot, mistake};
 use crate::run_dir::{self, RunDir};
 
 /// A file that an option names.
@@ -61,7 +61,7 @@ impl Asked<'_> {
         if end == wanted || (end.is_empty() && is_stream(self.path)) {
             return Ok(());
         }
-        Err(mistake(format!("{self}: expected a name ending in .{wanted}"), hint))
+        Err(self.refused(format!("{self}: expected a name ending in .{wanted}"), hint))
     }
 }
 
@@ -196,23 +196,25 @@ impl Asked<'_> {
         let target =
             target_of(self.path).with_context(|| format!("{self}: cannot follow the link"))?;
         if target.is_dir() {
-            return Err(mistake(format!("{self}: a folder, expected a file"), "name a file in it"));
+            return Err(
+                self.refused(format!("{self}: a folder, expected a file"), "name a file in it")
+            );
         }
         let folder = folder_of(&target);
         if !folder.is_dir() {
-            return Err(mistake(
+            return Err(self.refused(
                 format!("{self}: there is no folder {}", folder.display()),
                 format!("make it with `mkdir -p {}`, or choose another name", folder.display()),
             ));
         }
         if let Some(name) = run_dir::file_of_run(&target) {
-            return Err(mistake(
+            return Err(self.refused(
                 format!("{self}: {name} of the run {} would be written over", folder.display()),
                 "choose another name; the run is that file",
             ));
         }
         if ending(&target) == "toml" {
-            return Err(mistake(
+            return Err(self.refused(
                 format!("{self}: a config would be written over, {}", target.display()),
                 "choose another name",
             ));
@@ -223,9 +225,16 @@ impl Asked<'_> {
             } else {
                 ("would be written over", "choose another name for the output")
             };
-            return Err(mistake(format!("{self} {what} {}, which is read", input.display()), hint));
+            return Err(
+                self.refused(format!("{self} {what} {}, which is read", input.display()), hint)
+            );
         }
         Ok(())
+    }
+
+    /// An error about the name.
+    fn refused(&self, message: String, hint: impl Into<String>) -> anyhow::Error {
+        Mistake::new(message, hint).in_file(self.path).into()
     }
 
     /// Starts the file.

@@ -30,7 +30,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Config, HEADER};
 use crate::environment::Environment;
-use crate::error::{Internal, cannot, mistake};
+use crate::error::{ErrorKind, Internal, Mistake, cannot, mistake};
 use crate::memory;
 use crate::seal::Seal;
 
@@ -93,7 +93,8 @@ impl RunDir {
         } else {
             format!("{} is no run directory: it has no config.toml", path.display())
         };
-        Err(mistake(message, "make one with `chainrule train CONFIG.toml --out RUN`"))
+        let hint = "make one with `chainrule train CONFIG.toml --out RUN`";
+        Err(Mistake::new(message, hint).of(ErrorKind::Run).in_file(path).into())
     }
 
     /// The folder as records show it.
@@ -287,10 +288,13 @@ impl RunDir {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let file = file.with_context(|| cannot("write to the run directory", &self.path))?;
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(mistake(
+            Err(TryLockError::WouldBlock) => Err(Mistake::new(
                 format!("another process is training in {}", self.path.display()),
                 "wait for it, end it, or choose another --out",
-            )),
+            )
+            .of(ErrorKind::Run)
+            .in_file(&self.path)
+            .into()),
             // Some network file systems know no locks; a run there is as safe as without one.
             Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
         }
@@ -402,17 +406,20 @@ impl RunDir {
         memory::check_loading(config, event, device)?;
         let path = self.model();
         let Some(bytes) = self.read(MODEL)? else {
-            return Err(mistake(
+            return Err(Mistake::new(
                 format!("{} is not trained: it has no model.safetensors", self.path.display()),
                 format!(
                     "finish it with `chainrule train {} --out {} --resume`",
                     self.config().display(),
                     self.path.display()
                 ),
-            ));
+            )
+            .of(ErrorKind::Run)
+            .in_file(path)
+            .into());
         };
         Model::from_bytes(&config.model, event, &bytes, device)
-            .with_context(|| format!("{} is not usable", path.display()))
+            .with_context(|| cannot("use", &path))
     }
 }
 

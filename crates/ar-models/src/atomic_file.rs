@@ -114,12 +114,18 @@ impl AtomicFile {
         let folder = folder_of(&path);
         let prefix = prefix_of(name);
         remove_abandoned(folder, &prefix);
-        let (file, temporary) = create_locked(folder, &prefix).map_err(bare)?;
-        if let Some(old) = old {
-            file.set_permissions(old.permissions())?;
+        let (file, temporary) = {
+            // Who abandons all files waits for this one to be known.
+            let mut partials = partials();
+            let (file, temporary) = create_locked(folder, &prefix).map_err(bare)?;
+            partials.insert(temporary.to_path_buf());
+            (file, temporary)
+        };
+        let created = Self { file: Some(BufWriter::new(file)), temporary, path };
+        if let (Some(old), Some(file)) = (old, &created.file) {
+            file.get_ref().set_permissions(old.permissions())?;
         }
-        partials().insert(temporary.to_path_buf());
-        Ok(Self { file: Some(BufWriter::new(file)), temporary, path })
+        Ok(created)
     }
 
     /// Flushes it to the disk and gives it its name.

@@ -20,7 +20,7 @@ use crate::config::{Config, Difference};
 use crate::data::{Prepared, load_splits_and_rows, prepare};
 use crate::device::{self, Chosen};
 use crate::environment::Environment;
-use crate::error::mistake;
+use crate::error::{ErrorKind, Mistake, mistake};
 use crate::memory;
 use crate::output::{RECORD_VERSION, Terminal, columns, human_seconds, short_count};
 use crate::run_dir::{RunDir, write_atomic};
@@ -175,10 +175,12 @@ fn already_done(run: &RunDir, config: &Config, args: &TrainArgs) -> Result<Optio
         return Ok(None);
     }
     if !args.resume {
-        return Err(mistake(
+        return Err(Mistake::new(
             format!("{} holds a run already", run.display()),
             "add --resume to continue it, or choose another folder with --out",
-        ));
+        )
+        .of(ErrorKind::Run)
+        .into());
     }
     if !run.config().is_file() {
         return Err(mistake(
@@ -336,7 +338,10 @@ fn resumed_with(error: ar_models::Error, run: &RunDir) -> anyhow::Error {
             return anyhow::Error::new(error).context(format!("cannot continue {}", run.display()));
         }
     };
-    mistake(format!("{}: {error}", run.checkpoint().display()), hint)
+    Mistake::new(format!("{}: {error}", run.checkpoint().display()), hint)
+        .of(ErrorKind::Run)
+        .in_file(run.checkpoint())
+        .into()
 }
 
 /// An error about a variable, with the name of its column.

@@ -65,8 +65,14 @@ fn an_error_is_one_object_that_says_what_where_and_what_to_do() {
             Some("line 1"),
         ),
         (&["data", "info", "mnits"], "data info", "data", None, None),
-        (&["data", "export", "run", "--out", "a/b.npy"], "data export", "io", None, None),
-        (&["eval", "damaged"], "eval", "run", None, None),
+        (
+            &["data", "export", "run", "--out", "a/b.npy"],
+            "data export",
+            "usage",
+            Some("a/b.npy"),
+            None,
+        ),
+        (&["eval", "damaged"], "eval", "run", Some("damaged/model.safetensors"), None),
         (
             &["decompress", "run", "no.chr", "--out", "a.npy"],
             "decompress",
