@@ -310,7 +310,7 @@ pub(crate) fn check_values(
             if !symbols.iter().max().is_some_and(outside) {
                 return Ok(());
             }
-            let at = symbols.iter().position(|symbol| outside(symbol)).unwrap_or(0);
+            let at = symbols.iter().position(outside).unwrap_or(0);
             let found = format!("the symbol {}", symbols[at]);
             Err(refuse(at, found, format!("a symbol less than {levels}")))
         }
