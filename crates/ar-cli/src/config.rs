@@ -20,6 +20,7 @@ use toml::Table;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Internal, mistake, model_hint, nearest};
+use crate::reading;
 
 /// A checked config.
 #[derive(Clone, Debug)]
@@ -1053,7 +1054,7 @@ fn read_text(path: &Path) -> Result<String> {
             "name a .toml file such as configs/nade-digits.toml",
         ));
     }
-    let bytes = fs::read(path).with_context(cannot)?;
+    let bytes = reading::bytes(path, MAX_CONFIG_BYTES).with_context(cannot)?;
     String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
         mistake(

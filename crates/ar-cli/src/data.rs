@@ -192,15 +192,32 @@ fn split_seed(seed: u64, split: Split) -> u64 {
     })
 }
 
+/// All splits of a config, before preprocessing, with no more of the training file than is learned from: what is
+/// left open follows from that, and from the other files.
+///
+/// # Errors
+/// When a file is missing or malformed.
+pub(crate) fn load_to_train(data: &DataConfig, locations: &Locations) -> Result<Splits> {
+    // The first rows of a fold are spread over all files, and those of a class over the training file.
+    let whole = data.folds.is_some() || data.class.is_some();
+    load_first(data, data.preprocessing.train_examples.filter(|_| !whole), locations)
+}
+
 /// All splits of a config, before preprocessing.
 ///
 /// # Errors
 /// When a file is missing or malformed.
-pub(crate) fn load_splits(data: &DataConfig, locations: &Locations) -> Result<Splits> {
+fn load_splits(data: &DataConfig, locations: &Locations) -> Result<Splits> {
+    load_first(data, None, locations)
+}
+
+/// All splits, with at most `rows` of the training file.
+fn load_first(data: &DataConfig, rows: Option<usize>, locations: &Locations) -> Result<Splits> {
     let splits = match &data.source {
         DataSource::Builtin(name) => builtin::load(name, locations)?,
         DataSource::Files { train, valid, test, .. } => {
-            Splits::read(train, valid.as_deref(), test.as_deref(), &data.read_options())?
+            let options = ReadOptions { rows, ..data.read_options() };
+            Splits::read(train, valid.as_deref(), test.as_deref(), &options)?
         }
     };
     let splits = match data.folds {

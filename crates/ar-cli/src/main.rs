@@ -14,6 +14,7 @@ mod files;
 mod memory;
 mod output;
 mod panic;
+mod reading;
 mod report;
 mod run_dir;
 mod sees;

@@ -29,6 +29,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::error::{Internal, mistake};
 use crate::memory;
+use crate::reading::{self, METRICS_BYTES, RECORD_BYTES};
 
 /// A run directory.
 #[derive(Clone, Debug)]
@@ -112,7 +113,7 @@ impl RunDir {
     /// When there is a line that is no epoch.
     pub(crate) fn epochs(&self) -> Result<Vec<EpochRecord>> {
         let path = self.metrics();
-        let text = match fs::read_to_string(&path) {
+        let text = match reading::text(&path, METRICS_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             read => read.with_context(|| format!("cannot read {}", path.display()))?,
         };
@@ -199,7 +200,7 @@ impl RunDir {
 
     /// What `environment.json` says in a line: program, machine, date; `None` where it cannot be read.
     pub(crate) fn environment(&self) -> Option<String> {
-        let text = fs::read(self.path.join("environment.json")).ok()?;
+        let text = reading::bytes(&self.path.join("environment.json"), RECORD_BYTES).ok()?;
         let value: serde_json::Value = serde_json::from_slice(&text).ok()?;
         let part = |key: &str| value.get(key)?.as_str().map(str::to_owned);
         let version = part("chainrule")?;
@@ -261,7 +262,7 @@ impl RunDir {
     ) -> Result<Model> {
         memory::check_loading(config, event, device)?;
         let path = self.model();
-        let bytes = match fs::read(&path) {
+        let bytes = match reading::bytes(&path, memory::file_limit(config, event)?) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(mistake(
                     format!("{} is not trained: it has no model.safetensors", self.path.display()),

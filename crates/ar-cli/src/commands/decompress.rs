@@ -1,9 +1,9 @@
 //! `chainrule decompress RUN FILE.chr --out FILE`: what `compress` has compressed.
 
-use std::fs;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use ar_data::memory::content_limit;
 use ar_models::codec::{Codec, Header, Source};
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use crate::args::DecompressArgs;
 use crate::device;
 use crate::files::{self, Events, Format};
 use crate::output::{RECORD_VERSION, grouped, human_seconds};
+use crate::reading;
 use crate::run_dir::RunDir;
 
 /// What the command prints.
@@ -45,8 +46,8 @@ pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
     let event = config.event_of_run()?;
     let format = Format::of(&args.out, &event, args.columns)?;
     files::refuse_overwriting([args.out.as_path()], &[&args.file])?;
-    let bytes =
-        fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let bytes = reading::bytes(&args.file, content_limit())
+        .with_context(|| format!("cannot read {}", args.file.display()))?;
     let decoding = || format!("cannot decompress {}", args.file.display());
     let header = Header::read(&bytes).map_err(ar_models::Error::from).with_context(decoding)?;
     let device = device::choose(args.device.as_deref())?;

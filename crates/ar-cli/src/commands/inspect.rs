@@ -14,6 +14,7 @@ use crate::memory;
 use crate::output::{
     RECORD_VERSION, columns, human_bytes, human_seconds, human_shape, short_count,
 };
+use crate::reading::{self, METRICS_BYTES};
 use crate::run_dir::RunDir;
 use crate::sees;
 
@@ -152,14 +153,14 @@ fn event_of(config: &Config, session: &Session) -> Result<EventSpec> {
         return Ok(event);
     }
     let mut config = config.clone();
-    config.settle(&data::load_splits(&config.data, &session.locations)?.train);
+    config.settle(&data::load_to_train(&config.data, &session.locations)?.train);
     let event = config.event().context(crate::error::Internal("a read file has no event"))?;
     config.check_event(&event)?;
     Ok(event)
 }
 
 fn describe<'a>(run: &RunDir, training: Option<&'a Training>) -> Trained<'a> {
-    let lines = std::fs::read_to_string(run.metrics()).unwrap_or_default();
+    let lines = reading::text(&run.metrics(), METRICS_BYTES).unwrap_or_default();
     Trained {
         path: run.display(),
         finished: training.is_some() && run.model().is_file(),

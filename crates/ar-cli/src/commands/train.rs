@@ -1,6 +1,5 @@
 //! `chainrule train CONFIG.toml`: from a config to a run directory.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -15,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::{Evaluation, Session, Subject};
 use crate::args::TrainArgs;
 use crate::config::Config;
-use crate::data::{Prepared, load_splits, prepare};
+use crate::data::{Prepared, load_to_train, prepare};
 use crate::device::{self, Chosen};
 use crate::error::mistake;
 use crate::memory;
 use crate::output::{RECORD_VERSION, Terminal, columns, human_seconds, short_count};
+use crate::reading::{self, RECORD_BYTES};
 use crate::run_dir::{RunDir, write_atomic};
 use crate::sees;
 
@@ -140,7 +140,7 @@ fn already_done(run: &RunDir, config: &Config, args: &TrainArgs) -> Result<Optio
         return Ok(None);
     }
     // A result that cannot be read is made again from the weights.
-    let record = fs::read(run.result()).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let record = finished(run);
     Ok(record.map(|record: Record| Record { run: run.display(), ..record }))
 }
 
@@ -154,7 +154,7 @@ struct Data {
 impl Data {
     /// Loads the splits and settles what the config left to them.
     fn load(config: &mut Config, session: &Session) -> Result<Self> {
-        let splits = load_splits(&config.data, &session.locations)?;
+        let splits = load_to_train(&config.data, &session.locations)?;
         config.settle(&splits.train);
         let how = config.data.preprocessing;
         let seed = config.seed;
@@ -361,7 +361,7 @@ impl Observer for Watch<'_> {
     }
 }
 
-/// The record of a finished run, for `inspect`.
+/// The record of a finished run.
 pub(crate) fn finished(run: &RunDir) -> Option<Record> {
-    serde_json::from_slice(&fs::read(run.result()).ok()?).ok()
+    serde_json::from_slice(&reading::bytes(&run.result(), RECORD_BYTES).ok()?).ok()
 }
