@@ -22,6 +22,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::changes::Expected;
 use crate::error::{ErrorKind, Internal, Mistake, cannot, mistake, model_hint, nearest};
+use crate::reading;
 use crate::seal::Rows;
 
 /// A checked config.
@@ -1140,7 +1141,7 @@ fn read_text(path: &Path) -> Result<String> {
         );
         return Err(wrong(message, example).into());
     }
-    let bytes = fs::read(path).with_context(|| cannot("read", path))?;
+    let bytes = reading::bytes(path, MAX_CONFIG_BYTES).with_context(|| cannot("read", path))?;
     String::from_utf8(bytes).map_err(|error| {
         let place = format!("byte {}", error.utf8_error().valid_up_to());
         let message = format!("{}: {place}: no UTF-8, expected a TOML file", path.display());

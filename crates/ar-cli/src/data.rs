@@ -201,32 +201,42 @@ fn split_seed(seed: u64, split: Split) -> u64 {
 /// # Errors
 /// When a file is missing or malformed, or is not what the run was trained with.
 pub(crate) fn load_splits(data: &DataConfig, locations: &Locations) -> Result<Splits> {
-    let splits = read_splits(data, locations)?;
+    let splits = read_splits(data, None, locations)?;
     if data.expected.is_known() {
         check_splits(data, &splits)?;
     }
     divide(splits, data)
 }
 
-/// All splits of a config, before preprocessing, and what the files of the user's hold, by split.
+/// All splits of a config as they are trained on, before preprocessing, and what the files of the user's
+/// hold, by split. Of the training file no more is read than is learned from: levels that nobody stated
+/// are those of what was read.
 ///
 /// # Errors
 /// When a file is missing or malformed, or is not what the run was trained with.
-pub(crate) fn load_splits_and_rows(
+pub(crate) fn load_to_train(
     data: &DataConfig,
     locations: &Locations,
 ) -> Result<(Splits, BTreeMap<String, Rows>)> {
-    let splits = read_splits(data, locations)?;
+    let splits = read_splits(data, first_rows(data), locations)?;
     let rows = check_splits(data, &splits)?;
     Ok((divide(splits, data)?, rows))
 }
 
-/// The parts as the files have them.
-fn read_splits(data: &DataConfig, locations: &Locations) -> Result<Splits> {
+/// How many rows of the training file are learned from, if they are its first ones: those of a fold are
+/// spread over all files, and those of a class over the training file.
+fn first_rows(data: &DataConfig) -> Option<usize> {
+    let whole = data.folds.is_some() || data.class.is_some();
+    data.preprocessing.train_examples.filter(|_| !whole)
+}
+
+/// The parts as the files have them, with at most `rows` of the training file.
+fn read_splits(data: &DataConfig, rows: Option<usize>, locations: &Locations) -> Result<Splits> {
     Ok(match &data.source {
         DataSource::Builtin(name) => builtin::load(name, locations)?,
         DataSource::Files { train, valid, test, .. } => {
-            Splits::read(train, valid.as_deref(), test.as_deref(), &data.read_options())?
+            let options = ReadOptions { rows, ..data.read_options() };
+            Splits::read(train, valid.as_deref(), test.as_deref(), &options)?
         }
     })
 }
@@ -242,7 +252,12 @@ fn check_splits(data: &DataConfig, splits: &Splits) -> Result<BTreeMap<String, R
 }
 
 fn check_rows(data: &DataConfig, part: &Dataset, path: &Path, split: Split) -> Result<Rows> {
-    data.expected.check(part, path, split, data.folds.map(|folds| folds.count))
+    let folds = data.folds.map(|folds| folds.count);
+    match first_rows(data).filter(|&rows| split == Split::Train && rows < part.len()) {
+        // What comes after what was learned from is nothing to the run.
+        Some(rows) => data.expected.check(&part.rows(0..rows)?, path, split, folds),
+        None => data.expected.check(part, path, split, folds),
+    }
 }
 
 /// The file of the user's that a split is read from.

@@ -394,6 +394,13 @@ fn io_hint(error: &io::Error) -> String {
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk",
         io::ErrorKind::IsADirectory => "name a file, not a folder",
+        io::ErrorKind::InvalidInput => {
+            "name a file; what a pipe or a device gives is written to one first"
+        }
+        io::ErrorKind::FileTooLarge => {
+            "name the file that is meant: this one is another, or damaged"
+        }
+        io::ErrorKind::OutOfMemory => "end other programs, or choose a smaller file",
         io::ErrorKind::NotADirectory => "name a folder, not a file",
         _ => "check the path, and that the disk works",
     }

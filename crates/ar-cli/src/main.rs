@@ -18,6 +18,7 @@ mod memory;
 mod output;
 mod outputs;
 mod panic;
+mod reading;
 mod report;
 mod run_dir;
 mod seal;

@@ -213,6 +213,17 @@ pub(crate) fn check_training(
     check(config, event, "training", &need)
 }
 
+/// The most that the file of a model can have: its weights or tables, and what says where they are.
+///
+/// # Errors
+/// When the model's structure is impossible.
+pub(crate) fn file_limit(config: &Config, event: &EventSpec) -> Result<u64> {
+    let bytes = sees::size(&config.model, event)?.bytes;
+    // A name and a shape of each array: a table per variable, or some arrays per layer.
+    let names = (1 << 10) * event.variables() as u64 + (64 << 20);
+    Ok(u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(names))
+}
+
 /// Whether the model of a run can be loaded.
 ///
 /// # Errors

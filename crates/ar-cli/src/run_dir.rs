@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use ar_data::memory::content_limit;
 use ar_models::atomic_file::write_atomically;
 use ar_models::config::EventSpec;
 use ar_models::model::Model;
@@ -32,6 +33,7 @@ use crate::config::{Config, HEADER};
 use crate::environment::Environment;
 use crate::error::{ErrorKind, Internal, Mistake, cannot, mistake};
 use crate::memory;
+use crate::reading::{self, METRICS_BYTES, RECORD_BYTES};
 use crate::seal::Seal;
 
 /// A run directory.
@@ -152,13 +154,14 @@ impl RunDir {
         Ok(())
     }
 
-    /// The content of a file of the run, as the run wrote it; `None` if it is not there.
+    /// The content of a file of the run, as the run wrote it, of at most so many bytes; `None` if it is not
+    /// there.
     ///
     /// # Errors
     /// When it cannot be read, or is not what the run wrote.
-    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+    fn read(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>> {
         let path = self.path.join(name);
-        let read = || match fs::read(&path) {
+        let read = || match reading::bytes(&path, most) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             read => read.map(Some).with_context(|| cannot("read", &path)),
         };
@@ -185,7 +188,12 @@ impl RunDir {
         let Some(seal) = &self.seal else { return Ok(None) };
         let mut there = 0;
         for name in seal.files.keys() {
-            there += usize::from(self.read(name)?.is_some());
+            let most = match name.as_str() {
+                METRICS => METRICS_BYTES,
+                MODEL => content_limit(),
+                _ => RECORD_BYTES,
+            };
+            there += usize::from(self.read(name, most)?.is_some());
         }
         Ok(Some(there))
     }
@@ -196,7 +204,8 @@ impl RunDir {
     /// # Errors
     /// When it cannot be read, or is not what the run wrote.
     pub(crate) fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
-        Ok(self.read(name)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let bytes = self.read(name, RECORD_BYTES)?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     /// The record of a run that is finished.
@@ -212,7 +221,7 @@ impl RunDir {
     /// # Errors
     /// When there is a line that is no epoch.
     pub(crate) fn epochs(&self) -> Result<Vec<EpochRecord>> {
-        let bytes = self.read(METRICS)?.unwrap_or_default();
+        let bytes = self.read(METRICS, METRICS_BYTES)?.unwrap_or_default();
         // A line without its end is still being written.
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         let epoch = |(i, line): (usize, &[u8])| {
@@ -275,7 +284,8 @@ impl RunDir {
     fn holds_config_of_another(&self) -> bool {
         // What cannot be read is nobody's to write over.
         self.config().exists()
-            && !fs::read(self.config()).is_ok_and(|text| text.starts_with(HEADER.as_bytes()))
+            && !reading::bytes(&self.config(), RECORD_BYTES)
+                .is_ok_and(|text| text.starts_with(HEADER.as_bytes()))
     }
 
     /// Keeps other processes from training here until the file is dropped (or the process dies).
@@ -336,9 +346,9 @@ impl RunDir {
         let mut seal = self.seal.clone().unwrap_or_else(|| Seal::new(Default::default()));
         seal.config = Some(config.keys()?);
         seal.is_replaced(MODEL);
-        for name in [ENVIRONMENT, METRICS] {
+        for (name, most) in [(ENVIRONMENT, RECORD_BYTES), (METRICS, METRICS_BYTES)] {
             let path = self.path.join(name);
-            let bytes = fs::read(&path).with_context(|| cannot("read", &path))?;
+            let bytes = reading::bytes(&path, most).with_context(|| cannot("read", &path))?;
             seal.holds(name, &bytes);
         }
         let replaces = seal.files.contains_key(RESULT);
@@ -405,7 +415,7 @@ impl RunDir {
     ) -> Result<Model> {
         memory::check_loading(config, event, device)?;
         let path = self.model();
-        let Some(bytes) = self.read(MODEL)? else {
+        let Some(bytes) = self.read(MODEL, memory::file_limit(config, event)?)? else {
             return Err(Mistake::new(
                 format!("{} is not trained: it has no model.safetensors", self.path.display()),
                 format!(

@@ -18,7 +18,6 @@
 //! and is not checked.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -28,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{ErrorKind, Internal, Mistake, cannot};
+use crate::reading::{self, RECORD_BYTES};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -94,7 +94,7 @@ impl Seal {
     /// # Errors
     /// When it cannot be read or is not as it was written.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
-        let bytes = match fs::read(path) {
+        let bytes = match reading::bytes(path, RECORD_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read.with_context(|| cannot("read", path))?,
         };
@@ -204,6 +204,8 @@ fn sha256(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn seal() -> Seal {

@@ -656,7 +656,7 @@ fn read_batches(found: &Found<'_>, files: std::ops::Range<usize>) -> Result<Data
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for index in files {
         found.read(index, |mut input| {
-            cifar10::append(&mut input, &mut pixels, &mut labels)?;
+            cifar10::append(&mut input, &mut pixels, &mut labels, None)?;
             Ok(((), input))
         })?;
     }

@@ -23,21 +23,24 @@ const CLASSES: u8 = 10;
 /// Reads one batch file.
 pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    append(input, &mut pixels, &mut labels)?;
+    append(input, &mut pixels, &mut labels, options.rows)?;
     let values = symbols_of_bytes(input, pixels, options, |index| {
         Place::Byte((index / PIXELS * RECORD + 1 + index % PIXELS) as u64)
     })?;
     Dataset::new(name_of(input.path()), values, &SHAPE)?.with_labels(labels)
 }
 
-/// Appends the records of one batch file: pixels `[records, 3 * 32 * 32]` and labels `[records]`.
+/// Appends the records of one batch file, at most `most`: pixels `[records, 3 * 32 * 32]` and labels
+/// `[records]`.
 pub(crate) fn append(
     input: &mut Input,
     pixels: &mut Vec<u8>,
     labels: &mut Vec<u8>,
+    most: Option<usize>,
 ) -> Result<(), Error> {
     check_not_empty(input)?;
-    while !input.peek()?.is_empty() {
+    let most = most.map_or(usize::MAX, |most| labels.len().saturating_add(most));
+    while labels.len() < most && !input.peek()?.is_empty() {
         labels.push(label(input)??);
         input.append(pixels, PIXELS as u64, "pixels")?;
     }

@@ -28,7 +28,7 @@ pub(crate) fn is_magic(start: &[u8]) -> bool {
 pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> {
     let axes = header(input)?;
     let (count, event) = examples(input, &axes)?;
-    let data = elements(input, &axes, count)?;
+    let data = elements(input, &axes, count, options.rows)?;
     let start = 4 + 4 * axes.len() as u64;
     let values = symbols_of_bytes(input, data, options, |index| Place::Byte(start + index as u64))?;
     let shape: Vec<usize> = event.iter().map(|&axis| axis as usize).collect();
@@ -53,7 +53,7 @@ impl Rows {
         let axes = header(&mut input)?;
         let (left, event) = examples(&input, &axes)?;
         let shape = event.iter().map(|&axis| axis as usize).collect();
-        let what = check_room(&input, &axes, left)?.0;
+        let what = check_room(&input, &axes, left, left)?.0;
         Ok(Self { input, shape, left, what, example: Vec::new() })
     }
 
@@ -93,7 +93,7 @@ pub(crate) fn read_labels(input: &mut Input) -> Result<Vec<u8>> {
         let found = format!("{} axes", axes.len());
         return Err(input.malformed(Place::Byte(3), Flaw::WrongMagic, "one axis of labels", found));
     };
-    elements(input, &axes, count)
+    elements(input, &axes, count, None)
 }
 
 fn too_few_axes(input: &Input) -> crate::Error {
@@ -127,23 +127,29 @@ fn wrong_magic(input: &Input, magic: [u8; 4]) -> crate::Error {
     input.malformed(Place::Byte(0), Flaw::WrongMagic, expected, found)
 }
 
-fn elements(input: &mut Input, axes: &[u32], count: u32) -> Result<Vec<u8>> {
-    let (what, len) = check_room(input, axes, count)?;
+/// The elements of all `count` examples, or of at most the first `rows`.
+fn elements(input: &mut Input, axes: &[u32], count: u32, rows: Option<usize>) -> Result<Vec<u8>> {
+    let read = rows.map_or(count, |rows| count.min(u32::try_from(rows).unwrap_or(u32::MAX)));
+    let (what, len) = check_room(input, axes, count, read)?;
     let mut data = Vec::new();
     input.append(&mut data, len, &what)?;
-    input.end(&what)?;
+    if read == count {
+        input.end(&what)?;
+    }
     Ok(data)
 }
 
-/// What the elements are called in errors, and how many there are; the file can hold them.
-fn check_room(input: &Input, axes: &[u32], count: u32) -> Result<(String, u64)> {
+/// What the elements are called in errors, and how many there are in the first `read` of `count` examples; the
+/// file can hold them.
+fn check_room(input: &Input, axes: &[u32], count: u32, read: u32) -> Result<(String, u64)> {
     let what = format!("elements ({count} examples, axes {axes:?})");
     if axes.contains(&0) {
         let expected = "axes of at least 1";
         return Err(input.malformed(Place::Byte(4), Flaw::Empty, expected, format!("{axes:?}")));
     }
     // The product may pass u64; saturated, it is above every limit.
-    let len = axes.iter().fold(1_u64, |len, &axis| len.saturating_mul(u64::from(axis)));
+    let event = axes.iter().skip(1);
+    let len = event.fold(u64::from(read), |len, &axis| len.saturating_mul(u64::from(axis)));
     input.check_room(len, &what)?;
     Ok((what, len))
 }

@@ -37,7 +37,8 @@ pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> 
 
 /// Reads every image in a folder.
 pub(crate) fn read_folder(folder: &Path, options: &ReadOptions) -> Result<Dataset> {
-    let files = list(folder)?;
+    let mut files = list(folder)?;
+    files.truncate(options.rows.unwrap_or(usize::MAX));
     let mut data = Vec::new();
     let mut levels = 256;
     let mut first: Option<(Vec<usize>, &Path)> = None;

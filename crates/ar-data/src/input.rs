@@ -14,8 +14,8 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// The most content (decompressed bytes) that is read from one file unless the caller says
-/// otherwise: 1 GiB. The largest built-in file has 78.4 MB.
+/// The most content (decompressed bytes) that is read from one file where neither the caller says
+/// otherwise nor the system tells how much memory it has: 1 GiB. The largest built-in file has 78.4 MB.
 pub const MAX_CONTENT_BYTES: u64 = 1 << 30;
 
 /// Deflate cannot expand one byte to more than this many.
@@ -81,13 +81,15 @@ impl Read for Counted {
 impl Input {
     /// Opens a file whose content may have up to `cap` bytes.
     pub(crate) fn open(path: &Path, cap: u64) -> Result<Self> {
-        let file = File::open(path).map_err(|error| Error::io(path, "open", error))?;
-        let metadata = file.metadata().map_err(|error| Error::io(path, "open", error))?;
-        if !metadata.is_file() {
-            // A device or a pipe may have no end.
+        let failed = |error| Error::io(path, "open", error);
+        // A device or a pipe may have no end. Asked before it is opened, because to open a pipe is to wait for its
+        // other end.
+        if !path.metadata().map_err(failed)?.is_file() {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
             return Err(Error::io(path, "read", error));
         }
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
         Self::new(path, Box::new(file), metadata.len(), cap)
     }
 
@@ -113,6 +115,14 @@ impl Input {
             return Err(input.above_cap(&format!("a file of {stored} bytes")));
         }
         Ok(input)
+    }
+
+    /// With another cap, on what is read and not on the file: for the first rows of a long one. To be called
+    /// before the first read.
+    pub(crate) fn capped(mut self, cap: u64) -> Self {
+        self.cap = cap;
+        self.reader.get_mut().cap = cap;
+        self
     }
 
     /// Also computes the SHA-256 of the content. To be called before the first read.
@@ -389,6 +399,18 @@ mod tests {
         {
             let error = input(bytes, 2000).unwrap().digest().unwrap_err();
             assert_eq!(error.flaw(), Some(flaw), "{error}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe.csv");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [&pipe, Path::new("/dev/zero")] {
+            let error = Input::open(path, 10).err().unwrap().to_string();
+            assert!(error.ends_with("cannot read: not a regular file"), "{error}");
         }
     }
 

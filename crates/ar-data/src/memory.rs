@@ -13,6 +13,19 @@
 use std::fs;
 use std::path::Path;
 
+use crate::input::MAX_CONTENT_BYTES;
+
+/// The share of the memory there is that the content of a file may have, if it is read whole: a byte of content
+/// becomes at most one real number of four bytes, or half of one where numbers are text that grows in a vector
+/// of up to twice its length.
+const SHARE: u64 = 4;
+
+/// The most content of a file that memory has room for if it is read whole: a quarter of
+/// [`available_memory`], or [`MAX_CONTENT_BYTES`] where the system does not tell.
+pub fn content_limit() -> u64 {
+    available_memory().map_or(MAX_CONTENT_BYTES, |bytes| bytes / SHARE)
+}
+
 /// Bytes that this process can still take, `None` where the system does not tell.
 ///
 /// ```

@@ -48,7 +48,7 @@ const PIECE: usize = 1 << 12;
 
 /// Reads an array of two axes or more.
 pub(crate) fn read(input: Input, options: &ReadOptions) -> Result<Dataset> {
-    let mut rows = Rows::new(input)?;
+    let mut rows = Rows::new(input, options.rows)?;
     let mut numbers = match rows.element.kind {
         Kind::Float => Numbers::of_floats(options),
         _ => Numbers::new(options),
@@ -76,14 +76,16 @@ pub(crate) struct Rows {
     pub(crate) shape: Vec<usize>,
     /// Examples that are still to come.
     left: u64,
+    /// Whether the file ends after them.
+    is_whole: bool,
     /// What the elements are called in errors.
     what: String,
     piece: Vec<u8>,
 }
 
 impl Rows {
-    /// Reads the header.
-    pub(crate) fn new(mut input: Input) -> Result<Self> {
+    /// Reads the header. At most `rows` examples are still to come.
+    pub(crate) fn new(mut input: Input, rows: Option<usize>) -> Result<Self> {
         let (element, axes) = header(&mut input)?;
         let [left, event @ ..] = &axes[..] else {
             return Err(too_few_axes(&input, &axes));
@@ -95,18 +97,23 @@ impl Rows {
             let found = format!("shape {axes:?}");
             return Err(input.malformed(Place::File, Flaw::Empty, "axes of at least 1", found));
         }
-        let count = axes.iter().fold(1_u64, |len, &axis| len.saturating_mul(axis));
+        let stated = *left;
+        let left = rows.map_or(stated, |rows| stated.min(rows as u64));
+        let count = event.iter().fold(left, |len, &axis| len.saturating_mul(axis));
         let what = format!("elements (shape {axes:?}, {} bytes each)", element.bytes);
         input.check_room(count.saturating_mul(element.bytes as u64), &what)?;
-        let (left, shape) = (*left, event.iter().map(|&axis| axis as usize).collect());
-        Ok(Self { input, element, shape, left, what, piece: vec![0; element.bytes * PIECE] })
+        let (is_whole, shape) = (left == stated, event.iter().map(|&axis| axis as usize).collect());
+        let piece = vec![0; element.bytes * PIECE];
+        Ok(Self { input, element, shape, left, is_whole, what, piece })
     }
 
     /// Adds the next example to `numbers`.
     pub(crate) fn next(&mut self, numbers: &mut Numbers) -> Result<Step> {
-        let Self { input, element, shape, left, what, piece } = self;
+        let Self { input, element, shape, left, is_whole, what, piece } = self;
         if *left == 0 {
-            input.end(what)?;
+            if *is_whole {
+                input.end(what)?;
+            }
             return Ok(Step::End);
         }
         *left -= 1;
@@ -161,7 +168,9 @@ fn header(input: &mut Input) -> Result<(Element, Vec<u64>)> {
     if len > MAX_HEADER_BYTES {
         let expected = format!("a header of at most {MAX_HEADER_BYTES} bytes");
         let found = len.to_string();
-        return Err(input.malformed(Place::Byte(8), Flaw::TooLarge, expected, found));
+        return Err(input
+            .malformed(Place::Byte(8), Flaw::TooLarge, expected, found)
+            .advise("NumPy writes headers of a few hundred bytes: save the array again"));
     }
     let start = input.offset();
     let mut text = Vec::new();

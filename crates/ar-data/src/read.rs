@@ -2,7 +2,8 @@
 
 use crate::dataset::{Dataset, Values, check_levels};
 use crate::error::{Error, Flaw, Place, Result, shown};
-use crate::input::{Input, MAX_CONTENT_BYTES};
+use crate::input::Input;
+use crate::memory::content_limit;
 use crate::{cifar10, idx, images, npy, table};
 use std::fmt;
 use std::path::Path;
@@ -67,20 +68,27 @@ pub struct ReadOptions {
     pub shape: Option<Vec<usize>>,
     /// Columns of a table that are left out, whatever is in them; only for tables.
     pub drop: Vec<Column>,
-    /// The most content (decompressed bytes) to take from one file, or from one folder of images.
+    /// At most so many rows, the first of the file, or images of a folder. The rest is not read: neither its
+    /// faults nor its values count, and what is left open follows from what was read. Open: all.
+    pub rows: Option<usize>,
+    /// The most content (decompressed bytes) to take from one file, or from one folder of images; less
+    /// where there is less memory, see [`content_limit`].
     pub max_bytes: u64,
 }
 
 impl Default for ReadOptions {
-    /// Everything open, and [`MAX_CONTENT_BYTES`].
+    /// Everything open, and what memory has room for.
     fn default() -> Self {
-        let max_bytes = MAX_CONTENT_BYTES;
-        Self { kind: None, levels: None, shape: None, drop: Vec::new(), max_bytes }
+        let max_bytes = content_limit();
+        Self { kind: None, levels: None, shape: None, drop: Vec::new(), rows: None, max_bytes }
     }
 }
 
 impl ReadOptions {
     pub(crate) fn check(&self) -> Result<()> {
+        if self.rows == Some(0) {
+            return Err(Error::inconsistent("options", "rows", "1 or more", "0"));
+        }
         let Some(levels) = self.levels else {
             return Ok(());
         };
@@ -120,12 +128,34 @@ impl ReadOptions {
 /// ```
 pub fn read_path(path: &Path, options: &ReadOptions) -> Result<Dataset> {
     options.check()?;
+    // Files that were read before have taken some of the memory that there was.
+    let options =
+        &ReadOptions { max_bytes: options.max_bytes.min(content_limit()), ..options.clone() };
     let data = if path.is_dir() {
-        images::read_folder(path, options)?
+        images::read_folder(path, options)
+    } else if options.rows.is_some() {
+        let input = Input::open(path, u64::MAX)?;
+        read_input(input.capped(options.max_bytes), options)
     } else {
-        read_input(Input::open(path, options.max_bytes)?, options)?
+        Input::open(path, options.max_bytes).and_then(|input| read_input(input, options))
     };
-    shaped(path, data, options)
+    shaped(path, data.map_err(|error| above_limit(error, options))?, options)
+}
+
+/// An error about a file that is too large, with the ways there are to read it.
+fn above_limit(error: Error, options: &ReadOptions) -> Error {
+    if error.flaw() != Some(Flaw::TooLarge) || error.hint().is_some() {
+        return error;
+    }
+    let limit = options.max_bytes as f64 / (1 << 20) as f64;
+    let fewer = match options.rows {
+        None => "data.train_examples = N reads the first N rows of a training file alone",
+        Some(_) => "lower data.train_examples",
+    };
+    error.advise(format!(
+        "{limit:.0} MiB of content are read at once, a quarter of the memory that is free: `chainrule score` \
+         reads files of any length, {fewer}, and a .npy of u8 takes less than text"
+    ))
 }
 
 /// Reads the content of a file from memory; `name` stands for its path.
@@ -135,8 +165,11 @@ pub fn read_path(path: &Path, options: &ReadOptions) -> Result<Dataset> {
 /// Those of [`read_path`].
 pub fn read_bytes(name: &Path, bytes: Vec<u8>, options: &ReadOptions) -> Result<Dataset> {
     options.check()?;
-    let data = read_input(Input::from_bytes(name, bytes, options.max_bytes)?, options)?;
-    shaped(name, data, options)
+    let input = match options.rows {
+        Some(_) => Input::from_bytes(name, bytes, u64::MAX)?.capped(options.max_bytes),
+        None => Input::from_bytes(name, bytes, options.max_bytes)?,
+    };
+    shaped(name, read_input(input, options)?, options)
 }
 
 fn shaped(path: &Path, data: Dataset, options: &ReadOptions) -> Result<Dataset> {

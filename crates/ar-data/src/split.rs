@@ -88,7 +88,8 @@ impl Splits {
     }
 
     /// Reads one file per part. Where the options leave kind or levels open, they are what
-    /// suits all parts: reals if one part needs reals, else the largest level count.
+    /// suits all parts: reals if one part needs reals, else the largest level count. A number of
+    /// [rows](ReadOptions::rows) is one of the training file; the others are read whole.
     ///
     /// # Errors
     ///
@@ -99,9 +100,10 @@ impl Splits {
         test: Option<&Path>,
         options: &ReadOptions,
     ) -> Result<Self> {
-        let read = |path| read_path(path, options);
-        let (train, valid, test) =
-            (read(train)?, valid.map(read).transpose()?, test.map(read).transpose()?);
+        let whole = ReadOptions { rows: None, ..options.clone() };
+        let read = |path| read_path(path, &whole);
+        let train = read_path(train, options)?;
+        let (valid, test) = (valid.map(read).transpose()?, test.map(read).transpose()?);
         let parts = [Some(&train), valid.as_ref(), test.as_ref()];
         let any_reals = parts.iter().flatten().any(|part| part.levels().is_none());
         let levels = parts.iter().flatten().filter_map(|part| part.levels()).max();

@@ -124,7 +124,7 @@ impl Chunks {
                     let rows = table::Rows::new(input, Some(event_len), &options.drop)?;
                     (Rows::Table(rows), options.clone())
                 }
-                Format::Npy => (Rows::Npy(npy::Rows::new(input)?), options.clone()),
+                Format::Npy => (Rows::Npy(npy::Rows::new(input, options.rows)?), options.clone()),
                 Format::Idx => (Rows::Idx(idx::Rows::new(input)?), of_bytes),
                 Format::Cifar10 => (Rows::Cifar10(cifar10::Rows::new(input)?), of_bytes),
                 Format::Png => (Rows::Images(images::Rows::of_file(path, &of_bytes)), of_bytes),
@@ -188,7 +188,12 @@ impl Chunks {
         let mut numbers = Numbers::new(&self.options);
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         let event_len = self.shape.iter().product();
+        let most = self.options.rows.map_or(u64::MAX, |rows| rows as u64);
         while self.next_row - first < self.rows_per_chunk as u64 {
+            if self.next_row == most {
+                self.is_done = true;
+                break;
+            }
             let before = numbers.len();
             if let Some(input) = self.rows.input() {
                 input.begin_row(row_cap(event_len));

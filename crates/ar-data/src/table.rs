@@ -18,9 +18,10 @@ const NO_NUMBER: &str = "fill missing values or remove their rows, turn categori
 pub(crate) fn read(input: Input, options: &ReadOptions) -> Result<(Dataset, Input)> {
     let mut numbers = Numbers::new(options);
     let mut rows = Rows::new(input, None, &options.drop)?;
-    loop {
+    let mut left = options.rows.unwrap_or(usize::MAX);
+    while left > 0 {
         match rows.next(&mut numbers)? {
-            Step::Row => {}
+            Step::Row => left -= 1,
             Step::Bad(error) => return Err(error),
             Step::End => break,
         }

@@ -60,12 +60,9 @@ fn valid(which: usize) -> Vec<u8> {
 fn options() -> impl Strategy<Value = ReadOptions> {
     let kind = option::of(prop_oneof![Just(Kind::Binary), Just(Kind::Symbols), Just(Kind::Real)]);
     let shape = option::of(vec(0_usize..5, 0..3));
-    (kind, option::of(0_u16..300), shape).prop_map(|(kind, levels, shape)| ReadOptions {
-        kind,
-        levels,
-        shape,
-        drop: Vec::new(),
-        max_bytes: LIMIT,
+    let rows = option::of(0_usize..4);
+    (kind, option::of(0_u16..300), shape, rows).prop_map(|(kind, levels, shape, rows)| {
+        ReadOptions { kind, levels, shape, drop: Vec::new(), rows, max_bytes: LIMIT }
     })
 }
 
@@ -77,6 +74,7 @@ fn check(name: &str, bytes: Vec<u8>, options: &ReadOptions) -> Result<(), TestCa
             prop_assert_eq!(data.len() * data.event_len(), data.values().len());
             prop_assert_eq!(data.shape().iter().product::<usize>(), data.event_len());
             prop_assert!(data.values().len() as u64 <= LIMIT);
+            prop_assert!(options.rows.is_none_or(|rows| data.len() <= rows));
             match data.values() {
                 Values::Symbols { data, levels } => {
                     prop_assert!(data.iter().all(|&value| u16::from(value) < *levels));

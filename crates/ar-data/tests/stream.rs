@@ -115,6 +115,96 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
+    fn the_first_rows_are_those_of_the_whole_file(
+        data in prop::collection::vec(0..=255_u8, 1..12).prop_map(|rows| {
+            rows.iter().flat_map(|&x| [x, x / 2, 255 - x, 7]).collect::<Vec<u8>>()
+        }),
+        rows in 1_usize..14,
+    ) {
+        let place = Place::new();
+        let all = options(Kind::Symbols, Some(256), &[4, 1]);
+        let first = ReadOptions { rows: Some(rows), ..all.clone() };
+        for path in place.every_format(&data) {
+            let whole = read_path(&path, &all).unwrap();
+            let expected = whole.rows(0..rows.min(whole.len())).unwrap();
+            let part = read_path(&path, &first).unwrap();
+            prop_assert_eq!(part.values(), expected.values(), "{}", path.display());
+            // In chunks too, of a size that does not divide them.
+            let chunks = chunks(&path, &first, 3);
+            let symbols: Vec<u8> = chunks
+                .iter()
+                .flat_map(|chunk| chunk.data.symbols().unwrap().0.iter().copied())
+                .collect();
+            prop_assert_eq!(&symbols[..], expected.symbols().unwrap().0);
+        }
+    }
+}
+
+#[test]
+fn what_comes_after_the_first_rows_is_not_read() {
+    let place = Place::new();
+    let first = |rows| ReadOptions { rows: Some(rows), ..ReadOptions::default() };
+    let image = [9; 3073];
+    for path in [
+        place.file("fault.csv", "0,1\n1,1\nx,1\n"),
+        place.file("ragged.amat", "0 1\n1 1\n1 1 1\n"),
+        // Cut off, or followed by something else.
+        place.file("cut.npy", npy("|u1", "1000000, 2", &[1, 0, 1, 1, 7])),
+        place.file("long.npy", [npy("|u1", "3, 2", &[1; 6]), vec![9; 100]].concat()),
+        place.file("cut-ubyte", idx(&[1_000_000, 2], &[1, 0, 1, 1, 7])),
+        place.file("long-ubyte", [idx(&[3, 2], &[1; 6]), vec![9; 100]].concat()),
+        place.file("batch.bin", [&image[..], &image, &[77; 100]].concat()),
+    ] {
+        assert_eq!(read_path(&path, &first(2)).unwrap().len(), 2, "{}", path.display());
+        assert!(read_path(&path, &ReadOptions::default()).is_err(), "{}", path.display());
+    }
+    // What is left open follows from what was read.
+    for (text, levels) in [("0,1\n1,1\n255,1\n", Some(256)), ("0,1\n1,1\n0.5,1\n", None)] {
+        let path = place.file("open.csv", text);
+        assert_eq!(read_path(&path, &ReadOptions::default()).unwrap().levels(), levels);
+        assert_eq!(read_path(&path, &first(2)).unwrap().levels(), Some(2));
+    }
+    place.file("images/0.png", png(1, 2, &[0, 1]));
+    place.file("images/1.png", b"no image");
+    let folder = place.0.path().join("images");
+    assert_eq!(read_path(&folder, &first(1)).unwrap().len(), 1);
+    assert!(read_path(&folder, &ReadOptions::default()).is_err());
+    let message = read_path(&folder, &first(0)).unwrap_err().to_string();
+    assert_eq!(message, "options: rows: expected 1 or more, found 0");
+}
+
+#[test]
+fn a_file_above_the_limit_says_the_limit_and_the_ways_on() {
+    let place = Place::new();
+    let lines = "0,1\n".repeat(1 << 20);
+    let path = place.file("long.csv", &lines);
+    let limit = ReadOptions { max_bytes: 1 << 20, ..ReadOptions::default() };
+    for path in [path.clone(), place.file("long.csv.gz", gzip(lines.as_bytes()))] {
+        let error = read_path(&path, &limit).unwrap_err();
+        assert_eq!(error.flaw(), Some(Flaw::TooLarge));
+        let hint = error.hint().unwrap();
+        for part in ["1 MiB of content", "`chainrule score`", "data.train_examples = N", ".npy"] {
+            assert!(hint.contains(part), "{hint}");
+        }
+        // The first of its rows are within it.
+        let first = ReadOptions { rows: Some(1000), ..limit.clone() };
+        assert_eq!(read_path(&path, &first).unwrap().len(), 1000);
+        let many = ReadOptions { rows: Some(1 << 19), ..limit.clone() };
+        let error = read_path(&path, &many).unwrap_err();
+        assert_eq!(error.flaw(), Some(Flaw::TooLarge));
+        assert!(error.hint().unwrap().contains("lower data.train_examples"));
+    }
+    // A header that states more than the limit, of which a part is asked for.
+    let array = place.file("long.npy", npy("|u1", "3000000, 1", &vec![1; 3_000_000]));
+    assert_eq!(read_path(&array, &limit).unwrap_err().flaw(), Some(Flaw::TooLarge));
+    let first = ReadOptions { rows: Some(5), ..limit };
+    assert_eq!(read_path(&array, &first).unwrap().len(), 5);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
     fn chunks_of_any_size_are_the_whole_file(
         data in prop::collection::vec(0..=255_u8, 1..12).prop_map(|rows| {
             rows.iter().flat_map(|&x| [x, x / 2, 255 - x, 7]).collect::<Vec<u8>>()

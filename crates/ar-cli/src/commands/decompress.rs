@@ -1,9 +1,9 @@
 //! `chainrule decompress RUN FILE.chr --out FILE`: what `compress` has compressed.
 
-use std::fs;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use ar_data::memory::content_limit;
 use ar_models::codec::{Codec, Header, Source};
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ use crate::error::cannot;
 use crate::files::{Events, Format};
 use crate::output::{RECORD_VERSION, grouped, human_seconds};
 use crate::outputs::{Inputs, check, out};
+use crate::reading;
 use crate::run_dir::RunDir;
 
 /// What the command prints.
@@ -51,7 +52,8 @@ pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
     }
     let inputs = Inputs::of_run(&run, &config, &session.locations).and(&args.file);
     check(&[out(&args.out)], &inputs)?;
-    let bytes = fs::read(&args.file).with_context(|| cannot("read", &args.file))?;
+    let bytes =
+        reading::bytes(&args.file, content_limit()).with_context(|| cannot("read", &args.file))?;
     let decoding = || cannot("decompress", &args.file);
     let header = Header::read(&bytes).map_err(ar_models::Error::from).with_context(decoding)?;
     let device = device::choose(args.device.as_deref())?;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{Evaluation, Session, Subject};
 use crate::args::TrainArgs;
 use crate::config::{Config, Difference};
-use crate::data::{Prepared, load_splits_and_rows, prepare};
+use crate::data::{Prepared, load_to_train, prepare};
 use crate::device::{self, Chosen};
 use crate::environment::Environment;
 use crate::error::{ErrorKind, Mistake, mistake};
@@ -251,7 +251,7 @@ struct Data {
 impl Data {
     /// Loads the splits and settles what the config left to them.
     fn load(config: &mut Config, session: &Session) -> Result<Self> {
-        let (splits, rows) = load_splits_and_rows(&config.data, &session.locations)?;
+        let (splits, rows) = load_to_train(&config.data, &session.locations)?;
         config.settle(&splits.train);
         let how = config.data.preprocessing;
         let seed = config.seed;

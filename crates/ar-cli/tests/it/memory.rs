@@ -1,4 +1,5 @@
-//! What does not fit in memory is refused before anything is taken, with both numbers and the key to lower.
+//! What does not fit in memory is refused before anything is taken, with both numbers and the way on; what may
+//! have no end is not read.
 
 use std::process::{Command, Output};
 
@@ -144,4 +145,106 @@ fn under_any_limit_a_run_ends_or_is_refused() {
     never_ends_otherwise(&place, [80, 500], |limit| {
         words(format!("--quiet --threads 2 train markov.toml --out m{limit}"))
     });
+}
+
+#[test]
+fn a_file_that_is_too_long_says_how_it_can_be_read() {
+    let place = Place::new();
+    // 40 MiB, of which a process of 160 MiB reads at most a quarter.
+    place.file("t.csv", "0,1,1,0\n".repeat(5 << 20));
+    let model = "[model]\nkind = \"nade\"\nhidden = 4\n[train]\nepochs = 1\n";
+    let data = "name = \"m\"\n[data]\ntrain = \"t.csv\"\n";
+    place.file("whole.toml", format!("{data}{model}"));
+    let stderr = refused(&place, 160, &["train", "whole.toml"]);
+    assert!(stderr.contains("t.csv: too large: expected at most"), "{stderr}");
+    let hint = stderr.lines().last().unwrap();
+    for part in
+        ["hint: ", " MiB of content", "`chainrule score`", "data.train_examples = N", ".npy"]
+    {
+        assert!(hint.contains(part), "{stderr}");
+    }
+    place.file("first.toml", format!("{data}train_examples = 1000\n{model}"));
+    let output = limited(&place, 160, &["--quiet", "train", "first.toml", "--out", "first"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let checkpoint = place.json(&["inspect", "first"]);
+    assert_eq!(checkpoint["levels"], 2);
+}
+
+#[test]
+fn only_the_first_rows_of_the_training_file_are_read_where_only_they_are_learned_from() {
+    let place = Place::new();
+    let first = "0,1\n1,1\n0,0\n".repeat(20);
+    place.file("first.csv", &first);
+    // What comes later has a fault, and symbols that the first rows do not have.
+    place.file("long.csv", format!("{first}7,1\nx,1\n"));
+    place.file("v.csv", "1,0\n0,2\n");
+    let config = |train: &str, more: &str| {
+        format!(
+            "name = \"m\"\n[data]\ntrain = \"{train}.csv\"\nvalid = \"v.csv\"\n{more}\n[model]\nkind = \"markov\"\n\
+             order = 1"
+        )
+    };
+    place.file("first.toml", config("first", ""));
+    place.file("long.toml", config("long", "train_examples = 60"));
+    let records = ["first", "long"].map(|name| {
+        let config = format!("{name}.toml");
+        let record = place.json(&["train", &config, "--out", name]);
+        (record["valid"]["nll_nats"].clone(), record["levels"].clone())
+    });
+    assert_eq!(records[0], records[1]);
+    assert_eq!(records[0].1, 3);
+    let [first, long] = ["first", "long"]
+        .map(|name| std::fs::read(place.path(name).join("model.safetensors")).unwrap());
+    assert_eq!(first, long);
+    // Folds are of all rows, and a class has its first examples anywhere.
+    for more in ["folds = 4\ntrain_examples = 60", "class = 3\ntrain_examples = 60"] {
+        place.file("all.toml", config("long", more));
+        let stderr = place.mistake(&["train", "all.toml", "--out", "all"]);
+        assert!(stderr.contains("line 62, column 1: not a number"), "{stderr}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_may_have_no_end_is_neither_read_nor_waited_for() {
+    use std::time::Duration;
+
+    let place = Place::new();
+    place.file("t.csv", rows());
+    place.file("small.toml", config("kind = \"markov\"\norder = 1", ""));
+    place.json(&["train", "small.toml", "--out", "run"]);
+    let pipe = |name: &str| {
+        let path = place.path(name);
+        let _ = std::fs::remove_file(&path);
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    pipe("pipe.toml");
+    pipe("pipe.csv");
+    pipe("mask.png");
+    let refused = |arguments: &[&str]| {
+        let output = place.chainrule(arguments).timeout(Duration::from_secs(60)).output().unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("not a regular file"), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("hint: name a file; what a pipe or a device gives"), "{stderr}");
+    };
+    refused(&["decompress", "run", "/dev/zero", "--out", "x.npy"]);
+    refused(&["decompress", "run", "pipe.csv", "--out", "x.npy"]);
+    for config in ["/dev/zero", "/dev/null", "pipe.toml"] {
+        refused(&["train", config, "--out", "other"]);
+        refused(&["inspect", config]);
+    }
+    for data in ["/dev/zero", "pipe.csv"] {
+        refused(&["eval", "run", "--data", data]);
+        refused(&["score", "run", "--data", data, "--out", "s.csv"]);
+    }
+    refused(&["complete", "run", "--data", "t.csv", "--observe", "mask.png", "--out", "x.npy"]);
+    pipe("run/model.safetensors");
+    refused(&["eval", "run"]);
+    // What only adds to the words is left out.
+    pipe("run/result.json");
+    pipe("run/metrics.jsonl");
+    pipe("run/environment.json");
+    let output = place.chainrule(&["inspect", "run"]).timeout(Duration::from_secs(60)).output();
+    assert!(text(&output.unwrap().stdout).contains("not finished"));
 }

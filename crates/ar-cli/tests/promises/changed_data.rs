@@ -21,7 +21,7 @@ batch_size = 10
 
 fn rows(n: usize, change: Option<usize>) -> String {
     let row = |i: usize| {
-        let bit = (i / 2) % 2 ^ usize::from(change == Some(i));
+        let bit = ((i / 2) % 2) ^ usize::from(change == Some(i));
         format!("{},{bit},{}\n", i % 2, i % 2)
     };
     "a,b,c\n".to_owned() + &(0..n).map(row).collect::<String>()
