@@ -192,13 +192,14 @@ fn split_seed(seed: u64, split: Split) -> u64 {
     })
 }
 
-/// All splits of a config, before preprocessing, with no more of the training file than is learned from: what is
-/// left open follows from that, and from the other files.
+/// All splits of a config, before preprocessing, with no more of the training file than is learned
+/// from: what is left open follows from that, and from the other files.
 ///
 /// # Errors
 /// When a file is missing or malformed.
 pub(crate) fn load_to_train(data: &DataConfig, locations: &Locations) -> Result<Splits> {
-    // The first rows of a fold are spread over all files, and those of a class over the training file.
+    // The first rows of a fold are spread over all files, and those of a class over the training
+    // file.
     let whole = data.folds.is_some() || data.class.is_some();
     load_first(data, data.preprocessing.train_examples.filter(|_| !whole), locations)
 }

@@ -1,4 +1,5 @@
-//! Files that the program reads itself, whole: nothing that may have no end, and nothing larger than it can be.
+//! Files that the program reads itself, whole: nothing that may have no end, and nothing larger
+//! than it can be.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
@@ -32,7 +33,8 @@ pub(crate) fn bytes(path: &Path, most: u64) -> io::Result<Vec<u8>> {
         return Err(too_large(format!("a file of {} bytes", metadata.len())));
     }
     let mut bytes = Vec::new();
-    // A file may grow while it is read, and some of those that the system makes up have no size at all.
+    // A file may grow while it is read, and some of those that the system makes up have no size at
+    // all.
     File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(too_large("a file that goes on".to_owned()));

@@ -283,8 +283,8 @@ pub(crate) fn for_chunks<E>(
     Ok(())
 }
 
-/// Checks that values of a set, which an error calls `name`, are below so many levels, or finite real numbers.
-/// `first` is the index of their first row.
+/// Checks that values of a set, which an error calls `name`, are below so many levels, or finite
+/// real numbers. `first` is the index of their first row.
 ///
 /// # Errors
 /// With the first that is not.
@@ -310,7 +310,7 @@ pub(crate) fn check_values(
             if !symbols.iter().max().is_some_and(outside) {
                 return Ok(());
             }
-            let at = symbols.iter().position(|symbol| outside(symbol)).unwrap_or(0);
+            let at = symbols.iter().position(outside).unwrap_or(0);
             let found = format!("the symbol {}", symbols[at]);
             Err(refuse(at, found, format!("a symbol less than {levels}")))
         }

@@ -82,7 +82,8 @@ fn events(device: &Device) -> Tensor<2, Int> {
 
 /// An event with what is no bit at each variable, and none.
 fn impossible(device: &Device) -> Tensor<2, Int> {
-    let symbol = |k: usize| if k % (VARIABLES + 1) == 0 { 2 + k as u8 } else { (k % 2) as u8 };
+    let is_bit = |k: usize| !k.is_multiple_of(VARIABLES + 1);
+    let symbol = |k: usize| if is_bit(k) { (k % 2) as u8 } else { 2 + k as u8 };
     event_tensor(&(0..VARIABLES * VARIABLES).map(symbol).collect::<Vec<u8>>(), VARIABLES, device)
 }
 

@@ -1,5 +1,5 @@
-//! What does not fit in memory is refused before anything is taken, with both numbers and the way on; what may
-//! have no end is not read.
+//! What does not fit in memory is refused before anything is taken, with both numbers and the way
+//! on; what may have no end is not read.
 
 use std::process::{Command, Output};
 
@@ -103,8 +103,8 @@ fn tables_that_are_too_large_are_refused_alike() {
     assert!(stderr.contains("lower model.order"), "{stderr}");
 }
 
-/// Under any limit on what it may map, in MiB, the program does its work or says that it cannot: `arguments` are
-/// those under a limit.
+/// Under any limit on what it may map, in MiB, the program does its work or says that it cannot:
+/// `arguments` are those under a limit.
 fn never_ends_otherwise(
     place: &Place,
     [least, most]: [u64; 2],
@@ -180,8 +180,8 @@ fn only_the_first_rows_of_the_training_file_are_read_where_only_they_are_learned
     place.file("v.csv", "1,0\n0,2\n");
     let config = |train: &str, more: &str| {
         format!(
-            "name = \"m\"\n[data]\ntrain = \"{train}.csv\"\nvalid = \"v.csv\"\n{more}\n[model]\nkind = \"markov\"\n\
-             order = 1"
+            "name = \"m\"\n[data]\ntrain = \"{train}.csv\"\nvalid = \"v.csv\"\n{more}\n\
+             [model]\nkind = \"markov\"\norder = 1"
         )
     };
     place.file("first.toml", config("first", ""));
