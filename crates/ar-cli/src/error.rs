@@ -318,11 +318,12 @@ pub(crate) fn model_hint(error: &ar_models::Error) -> String {
             "leave the column out with data.drop = [\"NAME\"], or an index counted from 0".into()
         }
         Error::Rows { .. } => {
-            "set data.shape to what a row of the file holds; `chainrule data info SPEC` shows it".into()
+            "set data.shape to what a row of the file holds; `chainrule data info SPEC` shows it"
+                .into()
         }
         Error::Value { .. } => {
-            "set data.levels above the largest value, or correct the file; `chainrule data info SPEC` shows \
-             what it holds"
+            "set data.levels above the largest value, or correct the file; `chainrule data info \
+             SPEC` shows what it holds"
                 .into()
         }
         Error::Empty(_) => "check the data files: `chainrule data info SPEC`".into(),

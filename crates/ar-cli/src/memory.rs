@@ -1,8 +1,8 @@
-//! What a model takes in memory, from its config alone, and whether this process can still take as much. Without
-//! the question, the first allocation that fails ends the process.
+//! What a model takes in memory, from its config alone, and whether this process can still take as
+//! much. Without the question, the first allocation that fails ends the process.
 //!
-//! W is the size of the weights, M · W that of what the optimizer remembers, E is 1 where an average of the weights
-//! is kept. A network takes
+//! W is the size of the weights, M · W that of what the optimizer remembers, E is 1 where an
+//! average of the weights is kept. A network takes
 //!
 //! ```text
 //! kept         weights W, moments M W, average E W, best weights W
@@ -11,8 +11,9 @@
 //! loading      the file, its arrays, the blank model, the loaded one: 4 W
 //! ```
 //!
-//! and training it the larger of the two in the middle. A table of T takes T, and 3 T more while it is written.
-//! The activations are those that are kept for the backward pass, and the gradients of one layer.
+//! and training it the larger of the two in the middle. A table of T takes T, and 3 T more while it
+//! is written. The activations are those that are kept for the backward pass, and the gradients of
+//! one layer.
 
 use anyhow::Result;
 use ar_data::memory::available_memory;
@@ -33,7 +34,8 @@ use crate::sees;
 const CHECKPOINT_COPIES: u32 = 4;
 /// Copies of a model's weights or tables while it is written.
 const WRITTEN_COPIES: u32 = 3;
-/// Weights of a network while it is loaded, and arrays of a table.
+/// Copies of a network's weights while it is loaded: on the host, and for a device with memory of its
+/// own.
 const LOADED_COPIES: [u32; 2] = [4, 2];
 /// What allocators lose between blocks: a sixteenth.
 const LOST: u32 = 16;
@@ -75,7 +77,8 @@ fn human(bytes: &BigUint) -> String {
     human_bytes(&bytes.to_string())
 }
 
-/// What training takes, in batches of `batch` examples, where the weights are in the memory of the process.
+/// What training takes, in batches of `batch` examples, where the weights are in the memory of the
+/// process.
 ///
 /// # Errors
 /// When the model's structure is impossible.
@@ -142,7 +145,8 @@ fn stored_tables(model: &ModelConfig, event: &EventSpec, tables: &BigUint) -> Bi
     joint(model, event).unwrap_or_else(|| tables.clone())
 }
 
-/// What is multiplied into the weights or put together of them for a step, and kept for its backward pass.
+/// What is multiplied into the weights or put together of them for a step, and kept for its
+/// backward pass.
 fn masked(model: &ModelConfig, weights: &BigUint) -> BigUint {
     match model {
         // The masks and what they leave of the weights.
@@ -168,8 +172,8 @@ fn activations(model: &ModelConfig, event: &EventSpec) -> BigUint {
     (values + event.variables()) * size_of::<f32>()
 }
 
-/// Values that one image keeps: the input of every layer, the gates and cells of recurrent ones, and the logits; and
-/// the gradients of the layer that the backward pass is in.
+/// Values that one image keeps: the input of every layer, the gates and cells of recurrent ones,
+/// and the logits; and the gradients of the layer that the backward pass is in.
 fn of_pixels(kind: PixelKind, settings: &PixelSettings, event: &EventSpec) -> BigUint {
     let Ok(image) = ImageLayout::of(kind.name(), &event.shape) else {
         return BigUint::ZERO;

@@ -9,6 +9,7 @@ pub(crate) fn watch() {}
 
 #[cfg(unix)]
 mod unix {
+    use std::sync::mpsc;
     use std::thread;
 
     use ar_models::atomic_file::abandon_all;
@@ -16,12 +17,18 @@ mod unix {
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
+    /// Enough for a thread that hardly does anything.
+    const STACK_BYTES: usize = 256 << 10;
+
     /// Starts the thread that waits for signals. The process then ends by the signal, so that a shell sees
     /// what ended it; its files are the old ones or whole, and none is left under a temporary name.
     pub(crate) fn watch() {
         // Without it a signal ends the program at once, as it would any other.
         let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
-        thread::spawn(move || {
+        let (ready, is_ready) = mpsc::channel();
+        let waiting = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+            // What a thread takes for itself is taken before anybody asks how much memory is left.
+            let _ = ready.send(Box::new(()));
             let mut is_cleaning = false;
             for signal in signals.forever() {
                 if is_cleaning {
@@ -35,5 +42,8 @@ mod unix {
                 });
             }
         });
+        if waiting.is_ok() {
+            let _ = is_ready.recv();
+        }
     }
 }

@@ -30,8 +30,8 @@ pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> 
     Dataset::new(name_of(input.path()), values, &SHAPE)?.with_labels(labels)
 }
 
-/// Appends the records of one batch file, at most `most`: pixels `[records, 3 * 32 * 32]` and labels
-/// `[records]`.
+/// Appends the records of one batch file, at most `most`: pixels `[records, 3 * 32 * 32]` and
+/// labels `[records]`.
 pub(crate) fn append(
     input: &mut Input,
     pixels: &mut Vec<u8>,

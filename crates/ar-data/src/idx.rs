@@ -139,8 +139,8 @@ fn elements(input: &mut Input, axes: &[u32], count: u32, rows: Option<usize>) ->
     Ok(data)
 }
 
-/// What the elements are called in errors, and how many there are in the first `read` of `count` examples; the
-/// file can hold them.
+/// What the elements are called in errors, and how many there are in the first `read` of `count`
+/// examples; the file can hold them.
 fn check_room(input: &Input, axes: &[u32], count: u32, read: u32) -> Result<(String, u64)> {
     let what = format!("elements ({count} examples, axes {axes:?})");
     if axes.contains(&0) {

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// The most content (decompressed bytes) that is read from one file where neither the caller says
-/// otherwise nor the system tells how much memory it has: 1 GiB. The largest built-in file has 78.4 MB.
+/// otherwise nor the system tells how much memory it has: 1 GiB. The largest built-in file has 78.4
+/// MB.
 pub const MAX_CONTENT_BYTES: u64 = 1 << 30;
 
 /// Deflate cannot expand one byte to more than this many.
@@ -82,8 +83,8 @@ impl Input {
     /// Opens a file whose content may have up to `cap` bytes.
     pub(crate) fn open(path: &Path, cap: u64) -> Result<Self> {
         let failed = |error| Error::io(path, "open", error);
-        // A device or a pipe may have no end. Asked before it is opened, because to open a pipe is to wait for its
-        // other end.
+        // A device or a pipe may have no end. Asked before it is opened, because to open a pipe is
+        // to wait for its other end.
         if !path.metadata().map_err(failed)?.is_file() {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
             return Err(Error::io(path, "read", error));
@@ -117,8 +118,8 @@ impl Input {
         Ok(input)
     }
 
-    /// With another cap, on what is read and not on the file: for the first rows of a long one. To be called
-    /// before the first read.
+    /// With another cap, on what is read and not on the file: for the first rows of a long one. To
+    /// be called before the first read.
     pub(crate) fn capped(mut self, cap: u64) -> Self {
         self.cap = cap;
         self.reader.get_mut().cap = cap;

@@ -15,9 +15,9 @@ use std::path::Path;
 
 use crate::input::MAX_CONTENT_BYTES;
 
-/// The share of the memory there is that the content of a file may have, if it is read whole: a byte of content
-/// becomes at most one real number of four bytes, or half of one where numbers are text that grows in a vector
-/// of up to twice its length.
+/// The share of the memory there is that the content of a file may have, if it is read whole: a
+/// byte of content becomes at most one real number of four bytes, or half of one where numbers are
+/// text that grows in a vector of up to twice its length.
 const SHARE: u64 = 4;
 
 /// The most content of a file that memory has room for if it is read whole: a quarter of
@@ -53,8 +53,8 @@ fn kilobytes(text: &str, key: &str) -> Option<u64> {
     value.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// What the limits of a process (`/proc/self/limits`) leave of what it has mapped (`/proc/self/status`); `None`
-/// where nothing is limited.
+/// What the limits of a process (`/proc/self/limits`) leave of what it has mapped
+/// (`/proc/self/status`); `None` where nothing is limited.
 fn left_to_process(limits: &str, status: &str) -> Option<u64> {
     let left = |limit: &str, mapped: &str| {
         let values = limits.lines().find_map(|line| line.strip_prefix(limit))?;
@@ -74,8 +74,8 @@ struct Version {
     mounts: [&'static str; 2],
     limit: &'static str,
     usage: &'static str,
-    /// In `memory.stat`: pages of files that nobody has used for long, which are given up before any allocation
-    /// fails.
+    /// In `memory.stat`: pages of files that nobody has used for long, which are given up before
+    /// any allocation fails.
     reclaimable: &'static str,
 }
 
@@ -93,8 +93,8 @@ const V2: Version = Version {
     reclaimable: "inactive_file ",
 };
 
-/// What is left to the groups that a process is in (`/proc/self/cgroup`), and to those above them; `None` where
-/// none has a limit.
+/// What is left to the groups that a process is in (`/proc/self/cgroup`), and to those above them;
+/// `None` where none has a limit.
 fn left_to_groups(root: &Path, groups: &str) -> Option<u64> {
     let left = |line: &str| {
         let mut parts = line.splitn(3, ':').skip(1);
@@ -104,7 +104,8 @@ fn left_to_groups(root: &Path, groups: &str) -> Option<u64> {
             list if list.split(',').any(|controller| controller == "memory") => V1,
             _ => return None,
         };
-        // Inside a container the path may be that outside, and the group's own files stand at the top.
+        // Inside a container the path may be that outside, and the group's own files stand at the
+        // top.
         let of_group = |group: &Path| {
             let mounts = version.mounts.iter().map(|mount| root.join(mount).join(group));
             mounts.filter_map(|folder| left_to_group(&folder, &version)).min()

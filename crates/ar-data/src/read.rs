@@ -68,11 +68,12 @@ pub struct ReadOptions {
     pub shape: Option<Vec<usize>>,
     /// Columns of a table that are left out, whatever is in them; only for tables.
     pub drop: Vec<Column>,
-    /// At most so many rows, the first of the file, or images of a folder. The rest is not read: neither its
-    /// faults nor its values count, and what is left open follows from what was read. Open: all.
+    /// At most so many rows, the first of the file, or images of a folder. The rest is not read:
+    /// neither its faults nor its values count, and what is left open follows from what was read.
+    /// Open: all.
     pub rows: Option<usize>,
-    /// The most content (decompressed bytes) to take from one file, or from one folder of images; less
-    /// where there is less memory, see [`content_limit`].
+    /// The most content (decompressed bytes) to take from one file, or from one folder of images;
+    /// less where there is less memory, see [`content_limit`].
     pub max_bytes: u64,
 }
 
@@ -153,8 +154,8 @@ fn above_limit(error: Error, options: &ReadOptions) -> Error {
         Some(_) => "lower data.train_examples",
     };
     error.advise(format!(
-        "{limit:.0} MiB of content are read at once, a quarter of the memory that is free: `chainrule score` \
-         reads files of any length, {fewer}, and a .npy of u8 takes less than text"
+        "{limit:.0} MiB of content are read at once, a quarter of the memory that is free: \
+         `chainrule score` reads files of any length, {fewer}, and a .npy of u8 takes less than text"
     ))
 }
 

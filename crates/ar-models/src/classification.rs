@@ -37,8 +37,8 @@ use crate::scoring::{for_chunks, log_probs};
 /// Returns `[examples, classes]`.
 ///
 /// # Panics
-/// When there is no model, or a single one that has no classes, or the examples are not of the models' number
-/// and kind of variables.
+/// When there is no model, or a single one that has no classes, or the examples are not of the
+/// models' number and kind of variables.
 pub fn log_likelihoods(
     models: &[Model],
     examples: &dyn Examples,

@@ -34,8 +34,8 @@ impl EventSpec {
         }
     }
 
-    /// Checks that the rows of a set, which an error calls `name`, are such events as far as can be seen
-    /// without reading them: their number of values, and whether those are symbols.
+    /// Checks that the rows of a set, which an error calls `name`, are such events as far as can be
+    /// seen without reading them: their number of values, and whether those are symbols.
     ///
     /// # Errors
     /// When they are not.

@@ -283,8 +283,8 @@ pub(crate) fn for_chunks<E>(
     Ok(())
 }
 
-/// Checks that values of a set, which an error calls `name`, are below so many levels, or finite real numbers.
-/// `first` is the index of their first row.
+/// Checks that values of a set, which an error calls `name`, are below so many levels, or finite
+/// real numbers. `first` is the index of their first row.
 ///
 /// # Errors
 /// With the first that is not.

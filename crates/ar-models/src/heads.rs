@@ -20,8 +20,8 @@ pub(crate) fn outside(x: &Tensor<2, Int>, levels: usize) -> Tensor<2, Bool> {
     x.clone().lower_scalar(0).bool_or(x.clone().greater_equal_scalar(levels as i64))
 }
 
-/// `log_probs`, and `-inf` from the first symbol of a row on that is not below `levels`: what comes later is
-/// conditioned on what cannot be.
+/// `log_probs`, and `-inf` from the first symbol of a row on that is not below `levels`: what comes
+/// later is conditioned on what cannot be.
 ///
 /// # Shapes
 /// `log_probs`, `x` and the result are `[batch, variables]`, in the order of the walk.

@@ -143,8 +143,8 @@ impl Model {
     /// Fits a tabular model by counting, in one pass.
     ///
     /// # Errors
-    /// When the config is impossible for such data, the data is not such events, the tables would be too
-    /// large, or there is nothing to count.
+    /// When the config is impossible for such data, the data is not such events, the tables would
+    /// be too large, or there is nothing to count.
     ///
     /// # Panics
     /// When the config is of a neural model.
@@ -198,8 +198,8 @@ impl Model {
     /// means of `train`.
     ///
     /// # Errors
-    /// When the config is impossible for such data, the data is not such events, or there is nothing to
-    /// train on.
+    /// When the config is impossible for such data, the data is not such events, or there is
+    /// nothing to train on.
     ///
     /// # Panics
     /// When the config is of a tabular model.
@@ -546,8 +546,8 @@ impl Model {
         }
     }
 
-    /// log p(missing | observed) of each row, exact, in nats, where the model
-    /// [takes any mask](Self::takes_any_mask); `None` elsewhere. It is `-inf` for a row with a symbol outside
+    /// log p(missing | observed) of each row, exact, in nats, where the model [takes any
+    /// mask](Self::takes_any_mask); `None` elsewhere. It is `-inf` for a row with a symbol outside
     /// the support, whether that is missing or observed.
     ///
     /// # Shapes

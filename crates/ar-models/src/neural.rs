@@ -106,8 +106,8 @@ pub trait Neural:
     /// The order of the walk.
     fn ordering(&self) -> &Ordering;
 
-    /// log p(x_i | those before it) for each variable, in event order; `-inf` for a symbol outside the support,
-    /// and for what comes after one in the order of the walk.
+    /// log p(x_i | those before it) for each variable, in event order; `-inf` for a symbol outside
+    /// the support, and for what comes after one in the order of the walk.
     ///
     /// # Shapes
     /// `x` and the result are `[batch, variables]`.

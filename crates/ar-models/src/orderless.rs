@@ -367,9 +367,9 @@ impl OrderlessNade {
         bernoulli_rows(logits.mask_where(mask.greater_scalar(0.5), known), x).neg() * scales
     }
 
-    /// log p(x_missing | x_observed), exact, in nats: of the mixture over [`orderings`](Self::orderings), each
-    /// with the observed variables moved to its front. `-inf` for a row that is impossible, whether what is no
-    /// bit is missing or observed.
+    /// log p(x_missing | x_observed), exact, in nats: of the mixture over
+    /// [`orderings`](Self::orderings), each with the observed variables moved to its front. `-inf`
+    /// for a row that is impossible, whether what is no bit is missing or observed.
     ///
     /// # Shapes
     /// `x` is `[batch, variables]` in event order, `observed` `[variables]`; returns `[batch]`.

@@ -105,8 +105,8 @@ pub fn evaluate_labelled(
 /// The score of a set given its labels, `[examples]`.
 ///
 /// # Panics
-/// When the model has no classes, a label is not below them, or the examples are not of the model's number
-/// and kind of variables.
+/// When the model has no classes, a label is not below them, or the examples are not of the model's
+/// number and kind of variables.
 pub fn evaluate_given(
     model: &Model,
     examples: &dyn Examples,

@@ -36,8 +36,8 @@ impl Standardization {
     /// Of a set as epoch `epoch` sees it: s_i² is the mean square of x_i − m_i.
     ///
     /// # Errors
-    /// When the set is empty, a value is not finite, or a variable has the same value in every row: its
-    /// density would be infinite.
+    /// When the set is empty, a value is not finite, or a variable has the same value in every row:
+    /// its density would be infinite.
     ///
     /// # Panics
     /// When the set is one of symbols.

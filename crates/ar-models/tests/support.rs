@@ -1,5 +1,5 @@
-//! The support of every kind of model of symbols: outside it nothing is possible, whichever question is asked,
-//! and nothing is trained on. In f32, on the kernels of the default device.
+//! The support of every kind of model of symbols: outside it nothing is possible, whichever
+//! question is asked, and nothing is trained on. In f32, on the kernels of the default device.
 
 use std::collections::BTreeSet;
 

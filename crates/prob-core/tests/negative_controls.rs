@@ -298,8 +298,8 @@ fn a_formula_for_bits_that_takes_any_symbol_is_caught_by_the_support_alone() {
     assert!(laws::support_rows(N, 2, 1e-12, rows).is_err());
 }
 
-/// log p(x_i | those before it) of each row, along the raster: `-inf` for what is no bit, and behind it if
-/// it is `noticed` there.
+/// log p(x_i | those before it) of each row, along the raster: `-inf` for what is no bit, and
+/// behind it if it is `noticed` there.
 fn by_variable(rows: &[u8], noticed: bool) -> Vec<f64> {
     let model = Logistic::raster(Mistake::None);
     let mut log_probs = Vec::with_capacity(rows.len());

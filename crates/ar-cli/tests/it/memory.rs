@@ -1,5 +1,5 @@
-//! What does not fit in memory is refused before anything is taken, with both numbers and the way on; what may
-//! have no end is not read.
+//! What does not fit in memory is refused before anything is taken, with both numbers and the way
+//! on; what may have no end is not read.
 
 use std::process::{Command, Output};
 
@@ -103,8 +103,8 @@ fn tables_that_are_too_large_are_refused_alike() {
     assert!(stderr.contains("lower model.order"), "{stderr}");
 }
 
-/// Under any limit on what it may map, in MiB, the program does its work or says that it cannot: `arguments` are
-/// those under a limit.
+/// Under any limit on what it may map, in MiB, the program does its work or says that it cannot:
+/// `arguments` are those under a limit.
 fn never_ends_otherwise(
     place: &Place,
     [least, most]: [u64; 2],
@@ -180,8 +180,8 @@ fn only_the_first_rows_of_the_training_file_are_read_where_only_they_are_learned
     place.file("v.csv", "1,0\n0,2\n");
     let config = |train: &str, more: &str| {
         format!(
-            "name = \"m\"\n[data]\ntrain = \"{train}.csv\"\nvalid = \"v.csv\"\n{more}\n[model]\nkind = \"markov\"\n\
-             order = 1"
+            "name = \"m\"\n[data]\ntrain = \"{train}.csv\"\nvalid = \"v.csv\"\n{more}\n\
+             [model]\nkind = \"markov\"\norder = 1"
         )
     };
     place.file("first.toml", config("first", ""));
@@ -241,10 +241,13 @@ fn what_may_have_no_end_is_neither_read_nor_waited_for() {
     refused(&["complete", "run", "--data", "t.csv", "--observe", "mask.png", "--out", "x.npy"]);
     pipe("run/model.safetensors");
     refused(&["eval", "run"]);
-    // What only adds to the words is left out.
-    pipe("run/result.json");
-    pipe("run/metrics.jsonl");
-    pipe("run/environment.json");
-    let output = place.chainrule(&["inspect", "run"]).timeout(Duration::from_secs(60)).output();
-    assert!(text(&output.unwrap().stdout).contains("not finished"));
+    pipe("run/checkpoint.safetensors");
+    let resumed = ["train", "small.toml", "--out", "run", "--resume"];
+    let output = place.chainrule(&resumed).timeout(Duration::from_secs(60)).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("not a regular file"), "{}", text(&output.stderr));
+    for file in ["run/seal.json", "run/metrics.jsonl", "run/result.json"] {
+        pipe(file);
+        refused(&["inspect", "run"]);
+    }
 }

@@ -98,7 +98,8 @@ dispatch! {
     fn slopes_on(logits: &[f32], x: &[f32], grad: &[f32], dim: usize, out: &mut [f32]) = slopes
 }
 
-/// `out[i] = Σ_t log p(x[i, t])` with `p(1) = σ(logit)`; `-inf` where one of a row is neither 0 nor 1.
+/// `out[i] = Σ_t log p(x[i, t])` with `p(1) = σ(logit)`; `-inf` where one of a row is neither 0 nor
+/// 1.
 ///
 /// # Shapes
 /// `logits` and `x` are `[batch, dim]`; returns `[batch]`, in nats.
@@ -119,8 +120,8 @@ fn log_prob_on(isa: Isa, logits: &[f32], x: &[f32], dim: usize) -> Vec<f32> {
     out
 }
 
-/// Gradient of a loss with respect to the logits: `grad[i] · (x[i, t] − σ(logit[i, t]))`, and 0 where x is
-/// neither 0 nor 1.
+/// Gradient of a loss with respect to the logits: `grad[i] · (x[i, t] − σ(logit[i, t]))`, and 0
+/// where x is neither 0 nor 1.
 ///
 /// # Shapes
 /// `logits` and `x` are `[batch, dim]`, `grad` is `[batch]`; returns `[batch, dim]`.

@@ -19,8 +19,8 @@ use burn::tensor::Tensor;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 use crate::slices::Slices;
 
-/// log p of each row of `x` under independent coins with `logits`, in nats; `-inf` for a row in which one
-/// is neither 0 nor 1.
+/// log p of each row of `x` under independent coins with `logits`, in nats; `-inf` for a row in
+/// which one is neither 0 nor 1.
 ///
 /// Differentiable with respect to `logits`; `x` is data and gets no gradient. `None` where the device
 /// or the precision has no kernel (see [`crate::has_kernel`]): then use plain tensor operations.

@@ -86,8 +86,8 @@ impl Posterior {
         Self { log_weights: rows(&self.log_weights, walks) }
     }
 
-    /// Moves on past the bits x_t, `[batch, 1]`, whose logits under each k were `logits`, `[batch, K]`. What is
-    /// no bit no k can have, so it says nothing about k.
+    /// Moves on past the bits x_t, `[batch, 1]`, whose logits under each k were `logits`, `[batch,
+    /// K]`. What is no bit no k can have, so it says nothing about k.
     pub(crate) fn observe(&mut self, logits: &Tensor<2>, x_t: &Tensor<2>) {
         let x_t = x_t.clone().expand(logits.dims());
         let outside = x_t.clone().mul(x_t.clone()).not_equal(x_t.clone());

@@ -1,5 +1,5 @@
-//! Which weight of a MADE may pass what: connectivities, drawn from a seed; and how many weights pass
-//! anything.
+//! Which weight of a MADE may pass what: connectivities, drawn from a seed; and how many weights
+//! pass anything.
 
 use std::ops::Range;
 
@@ -20,8 +20,8 @@ pub(super) struct Connectivity {
     degrees: Vec<Vec<usize>>,
 }
 
-/// Degrees of the units of one layer after the other, each drawn evenly from the least of the layer below to
-/// D − 1.
+/// Degrees of the units of one layer after the other, each drawn evenly from the least of the layer
+/// below to D − 1.
 struct Degrees<R> {
     variables: usize,
     /// The least of the layer below.
@@ -93,8 +93,9 @@ fn compare(below: &[usize], above: &[usize], sees: impl Fn(usize, usize) -> bool
     pairs.map(|(below, above)| f32::from(u8::from(sees(below, above)))).collect()
 }
 
-/// How many weights of U, V and, where there is one, A some mask lets through, without any mask: from the degrees
-/// alone, a layer at a time. There is a generator per mask, as [`Connectivity::draw`] takes it.
+/// How many weights of U, V and, where there is one, A some mask lets through, without any mask:
+/// from the degrees alone, a layer at a time. There is a generator per mask, as
+/// [`Connectivity::draw`] takes it.
 ///
 /// ```text
 /// U_1   Σ_k max m_1(k)             unit k sees so many variables, the first in the ordering
@@ -103,7 +104,8 @@ fn compare(below: &[usize], above: &[usize], sees: impl Fn(usize, usize) -> bool
 /// A     D (D − 1) / 2
 /// ```
 ///
-/// The maximum and the minimum are over the masks, and a pair counts if it is one under any of them.
+/// The maximum and the minimum are over the masks, and a pair counts if it is one under any of
+/// them.
 pub(super) fn free_weights<R: Rng>(
     variables: usize,
     hidden: &[usize],
@@ -134,8 +136,8 @@ pub(super) fn free_weights<R: Rng>(
     free + last.iter().map(|degree| variables.saturating_sub(*degree)).sum::<usize>()
 }
 
-/// How many pairs of a unit below and one above there are of which, under some mask, the one above has at least
-/// the degree of the one below. `[masks][units]`.
+/// How many pairs of a unit below and one above there are of which, under some mask, the one above
+/// has at least the degree of the one below. `[masks][units]`.
 fn pairs(below: &[Vec<usize>], above: &[Vec<usize>]) -> usize {
     let degrees = 1 + below.iter().chain(above).flatten().copied().max().unwrap_or(0);
     if let ([below], [above]) = (below, above) {
@@ -145,8 +147,8 @@ fn pairs(below: &[Vec<usize>], above: &[Vec<usize>]) -> usize {
         (0..degrees).rev().for_each(|degree| at_least[degree] += at_least[degree + 1]);
         return below.iter().map(|&degree| at_least[degree]).sum();
     }
-    // Units above, as many as a word has bits. Of each mask, for each degree, those of a smaller one: a unit below
-    // is hidden from what remains of all masks.
+    // Units above, as many as a word has bits. Of each mask, for each degree, those of a smaller
+    // one: a unit below is hidden from what remains of all masks.
     let units = above.first().map_or(0, Vec::len);
     let words = (0..units).step_by(64).map(|first| first..units.min(first + 64));
     let of_word = |word: Range<usize>| {

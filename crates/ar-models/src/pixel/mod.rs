@@ -708,7 +708,8 @@ impl Pixel {
         walk.select(1, columns)
     }
 
-    /// log p of each value in the order of the walk, from its logits; `-inf` of what is none of the levels.
+    /// log p of each value in the order of the walk, from its logits; `-inf` of what is none of the
+    /// levels.
     fn of_values(&self, logits: Tensor<3>, x: Tensor<2, Int>) -> Tensor<2> {
         let [batch, variables, _] = logits.dims();
         if self.levels == 2 {

@@ -159,6 +159,11 @@ impl Checkpoint {
         run: &Run<'_>,
     ) -> Result<Option<(Self, bool)>, Error> {
         let path = checkpoints.path;
+        if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            // A device or a pipe may have no end.
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+            return Err(Error::Io { path: path.to_owned(), source });
+        }
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -117,8 +117,8 @@ impl OptimizerConfig {
         }
     }
 
-    /// What is remembered of each weight, by name: for Adam the first and second moments, for RMSProp the mean
-    /// square and the velocity, for SGD the velocity.
+    /// What is remembered of each weight, by name: for Adam the first and second moments, for
+    /// RMSProp the mean square and the velocity, for SGD the velocity.
     pub fn moments(&self) -> &'static [&'static str] {
         match self {
             Self::Adam { .. } => &["first", "second"],

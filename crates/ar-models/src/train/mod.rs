@@ -149,8 +149,9 @@ pub struct Trained {
 /// Trains or fits `run.model`.
 ///
 /// # Errors
-/// When a config is impossible, the data is empty, is not such events or does not suit the model, the loss
-/// leaves the finite numbers, or a checkpoint cannot be read or written or belongs to another run.
+/// When a config is impossible, the data is empty, is not such events or does not suit the model,
+/// the loss leaves the finite numbers, or a checkpoint cannot be read or written or belongs to
+/// another run.
 pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Error> {
     run.model.check(run.event)?;
     run.event.check_rows("training", run.train)?;
@@ -186,8 +187,8 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
     }
 }
 
-/// Checks that the rows of a validation set are such events, in one pass. Those of the training set are
-/// checked where its means are taken.
+/// Checks that the rows of a validation set are such events, in one pass. Those of the training set
+/// are checked where its means are taken.
 fn check_validation(event: &EventSpec, valid: &dyn Examples) -> Result<(), Error> {
     event.check_rows("validation", valid)?;
     for_chunks(valid, 0, |first, values| {

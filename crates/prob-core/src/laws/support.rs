@@ -12,8 +12,9 @@ const LAW: &str = "support";
 /// Rows of the support that the law starts from.
 const ROWS: usize = 3;
 
-/// The support: an event with a symbol outside `0..states`, wherever it stands, has log-probability `-inf`,
-/// and the events beside it in the batch have what they have by themselves, within `tolerance` nats.
+/// The support: an event with a symbol outside `0..states`, wherever it stands, has log-probability
+/// `-inf`, and the events beside it in the batch have what they have by themselves, within
+/// `tolerance` nats.
 ///
 /// # Errors
 /// With the first event that is possible, or not a number, or moved by the one beside it.
@@ -52,9 +53,10 @@ pub fn support_rows(
     })
 }
 
-/// The support, variable by variable: the log-probability of a symbol outside `0..states` is `-inf`. Those of
-/// the variables before it in the ordering stay what they are, within `tolerance` nats; one behind it either
-/// does not look at it and stays too, or is `-inf`, since there is no such condition.
+/// The support, variable by variable: the log-probability of a symbol outside `0..states` is
+/// `-inf`. Those of the variables before it in the ordering stay what they are, within `tolerance`
+/// nats; one behind it either does not look at it and stays too, or is `-inf`, since there is no
+/// such condition.
 ///
 /// # Shapes
 /// `log_probs` maps `[rows, variables]` to the same shape, both in event order.
