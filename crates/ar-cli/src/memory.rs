@@ -8,7 +8,7 @@
 //! kept         weights W, moments M W, average E W, best weights W
 //! a step       kept + gradient W + masked weights + activations of the batch
 //! a checkpoint kept + 4 kept:  the arrays, their copy, their bytes, the file
-//! loading      the file, its arrays, the blank model, the loaded one: 4 W
+//! loading      the file, its arrays, the blank model, the loaded one, what a walk copies of it: 5 W
 //! ```
 //!
 //! and training it the larger of the two in the middle. A table of T takes T, and 3 T more while it
@@ -36,7 +36,7 @@ const CHECKPOINT_COPIES: u32 = 4;
 const WRITTEN_COPIES: u32 = 3;
 /// Copies of a network's weights while it is loaded: on the host, and for a device with memory of its
 /// own.
-const LOADED_COPIES: [u32; 2] = [4, 2];
+const LOADED_COPIES: [u32; 2] = [5, 2];
 /// What allocators lose between blocks: a sixteenth.
 const LOST: u32 = 16;
 

@@ -133,7 +133,7 @@ fn under_any_limit_a_run_ends_or_is_refused() {
     let nade = config("kind = \"nade\"\nhidden = 20000", "[train]\nepochs = 1\n");
     place.file("nade.toml", nade);
     let words = |line: String| line.split(' ').map(str::to_owned).collect();
-    // W is 10 MiB; twenty of it are needed while a checkpoint is written, four to load the model.
+    // W is 10 MiB; twenty of it are needed while a checkpoint is written, five to load the model.
     never_ends_otherwise(&place, [100, 700], |limit| {
         words(format!("--quiet --threads 2 train nade.toml --out {limit}"))
     });
