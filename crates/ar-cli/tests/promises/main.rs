@@ -27,11 +27,26 @@ mod mutate;
 mod outputs;
 mod signals;
 
+use std::process::{Child, Command, Stdio};
+
 use common::{NADE, Place};
 
 /// How much more than usual is tried.
 fn effort() -> u64 {
     std::env::var("CHAINRULE_PROMISES").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// Starts a command in a folder and does not wait for it; it says one object, and errors.
+fn start(place: &Place, arguments: &[&str]) -> Child {
+    Command::new(assert_cmd::cargo::cargo_bin!("chainrule"))
+        .current_dir(place.path(""))
+        .args(arguments)
+        .args(["--json", "--quiet"])
+        .env_remove("CHAINRULE_DATA")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts")
 }
 
 /// A folder with a finished run `run` of a small NADE on the digits, and its compressed test images.

@@ -4,22 +4,12 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use crate::common::{NADE, Place};
 use crate::failing_files::{FailingFiles, How};
-use crate::trained;
-
-fn start(place: &Place, arguments: &[&str]) -> Child {
-    Command::new(assert_cmd::cargo::cargo_bin!("chainrule"))
-        .current_dir(place.path(""))
-        .args(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the program starts")
-}
+use crate::{start, trained};
 
 fn names(place: &Place, folder: &str) -> Vec<String> {
     let entries = fs::read_dir(place.path(folder)).unwrap();
