@@ -160,7 +160,8 @@ fn goes_on(files: &FailingFiles, start: &Place, train: &[&str], look: impl Fn(&P
             assert!(outcome(&place, "run") == expected, "{what}");
             let verified = &place.json(&["inspect", "run"])["run"]["verified_files"];
             assert_eq!(verified, 4, "{what}");
-            assert_eq!(partials(&place.path("run")), 0, "{what}");
+            // Who died over the last file has left it nothing to be trained; the next to write it cleans up.
+            assert!(partials(&place.path("run")) <= usize::from(how == How::Kill), "{what}");
             assert_eq!(whole_files(&place.path("run")).len(), 8, "{what}");
         }
     }

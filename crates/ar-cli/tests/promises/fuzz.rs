@@ -103,11 +103,12 @@ fn check(values: &Values) {
 
 #[test]
 fn readers_of_data_take_what_is_valid_and_refuse_the_rest() {
+    let small = ReadOptions { max_bytes: 1 << 16, ..ReadOptions::default() };
     for name in ["a.csv", "a.npy", "a.png", "a.bin", "a-idx3-ubyte"] {
         fuzz(&format!("reader of {name}"), &of_format(name), |input, random| {
             let kind = [None, Some(Kind::Binary), Some(Kind::Symbols), Some(Kind::Real)];
             let kind = kind[random.below(4) as usize];
-            let options = ReadOptions { kind, max_bytes: 1 << 16, ..ReadOptions::default() };
+            let options = ReadOptions { kind, ..small.clone() };
             match read_bytes(Path::new(name), input.to_vec(), &options) {
                 Ok(data) => {
                     check(data.values());
@@ -125,13 +126,12 @@ fn readers_of_data_take_what_is_valid_and_refuse_the_rest() {
 #[test]
 fn readers_of_chunks_go_on_after_bad_rows() {
     let folder = tempfile::tempdir().unwrap();
+    let bytes = ReadOptions { kind: Some(Kind::Symbols), levels: Some(256), ..Default::default() };
     for (name, width) in [("a.csv", 3), ("a.npy", 3), ("a.bin", 3072), ("a-idx3-ubyte", 4)] {
         let path = folder.path().join(name);
         fuzz(&format!("chunks of {name}"), &of_format(name), |input, _| {
             std::fs::write(&path, input).unwrap();
-            let (kind, levels) = (Some(Kind::Symbols), Some(256));
-            let shape = Some(vec![width]);
-            let options = ReadOptions { kind, levels, shape, ..ReadOptions::default() };
+            let options = ReadOptions { shape: Some(vec![width]), ..bytes.clone() };
             let Ok(chunks) = Chunks::open(&path, &options, 2) else { return false };
             let (mut next, mut good) = (0, 0);
             for chunk in chunks {
