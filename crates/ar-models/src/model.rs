@@ -637,15 +637,16 @@ impl Model {
     /// # Errors
     /// When the format refuses it, which it does not for these shapes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        self.arrays().into_checked_bytes()
+        self.arrays(FORMAT).into_checked_bytes()
     }
 
-    /// What the model's file holds, as bytes that a digest of the model is made of.
+    /// What the model's file holds, as bytes that a digest of the model is made of: those of the first
+    /// format, so that compressed files stay those of their model.
     pub(crate) fn content_bytes(&self) -> Result<Vec<u8>, Error> {
-        self.arrays().to_bytes()
+        self.arrays(FORMAT_1).to_bytes()
     }
 
-    fn arrays(&self) -> Arrays {
+    fn arrays(&self, format: &str) -> Arrays {
         let mut arrays = Arrays::default();
         each!(
             self,
@@ -666,7 +667,7 @@ impl Model {
                 arrays.f64s.push((name.into(), vec![values.len()], values.to_vec()));
             }
         }
-        arrays.texts.push(("format".into(), FORMAT.into()));
+        arrays.texts.push(("format".into(), format.into()));
         arrays.texts.push(("kind".into(), self.kind().into()));
         arrays
     }
@@ -683,14 +684,19 @@ impl Model {
         device: &Device,
     ) -> Result<Self, Error> {
         config.check(event)?;
-        let arrays = Arrays::from_bytes(bytes)?;
-        for (key, expected) in [("format", FORMAT), ("kind", config.kind())] {
+        let (arrays, is_checked) = Arrays::from_bytes(bytes)?;
+        let is_of_old = arrays.text("format")? == FORMAT_1;
+        let format = if is_of_old { FORMAT_1 } else { FORMAT };
+        for (key, expected) in [("format", format), ("kind", config.kind())] {
             let found = arrays.text(key)?;
             if found != expected {
                 return Err(Error::Stored(format!(
                     "the stored model has {key} `{found}`, expected `{expected}`"
                 )));
             }
+        }
+        if !is_checked && !is_of_old {
+            return Err(Arrays::unchecked());
         }
         arrays.check_finite()?;
         if config.is_neural() {
@@ -777,7 +783,9 @@ impl Arrays {
 }
 
 /// Name and version of the file format.
-const FORMAT: &str = "chainrule-model-1";
+const FORMAT: &str = "chainrule-model-2";
+/// The one before, whose files hold no digest of themselves.
+const FORMAT_1: &str = "chainrule-model-1";
 
 /// Rows and columns of an image.
 ///

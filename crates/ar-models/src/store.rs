@@ -1,7 +1,8 @@
 //! Named arrays as safetensors, in memory: the one format of models and checkpoints.
 //!
 //! A file for the disk holds its own digest among its texts: the SHA-256 of the whole file, with zeros
-//! in the place of the digest. Files without one, of versions before there was one, are read too.
+//! in the place of the digest. Whether a file without one may be read, as versions before wrote it, is
+//! for the reader to say.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -69,7 +70,8 @@ impl Arrays {
         safetensors::serialize(views, Some(metadata)).map_err(stored)
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+    /// What a file holds, and whether it is known to be as it was written: whether it had a digest.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<(Self, bool), Error> {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(stored)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(stored)?;
         let mut out = Self::default();
@@ -78,7 +80,8 @@ impl Arrays {
                 .map_err(|error| Error::Stored(format!("entry `{METADATA}`: {error}")))?;
             out.texts = texts.into_iter().collect();
         }
-        if let Some(at) = out.texts.iter().position(|(name, _)| name == DIGEST) {
+        let digest = out.texts.iter().position(|(name, _)| name == DIGEST);
+        if let Some(at) = digest {
             check_digest(bytes, &out.texts.remove(at).1)?;
         }
         for (name, view) in tensors.iter() {
@@ -99,7 +102,12 @@ impl Arrays {
                 }
             }
         }
-        Ok(out)
+        Ok((out, digest.is_some()))
+    }
+
+    /// The error of a file of a version that writes digests, and that has none.
+    pub(crate) fn unchecked() -> Error {
+        Error::Stored("the file is not as it was written: it states no SHA-256 of itself".into())
     }
 
     /// Refuses weights that are not finite, and log-probabilities (the f64 arrays of tables) that are no
@@ -175,8 +183,8 @@ mod tests {
             f64s: vec![("t".into(), vec![2], vec![-0.0, f64::NEG_INFINITY])],
             texts: vec![("a".into(), "x".into()), ("b".into(), "y".into())],
         };
-        let back = Arrays::from_bytes(&arrays.to_bytes().unwrap()).unwrap();
-        assert_eq!(back, arrays);
+        let (back, is_checked) = Arrays::from_bytes(&arrays.to_bytes().unwrap()).unwrap();
+        assert!(back == arrays && !is_checked);
         assert!(back.f64s[0].2[0].is_sign_negative());
     }
 
@@ -188,16 +196,14 @@ mod tests {
             ..Arrays::default()
         };
         let bytes = arrays.clone().into_checked_bytes().unwrap();
-        assert_eq!(Arrays::from_bytes(&bytes).unwrap(), arrays);
+        assert_eq!(Arrays::from_bytes(&bytes).unwrap(), (arrays.clone(), true));
         for bit in 0..8 * bytes.len() {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            // But for the names of the digest and of all texts, whose loss alters no array; a file
-            // without its texts is of no known format.
-            if let Ok(found) = Arrays::from_bytes(&flipped) {
+            // But for the names of the digest and of all texts: without one it says that it is unchecked.
+            if let Ok((found, is_checked)) = Arrays::from_bytes(&flipped) {
                 assert_eq!(found.f32s, arrays.f32s, "bit {bit}");
-                let has_digest = found.texts.iter().any(|(_, text)| text.len() == DIGEST_LEN);
-                assert!(has_digest || found.texts.is_empty(), "bit {bit}");
+                assert!(!is_checked, "bit {bit}");
             }
         }
         // Without a digest in it, nothing can be told.

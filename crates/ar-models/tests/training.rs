@@ -577,7 +577,12 @@ fn weights_that_are_no_numbers_are_refused() {
     let at = bytes.windows(text.len()).position(|window| window == text).unwrap();
     let mut unchecked = bytes.clone();
     unchecked[at] = b'S';
+    let version = b"chainrule-model-";
+    let version_at = bytes.windows(version.len()).position(|window| window == version).unwrap();
     let load = |bytes: &[u8]| Model::from_bytes(&nade(), &event(), bytes, &Device::default());
+    let error = load(&unchecked).unwrap_err().to_string();
+    assert!(error.contains("it states no SHA-256 of itself"), "{error}");
+    unchecked[version_at + version.len()] = b'1';
     assert!(load(&unchecked).is_ok());
     let end = unchecked.len() - 4;
     unchecked[end..].copy_from_slice(&f32::NAN.to_le_bytes());

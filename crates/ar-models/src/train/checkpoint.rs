@@ -175,10 +175,13 @@ impl Checkpoint {
             Error::Stored(reason) => Error::Stored(format!("{}: {reason}", path.display())),
             other => other,
         };
-        let arrays = Arrays::from_bytes(&bytes).map_err(place)?;
+        let (arrays, is_checked) = Arrays::from_bytes(&bytes).map_err(place)?;
         let format = arrays.text("format").map_err(place)?;
         if format != FORMAT {
             return Err(place(Error::Stored(format!("format `{format}`, expected `{FORMAT}`"))));
+        }
+        if !is_checked {
+            return Err(place(Arrays::unchecked()));
         }
         let stored: Identity = parse(&arrays, "identity").map_err(place)?;
         let position: Position = parse(&arrays, "position").map_err(place)?;
