@@ -67,6 +67,9 @@ struct Record {
     out: Option<String>,
     seconds: f64,
     device: String,
+    /// How the run's own data has changed since it was trained, where that was accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accepted_changes: Vec<String>,
 }
 
 /// What labels say about the predictions.
@@ -179,6 +182,7 @@ pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
     let record = Record {
         version: RECORD_VERSION,
         command: "classify",
+        accepted_changes: runs.accepted_changes(),
         model: kinds(&models),
         data: data.name.clone(),
         split,
@@ -333,6 +337,12 @@ impl Runs {
             }
         }
         Ok(opened.iter().filter_map(|(_, config)| config.data.class).collect())
+    }
+
+    /// How the data of the runs has changed, where that was accepted.
+    fn accepted_changes(&self) -> Vec<String> {
+        let changes = self.opened.iter().flat_map(|(_, config)| config.data.expected.accepted());
+        changes.collect()
     }
 
     /// log p(y).

@@ -72,6 +72,9 @@ struct Record {
     observed_nll_nats: Option<Option<f64>>,
     seconds: f64,
     device: String,
+    /// How the run's own data has changed since it was trained, where that was accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accepted_changes: Vec<String>,
 }
 
 /// How completions are drawn.
@@ -201,6 +204,7 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let record = Record {
         version: RECORD_VERSION,
         command: "complete",
+        accepted_changes: config.data.expected.accepted(),
         model: model.kind().to_owned(),
         data: data.name.clone(),
         split: split.map_or_else(|| "all".to_owned(), |split| split.to_string()),

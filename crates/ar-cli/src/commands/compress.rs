@@ -54,6 +54,9 @@ struct Record {
     /// What other compressors make of the same values.
     baselines: Vec<Baseline>,
     device: String,
+    /// How the run's own data has changed since it was trained, where that was accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accepted_changes: Vec<String>,
 }
 
 /// Compresses, verifies, writes and prints.
@@ -141,6 +144,7 @@ pub(crate) fn run(args: &CompressArgs, session: &Session) -> Result<()> {
     let record = Record {
         version: RECORD_VERSION,
         command: "compress",
+        accepted_changes: config.data.expected.accepted(),
         model: model.kind().to_owned(),
         data: data.name.clone(),
         split: split.map_or_else(|| "all".to_owned(), |split| split.to_string()),

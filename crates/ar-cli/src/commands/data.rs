@@ -367,12 +367,15 @@ struct ExportRecord {
     out: String,
     count: usize,
     seconds: f64,
+    /// How the run's own data has changed since it was trained, where that was accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accepted_changes: Vec<String>,
 }
 
 impl Export<'_> {
     fn run(&self, session: &Session) -> Result<()> {
         let start = Instant::now();
-        let (data, split, inputs) = self.load(session)?;
+        let (data, split, inputs, accepted_changes) = self.load(session)?;
         let format = Format::of(self.out, &data.event, self.columns)?;
         if format != Format::Csv {
             out(self.out).refuse_terminal()?;
@@ -386,6 +389,7 @@ impl Export<'_> {
         let record = ExportRecord {
             version: RECORD_VERSION,
             command: "data export",
+            accepted_changes,
             data: data.name,
             split,
             out: self.out.display().to_string(),
@@ -400,8 +404,9 @@ impl Export<'_> {
         })
     }
 
-    /// The split as a config's model sees it, or of a SPEC as it is; and what was read for it.
-    fn load(&self, session: &Session) -> Result<(Prepared, String, Inputs)> {
+    /// The split as a config's model sees it, or of a SPEC as it is; what was read for it; and how that has
+    /// changed since a run was trained with it, where that was accepted.
+    fn load(&self, session: &Session) -> Result<(Prepared, String, Inputs, Vec<String>)> {
         let path = Path::new(self.source);
         let split = self.split.unwrap_or(Split::Test);
         let locations = &session.locations;
@@ -421,7 +426,8 @@ impl Export<'_> {
         if let Some(config) = config {
             let data = load_split(&config.data, split, locations)?;
             let data = prepare(data, config.data.preprocessing, split, None)?;
-            return Ok((data, split.to_string(), inputs));
+            let changes = config.data.expected.accepted();
+            return Ok((data, split.to_string(), inputs, changes));
         }
         let spec: Spec = self.source.parse()?;
         let is_path = matches!(spec, Spec::Path(_));
@@ -434,6 +440,7 @@ impl Export<'_> {
         let data = spec.load_split(split, &ReadOptions::default(), locations)?;
         let split_name = if is_path { "all".to_owned() } else { split.to_string() };
         let data = prepare(data, Preprocessing::default(), split, None)?;
-        Ok((data, split_name, inputs.and_spec(Some(self.source), locations)))
+        let inputs = inputs.and_spec(Some(self.source), locations);
+        Ok((data, split_name, inputs, Vec::new()))
     }
 }

@@ -41,6 +41,9 @@ struct Record {
     /// Only with `--probe`.
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<Report>,
+    /// How the run's own data has changed since it was trained, where that was accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accepted_changes: Vec<String>,
 }
 
 /// A file of features.
@@ -134,6 +137,7 @@ pub(crate) fn run(args: &FeaturesArgs, session: &Session) -> Result<()> {
     let record = Record {
         version: RECORD_VERSION,
         command: "features",
+        accepted_changes: config.data.expected.accepted(),
         model: model.kind().to_owned(),
         data: name.ok_or(Internal("neither --out nor --probe"))?,
         run: run.display(),

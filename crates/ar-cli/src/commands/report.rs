@@ -38,6 +38,9 @@ struct Record {
     bytes: usize,
     seconds: f64,
     device: String,
+    /// How the run's own data has changed since it was trained, where that was accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accepted_changes: Vec<String>,
 }
 
 /// A set whose scores are shown.
@@ -149,6 +152,7 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
     let record = Record {
         version: RECORD_VERSION,
         command: "report",
+        accepted_changes: config.data.expected.accepted(),
         run: run.display(),
         out: path.display().to_string(),
         sets,

@@ -98,8 +98,15 @@ fn a_test_set_that_changed_after_training_is_noticed() {
     let record = place.json(&["eval", "run", "--accept-changed-data"]);
     assert_eq!(record["examples"], 29);
     assert!(record["accepted_changes"][0].as_str().unwrap().contains("are 29"), "{record}");
-    let record = place.json(&["score", "run", "--accept-changed-data"]);
-    assert!(record["accepted_changes"][0].as_str().unwrap().contains("are 29"), "{record}");
+    for command in [
+        &["score", "run"][..],
+        &["report", "run"],
+        &["features", "run", "--out", "f.npy"],
+        &["data", "export", "run", "--out", "e.csv"],
+    ] {
+        let record = place.json(&[command, &["--accept-changed-data"]].concat());
+        assert!(record["accepted_changes"][0].as_str().unwrap().contains("are 29"), "{record}");
+    }
     // What is named is what is meant.
     assert_eq!(place.json(&["eval", "run", "--data", "test.csv"])["examples"], 29);
 }
