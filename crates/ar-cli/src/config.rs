@@ -494,11 +494,17 @@ impl Config {
     /// # Errors
     /// When a config cannot be written as TOML.
     pub(crate) fn keys(&self) -> Result<BTreeMap<String, String>> {
+        let mut keys = self.flat()?;
+        keys.retain(|key, _| !["data.train", "data.valid", "data.test"].contains(&key.as_str()));
+        Ok(keys)
+    }
+
+    /// Every key with its value.
+    fn flat(&self) -> Result<BTreeMap<String, String>> {
         let table = Table::try_from(self.raw()).context(Internal("a config is no table"))?;
-        let mut keys = Vec::new();
-        flatten("", &table, &mut keys);
-        keys.retain(|(key, _)| !["data.train", "data.valid", "data.test"].contains(&key.as_str()));
-        Ok(keys.into_iter().collect())
+        let mut flat = Vec::new();
+        flatten("", &table, &mut flat);
+        Ok(flat.into_iter().collect())
     }
 
     /// Checks that this config of a run is the one that the run was trained with, by its [`keys`](Self::keys).
@@ -544,13 +550,11 @@ impl Config {
             ours.data.columns.clone_from(&stored.data.columns);
         }
         let flat = |config: &Self| -> Result<BTreeMap<String, String>> {
-            let table = Table::try_from(config.raw()).context(Internal("a config is no table"))?;
-            let mut flat = Vec::new();
-            flatten("", &table, &mut flat);
-            flat.retain(|(key, _)| {
+            let mut flat = config.flat()?;
+            flat.retain(|key, _| {
                 !["name", "paper", "deviations"].contains(&key.split('.').next().unwrap_or(key))
             });
-            Ok(flat.into_iter().collect())
+            Ok(flat)
         };
         let (ours, theirs) = (flat(&ours)?, flat(stored)?);
         let value = |of: &BTreeMap<String, String>, key: &str| {

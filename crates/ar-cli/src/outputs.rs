@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use ar_data::{Locations, Spec, builtin};
-use ar_models::atomic_file::{AtomicFile, target_of};
+use ar_models::atomic_file::{AtomicFile, folder_of, target_of};
 
 use crate::config::{Config, DataSource};
 use crate::error::{Attempt, Mistake, cannot, mistake};
@@ -376,14 +376,6 @@ impl Seek for Output {
             Sink::Stream(_) => Err(io::ErrorKind::NotSeekable.into()),
             Sink::Spooled { spool, .. } => spool.seek(to),
         }
-    }
-}
-
-/// The folder that a file is in.
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
     }
 }
 
