@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use ar_data::Split;
+use ar_data::{Column, Split};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::config::Config;
+use crate::draft::Wishes;
 
 /// Exact-likelihood autoregressive models: train, evaluate, sample, count
 ///
@@ -55,8 +56,14 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Train (or fit) the model of a config and evaluate it
+    /// Train (or fit) the model of a config and evaluate it, or that of a data file without a config
+    ///
+    /// Of a data file the columns are taken as what they are found to be, a tenth of the rows validates and
+    /// another tests, and the model is one for such columns; the run holds the config that this comes to.
+    /// `chainrule init FILE` prints it, to be edited.
     Train(TrainArgs),
+    /// Print a config for a data file, with comments, to be edited
+    Init(InitArgs),
     /// Evaluate a trained model: mean negative log-likelihood of a set
     Eval(EvalArgs),
     /// Draw samples from a trained model
@@ -141,11 +148,114 @@ impl OwnData {
     }
 }
 
+/// Which columns of a file of --data are meant.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct FileArgs {
+    /// A column of a table that is left out, by name or by index from 0 or from the end (-1); may be
+    /// repeated
+    #[arg(long, value_name = "COLUMN", value_parser = column)]
+    pub(crate) drop: Vec<Column>,
+    /// The column of classes, if it is called otherwise than in the run's own data
+    #[arg(long, value_name = "COLUMN", value_parser = column)]
+    pub(crate) label: Option<Column>,
+    /// Make any difference between the columns and those of the run an error: another order, one too many
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// The array of a .npz [default: X, or the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: Option<String>,
+}
+
+/// What to do about rows of a file that cannot be read, where the file is read as a whole.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct WholeFileArgs {
+    /// Which columns are meant.
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    /// What to do about rows that cannot be read: stop at the first, or skip and count them [default: as
+    /// data.bad_rows in the run]
+    #[arg(long, value_enum, value_name = "stop|skip", hide_possible_values = true)]
+    pub(crate) bad_rows: Option<Unreadable>,
+}
+
+/// See [`WholeFileArgs::bad_rows`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Unreadable {
+    /// An error.
+    Stop,
+    /// Said and counted.
+    Skip,
+}
+
+impl WholeFileArgs {
+    /// Whether rows that cannot be read are left out.
+    pub(crate) fn skips(&self, config: &Config) -> bool {
+        match self.bad_rows {
+            Some(unreadable) => unreadable == Unreadable::Skip,
+            None => config.data.table.skips_bad_rows,
+        }
+    }
+}
+
+/// A column by its index, or else by its name.
+fn column(text: &str) -> Result<Column, std::convert::Infallible> {
+    Ok(match text.parse() {
+        Ok(index) => Column::Index(index),
+        Err(_) => Column::Name(text.to_owned()),
+    })
+}
+
+/// What the config of a data file is to say.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DraftArgs {
+    /// The column of classes of a data file, by name or by index from 0 or from the end (-1); it is no
+    /// variable
+    #[arg(long, value_name = "COLUMN", value_parser = column)]
+    pub(crate) label: Option<Column>,
+    /// A column of a data file that is left out, likewise; may be repeated
+    #[arg(long, value_name = "COLUMN", value_parser = column)]
+    pub(crate) drop: Vec<Column>,
+    /// The kind of the model for a data file [default: nade for bits, markov for categories, rnade for
+    /// numbers]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) model: Option<String>,
+    /// The array of a .npz [default: X, or the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: Option<String>,
+}
+
+impl DraftArgs {
+    /// What the user says.
+    pub(crate) fn wishes(&self) -> Wishes<'_> {
+        let Self { label, drop, model, key } = self;
+        Wishes { label: label.as_ref(), drop, model: model.as_deref(), key: key.as_deref() }
+    }
+
+    /// Whether the user says anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.label.is_none() && self.drop.is_empty() && self.model.is_none() && self.key.is_none()
+    }
+}
+
+/// `chainrule init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// A table or images
+    pub(crate) file: PathBuf,
+    /// What the config is to say.
+    #[command(flatten)]
+    pub(crate) draft: DraftArgs,
+}
+
 /// `chainrule train`.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// The config, for example configs/nade-digits.toml
+    /// The config, for example configs/nade-digits.toml; or a data file
+    #[arg(value_name = "CONFIG.toml|FILE")]
     pub(crate) config: PathBuf,
+    /// What the config of a data file is to say.
+    #[command(flatten)]
+    pub(crate) draft: DraftArgs,
     /// The run directory to write [default: runs/NAME, the name in the config]
     #[arg(long, value_name = "RUN")]
     pub(crate) out: Option<PathBuf>,
@@ -183,6 +293,9 @@ pub(crate) struct EvalArgs {
     /// Also write the mean cost of each variable, in nats, as f32 in the shape of an event
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) per_variable: Option<PathBuf>,
+    /// The file of the data.
+    #[command(flatten)]
+    pub(crate) file: WholeFileArgs,
     /// The run's own data.
     #[command(flatten)]
     pub(crate) own_data: OwnData,
@@ -254,6 +367,9 @@ pub(crate) struct CompleteArgs {
     /// Draw given this label, for a model with classes [default: of all labels]
     #[arg(long, value_name = "Y", value_parser = whole_number::<usize>(0, 255))]
     pub(crate) class: Option<usize>,
+    /// The file of the data.
+    #[command(flatten)]
+    pub(crate) file: WholeFileArgs,
     /// The run's own data.
     #[command(flatten)]
     pub(crate) own_data: OwnData,
@@ -309,6 +425,9 @@ pub(crate) struct ScoreArgs {
     /// run's own data has before preprocessing]
     #[arg(long, value_name = "N", value_parser = whole_number::<u16>(2, 256))]
     pub(crate) levels: Option<u16>,
+    /// The file of the data.
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
     /// The run's own data.
     #[command(flatten)]
     pub(crate) own_data: OwnData,
@@ -338,6 +457,9 @@ pub(crate) struct FeaturesArgs {
     /// Probes learn from at most N training examples, evenly spaced [default: all]
     #[arg(long, value_name = "N", requires = "probe", value_parser = count_parser())]
     pub(crate) probe_examples: Option<usize>,
+    /// The file of the data.
+    #[command(flatten)]
+    pub(crate) file: WholeFileArgs,
     /// The run's own data.
     #[command(flatten)]
     pub(crate) own_data: OwnData,
@@ -373,6 +495,9 @@ pub(crate) struct ReportArgs {
     /// Seed of the samples and completions
     #[arg(long, value_name = "S", default_value_t = 1, value_parser = seed_parser())]
     pub(crate) seed: u64,
+    /// The file of the data.
+    #[command(flatten)]
+    pub(crate) file: WholeFileArgs,
     /// The run's own data.
     #[command(flatten)]
     pub(crate) own_data: OwnData,
@@ -403,6 +528,9 @@ pub(crate) struct ClassifyArgs {
     /// Also write a table with a row per example: label, prediction, p(y | x) of each class, log p(x)
     #[arg(long, value_name = "FILE.csv")]
     pub(crate) out: Option<PathBuf>,
+    /// The file of the data.
+    #[command(flatten)]
+    pub(crate) file: WholeFileArgs,
     /// The run's own data.
     #[command(flatten)]
     pub(crate) own_data: OwnData,
@@ -475,6 +603,9 @@ pub(crate) struct CompressArgs {
     /// Do not compress with anything else for comparison
     #[arg(long)]
     pub(crate) no_baselines: bool,
+    /// The file of the data.
+    #[command(flatten)]
+    pub(crate) file: WholeFileArgs,
     /// The run's own data.
     #[command(flatten)]
     pub(crate) own_data: OwnData,
@@ -581,6 +712,9 @@ pub(crate) enum DataCommand {
     Info {
         /// A built-in name or a path
         spec: String,
+        /// Which columns of a table are meant.
+        #[command(flatten)]
+        file: InfoArgs,
     },
     /// Download a built-in dataset, or verify the files that are here
     Fetch {
@@ -608,6 +742,21 @@ pub(crate) enum DataCommand {
         #[command(flatten)]
         own_data: OwnData,
     },
+}
+
+/// Which columns of a table `chainrule data info` describes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// A column of a table that is left out, by name or by index from 0 or from the end (-1); may be
+    /// repeated
+    #[arg(long, value_name = "COLUMN", value_parser = column)]
+    pub(crate) drop: Vec<Column>,
+    /// The column of classes, likewise
+    #[arg(long, value_name = "COLUMN", value_parser = column)]
+    pub(crate) label: Option<Column>,
+    /// The array of a .npz [default: X, or the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: Option<String>,
 }
 
 /// `chainrule completions`.

@@ -304,7 +304,7 @@ mod tests {
             ),
             (
                 "chainrule train",
-                "the following required arguments were not provided: <CONFIG>",
+                "the following required arguments were not provided: <CONFIG.toml|FILE>",
                 HELP,
             ),
             (

@@ -4,6 +4,7 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use ar_data::{Schema, Type, Variable};
 use ar_models::config::EventSpec;
 use ar_models::examples::Values;
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
@@ -16,7 +17,7 @@ use crate::outputs::{Asked, Output, is_stream, out};
 pub(crate) enum Format {
     /// A grid of images.
     Png,
-    /// NumPy's, `u8` (symbols) or `f32` (real numbers) of `[count, ...event shape]`.
+    /// NumPy's, `u8` (symbols) or `f64` (real numbers) of `[count, ...event shape]`.
     Npy,
     /// A header, then one row per event.
     Csv,
@@ -79,6 +80,8 @@ pub(crate) struct Events<'a> {
     pub(crate) event: &'a EventSpec,
     /// Names of the variables.
     pub(crate) names: Option<&'a [String]>,
+    /// What the columns of a table are, whose labels a table is written with.
+    pub(crate) schema: Option<&'a Schema>,
 }
 
 impl Events<'_> {
@@ -98,7 +101,7 @@ impl Events<'_> {
                 let shape: Vec<usize> = [&[count], &self.event.shape[..]].concat();
                 match self.values {
                     Values::Symbols(values) => npy("|u1", &shape, values),
-                    Values::Reals(values) => npy_f32(&shape, values),
+                    Values::Reals(values) => npy_of(&shape, values),
                 }
             }
             Format::Csv => self.csv()?,
@@ -116,10 +119,21 @@ impl Events<'_> {
         }
         .context(fail)?;
         match self.values {
-            Values::Symbols(values) => write_rows(&mut writer, values, self.variables())?,
+            Values::Symbols(values) => match self.words() {
+                Some(schema) => write_words(&mut writer, values, schema)?,
+                None => write_rows(&mut writer, values, self.variables())?,
+            },
             Values::Reals(values) => write_rows(&mut writer, values, self.variables())?,
         }
         writer.into_inner().map_err(|error| error.into_error()).context("cannot write the table")
+    }
+
+    /// The schema whose labels the symbols are, if they are any.
+    fn words(&self) -> Option<&Schema> {
+        let levels = |variable: &Variable| variable.levels().is_some();
+        self.schema.filter(|schema| {
+            schema.variables.len() == self.variables() && schema.variables.iter().all(levels)
+        })
     }
 
     fn idx(&self) -> Result<Vec<u8>> {
@@ -162,6 +176,22 @@ fn write_rows<T: ToString>(
 ) -> Result<()> {
     for row in values.chunks_exact(variables) {
         let cells = row.iter().map(ToString::to_string);
+        writer.write_record(cells).context(Internal("a table row is no CSV"))?;
+    }
+    Ok(())
+}
+
+/// Writes symbols in the words of their table: labels, codes, and nothing for a missing cell.
+fn write_words(writer: &mut csv::Writer<Vec<u8>>, values: &[u8], schema: &Schema) -> Result<()> {
+    let cell = |(variable, &symbol): (&Variable, &u8)| match &variable.kind {
+        Type::Category { labels } => labels.get(usize::from(symbol)).cloned().unwrap_or_default(),
+        Type::Codes { levels } if variable.can_be_missing && u16::from(symbol) == *levels => {
+            String::new()
+        }
+        _ => symbol.to_string(),
+    };
+    for row in values.chunks_exact(schema.variables.len()) {
+        let cells = schema.variables.iter().zip(row).map(cell);
         writer.write_record(cells).context(Internal("a table row is no CSV"))?;
     }
     Ok(())
@@ -359,15 +389,13 @@ fn no_image(shape: &[usize]) -> anyhow::Error {
 /// # Errors
 /// When the file cannot be written.
 pub(crate) fn write_f32(asked: Asked<'_>, shape: &[usize], values: &[f32]) -> Result<()> {
-    asked.write(&npy_f32(shape, values))
+    asked.write(&npy_of(shape, values))
 }
 
-fn npy_f32(shape: &[usize], values: &[f32]) -> Vec<u8> {
-    npy("<f4", shape, &f32_bytes(values))
-}
-
-fn f32_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+fn npy_of<T: Element + Copy>(shape: &[usize], values: &[T]) -> Vec<u8> {
+    let mut bytes = npy_header(T::DESCR, shape, 0);
+    values.iter().for_each(|value| bytes.extend_from_slice(value.bytes().as_ref()));
+    bytes
 }
 
 /// An array in NumPy's format, version 1.0 (NumPy Enhancement Proposal 1): magic, version, header
@@ -492,7 +520,9 @@ mod tests {
 
     fn png(values: &[u8], shape: &[usize], levels: usize, columns: Option<usize>) -> Vec<u8> {
         let event = spec(shape, levels);
-        Events { values: values.into(), event: &event, names: None }.png(columns).unwrap()
+        Events { values: values.into(), event: &event, names: None, schema: None }
+            .png(columns)
+            .unwrap()
     }
 
     #[test]
@@ -604,7 +634,12 @@ mod tests {
     #[test]
     fn tables_have_a_header() {
         let event = spec(&[2], 2);
-        let events = Events { values: Values::from(&[0, 1, 1, 0]), event: &event, names: None };
+        let events = Events {
+            values: Values::from(&[0, 1, 1, 0]),
+            event: &event,
+            names: None,
+            schema: None,
+        };
         let csv = events.csv().unwrap();
         assert_eq!(String::from_utf8(csv).unwrap(), "x0,x1\n0,1\n1,0\n");
         let names = ["a".to_owned(), "b,c".to_owned()];
@@ -614,14 +649,15 @@ mod tests {
 
     #[test]
     fn real_numbers_come_back_as_they_were_written() {
-        let values = [0.1_f32, -3.0, 1e-30, 16_777_216.0];
+        let values = [0.1, -3.0, 1e-30, 1_700_000_001.0];
         let event = EventSpec { shape: vec![2], levels: None };
-        let events = Events { values: Values::Reals(&values), event: &event, names: None };
+        let events =
+            Events { values: Values::Reals(&values), event: &event, names: None, schema: None };
         let csv = events.csv().unwrap();
         let options = ReadOptions { kind: Some(ar_data::Kind::Real), ..ReadOptions::default() };
         let data = read_bytes(Path::new("a.csv"), csv, &options).unwrap();
         assert_eq!(data.reals().unwrap(), values);
-        let data = read_bytes(Path::new("a.npy"), npy_f32(&[2, 2], &values), &options).unwrap();
+        let data = read_bytes(Path::new("a.npy"), npy_of(&[2, 2], &values), &options).unwrap();
         assert_eq!(data.reals().unwrap(), values);
         assert!(Format::of(Path::new("a.png"), &event, None).is_err());
     }

@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod data;
 mod device;
+mod draft;
 mod environment;
 mod error;
 mod failure;
@@ -23,7 +24,6 @@ mod report;
 mod run_dir;
 mod seal;
 mod sees;
-mod sets;
 mod signals;
 
 use std::ffi::OsString;
@@ -85,6 +85,7 @@ fn dispatch(cli: Cli) -> Result<()> {
     let session = Session::new(cli.global);
     match cli.command {
         Command::Train(args) => commands::train::run(&args, &session),
+        Command::Init(args) => commands::init::run(&args, &session),
         Command::Eval(args) => commands::eval::run(&args, &session),
         Command::Sample(args) => commands::sample::run(&args, &session),
         Command::Complete(args) => commands::complete::run(&args, &session),

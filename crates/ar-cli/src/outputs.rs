@@ -96,9 +96,10 @@ impl Inputs {
         match &config.data.source {
             DataSource::Builtin(name) => self.builtin(name, locations),
             DataSource::Files { train, valid, test, .. } => {
-                self.paths.extend(
-                    [Some(train), valid.as_ref(), test.as_ref()].into_iter().flatten().cloned(),
-                );
+                for paths in [Some(train), valid.as_ref(), test.as_ref()].into_iter().flatten() {
+                    self.paths.extend_from_slice(paths.all());
+                }
+                self.paths.extend(config.data.table.labels.iter().flatten().cloned());
             }
         }
     }

@@ -16,7 +16,7 @@ pub(crate) fn install_hook(asked: Asked) {
     // Other threads that panic meanwhile wait here for the end.
     let end = Once::new();
     panic::set_hook(Box::new(move |info| {
-        if EXPECTED.get() {
+        if EXPECTED.get() || ar_data::panics::is_expected() {
             return;
         }
         end.call_once(|| {

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `config.toml` | the config with overrides applied and every default written out |
+//! | `schema.toml` | what the columns of the training file are, of a table |
 //! | `environment.json` | program, machine, device and time of the last process that trained here |
 //! | `metrics.jsonl` | one object per epoch |
 //! | `checkpoint.safetensors` | weights, optimizer state and history, to continue from |
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use ar_data::Schema;
 use ar_data::memory::content_limit;
 use ar_models::atomic_file::write_atomically;
 use ar_models::config::EventSpec;
@@ -45,6 +47,7 @@ pub(crate) struct RunDir {
 }
 
 const CONFIG: &str = "config.toml";
+const SCHEMA: &str = "schema.toml";
 const ENVIRONMENT: &str = "environment.json";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -52,8 +55,15 @@ const MODEL: &str = "model.safetensors";
 const SEAL: &str = "seal.json";
 const RESULT: &str = "result.json";
 
+/// What a schema begins with.
+const SCHEMA_HEADER: &str = "# What the columns of the run's files are. Every file that is used with the run is read by it.\n";
+
+/// The most that is read of a schema: many columns with many labels.
+const SCHEMA_BYTES: u64 = 1 << 28;
+
 /// The files whose presence makes a folder a run.
-pub(crate) const FILES: [&str; 7] = [CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, MODEL, SEAL, RESULT];
+pub(crate) const FILES: [&str; 8] =
+    [CONFIG, SCHEMA, ENVIRONMENT, METRICS, CHECKPOINT, MODEL, SEAL, RESULT];
 
 /// The file of a run that `path` is, whether it is there or not.
 pub(crate) fn file_of_run(path: &Path) -> Option<&'static str> {
@@ -190,6 +200,7 @@ impl RunDir {
         for name in seal.files.keys() {
             let most = match name.as_str() {
                 METRICS => METRICS_BYTES,
+                SCHEMA => SCHEMA_BYTES,
                 MODEL => content_limit(),
                 _ => RECORD_BYTES,
             };
@@ -346,7 +357,11 @@ impl RunDir {
         let mut seal = self.seal.clone().unwrap_or_else(|| Seal::new(Default::default()));
         seal.config = Some(config.keys()?);
         seal.is_replaced(MODEL);
-        for (name, most) in [(ENVIRONMENT, RECORD_BYTES), (METRICS, METRICS_BYTES)] {
+        let mut held = vec![(ENVIRONMENT, RECORD_BYTES), (METRICS, METRICS_BYTES)];
+        if self.path.join(SCHEMA).exists() {
+            held.push((SCHEMA, SCHEMA_BYTES));
+        }
+        for (name, most) in held {
             let path = self.path.join(name);
             let bytes = reading::bytes(&path, most).with_context(|| cannot("read", &path))?;
             seal.holds(name, &bytes);
@@ -400,7 +415,40 @@ impl RunDir {
             }
             config.data.expect_rows(&seal.data);
         }
+        config.data.schema = self.schema()?;
+        if let (None, Some(schema)) = (&config.data.columns, &config.data.schema) {
+            config.data.columns = schema.names();
+        }
         Ok(config)
+    }
+
+    /// What the columns of the run's files are; `None` of images, and of a version before that was noted.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what the run wrote.
+    fn schema(&self) -> Result<Option<Schema>> {
+        let path = self.path.join(SCHEMA);
+        let Some(bytes) = self.read(SCHEMA, SCHEMA_BYTES)? else { return Ok(None) };
+        let text = String::from_utf8_lossy(&bytes);
+        let schema = toml::from_str(&text).map_err(|error| {
+            Mistake::new(
+                format!("{} is no schema: {}", path.display(), error.message()),
+                "nothing says what the run's columns are: restore the file from a copy, or train again",
+            )
+            .of(ErrorKind::Run)
+            .in_file(&path)
+        })?;
+        Ok(Some(schema))
+    }
+
+    /// Writes `schema.toml`, of a table.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write_schema(&self, schema: Option<&Schema>) -> Result<()> {
+        let Some(schema) = schema else { return Ok(()) };
+        let text = toml::to_string(schema).context(Internal("a schema is no TOML"))?;
+        write_atomic(&self.path.join(SCHEMA), format!("{SCHEMA_HEADER}{text}").as_bytes())
     }
 
     /// The trained model.

@@ -43,13 +43,13 @@
 //!   data mining from physicochemical properties", Decision Support Systems 47, 2009; UCI Machine Learning
 //!   Repository, CC BY 4.0.
 
+use crate::arrays::{cifar10, idx};
+use crate::bytes::{Input, MAX_CONTENT_BYTES};
 use crate::dataset::{Dataset, Values};
 use crate::error::{Error, Result};
 use crate::folds::Folds;
-use crate::input::{Input, MAX_CONTENT_BYTES};
-use crate::read::{Column, Kind, ReadOptions, read_path};
+use crate::read::{Column, Kind, ReadOptions, read_path, read_text};
 use crate::split::{Split, Splits};
-use crate::{cifar10, idx, table};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -597,7 +597,7 @@ impl Found<'_> {
 fn read_digits(found: &Found<'_>, split: Split) -> Result<Dataset> {
     let path = Path::new("digits.csv.gz (embedded)");
     let input = Input::from_bytes(path, DIGITS.to_vec(), MAX_CONTENT_BYTES)?;
-    let (data, _) = table::read(input, &found.options())?;
+    let (data, _) = read_text(input, &found.options())?;
     let data = data.last_column_as_labels()?.with_shape(found.builtin.shape)?;
     let is_in = |row: &usize| match split {
         Split::Test => row % 5 == 4,
@@ -630,14 +630,14 @@ fn read_file_per_part(found: &Found<'_>, split: Split) -> Result<Dataset> {
         Split::Valid => 1,
         Split::Test => 2,
     };
-    found.read(index, |input| table::read(input, &found.options()))?.with_shape(found.builtin.shape)
+    found.read(index, |input| read_text(input, &found.options()))?.with_shape(found.builtin.shape)
 }
 
 /// The measurements without the grade. The file has no parts: they are fold 0 of 10 of seed 0.
 fn read_winequality(found: &Found<'_>, split: Split) -> Result<Dataset> {
     let grade = Column::Name("quality".to_owned());
     let options = ReadOptions { drop: vec![grade], ..found.options() };
-    let data = found.read(0, |input| table::read(input, &options))?;
+    let data = found.read(0, |input| read_text(input, &options))?;
     let folds = Folds { count: 10, fold: 0, seed: 0 };
     data.subset(&folds.rows(data.len(), split)?)
 }
@@ -742,7 +742,8 @@ impl FromStr for Spec {
             Err(unknown) => unknown,
         };
         let path = PathBuf::from(text);
-        if path.exists() { Ok(Self::Path(path)) } else { Err(unknown) }
+        // Standard input is called as everywhere.
+        if text == "-" || path.exists() { Ok(Self::Path(path)) } else { Err(unknown) }
     }
 }
 

@@ -21,7 +21,7 @@ pub enum Values {
     /// Real values, all finite.
     Reals {
         /// `[len * event_len]`.
-        data: Vec<f32>,
+        data: Vec<f64>,
     },
 }
 
@@ -57,6 +57,7 @@ pub struct Dataset {
     shape: Vec<usize>,
     event_len: usize,
     labels: Option<Vec<u8>>,
+    classes: Option<Vec<String>>,
     columns: Option<Vec<String>>,
     numbers: Option<Vec<u64>>,
 }
@@ -113,7 +114,16 @@ impl Dataset {
             }
         }
         let shape = shape.to_vec();
-        Ok(Self { name, values, shape, event_len, labels: None, columns: None, numbers: None })
+        Ok(Self {
+            name,
+            values,
+            shape,
+            event_len,
+            labels: None,
+            classes: None,
+            columns: None,
+            numbers: None,
+        })
     }
 
     /// Adds one label per event.
@@ -170,6 +180,42 @@ impl Dataset {
         Ok(self)
     }
 
+    /// The events of a whole file, each at its own number.
+    #[must_use]
+    pub(crate) fn without_numbers(self) -> Self {
+        Self { numbers: None, ..self }
+    }
+
+    /// The events of several datasets, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inconsistent`] if two of them differ in shape or kind.
+    pub fn concatenate(parts: Vec<Self>) -> Result<Self> {
+        let mut parts = parts.into_iter();
+        let Some(mut all) = parts.next() else {
+            return Err(Error::inconsistent("datasets", "number", "at least one", "none"));
+        };
+        for part in parts {
+            if part.shape != all.shape || part.levels() != all.levels() {
+                let kind = |data: &Self| match data.levels() {
+                    Some(levels) => format!("events of shape {:?}, {levels} levels", data.shape),
+                    None => format!("events of shape {:?}, real numbers", data.shape),
+                };
+                let expected = format!("{} as in {}", kind(&all), all.name);
+                return Err(Error::inconsistent(
+                    part.name.clone(),
+                    "events",
+                    expected,
+                    kind(&part),
+                ));
+            }
+            all.numbers = None;
+            all.append(part);
+        }
+        Ok(all)
+    }
+
     /// Gives the events another shape of as many values.
     ///
     /// # Errors
@@ -196,19 +242,19 @@ impl Dataset {
     /// [`Error::Inconsistent`] if the values are reals, a symbol is not below `levels`, or
     /// `levels` is not 2 to 256.
     pub fn with_levels(self, levels: u16) -> Result<Self> {
-        let Self { name, values, shape, labels, columns, numbers, .. } = self;
+        let Self { name, values, shape, labels, classes, columns, numbers, .. } = self;
         let Values::Symbols { data, .. } = values else {
             return Err(Error::inconsistent(name, "values", "symbols", "reals"));
         };
         let fresh = Self::new(name, Values::Symbols { data, levels }, &shape)?;
-        Ok(Self { labels, columns, numbers, ..fresh })
+        Ok(Self { labels, classes, columns, numbers, ..fresh })
     }
 
     /// The same events with every symbol as a real number; reals are left as they are.
     #[must_use]
     pub fn into_reals(mut self) -> Self {
         if let Values::Symbols { data, .. } = self.values {
-            self.values = Values::Reals { data: data.into_iter().map(f32::from).collect() };
+            self.values = Values::Reals { data: data.into_iter().map(f64::from).collect() };
         }
         self
     }
@@ -270,7 +316,7 @@ impl Dataset {
     /// # Errors
     ///
     /// [`Error::Inconsistent`] if the values are symbols.
-    pub fn reals(&self) -> Result<&[f32]> {
+    pub fn reals(&self) -> Result<&[f64]> {
         match &self.values {
             Values::Reals { data } => Ok(data),
             Values::Symbols { levels, .. } => Err(Error::inconsistent(
@@ -294,6 +340,22 @@ impl Dataset {
     /// One label per event, where the dataset has labels.
     pub fn labels(&self) -> Option<&[u8]> {
         self.labels.as_deref()
+    }
+
+    /// The names of the classes in the order of their labels, where the labels are not the names.
+    pub fn classes(&self) -> Option<&[String]> {
+        self.classes.as_deref()
+    }
+
+    /// Names the classes.
+    pub(crate) fn with_classes(self, classes: Option<Vec<String>>) -> Self {
+        Self { classes, ..self }
+    }
+
+    /// The same events without labels.
+    #[must_use]
+    pub fn without_labels(self) -> Self {
+        Self { labels: None, classes: None, ..self }
     }
 
     /// The names of the positions, where the file has a header.
@@ -344,6 +406,7 @@ impl Dataset {
             shape: self.shape.clone(),
             event_len: width,
             labels: self.labels.as_ref().map(|labels| rows.iter().map(|&i| labels[i]).collect()),
+            classes: self.classes.clone(),
             columns: self.columns.clone(),
             numbers: self.numbers.as_ref().map(|all| rows.iter().map(|&i| all[i]).collect()),
         })
@@ -396,6 +459,7 @@ impl Dataset {
             shape: self.shape.clone(),
             event_len: self.event_len,
             labels: self.labels.as_ref().map(|labels| labels[rows.clone()].to_vec()),
+            classes: self.classes.clone(),
             columns: self.columns.clone(),
             numbers: self.numbers.as_ref().map(|numbers| numbers[rows].to_vec()),
         })
@@ -453,6 +517,7 @@ impl Dataset {
             shape: self.shape.clone(),
             event_len: self.event_len,
             labels: self.labels.clone(),
+            classes: self.classes.clone(),
             columns: self.columns.clone(),
             numbers: self.numbers.clone(),
         }
@@ -509,7 +574,7 @@ mod tests {
             (symbols(&[0, 0], 2), &[], "axes"),
             (symbols(&[], 2), &[3, 0], "axes"),
             (symbols(&[], 2), &[usize::MAX, 2], "axes"),
-            (Values::Reals { data: vec![0.0, f32::NAN] }, &[1], "NaN at row 1"),
+            (Values::Reals { data: vec![0.0, f64::NAN] }, &[1], "NaN at row 1"),
         ] {
             let message = Dataset::new("d", values, shape).unwrap_err().to_string();
             assert!(message.contains(word), "{message}");

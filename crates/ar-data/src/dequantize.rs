@@ -10,7 +10,7 @@
 //! the two compare as they are. Without noise a density could put infinitely narrow peaks on the symbols.
 //!
 //! u is a function of (seed, epoch, row, position) and of nothing else, a multiple of 2⁻¹⁶ so that x + u is
-//! exact in f32 and never rounds up to x + 1. Evaluation has a draw of its own, the same in every run with
+//! exact and never rounds up to x + 1. Evaluation has a draw of its own, the same in every run with
 //! the same seed.
 //!
 //! # References
@@ -38,7 +38,7 @@ pub fn rows(
     rows: impl IntoIterator<Item = usize>,
     seed: u64,
     draw: Draw,
-    out: &mut Vec<f32>,
+    out: &mut Vec<f64>,
 ) -> Result<()> {
     let (symbols, _) = data.symbols()?;
     let width = data.event_len();
@@ -48,8 +48,8 @@ pub fn rows(
         stream.set_stream(data.number(row));
         stream.set_word_pos(0);
         out.extend(symbols[row * width..(row + 1) * width].iter().map(|&value| {
-            let noise = (stream.next_u32() >> 16) as f32 / 65_536.0;
-            f32::from(value) + noise
+            let noise = f64::from(stream.next_u32() >> 16) / 65_536.0;
+            f64::from(value) + noise
         }));
     }
     Ok(())
@@ -61,13 +61,13 @@ pub fn rows(
 /// use ar_data::dequantize::quantize;
 /// assert_eq!([-0.5, 0.0, 0.999, 1.0, 3.7, 4.0].map(|y| quantize(y, 4)), [0, 0, 0, 1, 3, 3]);
 /// ```
-pub fn quantize(value: f32, levels: u16) -> u8 {
+pub fn quantize(value: f64, levels: u16) -> u8 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "clamped to the symbols, of which there are at most 256"
     )]
-    let symbol = value.floor().clamp(0.0, f32::from(levels.min(256) - 1)) as u8;
+    let symbol = value.floor().clamp(0.0, f64::from(levels.min(256) - 1)) as u8;
     symbol
 }
 
@@ -88,7 +88,7 @@ mod tests {
         };
         let all = read(0..4000, 3, Draw::Epoch(1));
         for (&y, &x) in all.iter().zip(&data) {
-            assert!(y >= f32::from(x) && y < f32::from(x) + 1.0);
+            assert!(y >= f64::from(x) && y < f64::from(x) + 1.0);
             assert_eq!(quantize(y, 256), x);
         }
         assert_eq!(all[50..60], read(5..6, 3, Draw::Epoch(1)));
@@ -100,7 +100,7 @@ mod tests {
         assert_ne!(all[50..60], read(5..6, 3, Draw::Epoch(2)));
         assert_ne!(all[50..60], read(5..6, 4, Draw::Epoch(1)));
         assert_ne!(all[50..60], read(5..6, 3, Draw::Evaluation));
-        let noise = all.iter().zip(&data).map(|(&y, &x)| f64::from(y) - f64::from(x));
+        let noise = all.iter().zip(&data).map(|(&y, &x)| y - f64::from(x));
         let mean = noise.clone().sum::<f64>() / 40_000.0;
         let square = noise.map(|u| u * u).sum::<f64>() / 40_000.0;
         // 1/2 and 1/3; the standard errors are 0.0014 and 0.0015, the bounds are five of them.

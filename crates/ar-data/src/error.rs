@@ -90,6 +90,17 @@ pub enum Error {
         hint: Option<String>,
     },
 
+    /// A table whose columns are not those of a schema.
+    #[error("{}: does not suit what was trained on: {}", path.display(), differences.join("; "))]
+    Unsuitable {
+        /// The file.
+        path: PathBuf,
+        /// Every difference.
+        differences: Vec<String>,
+        /// What to do about it.
+        hint: String,
+    },
+
     /// A word that is not one of the allowed ones.
     #[error("unknown {what} {found:?}: expected {expected}")]
     UnknownWord {
@@ -157,6 +168,13 @@ pub enum Place {
         /// The value in it.
         column: u64,
     },
+    /// A value of a row of a file that is no text.
+    Row {
+        /// The row.
+        row: u64,
+        /// The value in it.
+        column: u64,
+    },
     /// A pixel of an image; both count from 0.
     Pixel {
         /// Row from the top.
@@ -173,6 +191,7 @@ impl fmt::Display for Place {
             Self::Byte(offset) => write!(f, "byte {offset}"),
             Self::Line(line) => write!(f, "line {line}"),
             Self::Cell { line, column } => write!(f, "line {line}, column {column}"),
+            Self::Row { row, column } => write!(f, "row {row}, column {column}"),
             Self::Pixel { row, column } => write!(f, "pixel row {row}, column {column}"),
         }
     }
@@ -203,6 +222,10 @@ pub enum Flaw {
     Empty,
     /// A number is not one of those allowed.
     OutOfRange,
+    /// A cell has no value.
+    Missing,
+    /// A label is none of those known.
+    Unknown,
     /// A compressed stream or a checksum is broken.
     Corrupt,
     /// Well-formed, but a variant this crate does not read.
@@ -220,6 +243,8 @@ impl fmt::Display for Flaw {
             Self::Ragged => "ragged",
             Self::Empty => "empty",
             Self::OutOfRange => "out of range",
+            Self::Missing => "missing",
+            Self::Unknown => "unknown label",
             Self::Corrupt => "corrupt",
             Self::Unsupported => "unsupported",
         })
@@ -232,6 +257,7 @@ impl Error {
         match self {
             Self::Malformed(malformed) => malformed.hint.clone(),
             Self::Inconsistent { hint, .. } => hint.clone(),
+            Self::Unsuitable { hint, .. } => Some(hint.clone()),
             Self::Digest { path, .. } => Some(format!(
                 "delete {} and fetch it again, or read it by its path",
                 path.display()
@@ -254,7 +280,9 @@ impl Error {
     /// The file or folder, where the error is about one.
     pub fn file(&self) -> Option<&Path> {
         match self {
-            Self::Io { path, .. } | Self::Digest { path, .. } => Some(path),
+            Self::Io { path, .. } | Self::Digest { path, .. } | Self::Unsuitable { path, .. } => {
+                Some(path)
+            }
             Self::Malformed(malformed) => Some(&malformed.path),
             _ => None,
         }
@@ -312,6 +340,14 @@ impl Error {
             found: found.into(),
             hint: None,
         }
+    }
+
+    pub(crate) fn unsuitable(
+        path: &Path,
+        differences: Vec<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::Unsuitable { path: path.to_owned(), differences, hint: hint.into() }
     }
 
     /// The same error with advice.

@@ -14,8 +14,8 @@ mod http;
 mod mirrors;
 
 use crate::builtin::{self, check_content};
+use crate::bytes::hex;
 use crate::error::{Attempt, Error, Result};
-use crate::input::hex;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
 use std::io;

@@ -9,8 +9,8 @@
 //! It speaks of rows, not of bytes of a file: the same rows under another name, compressed, or in
 //! another format have the same fingerprint.
 
+use crate::bytes::hex;
 use crate::dataset::{Dataset, Values};
-use crate::input::hex;
 use sha2::{Digest as _, Sha256};
 
 /// The fingerprint of a dataset.
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn of(rows: usize, change: Option<usize>, block_rows: Option<usize>) -> Fingerprint {
-        let mut data: Vec<f32> = (0..2 * rows).map(|i| i as f32).collect();
+        let mut data: Vec<f64> = (0..2 * rows).map(|i| i as f64).collect();
         if let Some(row) = change {
             data[2 * row] += 0.5;
         }

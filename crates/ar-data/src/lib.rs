@@ -1,7 +1,8 @@
-//! Files to checked datasets: MNIST and its relatives, CIFAR-10, tables, `.npy`, folders of PNGs.
+//! Files to checked datasets: tables as text, NumPy, Parquet or Arrow; MNIST and its relatives, CIFAR-10, folders of
+//! PNGs.
 //!
 //! Nothing here knows a tensor library. A [`Dataset`] is plain memory whose parts agree: symbols
-//! (`u8` with a level count) or reals (`f32`), the shape of one event, labels and column names. The
+//! (`u8` with a level count) or reals (`f64`), the shape of one event, labels and column names. The
 //! readers trust no header: sizes are checked against the file and a stated limit before memory is
 //! taken, and a malformed file is an [`enum@Error`] that names the file, the place and what was
 //! expected.
@@ -15,9 +16,13 @@
 //! | [`flip`] | images mirrored left-right, by chance |
 //! | [`requantize`] | fewer levels: any depth between bits and the file's |
 //! | [`memory`] | how much memory the process can still take |
+//! | [`panics`] | which panics are answers about broken files |
 //! | `fetch` | downloads of the built-in datasets (feature `fetch`) |
-//! | [`read_path`] | IDX, CIFAR-10 binary, tables, `.npy`, PNG |
-//! | [`Chunks`] | the same a chunk at a time, for files of any length |
+//! | [`Schema`] | what the columns of a table are, and which columns of another file are meant |
+//! | [`Table`] | a whole table, from which a schema is inferred |
+//! | [`read_as`] | a whole file by a schema |
+//! | [`Chunks`] | a file of any length, a chunk at a time |
+//! | [`read_path`] | a file of any format as values of one kind |
 //! | [`Fingerprint`] | whether rows are those that were read before, and where they differ |
 //!
 //! ```
@@ -32,9 +37,12 @@
 
 #![deny(missing_docs)]
 
+mod arrays;
 pub mod binarize;
 pub mod builtin;
-mod cifar10;
+mod bytes;
+mod cells;
+mod columns;
 mod dataset;
 pub mod dequantize;
 mod error;
@@ -43,25 +51,26 @@ pub mod fetch;
 mod fingerprint;
 pub mod flip;
 pub mod folds;
-mod idx;
-mod images;
-mod input;
+mod foreign;
 pub mod memory;
-mod npy;
-mod numbers;
+pub mod panics;
 mod read;
 pub mod requantize;
 mod split;
 mod stream;
-mod table;
 
 pub use builtin::{Builtin, Locations, Spec};
+pub use bytes::MAX_CONTENT_BYTES;
+pub use cells::{Charset, Described, Dialect, Header, Separator};
+pub use columns::{
+    BadRow, Encoding, Fit, Label, MISSING, Match, Profile, Schema, Stated, Table, TableOptions,
+    TableReader, Type, Variable, Warning,
+};
 pub use dataset::{Dataset, Values};
 pub use error::{Attempt, Error, Flaw, Malformed, Place, Result};
 #[cfg(feature = "fetch")]
 pub use fetch::{Event, Fetched, Progress, fetch};
 pub use fingerprint::Fingerprint;
-pub use input::MAX_CONTENT_BYTES;
-pub use read::{Column, Kind, ReadOptions, read_bytes, read_path};
+pub use read::{Column, Kind, ReadOptions, read_bytes, read_labels, read_path};
 pub use split::{Split, Splits};
-pub use stream::{BadRow, Chunk, Chunks, scan_levels};
+pub use stream::{Chunk, Chunks, Reading, holds_table, read_as, scan_levels};

@@ -13,7 +13,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::input::MAX_CONTENT_BYTES;
+use crate::bytes::MAX_CONTENT_BYTES;
 
 /// The share of the memory there is that the content of a file may have, if it is read whole: a
 /// byte of content becomes at most one real number of four bytes, or half of one where numbers are

@@ -1,10 +1,14 @@
 //! One entry for every file format.
 
+use crate::arrays::{self, cifar10, idx, images};
+use crate::bytes::Input;
+use crate::cells::npy::{self, Array};
+use crate::cells::npz;
+use crate::columns::{Encoding, Schema, Table, TableOptions, Type, Variable};
 use crate::dataset::{Dataset, Values, check_levels};
 use crate::error::{Error, Flaw, Place, Result, shown};
-use crate::input::Input;
+use crate::foreign;
 use crate::memory::content_limit;
-use crate::{cifar10, idx, images, npy, table};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -50,8 +54,8 @@ impl FromStr for Kind {
 pub enum Column {
     /// By its name in the header.
     Name(String),
-    /// By its index, from 0.
-    Index(usize),
+    /// By its index, from 0, or from the end where it is negative: −1 is the last one.
+    Index(i64),
 }
 
 /// What the caller knows about a file. What is left open follows from the file.
@@ -86,6 +90,12 @@ impl Default for ReadOptions {
 }
 
 impl ReadOptions {
+    /// What of this concerns a table.
+    fn of_table(&self) -> TableOptions {
+        let Self { drop, rows, max_bytes, .. } = self.clone();
+        TableOptions { drop, rows, max_bytes, ..TableOptions::default() }
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         if self.rows == Some(0) {
             return Err(Error::inconsistent("options", "rows", "1 or more", "0"));
@@ -105,9 +115,10 @@ impl ReadOptions {
 
 /// Reads a file or a folder of PNG images.
 ///
-/// The format follows from the name: `.amat`, `.data`, `.csv`, `.tsv`, `.txt`, `.dat` are tables,
-/// `.npy` is NumPy's, `.png` an image, `.bin` a CIFAR-10 batch, `*-ubyte` and `*.idx` are IDX; each
-/// also as `.gz`. Any other name is settled by the first bytes.
+/// The format follows from the name: `.amat`, `.data`, `.csv`, `.tsv`, `.txt`, `.dat` are tables of text,
+/// `.npy` and `.npz` are NumPy's, `.parquet` and `.arrow` tables, `.png` an image, `.bin` a CIFAR-10 batch,
+/// `*-ubyte` and `*.idx` are IDX; text, `.npy` and IDX also as `.gz`. Any other name is settled by the first
+/// bytes. All values become one kind; for columns of their own types see [`Table`].
 ///
 /// # Errors
 ///
@@ -140,16 +151,20 @@ pub fn read_path(path: &Path, options: &ReadOptions) -> Result<Dataset> {
     } else {
         Input::open(path, options.max_bytes).and_then(|input| read_input(input, options))
     };
-    shaped(path, data.map_err(|error| above_limit(error, options))?, options)
+    shaped(
+        path,
+        data.map_err(|error| above_limit(error, options.rows, options.max_bytes))?,
+        options,
+    )
 }
 
 /// An error about a file that is too large, with the ways there are to read it.
-fn above_limit(error: Error, options: &ReadOptions) -> Error {
+pub(crate) fn above_limit(error: Error, rows: Option<usize>, max_bytes: u64) -> Error {
     if error.flaw() != Some(Flaw::TooLarge) || error.hint().is_some() {
         return error;
     }
-    let limit = options.max_bytes as f64 / (1 << 20) as f64;
-    let fewer = match options.rows {
+    let limit = max_bytes as f64 / (1 << 20) as f64;
+    let fewer = match rows {
         None => "data.train_examples = N reads the first N rows of a training file alone",
         Some(_) => "lower data.train_examples",
     };
@@ -193,22 +208,120 @@ pub(crate) enum Step {
     End,
 }
 
+fn read_input(mut input: Input, options: &ReadOptions) -> Result<Dataset> {
+    let format = format_of(&mut input)?;
+    if !options.drop.is_empty() && !format.is_table() {
+        return Err(no_columns(input.path()));
+    }
+    match format {
+        Format::Table | Format::Npz | Format::Parquet | Format::Arrow => {
+            let of_table = options.of_table();
+            let table = Table::of_input(input, format, &of_table)?;
+            homogeneous(table, options)
+        }
+        Format::Npy => arrays::npy::read(Array::open(input, options.rows)?, options),
+        Format::Png => images::read(&mut input, options),
+        Format::Cifar10 => cifar10::read(&mut input, options),
+        Format::Idx => idx::read(&mut input, options),
+    }
+}
+
+/// Reads a file of labels: IDX of one axis, or a `.npy` of bytes of one axis.
+///
+/// # Errors
+///
+/// [`Error::Io`] if the system refuses, [`Error::Malformed`] if the file holds no labels from 0 to 255.
+pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
+    let mut input = Input::open(path, content_limit())?;
+    match format_of(&mut input)? {
+        Format::Idx => idx::read_labels(&mut input),
+        Format::Npy => {
+            let mut array = Array::open(input, None)?;
+            let mut labels = Vec::new();
+            let mut wrong = None;
+            for row in 0..array.left() {
+                array.example(|place, value| match crate::columns::as_byte(value) {
+                    Some(label) => labels.push(label),
+                    None => wrong = wrong.or(Some((row, place, value))),
+                })?;
+            }
+            match wrong {
+                None => Ok(labels),
+                Some((_, place, value)) => Err(Error::malformed(
+                    path,
+                    place,
+                    Flaw::OutOfRange,
+                    "a label from 0 to 255",
+                    value.to_string(),
+                )),
+            }
+        }
+        _ => Err(input.malformed(
+            Place::File,
+            Flaw::Unsupported,
+            "labels as IDX of one axis or .npy",
+            "another format",
+        )),
+    }
+}
+
+/// The error about columns that are to be left out of images.
+pub(crate) fn no_columns(path: &Path) -> Error {
+    let name = path.display().to_string();
+    Error::inconsistent(name, "drop", "a table", "another kind of file")
+        .advise("columns can be left out of tables: text, Parquet, Arrow, .npz")
+}
+
+/// Reads a text of values of one kind, and gives the file back for its digest.
+pub(crate) fn read_text(input: Input, options: &ReadOptions) -> Result<(Dataset, Input)> {
+    let (table, input) = Table::of_text(input, &options.of_table())?;
+    Ok((homogeneous(table, options)?, input))
+}
+
+/// A table as values of one kind.
+fn homogeneous(table: Table, options: &ReadOptions) -> Result<Dataset> {
+    let symbols = Encoding::Symbols { levels: 256 };
+    let inferred = match options.kind {
+        Some(Kind::Real) => None,
+        _ => table.infer(Some(symbols)).ok().and_then(|schema| {
+            let is_code = |variable: &Variable| {
+                matches!(variable.kind, Type::Codes { .. }) && !variable.can_be_missing
+            };
+            schema.variables.iter().all(is_code).then_some(schema)
+        }),
+    };
+    let own = inferred.as_ref().and_then(Schema::symbols);
+    let encoding = match (options.kind, options.levels) {
+        (Some(Kind::Real), _) => Encoding::Reals,
+        (Some(Kind::Binary), _) => Encoding::Symbols { levels: 2 },
+        (_, Some(levels)) => Encoding::Symbols { levels },
+        (Some(Kind::Symbols), None) => own.unwrap_or(symbols),
+        (None, None) => own.unwrap_or(Encoding::Reals),
+    };
+    let schema = table.all_as(encoding);
+    let (data, bad) = table.dataset(&schema, encoding)?;
+    match bad.into_iter().next() {
+        Some(bad) => Err(bad.error),
+        None => Ok(data),
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Table,
     Npy,
+    Npz,
+    Parquet,
+    Arrow,
     Png,
     Cifar10,
     Idx,
 }
 
-fn read_input(mut input: Input, options: &ReadOptions) -> Result<Dataset> {
-    match format_of(&mut input, options)? {
-        Format::Table => table::read(input, options).map(|(data, _)| data),
-        Format::Npy => npy::read(input, options),
-        Format::Png => images::read(&mut input, options),
-        Format::Cifar10 => cifar10::read(&mut input, options),
-        Format::Idx => idx::read(&mut input, options),
+impl Format {
+    /// Whether the file is columns, which have types of their own.
+    pub(crate) fn is_table(self) -> bool {
+        matches!(self, Self::Table | Self::Npz | Self::Parquet | Self::Arrow)
     }
 }
 
@@ -216,18 +329,19 @@ fn read_input(mut input: Input, options: &ReadOptions) -> Result<Dataset> {
 ///
 /// # Errors
 ///
-/// If no format is recognized, or columns are to be left out of what is no table.
-pub(crate) fn format_of(input: &mut Input, options: &ReadOptions) -> Result<Format> {
-    let format = match format_by_name(input.path()) {
-        Some(format) => format,
-        None => format_by_content(input)?,
-    };
-    if !options.drop.is_empty() && format != Format::Table {
-        let name = input.path().display().to_string();
-        return Err(Error::inconsistent(name, "drop", "a table", "another kind of file")
-            .advise("columns can be left out of .csv, .tsv, .txt, .data, .amat and .dat files"));
+/// If no format is recognized, or it is one that is not read.
+pub(crate) fn format_of(input: &mut Input) -> Result<Format> {
+    let by_name = format_by_name(input.path());
+    if matches!(by_name, None | Some(Format::Table))
+        && let Some((found, hint)) = foreign::recognize(&name_of(input.path()), input.peek()?)
+    {
+        let expected = "a table, an array or an image";
+        return Err(input.malformed(Place::File, Flaw::Unsupported, expected, found).advise(hint));
     }
-    Ok(format)
+    match by_name {
+        Some(format) => Ok(format),
+        None => format_by_content(input),
+    }
 }
 
 fn format_by_name(path: &Path) -> Option<Format> {
@@ -237,8 +351,11 @@ fn format_by_name(path: &Path) -> Option<Format> {
         return Some(Format::Idx);
     }
     match name.rsplit_once('.')?.1 {
-        "amat" | "data" | "csv" | "tsv" | "txt" | "dat" => Some(Format::Table),
+        "amat" | "data" | "csv" | "tsv" | "tab" | "txt" | "dat" => Some(Format::Table),
         "npy" => Some(Format::Npy),
+        "npz" => Some(Format::Npz),
+        "parquet" | "pq" => Some(Format::Parquet),
+        "arrow" | "arrows" | "feather" | "ipc" => Some(Format::Arrow),
         "png" => Some(Format::Png),
         "bin" => Some(Format::Cifar10),
         "idx" => Some(Format::Idx),
@@ -249,23 +366,25 @@ fn format_by_name(path: &Path) -> Option<Format> {
 
 fn format_by_content(input: &mut Input) -> Result<Format> {
     let start = input.peek()?;
-    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
-    if start.starts_with(npy::MAGIC) {
-        Ok(Format::Npy)
-    } else if start.starts_with(images::MAGIC) {
-        Ok(Format::Png)
-    } else if idx::is_magic(start) {
-        Ok(Format::Idx)
-    } else if start.iter().all(is_text) {
-        Ok(Format::Table)
-    } else {
-        let found = shown(&start[..start.len().min(8)]);
-        let expected = "IDX, .npy, PNG or a table of numbers";
-        Err(input.malformed(Place::Byte(0), Flaw::WrongMagic, expected, found).advise(
-            "the format follows from the name (.amat .data .csv .tsv .txt .npy .png .bin -ubyte, \
-             each also .gz) or from the first bytes",
-        ))
-    }
+    let is_text = |byte: &u8| *byte >= b' ' || byte.is_ascii_whitespace();
+    Ok(match start {
+        _ if start.starts_with(npy::MAGIC) => Format::Npy,
+        _ if start.starts_with(images::MAGIC) => Format::Png,
+        _ if start.starts_with(npz::ZIP_MAGIC) => Format::Npz,
+        _ if start.starts_with(b"PAR1") => Format::Parquet,
+        _ if start.starts_with(b"ARROW1") => Format::Arrow,
+        _ if idx::is_magic(start) => Format::Idx,
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Format::Table,
+        _ if start.iter().all(is_text) => Format::Table,
+        _ => {
+            let found = shown(&start[..start.len().min(8)]);
+            let expected = "IDX, .npy, .npz, Parquet, Arrow, PNG or a table of text";
+            return Err(input.malformed(Place::Byte(0), Flaw::WrongMagic, expected, found).advise(
+                "the format follows from the name (.csv .tsv .txt .dat .data .amat .npy .npz .parquet \
+                 .arrow .png .bin -ubyte, text and IDX also .gz) or from the first bytes",
+            ));
+        }
+    })
 }
 
 /// The values of a format whose elements are bytes: symbols of 256 levels unless stated.
@@ -277,7 +396,7 @@ pub(crate) fn symbols_of_bytes(
 ) -> Result<Values> {
     let levels = match options.kind {
         Some(Kind::Real) => {
-            return Ok(Values::Reals { data: data.into_iter().map(f32::from).collect() });
+            return Ok(Values::Reals { data: data.into_iter().map(f64::from).collect() });
         }
         Some(Kind::Binary) => 2,
         _ => options.levels.unwrap_or(256),
@@ -329,7 +448,7 @@ mod tests {
             |bytes: &[u8]| read_bytes(Path::new("thing"), bytes.to_vec(), &ReadOptions::default());
         assert_eq!(read(b"0 1\n").unwrap().shape(), [2]);
         assert_eq!(read(&[0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 1, 7]).unwrap().shape(), [1]);
-        let error = read(b"PK\x03\x04....").unwrap_err();
+        let error = read(b"\x01\x02\x03\x04....").unwrap_err();
         assert_eq!(error.flaw(), Some(Flaw::WrongMagic));
         assert!(error.hint().unwrap().contains(".npy"));
         assert_eq!(read(b"").unwrap_err().flaw(), Some(Flaw::Empty));

@@ -74,6 +74,17 @@ impl Splits {
                     format!("{:?}", other.shape()),
                 ));
             }
+            if other.classes() != train.classes()
+                && let (Some(own), Some(others)) = (train.classes(), other.classes())
+            {
+                return Err(Error::inconsistent(
+                    other.name(),
+                    "classes",
+                    format!("{} as in {}", own.join(", "), train.name()),
+                    others.join(", "),
+                )
+                .advise("every part needs at least one image of each class, in a folder of the same name"));
+            }
             if other.levels() != train.levels() {
                 return Err(Error::inconsistent(
                     other.name(),
@@ -104,6 +115,16 @@ impl Splits {
         let read = |path| read_path(path, &whole);
         let train = read_path(train, options)?;
         let (valid, test) = (valid.map(read).transpose()?, test.map(read).transpose()?);
+        Self::unify(train, valid, test)
+    }
+
+    /// Joins parts whose kind or levels follow from their own values: reals if one part needs reals, else the
+    /// largest level count.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Splits::new`].
+    pub fn unify(train: Dataset, valid: Option<Dataset>, test: Option<Dataset>) -> Result<Self> {
         let parts = [Some(&train), valid.as_ref(), test.as_ref()];
         let any_reals = parts.iter().flatten().any(|part| part.levels().is_none());
         let levels = parts.iter().flatten().filter_map(|part| part.levels()).max();

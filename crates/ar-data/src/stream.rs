@@ -7,22 +7,23 @@
 //! end too early, a broken gzip stream) still ends the reading.
 //!
 //! What decides about a whole file must be stated, since no chunk can know it: the shape of an event,
-//! and the kind. Labels are not read.
+//! and the kind; of tables a [`Schema`] states more ([`Chunks::open_as`]).
 
+use crate::arrays::numbers::Numbers;
+use crate::arrays::{self, cifar10, idx, images};
+use crate::bytes::Input;
+use crate::cells::npy::Array;
+use crate::columns::{BadRow, Encoding, Match, Schema, TableOptions, TableReader};
 use crate::dataset::Dataset;
-use crate::error::{Error, Result};
-use crate::input::Input;
-use crate::numbers::Numbers;
-use crate::read::{Column, Format, Kind, ReadOptions, Step, format_of, name_of};
-use crate::{cifar10, idx, images, npy, table};
+use crate::error::{Error, Flaw, Place, Result};
+use crate::read::{Format, Kind, ReadOptions, Step, format_of, name_of, no_columns, read_path};
 use std::ops::Range;
 use std::path::Path;
 
-/// The most content that one row of a text may take, for each of its values; a number in the fullest
-/// notation has 24 characters.
+/// The most content that one example of an array may take, for each of its values.
 const MOST_BYTES_PER_VALUE: u64 = 64;
 
-/// What a row may take besides: separators, blanks and blank lines before it.
+/// What an example may take besides.
 const MOST_BYTES_PER_ROW: u64 = 1 << 20;
 
 /// A file that is read a chunk at a time: an iterator over [`Chunk`]s, which ends with the file or with
@@ -39,7 +40,7 @@ const MOST_BYTES_PER_ROW: u64 = 1 << 20;
 /// let [chunk] = &chunks[..] else { panic!() };
 /// assert_eq!(chunk.data.symbols()?.0, [0, 1, 1, 1]);
 /// assert_eq!((chunk.rows.clone(), chunk.data.number(1), chunk.bad[0].row), (0..3, 2, 1));
-/// assert!(chunk.bad[0].error.to_string().ends_with("expected a number, found \"x\""));
+/// assert!(chunk.bad[0].error.to_string().ends_with("expected 0 or 1, found \"x\""));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Chunks {
@@ -50,6 +51,23 @@ pub struct Chunks {
     rows_per_chunk: usize,
     next_row: u64,
     is_done: bool,
+}
+
+/// How a file is to be read as events of what was trained on.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// What the columns of a table are.
+    pub schema: Schema,
+    /// What the values become.
+    pub encoding: Encoding,
+    /// The shape of an event.
+    pub shape: Vec<usize>,
+    /// Whether images are black and white: 0 and 255 are the bits.
+    pub is_binary: bool,
+    /// How closely the columns of a table must be those of the schema.
+    pub how: Match,
+    /// What else is stated of a table.
+    pub table: TableOptions,
 }
 
 /// Some rows of a file.
@@ -63,18 +81,9 @@ pub struct Chunk {
     pub rows: Range<u64>,
 }
 
-/// A row that is not as it should be.
-#[derive(Debug)]
-pub struct BadRow {
-    /// Which one, from 0, headers and empty lines not counted.
-    pub row: u64,
-    /// What is wrong, and where in the file.
-    pub error: Error,
-}
-
 enum Rows {
-    Table(table::Rows),
-    Npy(npy::Rows),
+    Table(Box<TableReader>),
+    Npy(arrays::npy::Rows),
     Idx(idx::Rows),
     Cifar10(cifar10::Rows),
     Images(images::Rows),
@@ -107,9 +116,52 @@ impl Chunks {
         if options.kind.is_none() && options.levels.is_none() {
             return Err(unstated("kind"));
         }
+        let encoding = match (options.kind, options.levels) {
+            (Some(Kind::Real), _) => Encoding::Reals,
+            (Some(Kind::Binary), _) => Encoding::Symbols { levels: 2 },
+            (_, levels) => Encoding::Symbols { levels: levels.unwrap_or(256) },
+        };
         // A dataset of no events checks the shape.
         let none = Numbers::new(options).finish();
         let event_len = Dataset::new("options", none, shape)?.event_len();
+        let reading = Reading {
+            schema: Schema::positions(event_len, encoding),
+            encoding,
+            shape: shape.clone(),
+            is_binary: options.kind == Some(Kind::Binary),
+            how: Match { drop: options.drop.clone(), ..Match::default() },
+            table: TableOptions { rows: options.rows, ..TableOptions::default() },
+        };
+        Self::start(path, options, &reading, rows)
+    }
+
+    /// Opens a file of any format to be read as events of what was trained on, `rows` at a time.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and [`Error::Unsuitable`] with every way in which the columns of a table
+    /// are not those of the schema.
+    ///
+    /// # Panics
+    ///
+    /// If `rows` is 0.
+    pub fn open_as(path: &Path, reading: &Reading, rows: usize) -> Result<Self> {
+        assert!(rows > 0, "a chunk of no rows");
+        let (kind, levels) = match reading.encoding {
+            Encoding::Reals => (Kind::Real, None),
+            Encoding::Symbols { levels: 2 } if reading.is_binary => (Kind::Binary, None),
+            Encoding::Symbols { levels } => (Kind::Symbols, Some(levels)),
+        };
+        let shape = Some(reading.shape.clone());
+        let rows_read = reading.table.rows;
+        let options =
+            ReadOptions { kind: Some(kind), levels, shape, rows: rows_read, ..Default::default() };
+        Self::start(path, &options, reading, rows)
+    }
+
+    fn start(path: &Path, options: &ReadOptions, reading: &Reading, rows: usize) -> Result<Self> {
+        let Reading { schema, encoding, shape, how, table, .. } = reading;
+        let event_len: usize = shape.iter().product();
         let mut of_bytes = options.clone();
         if options.kind != Some(Kind::Real) && options.kind != Some(Kind::Binary) {
             of_bytes.levels = options.levels.or(Some(256));
@@ -117,24 +169,48 @@ impl Chunks {
         let (rows_of_file, options) = if path.is_dir() {
             (Rows::Images(images::Rows::of_folder(path, &of_bytes)?), of_bytes)
         } else {
-            let mut input = Input::open(path, u64::MAX)?;
-            input.begin_row(row_cap(event_len));
-            match format_of(&mut input, options)? {
-                Format::Table => {
-                    let rows = table::Rows::new(input, Some(event_len), &options.drop)?;
-                    (Rows::Table(rows), options.clone())
+            let mut input = if path == Path::new("-") {
+                Input::stdin(u64::MAX)?
+            } else {
+                Input::open(path, u64::MAX)?
+            };
+            let format = format_of(&mut input)?;
+            if !how.drop.is_empty() && !format.is_table() && format != Format::Npy {
+                return Err(no_columns(path));
+            }
+            match format {
+                Format::Table | Format::Npz | Format::Parquet | Format::Arrow => {
+                    let reader =
+                        TableReader::of_input(input, format, schema, *encoding, table, how)?;
+                    (Rows::Table(Box::new(reader)), options.clone())
                 }
-                Format::Npy => (Rows::Npy(npy::Rows::new(input, options.rows)?), options.clone()),
-                Format::Idx => (Rows::Idx(idx::Rows::new(input)?), of_bytes),
-                Format::Cifar10 => (Rows::Cifar10(cifar10::Rows::new(input)?), of_bytes),
+                Format::Npy => {
+                    let array = Array::open(input, options.rows)?;
+                    if array.axes.len() == 2 {
+                        let reader = TableReader::of_array(array, schema, *encoding, how)?;
+                        (Rows::Table(Box::new(reader)), options.clone())
+                    } else if how.drop.is_empty() {
+                        (Rows::Npy(arrays::npy::Rows::new(array)?), options.clone())
+                    } else {
+                        return Err(no_columns(path));
+                    }
+                }
+                Format::Idx => {
+                    input.begin_row(row_cap(event_len));
+                    (Rows::Idx(idx::Rows::new(input)?), of_bytes)
+                }
+                Format::Cifar10 => {
+                    input.begin_row(row_cap(event_len));
+                    (Rows::Cifar10(cifar10::Rows::new(input)?), of_bytes)
+                }
                 Format::Png => (Rows::Images(images::Rows::of_file(path, &of_bytes)), of_bytes),
             }
         };
         let found: Option<&[usize]> = match &rows_of_file {
-            Rows::Npy(rows) => Some(&rows.shape),
+            Rows::Npy(rows) => Some(rows.shape()),
             Rows::Idx(rows) => Some(&rows.shape),
             Rows::Cifar10(_) => Some(&cifar10::SHAPE),
-            // Each row or image for itself.
+            // Each row or image for itself, or by its columns.
             Rows::Table(_) | Rows::Images(_) => None,
         };
         if let Some(found) = found
@@ -158,6 +234,22 @@ impl Chunks {
         })
     }
 
+    /// The level count of the format's values, where that is one for all its files: bytes of images have 256.
+    pub fn levels_of_format(&self) -> Option<u16> {
+        match &self.rows {
+            Rows::Idx(_) | Rows::Cifar10(_) | Rows::Images(_) => Some(256),
+            Rows::Table(_) | Rows::Npy(_) => None,
+        }
+    }
+
+    /// What a user should know of how the columns of a table were matched.
+    pub fn remarks(&self) -> &[String] {
+        match &self.rows {
+            Rows::Table(reader) => reader.remarks(),
+            _ => &[],
+        }
+    }
+
     /// The level count of symbols, where it does not follow from the values.
     pub fn levels(&self) -> Option<u16> {
         match self.options.kind {
@@ -166,29 +258,30 @@ impl Chunks {
         }
     }
 
-    /// The names in the header of a table, once the first chunk was read.
-    pub fn columns(&self) -> Option<&[String]> {
-        match &self.rows {
-            Rows::Table(rows) => rows.columns(),
-            _ => None,
-        }
-    }
-
     /// How much has been read, and how much there is: bytes of the file as it is stored, or images of
     /// a folder.
     pub fn progress(&mut self) -> (u64, u64) {
         match &mut self.rows {
             Rows::Images(rows) => rows.progress(),
+            Rows::Table(reader) => reader.progress(),
             rows => rows.input().map_or((0, 0), |input| input.progress()),
         }
     }
 
     fn chunk(&mut self) -> Result<Option<Chunk>> {
+        let most = self.options.rows.map_or(u64::MAX, |rows| rows as u64);
+        if let Rows::Table(reader) = &mut self.rows {
+            let left = usize::try_from(most - self.next_row).unwrap_or(usize::MAX);
+            let Some(chunk) = reader.chunk(self.rows_per_chunk.min(left))? else { return Ok(None) };
+            self.next_row = chunk.rows.end;
+            self.is_done = self.next_row == most;
+            let Chunk { data, bad, rows } = chunk;
+            return Ok(Some(Chunk { data: data.with_shape(&self.shape)?, bad, rows }));
+        }
         let first = self.next_row;
         let mut numbers = Numbers::new(&self.options);
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         let event_len = self.shape.iter().product();
-        let most = self.options.rows.map_or(u64::MAX, |rows| rows as u64);
         while self.next_row - first < self.rows_per_chunk as u64 {
             if self.next_row == most {
                 self.is_done = true;
@@ -215,10 +308,6 @@ impl Chunks {
             return Ok(None);
         }
         let data = Dataset::new(&self.name, numbers.finish(), &self.shape)?.with_numbers(good)?;
-        let data = match self.columns() {
-            Some(columns) => data.with_columns(columns.to_vec())?,
-            None => data,
-        };
         Ok(Some(Chunk { data, bad, rows: first..self.next_row }))
     }
 }
@@ -239,7 +328,7 @@ impl Iterator for Chunks {
 impl Rows {
     fn next(&mut self, event_len: usize, numbers: &mut Numbers) -> Result<Step> {
         match self {
-            Self::Table(rows) => rows.next(numbers),
+            Self::Table(_) => unreachable!("a table is read by its columns"),
             Self::Npy(rows) => rows.next(numbers),
             Self::Idx(rows) => rows.next(numbers),
             Self::Cifar10(rows) => rows.next(numbers),
@@ -250,11 +339,10 @@ impl Rows {
     /// The one file under all rows, if it is one.
     fn input(&mut self) -> Option<&mut Input> {
         match self {
-            Self::Table(rows) => Some(rows.input()),
-            Self::Npy(rows) => Some(&mut rows.input),
+            Self::Npy(rows) => Some(&mut rows.array.input),
             Self::Idx(rows) => Some(&mut rows.input),
             Self::Cifar10(rows) => Some(&mut rows.input),
-            Self::Images(_) => None,
+            Self::Images(_) | Self::Table(_) => None,
         }
     }
 }
@@ -268,31 +356,103 @@ fn unstated(what: &'static str) -> Error {
 }
 
 /// How many levels the symbols of a file ask for: one more than the largest, at least 2. Rows in which not
-/// all values are symbols below `most` levels are left out; `None` if all are such. Columns in `drop` are
-/// not looked at. `progress` hears [`Chunks::progress`] after each chunk.
+/// all values are symbols below `most` levels are left out; `None` if all are such. `progress` hears
+/// [`Chunks::progress`] after each chunk.
 ///
 /// # Errors
 ///
-/// Those of [`Chunks::open`] and of reading to the end.
+/// Those of [`Chunks::open_as`] and of reading to the end.
 pub fn scan_levels(
     path: &Path,
-    shape: &[usize],
-    drop: &[Column],
+    reading: &Reading,
     most: u16,
     mut progress: impl FnMut((u64, u64)),
 ) -> Result<Option<u16>> {
-    let options = ReadOptions {
-        kind: Some(Kind::Symbols),
-        levels: Some(most),
-        shape: Some(shape.to_vec()),
-        drop: drop.to_vec(),
-        ..ReadOptions::default()
-    };
-    let mut chunks = Chunks::open(path, &options, 1024)?;
+    let encoding = Encoding::Symbols { levels: most };
+    let reading = Reading { encoding, is_binary: false, ..reading.clone() };
+    let mut chunks = Chunks::open_as(path, &reading, 1024)?;
     let mut largest = None;
     while let Some(chunk) = chunks.next() {
         largest = largest.max(chunk?.data.symbols()?.0.iter().copied().max());
         progress(chunks.progress());
     }
     Ok(largest.map(|largest| (u16::from(largest) + 1).max(2)))
+}
+
+/// A whole file as events of what was trained on, the rows that could not be read, and what a user should know
+/// of how it was matched.
+///
+/// # Errors
+///
+/// Those of [`Chunks::open_as`] and of reading to the end; [`Error::Malformed`] if the file is larger than the
+/// limit of `reading.table`. Images without a place in the encoding are an error too.
+pub fn read_as(path: &Path, reading: &Reading) -> Result<(Dataset, Vec<BadRow>, Vec<String>)> {
+    if !holds_table(path)? {
+        let (kind, levels) = match reading.encoding {
+            Encoding::Reals => (Kind::Real, None),
+            Encoding::Symbols { levels: 2 } if reading.is_binary => (Kind::Binary, None),
+            Encoding::Symbols { levels } => (Kind::Symbols, Some(levels)),
+        };
+        let shape = Some(reading.shape.clone());
+        let rows = reading.table.rows;
+        let options = ReadOptions { kind: Some(kind), levels, shape, rows, ..Default::default() };
+        return Ok((read_path(path, &options)?, Vec::new(), Vec::new()));
+    }
+    let width: usize = reading.shape.iter().product();
+    let mut chunks = Chunks::open_as(path, reading, (ROWS_OF_A_TABLE / width).max(16))?;
+    let remarks = chunks.remarks().to_vec();
+    let (mut whole, mut bad): (Option<Dataset>, Vec<BadRow>) = (None, Vec::new());
+    let (mut numbers, mut rows) = (Vec::new(), 0);
+    let of_value = if reading.encoding == Encoding::Reals { 8 } else { 1 };
+    for chunk in &mut chunks {
+        let chunk = chunk?;
+        bad.extend(chunk.bad);
+        numbers.extend((0..chunk.data.len()).map(|row| chunk.data.number(row)));
+        rows = chunk.rows.end;
+        match &mut whole {
+            None => whole = Some(chunk.data),
+            Some(whole) => whole.append(chunk.data),
+        }
+        let bytes = (numbers.len() * width * of_value) as u64;
+        if bytes > reading.table.max_bytes {
+            let expected = format!("at most {} bytes of values", reading.table.max_bytes);
+            let error =
+                Error::malformed(path, Place::File, Flaw::TooLarge, expected, "more".to_owned());
+            return Err(error.advise("`chainrule score` reads files of any length"));
+        }
+    }
+    let Some(whole) = whole else {
+        let expected = "rows of values";
+        return Err(Error::malformed(path, Place::File, Flaw::Empty, expected, "none"));
+    };
+    // Numbers say something only where rows are left out.
+    let whole = if numbers.len() as u64 == rows {
+        whole.without_numbers()
+    } else {
+        whole.with_numbers(numbers)?
+    };
+    Ok((whole, bad, remarks))
+}
+
+/// Values that are read at a time of a table.
+const ROWS_OF_A_TABLE: usize = 1 << 20;
+
+/// Whether a file is a table, whose columns have types of their own, and not images: text, Parquet, Arrow, or
+/// an array of two axes.
+///
+/// # Errors
+///
+/// If it cannot be read, or its format is not known.
+pub fn holds_table(path: &Path) -> Result<bool> {
+    if path == Path::new("-") {
+        return Ok(true);
+    }
+    if path.is_dir() {
+        return Ok(false);
+    }
+    let mut input = Input::open(path, u64::MAX)?;
+    Ok(match format_of(&mut input)? {
+        Format::Npy => Array::open(input, Some(1)).is_ok_and(|array| array.axes.len() == 2),
+        format => format.is_table(),
+    })
 }

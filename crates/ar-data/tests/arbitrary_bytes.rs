@@ -228,7 +228,9 @@ proptest! {
             ("b.npy", npy("<f8", &[2, 3], &double)),
         ] {
             let read = read_bytes(Path::new(name), bytes, &options).unwrap();
-            prop_assert_eq!(read.reals().unwrap(), &data[..], "{}", name);
+            // The shortest text of a single is another double than the single itself.
+            let singles: Vec<f32> = read.reals().unwrap().iter().map(|&x| x as f32).collect();
+            prop_assert_eq!(&singles[..], &data[..], "{}", name);
         }
     }
 }

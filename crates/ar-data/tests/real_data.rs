@@ -151,7 +151,7 @@ fn winequality_red() {
     assert_eq!(splits.train.columns().unwrap()[10], "alcohol");
     let sum = |split| -> f64 {
         let alcohol = splits.get(split).unwrap().reals().unwrap().iter().skip(10).step_by(11);
-        alcohol.map(|&x| f64::from(x)).sum()
+        alcohol.sum()
     };
     // The column's sum in the file, by awk.
     let total: f64 = Split::ALL.into_iter().map(sum).sum();

@@ -244,6 +244,11 @@ impl ModelConfig {
         of_rows || self.pixel().is_some()
     }
 
+    /// Whether it describes real numbers, and not symbols.
+    pub fn is_real(&self) -> bool {
+        matches!(self, Self::Rnade(_))
+    }
+
     /// The ordering of the walk. Families that have no choice walk in raster order.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ pub enum Error {
         /// Index in the event, from 0.
         variable: usize,
         /// Its one value.
-        value: f32,
+        value: f64,
         /// Training rows.
         rows: usize,
     },

@@ -10,7 +10,7 @@ pub enum Values<'a> {
     /// Symbols.
     Symbols(&'a [u8]),
     /// Real numbers.
-    Reals(&'a [f32]),
+    Reals(&'a [f64]),
 }
 
 impl<'a> Values<'a> {
@@ -42,7 +42,7 @@ impl<'a> Values<'a> {
     ///
     /// # Panics
     /// When the values are symbols.
-    pub fn reals(self) -> &'a [f32] {
+    pub fn reals(self) -> &'a [f64] {
         match self {
             Self::Reals(values) => values,
             Self::Symbols(_) => panic!("rows of symbols, expected real numbers"),
@@ -56,7 +56,7 @@ pub enum Rows {
     /// Symbols.
     Symbols(Vec<u8>),
     /// Real numbers.
-    Reals(Vec<f32>),
+    Reals(Vec<f64>),
 }
 
 impl Rows {
@@ -99,14 +99,14 @@ impl<'a> From<&'a Vec<u8>> for Values<'a> {
     }
 }
 
-impl<'a> From<&'a [f32]> for Values<'a> {
-    fn from(values: &'a [f32]) -> Self {
+impl<'a> From<&'a [f64]> for Values<'a> {
+    fn from(values: &'a [f64]) -> Self {
         Self::Reals(values)
     }
 }
 
-impl<'a> From<&'a Vec<f32>> for Values<'a> {
-    fn from(values: &'a Vec<f32>) -> Self {
+impl<'a> From<&'a Vec<f64>> for Values<'a> {
+    fn from(values: &'a Vec<f64>) -> Self {
         Self::Reals(values)
     }
 }
@@ -142,7 +142,7 @@ pub trait Examples: Sync {
     ///
     /// # Panics
     /// When the values are symbols, which is what a set is that does not say otherwise.
-    fn read_reals(&self, epoch: u64, rows: &[usize], out: &mut Vec<f32>) {
+    fn read_reals(&self, epoch: u64, rows: &[usize], out: &mut Vec<f64>) {
         let _ = (epoch, rows, out);
         panic!("a set of symbols, expected real numbers");
     }
@@ -176,7 +176,7 @@ impl InMemory {
     ///
     /// # Panics
     /// When the values are not whole rows.
-    pub fn reals(values: Vec<f32>, variables: usize) -> Self {
+    pub fn reals(values: Vec<f64>, variables: usize) -> Self {
         Self::of(Rows::Reals(values), variables)
     }
 
@@ -217,7 +217,7 @@ impl Examples for InMemory {
         copy_rows(self.rows.values().symbols(), self.variables, rows, out);
     }
 
-    fn read_reals(&self, _: u64, rows: &[usize], out: &mut Vec<f32>) {
+    fn read_reals(&self, _: u64, rows: &[usize], out: &mut Vec<f64>) {
         copy_rows(self.rows.values().reals(), self.variables, rows, out);
     }
 
@@ -335,7 +335,7 @@ mod tests {
             "the training set has the symbol 7 in row 11, variable 1 (both from 0), expected a symbol \
              less than 2"
         );
-        let reals = Values::Reals(&[0.5, 1.0, 2.0, f32::NAN]);
+        let reals = Values::Reals(&[0.5, 1.0, 2.0, f64::NAN]);
         assert_eq!(
             check_values("validation", 0, 2, None, reals).unwrap_err().to_string(),
             "the validation set has NaN in row 1, variable 1 (both from 0), expected a finite number"

@@ -487,7 +487,7 @@ impl Model {
     ///
     /// # Panics
     /// When the model is one of symbols.
-    pub fn complete_reals(&self, observed: &[Option<f32>], rng: &mut dyn Rng) -> Vec<f32> {
+    pub fn complete_reals(&self, observed: &[Option<f64>], rng: &mut dyn Rng) -> Vec<f64> {
         match self {
             Self::Rnade(model) => model.complete(observed, rng),
             _ => panic!("a model of kind `{}` draws symbols, not real numbers", self.kind()),

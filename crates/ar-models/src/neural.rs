@@ -3,7 +3,7 @@
 use ar_kernels::Isa;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::kind::Basic;
-use burn::tensor::{Device, Float, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Float, Int, Tensor, TensorData};
 use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
@@ -65,22 +65,23 @@ impl ValueKind for Int {
 }
 
 impl ValueKind for Float {
-    type Host = f32;
+    type Host = f64;
 
-    fn to_device(values: &[f32], variables: usize, device: &Device) -> Tensor<2, Self> {
+    fn to_device(values: &[f64], variables: usize, device: &Device) -> Tensor<2, Self> {
         let rows = values.len() / variables.max(1);
-        Tensor::from_data(TensorData::new(values.to_vec(), [rows, variables]), device)
+        let data = TensorData::new(values.to_vec(), [rows, variables]);
+        Tensor::from_data(data, (device, data_dtype(device)))
     }
 
-    fn to_host<const D: usize>(x: Tensor<D, Self>) -> Vec<f32> {
-        x.into_data().iter::<f32>().collect()
+    fn to_host<const D: usize>(x: Tensor<D, Self>) -> Vec<f64> {
+        x.into_data().iter::<f64>().collect()
     }
 
-    fn read(examples: &dyn Examples, epoch: u64, rows: &[usize], out: &mut Vec<f32>) {
+    fn read(examples: &dyn Examples, epoch: u64, rows: &[usize], out: &mut Vec<f64>) {
         examples.read_reals(epoch, rows, out);
     }
 
-    fn of(values: Values<'_>) -> &[f32] {
+    fn of(values: Values<'_>) -> &[f64] {
         values.reals()
     }
 
@@ -238,6 +239,12 @@ pub trait Neural:
         let _ = (x, labels);
         None
     }
+}
+
+/// The precision of real values in the units of the data: double where the device computes in it, since
+/// in single precision neighbours near 1.7e9, a time in seconds, are 128 apart.
+pub(crate) fn data_dtype(device: &Device) -> DType {
+    if device.supports_dtype(DType::F64) { DType::F64 } else { DType::F32 }
 }
 
 /// The device that a module's weights are on.

@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::layers::permute::Permutation;
 use crate::layers::{normal, rows};
-use crate::neural::{Neural, ValueKind, device_of};
+use crate::neural::{Neural, ValueKind, data_dtype, device_of};
 use crate::standardization::Standardization;
 use crate::walk;
 
@@ -254,14 +254,15 @@ impl Rnade {
 
     /// z in the order of the walk, `[batch, dim]`, from x in event order.
     fn standardized(&self, x: Tensor<2>) -> Tensor<2> {
-        let like = self.b.val();
         let row = |values: Vec<f64>| {
             let data = TensorData::new(values, [1, self.event_len()]);
-            Tensor::<2>::from_data(data, (&like.device(), like.dtype()))
+            Tensor::<2>::from_data(data, (&x.device(), x.dtype()))
         };
         let means = row(self.in_walk(|i| self.standardization.means()[i]));
         let scales = row(self.in_walk(|i| self.standardization.scales()[i]));
-        (self.ordering.to_walk(x.cast(like.dtype())) - means) / scales
+        // In the precision of the data: large numbers of small spread differ after the subtraction only.
+        let z = (self.ordering.to_walk(x) - means) / scales;
+        z.cast(self.b.dtype())
     }
 
     /// What describes the conditionals of all variables at once, in standardized units: the logits of
@@ -362,7 +363,9 @@ impl Autoregressive for Rnade {
         let h = relu(state.a.clone().mul(rho_t)); // [batch, hidden]
         let i = self.ordering()[t];
         let (mean, scale) = (self.standardization.means()[i], self.standardization.scales()[i]);
-        self.mixtures(h.matmul(v_t.transpose()) + b_t).affine(scale, mean)
+        let outputs = h.matmul(v_t.transpose()) + b_t;
+        let precision = data_dtype(&outputs.device());
+        self.mixtures(outputs.cast(precision)).affine(scale, mean)
     }
 
     fn advance(&self, state: &mut RnadeState, x_t: Tensor<1>) {
@@ -372,7 +375,7 @@ impl Autoregressive for Rnade {
         assert_eq!(x_t.dims(), [batch], "one value per walk");
         let i = self.ordering()[t];
         let (mean, scale) = (self.standardization.means()[i], self.standardization.scales()[i]);
-        let z_t = x_t.cast(state.a.dtype()).sub_scalar(mean).div_scalar(scale);
+        let z_t = x_t.sub_scalar(mean).div_scalar(scale).cast(state.a.dtype());
         let w_t = self.w.val().narrow(0, t, 1); // [1, hidden]
         state.a = state.a.clone() + z_t.unsqueeze_dim::<2>(1).mul(w_t); // [batch, hidden]
         state.position += 1;
@@ -400,7 +403,7 @@ impl Neural for Rnade {
         Some(relu(a))
     }
 
-    fn complete(&self, observed: &[Option<f32>], rng: &mut dyn Rng) -> Vec<f32> {
+    fn complete(&self, observed: &[Option<f64>], rng: &mut dyn Rng) -> Vec<f64> {
         walk::complete(self, observed, rng)
     }
 }

@@ -47,9 +47,9 @@ impl Standardization {
         }
         let variables = examples.variables();
         let mut sums = vec![0.0; variables];
-        let mut ranges = vec![(f32::INFINITY, f32::NEG_INFINITY); variables];
+        let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY); variables];
         for_each(examples, epoch, |i, x| {
-            sums[i] += f64::from(x);
+            sums[i] += x;
             ranges[i] = (ranges[i].0.min(x), ranges[i].1.max(x));
         });
         // The least and the most of a variable do not show a NaN.
@@ -65,7 +65,7 @@ impl Standardization {
         let rows = examples.len() as f64;
         let means: Vec<f64> = sums.iter().map(|sum| sum / rows).collect();
         let mut squares = vec![0.0; variables];
-        for_each(examples, epoch, |i, x| squares[i] += (f64::from(x) - means[i]).powi(2));
+        for_each(examples, epoch, |i, x| squares[i] += (x - means[i]).powi(2));
         let scales = squares.iter().map(|square| (square / rows).sqrt()).collect();
         Ok(Self { means, scales })
     }
@@ -111,7 +111,7 @@ impl Standardization {
 }
 
 /// Calls `f` with every variable's index and value.
-fn for_each(examples: &dyn Examples, epoch: u64, mut f: impl FnMut(usize, f32)) {
+fn for_each(examples: &dyn Examples, epoch: u64, mut f: impl FnMut(usize, f64)) {
     let rows: Vec<usize> = (0..examples.len()).collect();
     let mut values = Vec::new();
     for rows in rows.chunks(CHUNK) {
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_finite_is_named() {
-        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let data = InMemory::reals(vec![1.0, 0.1, 2.0, value, 3.0, 0.3], 2);
             let message = Standardization::fit(&data, 1).unwrap_err().to_string();
             let expected =

@@ -212,10 +212,10 @@ fn rows_of_another_length_or_kind_are_refused_with_both_numbers() {
         error.to_string(),
         "the training set has rows of 4 symbols, expected 4 real numbers as in the shape [4]"
     );
-    let mut reals: Vec<f32> = (0..60).map(|k| (k * k % 11) as f32).collect();
+    let mut reals: Vec<f64> = (0..60).map(|k| f64::from(k * k % 11)).collect();
     let good = InMemory::reals(reals.clone(), 4);
     trained((&rnade, &event), &good, None).unwrap();
-    reals[9] = f32::INFINITY;
+    reals[9] = f64::INFINITY;
     let bad = InMemory::reals(reals, 4);
     for (name, train_set, valid) in [("training", &bad, None), ("validation", &good, Some(&bad))] {
         let error = trained((&rnade, &event), train_set, valid).unwrap_err();

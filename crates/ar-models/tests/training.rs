@@ -282,7 +282,7 @@ fn a_model_with_classes_learns_from_labels_and_is_resumed_to_the_same_bits() {
 /// Rows of three real numbers of different units: the second follows the first, the third is one of two.
 fn measurements(n: usize, seed: u64) -> InMemory {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut noise = move || rng.random::<f32>() + rng.random::<f32>() - 1.0;
+    let mut noise = move || rng.random::<f64>() + rng.random::<f64>() - 1.0;
     let rows = (0..n).flat_map(|_| {
         let first = noise();
         let third = if noise() < 0.0 { -4.0 } else { 4.0 };
@@ -354,7 +354,7 @@ fn an_rnade_learns_is_resumed_to_the_same_bits_and_comes_back_with_its_units() {
     let known = [Some(1150.0), None, None].repeat(200);
     let completed = model.complete_reals(&known, &mut rng);
     assert!(completed.iter().step_by(3).all(|&x| x == 1150.0));
-    let mean = completed.iter().skip(1).step_by(3).sum::<f32>() / 200.0;
+    let mean = completed.iter().skip(1).step_by(3).sum::<f64>() / 200.0;
     assert!((mean - 0.0075).abs() < 0.002, "{mean}");
 
     // A model without its standardization, or of another kind of events, is refused.

@@ -21,7 +21,7 @@ use prob_core::bayes::log_prior_from_counts;
 use serde::Serialize;
 
 use super::{Session, data_of, finite, train};
-use crate::args::{ClassifyArgs, OwnData, Prior, Temperature};
+use crate::args::{ClassifyArgs, OwnData, Prior, Temperature, WholeFileArgs};
 use crate::config::{Config, DataConfig};
 use crate::data::{OTHER_ROWS, Prepared, load_classes, prepare, require_split};
 use crate::device;
@@ -147,7 +147,7 @@ pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
     let log_prior = runs.log_prior(args.prior)?;
     let device = device::choose(args.device.as_deref())?;
     let models = runs.models(&device.device)?;
-    let (data, split) = runs.data(args.data.as_deref(), args.split, session)?;
+    let (data, split) = runs.data(args.data.as_deref(), args.split, &args.file, session)?;
     let truth = runs.truth(&data)?;
     if truth.is_none() {
         terminal.note(format!("{}: no labels, so there are predictions only", data.name));
@@ -397,11 +397,12 @@ impl Runs {
         &self,
         spec: Option<&str>,
         split: Option<Split>,
+        file: &WholeFileArgs,
         session: &Session,
     ) -> Result<(Prepared, Option<Split>)> {
         let (_, config) = &self.opened[0];
         if spec.is_some() || config.data.class.is_none() {
-            return data_of(spec, split, config, session);
+            return data_of(spec, split, config, file, session);
         }
         let split = split.unwrap_or(Split::Test);
         let data = self.own(split, &format!("--split {split}"), OTHER_ROWS, session)?;
@@ -425,9 +426,10 @@ impl Runs {
             .into());
         }
         require_split(&first.data, split, asked, instead)?;
-        let all = DataConfig { class: None, ..first.data.clone() };
+        let mut all = first.clone();
+        all.data.class = None;
         let classes = first.data.class.map(|_| &self.classes[..]);
-        let data = load_classes(&all, split, classes, &session.locations)?;
+        let data = load_classes(&all, split, classes, session.reader())?;
         prepare(data, first.data.preprocessing, split, None)
     }
 

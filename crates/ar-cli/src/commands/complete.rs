@@ -134,7 +134,7 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
     let class = class_of(args.class, &model)?;
-    let (data, split) = data_of(args.data.as_deref(), args.split, &config, session)?;
+    let (data, split) = data_of(args.data.as_deref(), args.split, &config, &args.file, session)?;
     let count = args.count.min(data.len());
     if count.saturating_mul(args.samples).saturating_mul(event.variables()) > MAX_VALUES {
         return Err(mistake(

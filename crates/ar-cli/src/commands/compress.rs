@@ -76,7 +76,7 @@ pub(crate) fn run(args: &CompressArgs, session: &Session) -> Result<()> {
     let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
     let codec = Codec::new(&model, &config.model, &event)?;
-    let (data, split) = data_of(Some(&args.input), args.split, &config, session)?;
+    let (data, split) = data_of(Some(&args.input), args.split, &config, &args.file, session)?;
     let isa = if args.portable { Isa::Portable } else { Isa::detect() };
     if let (true, Arithmetic::Tensors { backend, .. }) = (args.portable, codec.arithmetic(isa)) {
         return Err(mistake(
@@ -200,7 +200,7 @@ fn compare(
 ) -> Result<Vec<Baseline>> {
     let mut all = Vec::new();
     if baselines::are_binary_images(&data.event) {
-        let train = load_split(&config.data, Split::Train, &session.locations)
+        let train = load_split(config, Split::Train, session.reader())
             .and_then(|train| prepare(train, config.data.preprocessing, Split::Train, None));
         match train.and_then(|train| baselines::neighbourhood(data, &train, &data.event)) {
             Ok(baseline) => all.push(baseline),

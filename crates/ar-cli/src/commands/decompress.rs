@@ -68,7 +68,8 @@ pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
     let names = config.data.columns.as_deref();
-    let events = Events { values: (&values).into(), event: &event, names };
+    let schema = config.data.schema.as_ref();
+    let events = Events { values: (&values).into(), event: &event, names, schema };
     events.write(&args.out, format, args.columns)?;
     let record = Record {
         version: RECORD_VERSION,

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &EvalArgs, session: &Session) -> Result<()> {
         Some(orderings) => over_orderings(model, orderings)?,
         None => model,
     };
-    let (data, split) = data_of(args.data.as_deref(), args.split, &config, session)?;
+    let (data, split) = data_of(args.data.as_deref(), args.split, &config, &args.file, session)?;
     let terminal = &session.terminal.beside(args.per_variable.as_deref());
     terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));
     let subject = Subject {

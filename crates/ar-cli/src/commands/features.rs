@@ -123,7 +123,7 @@ pub(crate) fn run(args: &FeaturesArgs, session: &Session) -> Result<()> {
     let mut name = None;
     let mut written = None;
     if let Some(asked) = asked {
-        let (data, split) = data_of(spec, args.split, &config, session)?;
+        let (data, split) = data_of(spec, args.split, &config, &args.file, session)?;
         let split = split.map_or_else(|| "all".to_owned(), |split| split.to_string());
         written = Some(seer.write(asked, &data, split)?);
         name = Some(data.name);
@@ -174,7 +174,7 @@ fn load(args: &FeaturesArgs, config: &Config, session: &Session) -> Result<[Part
         }
     }
     let part = |split, most: Option<usize>| -> Result<Part> {
-        let (data, _) = data_of(spec, Some(split), config, session)?;
+        let (data, _) = data_of(spec, Some(split), config, &args.file, session)?;
         let rows = evenly_spaced(data.len(), most);
         let Some(labels) = data.labels(&rows) else {
             return Err(Mistake::new(
@@ -273,7 +273,7 @@ impl Seer<'_> {
         let raw = |(data, rows, labels): &Part| {
             let values = match read_rows(data, 0, rows) {
                 Rows::Symbols(values) => values.into_iter().map(f32::from).collect(),
-                Rows::Reals(values) => values,
+                Rows::Reals(values) => values.into_iter().map(|value| value as f32).collect(),
             };
             Labelled::new(values, labels.clone())
         };

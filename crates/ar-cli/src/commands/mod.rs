@@ -9,6 +9,7 @@ pub(crate) mod data;
 pub(crate) mod decompress;
 pub(crate) mod eval;
 pub(crate) mod features;
+pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod report;
 pub(crate) mod sample;
@@ -24,9 +25,10 @@ use ar_models::model::Model;
 use ar_models::scoring::{Score, evaluate_labelled};
 use serde::{Deserialize, Serialize};
 
-use crate::args::Global;
+use crate::args::{Global, WholeFileArgs};
 use crate::config::Config;
-use crate::data::{OTHER_ROWS, Prepared, load_spec, load_split, prepare, require_split};
+use crate::data::sets::Finder;
+use crate::data::{OTHER_ROWS, Prepared, Reader, load_split, prepare, require_split};
 use crate::error::mistake;
 use crate::output::Terminal;
 
@@ -46,6 +48,11 @@ impl Session {
         let terminal = Terminal { json, quiet, verbose, results_on_stderr: false };
         Self { terminal, locations: Locations::new(data_dir) }
     }
+
+    /// Where data is looked for, and where what is to be said about it is said.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader { locations: &self.locations, terminal: &self.terminal }
+    }
 }
 
 /// A split of a run's own data, or the data of `--data SPEC`; a path has no splits, so its split is
@@ -57,16 +64,15 @@ pub(crate) fn data_of(
     spec: Option<&str>,
     split: Option<Split>,
     config: &Config,
+    file: &WholeFileArgs,
     session: &Session,
 ) -> Result<(Prepared, Option<Split>)> {
-    let locations = &session.locations;
     let Some(spec) = spec else {
         let split = split.unwrap_or(Split::Test);
         require_split(&config.data, split, &format!("--split {split}"), OTHER_ROWS)?;
-        let data = load_split(&config.data, split, locations)?;
+        let data = load_split(config, split, session.reader())?;
         return Ok((prepare(data, config.data.preprocessing, split, None)?, Some(split)));
     };
-    let event = config.event_of_run()?;
     let is_path = matches!(spec.parse::<Spec>()?, Spec::Path(_));
     if let Some(split) = split
         && is_path
@@ -77,7 +83,16 @@ pub(crate) fn data_of(
         ));
     }
     let split = split.unwrap_or(Split::Test);
-    let data = load_spec(spec, split, config, &event, locations)?;
+    let terminal = &session.terminal;
+    let finder = Finder {
+        config,
+        locations: &session.locations,
+        terminal,
+        levels: None,
+        file: &file.file,
+        with_labels: true,
+    };
+    let data = finder.spec(spec, split)?.into_whole(file.skips(config), terminal)?;
     Ok((data, (!is_path).then_some(split)))
 }
 

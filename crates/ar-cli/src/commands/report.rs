@@ -80,16 +80,16 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
     let model = run.load_model(&config, &event, &device.device)?;
     let terminal = &session.terminal.beside(args.out.as_deref());
 
-    let (test, test_split) = data_of(None, Some(reported(&config)), &config, session)?;
+    let (test, test_split) = data_of(None, Some(reported(&config)), &config, &args.file, session)?;
     let test_name = named(&test, test_split);
     let (other, other_name) = match &args.against {
         Some(spec) => {
-            let (data, split) = data_of(Some(spec), None, &config, session)?;
+            let (data, split) = data_of(Some(spec), None, &config, &args.file, session)?;
             let name = named(&data, split);
             (data, name)
         }
         None => {
-            let (data, split) = data_of(None, Some(Split::Train), &config, session)?;
+            let (data, split) = data_of(None, Some(Split::Train), &config, &args.file, session)?;
             let name = named(&data, split);
             (data, name)
         }
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
         let bytes = nll_nats.iter().sum::<f64>() / std::f64::consts::LN_2 / 8.0;
         sizes.push(Size { coder: "its −log₂ p".to_owned(), bytes });
         if baselines::are_binary_images(&event) {
-            let train = load_split(&config.data, Split::Train, &session.locations)
+            let train = load_split(&config, Split::Train, session.reader())
                 .and_then(|train| prepare(train, config.data.preprocessing, Split::Train, None))
                 .and_then(|train| baselines::neighbourhood(&part.examples, &train, &event));
             match train {

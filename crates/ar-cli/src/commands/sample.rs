@@ -79,7 +79,8 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
         (_, values) => values,
     };
     let names = config.data.columns.as_deref();
-    let events = Events { values: values.values(), event: shown, names };
+    let schema = config.data.schema.as_ref();
+    let events = Events { values: values.values(), event: shown, names, schema };
     events.write(&args.out, format, args.columns)?;
     let record = Record {
         version: RECORD_VERSION,
@@ -100,7 +101,7 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
 }
 
 /// Real numbers as the symbols that they lie in.
-pub(super) fn quantized(values: &[f32], levels: usize) -> Rows {
+pub(super) fn quantized(values: &[f64], levels: usize) -> Rows {
     let levels = u16::try_from(levels).unwrap_or(256);
     Rows::Symbols(values.iter().map(|&value| quantize(value, levels)).collect())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use ar_data::Split;
+use ar_data::{Dataset, Schema, Split};
 use ar_models::config::EventSpec;
 use ar_models::examples::{Examples, all_labels};
 use ar_models::model::Model;
@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use super::{Evaluation, Session, Subject};
 use crate::args::TrainArgs;
 use crate::config::{Config, Difference};
-use crate::data::{Prepared, load_to_train, prepare};
+use crate::data::{Prepared, Trained as TrainedOn, constant_columns, load_to_train, prepare};
 use crate::device::{self, Chosen};
+use crate::draft::draft;
 use crate::environment::Environment;
 use crate::error::{ErrorKind, Mistake, mistake};
 use crate::memory;
@@ -79,7 +80,7 @@ pub(crate) struct Record {
 /// When the config or the data is wrong, the run exists, or training fails.
 pub(crate) fn run(args: &TrainArgs, session: &Session) -> Result<()> {
     let terminal = &session.terminal;
-    let mut config = Config::load(&args.config, &args.set)?;
+    let mut config = config_of(args, session)?;
     let device = device::choose(args.device.as_deref())?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
     let finished = |record: Record| {
@@ -123,6 +124,7 @@ pub(crate) fn run(args: &TrainArgs, session: &Session) -> Result<()> {
     let continued = training.epochs_done(&run)?;
     run.write_seal(opened(&run, &config, &data, args.resume))?;
     write_atomic(&run.config(), config.to_toml()?.as_bytes())?;
+    run.write_schema(data.schema.as_ref())?;
     let environment = Environment::now(&device.name);
     run.write_environment(&environment)?;
     if continued.is_none() {
@@ -140,6 +142,32 @@ pub(crate) fn run(args: &TrainArgs, session: &Session) -> Result<()> {
     let trained = training.descend(&run, terminal)?;
     let record = finish(&training, &mut run, environment, trained, terminal)?;
     terminal.result(&record, || words(&record))
+}
+
+/// The config that is named, or one for the data file that is.
+fn config_of(args: &TrainArgs, session: &Session) -> Result<Config> {
+    let path = &args.config;
+    let is_config = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("toml"));
+    if is_config && !args.draft.is_empty() {
+        return Err(mistake(
+            format!(
+                "--label, --drop, --model and --key with {}, which is a config",
+                path.display()
+            ),
+            "set data.label, data.drop, data.key and model.kind in the config; the options are for data files",
+        ));
+    }
+    // What is no file is called a config that is not there.
+    if is_config || !path.exists() {
+        return Config::load(path, &args.set);
+    }
+    let draft = draft(path, args.draft.wishes())?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    for note in draft.notes {
+        session.terminal.note(format!("{name}: {note}"));
+    }
+    let title = format!("the config of {name}");
+    Config::of_text(Path::new(&title), draft.text, &args.set)
 }
 
 /// The seal of a run that starts or goes on: its data is known, its config is the checkpoint's business
@@ -246,13 +274,19 @@ struct Data {
     test: Option<Prepared>,
     /// What the files of the user's hold, by split.
     rows: BTreeMap<String, Rows>,
+    /// What the columns are, of a table.
+    schema: Option<Schema>,
 }
 
 impl Data {
     /// Loads the splits and settles what the config left to them.
     fn load(config: &mut Config, session: &Session) -> Result<Self> {
-        let (splits, rows) = load_to_train(&config.data, &session.locations)?;
+        let TrainedOn { splits, rows, schema } = load_to_train(config, session.reader())?;
         config.settle(&splits.train);
+        if let Some(event) = config.event() {
+            config.check_event(&event)?;
+        }
+        refuse_constants(config, &splits.train)?;
         let how = config.data.preprocessing;
         let seed = config.seed;
         let prepare =
@@ -262,6 +296,7 @@ impl Data {
             valid: splits.valid.map(|data| prepare(data, Split::Valid)).transpose()?,
             test: splits.test.map(|data| prepare(data, Split::Test)).transpose()?,
             rows,
+            schema,
         };
         config.check_event(data.event())?;
         config.check_labels("training", &data.train)?;
@@ -274,6 +309,44 @@ impl Data {
     fn event(&self) -> &EventSpec {
         &self.train.event
     }
+}
+
+/// Refuses real variables with one value in all rows: a density of them would be infinite. All are named
+/// at once.
+fn refuse_constants(config: &Config, train: &Dataset) -> Result<()> {
+    // Noise, or fewer rows, may be still to come.
+    let constants = if config.model.is_real() { constant_columns(train) } else { Vec::new() };
+    let [first, ..] = constants[..] else { return Ok(()) };
+    let names = train.columns();
+    let title = |column: &usize| match names.and_then(|names| names.get(*column)) {
+        Some(name) => format!("`{name}`"),
+        None => format!("column {column} (from 0)"),
+    };
+    let quoted = |column: &usize| match names.and_then(|names| names.get(*column)) {
+        Some(name) => format!("{name:?}"),
+        None => column.to_string(),
+    };
+    let value =
+        train.reals().ok().and_then(|values| values.get(first)).copied().unwrap_or_default();
+    let list =
+        |word: &dyn Fn(&usize) -> String| constants.iter().map(word).collect::<Vec<_>>().join(", ");
+    let what = match constants.len() {
+        1 => format!("{} is {value} in all {} training rows", title(&first), train.len()),
+        count => format!(
+            "{count} columns have one value in all {} training rows: {}",
+            train.len(),
+            list(&title)
+        ),
+    };
+    Err(Mistake::new(
+        format!(
+            "{}: {what}, expected at least two values: a density would be infinite",
+            train.name()
+        ),
+        format!("leave them out with data.drop = [{}]", list(&quoted)),
+    )
+    .of(ErrorKind::Data)
+    .into())
 }
 
 /// A model, what it is trained on, and where.

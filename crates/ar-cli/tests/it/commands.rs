@@ -409,7 +409,7 @@ fn mistakes_are_explained_and_end_in_a_hint() {
     place.file("mnist.toml", mnist);
     for (arguments, parts) in [
         (&["train", "none.toml"][..], &["cannot read none.toml", "spelling"][..]),
-        (&["train", "empty"], &["empty is a folder"]),
+        (&["train", "empty"], &["expected a folder with .png files"]),
         (&["train", "binary.toml"], &["byte 0", "UTF-8"]),
         (
             &["train", "small.toml", "--set", "model.hidden=0"],
@@ -425,13 +425,16 @@ fn mistakes_are_explained_and_end_in_a_hint() {
         (&["train", "small.toml", "--device", "gpu"], &["unknown device `gpu`"]),
         (&["train", "small.toml", "--device", "wgpu"], &["feature `wgpu`", "--features wgpu"]),
         (&["train", "ragged.toml"], &["ragged.csv: line 2", "expected 2"]),
-        (&["train", "words.toml"], &["words.csv: line 2, column 2", "\"yes\""]),
+        (
+            &["train", "words.toml", "--set", "data.kind=binary"],
+            &["words.csv: line 2, column 2", "\"yes\""],
+        ),
         (&["train", "missing.toml"], &["none.csv"]),
         (&["train", "mnist.toml"], &["train-images-idx3-ubyte", "chainrule data fetch mnist"]),
         (&["eval", "none"], &["none does not exist"]),
         (&["eval", "empty"], &["no config.toml"]),
         (&["eval", "run", "--data", "digit"], &["did you mean \"digits\"?"]),
-        (&["eval", "run", "--data", "wide.csv"], &["wide.csv", "shape"]),
+        (&["eval", "run", "--data", "wide.csv"], &["wide.csv", "3 columns, expected 64"]),
         (&["eval", "run", "--data", "wide.csv", "--split", "test"], &["a path has no splits"]),
         (&["eval", "run", "--data", "mnist"], &["mnist"]),
         (&["eval", "run", "--per-variable", "costs.txt"], &["ending in .npy"]),
@@ -441,7 +444,6 @@ fn mistakes_are_explained_and_end_in_a_hint() {
         (&["sample", "run", "--out", "a.npy", "--count", "4000000000"], &["at most"]),
         (&["inspect", "ragged.csv"], &["ragged.csv:1"]),
         (&["count", "--family", "markov", "--variables", "5"], &["needs --order"]),
-        (&["data", "info", "words.csv"], &["not a number"]),
         (&["data", "fetch", "mnits"], &["did you mean \"mnist\"?"]),
         (
             &["data", "export", "digits", "--split", "test", "--out", "a"],

@@ -14,4 +14,5 @@ mod reals;
 mod report;
 mod resume;
 mod score;
+mod tables;
 mod transcripts;

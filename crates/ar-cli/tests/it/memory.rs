@@ -180,7 +180,7 @@ fn only_the_first_rows_of_the_training_file_are_read_where_only_they_are_learned
     place.file("v.csv", "1,0\n0,2\n");
     let config = |train: &str, more: &str| {
         format!(
-            "name = \"m\"\n[data]\ntrain = \"{train}.csv\"\nvalid = \"v.csv\"\n{more}\n\
+            "name = \"m\"\n[data]\nkind = \"symbols\"\ntrain = \"{train}.csv\"\nvalid = \"v.csv\"\n{more}\n\
              [model]\nkind = \"markov\"\norder = 1"
         )
     };

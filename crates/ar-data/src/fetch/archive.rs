@@ -2,8 +2,8 @@
 
 use super::{Failure, Packing, Wanted};
 use crate::builtin::check_content;
+use crate::bytes::hex;
 use crate::error::Error;
-use crate::input::hex;
 use flate2::Compression;
 use flate2::bufread::ZlibDecoder;
 use flate2::read::GzDecoder;

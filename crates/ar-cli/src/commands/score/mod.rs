@@ -7,17 +7,17 @@ mod rows;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use ar_data::Split;
+use ar_data::{Spec, Split};
 use prob_core::anomaly::{Calibration, atypicality, auroc, average_precision};
 
 use super::{Session, finite};
 use crate::args::ScoreArgs;
+use crate::data::sets::{Finder, Set};
 use crate::device;
 use crate::error::mistake;
 use crate::output::RECORD_VERSION;
 use crate::outputs::Inputs;
 use crate::run_dir::RunDir;
-use crate::sets::{Finder, Set};
 use files::{Files, check_files, check_places, variable_names};
 use record::{AgainstRecord, CalibrationRecord, Detection, Record};
 use rows::Scorer;
@@ -44,19 +44,27 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));
 
     // All sets are found before the work begins.
-    let finder =
-        Finder { config: &config, locations: &session.locations, terminal, levels: args.levels };
-    let split = args.split.unwrap_or(Split::Test);
-    let mut data = match &args.data {
-        Some(spec) => finder.spec(spec, split)?,
-        None => finder.own(split)?,
+    let finder = Finder {
+        config: &config,
+        locations: &session.locations,
+        terminal,
+        levels: args.levels,
+        file: &args.file,
+        with_labels: false,
     };
-    if let (None, Some(split), Some(spec)) = (data.split, args.split, &args.data) {
+    let split = args.split.unwrap_or(Split::Test);
+    if let (Some(split), Some(spec)) = (args.split, &args.data)
+        && matches!(spec.parse::<Spec>()?, Spec::Path(_))
+    {
         return Err(mistake(
             format!("--split {split} with --data {spec}: a path has no splits"),
             "remove --split, or name a built-in dataset",
         ));
     }
+    let mut data = match &args.data {
+        Some(spec) => finder.spec(spec, split)?,
+        None => finder.own(split)?,
+    };
     let calibration = args.calibrate.as_deref();
     let calibration = calibration.map(|spec| finder.named("--calibrate", spec, Split::Valid));
     let mut calibration = calibration.transpose()?;
@@ -72,13 +80,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         warn_of_calibration(set, &data, &config.data.label(), session);
     }
 
-    let scorer = Scorer {
-        model: &model,
-        session,
-        bad_rows: args.bad_rows,
-        alpha: args.alpha,
-        columns: config.data.columns.as_deref(),
-    };
+    let scorer = Scorer { model: &model, session, bad_rows: args.bad_rows, alpha: args.alpha };
     let normal = calibration.as_mut().map(|set| -> Result<_> {
         let mut scores = Vec::new();
         let record = scorer.run(set, None, false, |row| {

@@ -9,9 +9,9 @@ use prob_core::units::Nats;
 use super::super::{Session, finite};
 use super::record::{BadRecord, Flagged, SetRecord};
 use crate::args::BadRows;
+use crate::data::sets::{Set, nothing_read};
 use crate::error::{Internal, data_mistake};
 use crate::output::grouped;
-use crate::sets::{Set, nothing_read};
 
 /// Bad rows that are shown of each set.
 pub(super) const SHOWN: usize = 5;
@@ -54,24 +54,9 @@ pub(super) struct Scorer<'a> {
     pub(super) session: &'a Session,
     pub(super) bad_rows: BadRows,
     pub(super) alpha: f64,
-    /// Names of the run's variables, where it knows them.
-    pub(super) columns: Option<&'a [String]>,
 }
 
 impl Scorer<'_> {
-    /// Says so where a table names its columns otherwise than the run's: their order is what counts.
-    fn compare_columns(&self, name: &str, found: Option<&[String]>) {
-        let (Some(expected), Some(found)) = (self.columns, found) else { return };
-        let differ = expected.iter().zip(found).enumerate().find(|(_, (a, b))| a != b);
-        if let Some((column, (expected, found))) = differ {
-            self.session.terminal.note(format!(
-                "{name}: column {} is {found:?}, in the run's data {expected:?}; columns are taken in \
-                 the order of the file",
-                column + 1
-            ));
-        }
-    }
-
     /// Scores a set to its end and hands each row to `each`, in order, bad ones included.
     pub(super) fn run(
         &self,
@@ -85,9 +70,6 @@ impl Scorer<'_> {
         let bar = set.bar(terminal, format!("scoring {}", set.name));
         let mut tally = Tally::default();
         while let Some(part) = set.next()? {
-            if part.rows.start == 0 {
-                self.compare_columns(&set.name, part.examples.columns.as_deref());
-            }
             let mut bad = part.bad.iter().peekable();
             let mut rows = part.rows;
             let scores = log_probs(self.model, &part.examples, |done| set.advance(&bar, done));

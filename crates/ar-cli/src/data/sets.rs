@@ -3,20 +3,25 @@
 //! A built-in dataset is small and one part; a file of the user's is streamed.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use ar_data::{BadRow, Chunk, Chunks, Kind, Locations, ReadOptions, Spec, Split, scan_levels};
+use ar_data::{
+    BadRow, Chunk, Chunks, Encoding, Kind, Locations, Match, ReadOptions, Reading, Spec, Split,
+    TableOptions, read_as, scan_levels,
+};
 use ar_models::config::EventSpec;
 use ar_models::examples::Examples as _;
 use indicatif::ProgressBar;
 
-use crate::config::{Config, Preprocessing};
-use crate::data::{
-    OTHER_ROWS, Prepared, levels_and_preprocessing, load_spec, load_split, prepare, raw_levels,
-    require_split,
+use super::own::Reader;
+use super::{
+    OTHER_ROWS, Prepared, levels_and_preprocessing, load_split, prepare, require_split,
+    say_bad_rows,
 };
-use crate::error::{ErrorKind, Mistake, mistake};
+use crate::args::FileArgs;
+use crate::config::{Config, DataSource, Preprocessing};
+use crate::error::{ErrorKind, Internal, Mistake, mistake};
 use crate::output::Terminal;
 
 /// A set of a run's kind of events.
@@ -31,8 +36,8 @@ pub(crate) struct Set {
 enum Source {
     /// In memory; `None` once it has been given out.
     Whole { data: Option<Box<Prepared>>, len: usize },
-    /// From a file; and what is done to its values.
-    File { chunks: Box<Chunks>, how: Preprocessing },
+    /// From a file; how it is read, and what is done to its values.
+    File { chunks: Box<Chunks>, path: PathBuf, reading: Box<Reading>, how: Preprocessing },
 }
 
 /// Some rows of a set.
@@ -53,6 +58,10 @@ pub(crate) struct Finder<'a> {
     pub(crate) terminal: &'a Terminal,
     /// Level count of values in files, where the user states it.
     pub(crate) levels: Option<u16>,
+    /// Which columns of a file are meant.
+    pub(crate) file: &'a FileArgs,
+    /// Whether classes are read.
+    pub(crate) with_labels: bool,
 }
 
 /// Values read at a time, and rows at most: 2,000 are as many as are evaluated at a time.
@@ -70,7 +79,8 @@ impl Finder<'_> {
     }
 
     fn load(&self, split: Split) -> Result<Set> {
-        let data = load_split(&self.config.data, split, self.locations)?;
+        let reader = Reader { locations: self.locations, terminal: self.terminal };
+        let data = load_split(self.config, split, reader)?;
         let prepared = prepare(data, self.config.data.preprocessing, split, None)?;
         Ok(Set::whole(self.config.data.label(), split, prepared))
     }
@@ -95,26 +105,74 @@ impl Finder<'_> {
         let event = self.config.event_of_run()?;
         match text.parse::<Spec>()? {
             Spec::Builtin(builtin) => {
-                let data = load_spec(text, split, self.config, &event, self.locations)?;
+                let data = self.builtin(builtin.name, split, &event)?;
                 Ok(Set::whole(builtin.name.to_owned(), split, data))
             }
             Spec::Path(path) => self.file(&path, &event),
         }
     }
 
+    /// The `split` of a built-in dataset, preprocessed like the run's own data.
+    fn builtin(&self, name: &str, split: Split, event: &EventSpec) -> Result<Prepared> {
+        let spec: Spec = name.parse()?;
+        let mut data = spec.load_split(split, &ReadOptions::default(), self.locations)?;
+        let how = self.config.data.preprocessing;
+        if data.shape() != event.shape && data.event_len() == event.variables() {
+            data = data.with_shape(&event.shape)?;
+        }
+        let expected = format!("{:?} as in the run", event.shape);
+        if data.shape() != event.shape {
+            return Err(Mistake::new(
+                format!("{name}: events of shape {:?}, expected {expected}", data.shape()),
+                "choose data of the run's shape; `chainrule data info SPEC` shows it",
+            )
+            .of(ErrorKind::Data)
+            .into());
+        }
+        let prepared = prepare(data, how, split, None)
+            .with_context(|| format!("{name} does not suit the run"))?;
+        if prepared.event.levels == event.levels {
+            return Ok(prepared);
+        }
+        Err(Mistake::new(
+            format!(
+                "{name}: {}, expected {} as in the run",
+                prepared.event.values(),
+                event.values()
+            ),
+            "choose data with the run's levels; `chainrule data info SPEC` shows them",
+        )
+        .of(ErrorKind::Data)
+        .into())
+    }
+
     fn file(&self, path: &Path, event: &EventSpec) -> Result<Set> {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let how = self.config.data.preprocessing;
+        let data = &self.config.data;
+        let how = data.preprocessing;
         // Flips and fewer examples are for training.
         let Preprocessing { flip, train_examples, .. } = how;
         let does_nothing = how == Preprocessing { flip, train_examples, ..Default::default() };
-        let open = |kind, levels| {
-            let (kind, shape) = (Some(kind), Some(event.shape.clone()));
-            let drop = self.config.data.drop.clone();
-            let options = ReadOptions { kind, levels, shape, drop, ..ReadOptions::default() };
-            Chunks::open(path, &options, (VALUES / event.variables()).clamp(1, ROWS))
+        let FileArgs { drop, label, strict, key } = self.file.clone();
+        let matching = Match { drop, label, with_labels: self.with_labels, strict };
+        let reading = |kind, levels: Option<u16>| Reading {
+            schema: data.schema_of(event.variables()),
+            encoding: match (kind, levels) {
+                (Kind::Real, _) => Encoding::Reals,
+                (Kind::Binary, _) => Encoding::Symbols { levels: 2 },
+                (Kind::Symbols, levels) => Encoding::Symbols { levels: levels.unwrap_or(256) },
+            },
+            shape: event.shape.clone(),
+            is_binary: kind == Kind::Binary,
+            how: matching.clone(),
+            table: TableOptions {
+                header: data.table.header.filter(|_| is_own_format(data, path)),
+                key: key.clone().or_else(|| data.table.key.clone().filter(|_| is_npz(path))),
+                ..TableOptions::default()
+            },
         };
-        let (kind, levels, how) = match (raw_levels(self.config), self.levels) {
+        let raw_levels = data.raw_levels();
+        let (kind, levels, how) = match (raw_levels, self.levels) {
             (None, None) => (Kind::Real, None, how),
             (None, Some(levels)) => {
                 return Err(mistake(
@@ -130,17 +188,26 @@ impl Finder<'_> {
                 (Kind::Symbols, Some(levels), how)
             }
             (Some(raw_levels), None) => {
-                let found = match open(Kind::Symbols, None)?.levels() {
+                let open = Chunks::open_as(path, &reading(Kind::Symbols, None), 16)?;
+                let found = match open.levels_of_format() {
                     // So says the format.
                     Some(levels) => levels,
                     // A row with more than the run's levels is a bad one, and decides nothing.
-                    None => self.scan(path, event, raw_levels)?.unwrap_or(2),
+                    None if path == Path::new("-") => raw_levels,
+                    None => {
+                        self.scan(path, &reading(Kind::Symbols, None), raw_levels)?.unwrap_or(2)
+                    }
                 };
                 let (levels, how) = levels_and_preprocessing(found, raw_levels, how);
                 (Kind::Symbols, Some(levels), how)
             }
         };
-        let chunks = Box::new(open(kind, levels)?);
+        let reading = Box::new(reading(kind, levels));
+        let rows_per_chunk = (VALUES / event.variables()).clamp(1, ROWS);
+        let chunks = Box::new(Chunks::open_as(path, &reading, rows_per_chunk)?);
+        for remark in chunks.remarks() {
+            self.terminal.note(format!("{name}: {remark}"));
+        }
         let levels = chunks.levels();
         let after = how.levels(levels);
         if after != event.levels {
@@ -162,17 +229,28 @@ impl Finder<'_> {
             };
             self.terminal.note(format!("{name}: values of {levels} levels, {done}"));
         }
-        Ok(Set { name, split: None, source: Source::File { chunks, how } })
+        let path = path.to_owned();
+        Ok(Set { name, split: None, source: Source::File { chunks, path, reading, how } })
     }
 
     /// Level count that a file's values ask for, of those that have at most so many.
-    fn scan(&self, path: &Path, event: &EventSpec, most: u16) -> Result<Option<u16>> {
+    fn scan(&self, path: &Path, reading: &Reading, most: u16) -> Result<Option<u16>> {
         let bar = self.terminal.share_bar("looking at the values");
-        let levels = scan_levels(path, &event.shape, &self.config.data.drop, most, |progress| {
-            show(&bar, progress)
-        });
+        let levels = scan_levels(path, reading, most, |progress| show(&bar, progress));
         bar.finish_and_clear();
         Ok(levels?)
+    }
+}
+
+fn is_npz(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("npz"))
+}
+
+/// Whether a file is of the kind that the training file is of, so that what is stated of that holds for it.
+fn is_own_format(data: &crate::config::DataConfig, path: &Path) -> bool {
+    match &data.source {
+        DataSource::Files { train, .. } => train.first().extension() == path.extension(),
+        DataSource::Builtin(_) => false,
     }
 }
 
@@ -181,6 +259,26 @@ impl Set {
         let len = data.len();
         let source = Source::Whole { data: Some(Box::new(data)), len };
         Self { name, split: Some(split), source }
+    }
+
+    /// All of it in memory; rows that cannot be read are left out or the end, as `skips` says.
+    ///
+    /// # Errors
+    /// When the file is malformed or too long, or such a row is the end.
+    pub(crate) fn into_whole(self, skips: bool, terminal: &Terminal) -> Result<Prepared> {
+        match self.source {
+            Source::Whole { data: Some(data), .. } => Ok(*data),
+            Source::Whole { data: None, .. } => Err(Internal("a set was given out before").into()),
+            Source::File { chunks, path, reading, how } => {
+                drop(chunks);
+                let (data, bad, _) = read_as(&path, &reading)?;
+                say_bad_rows(&path, &bad, data.len() + bad.len(), skips, terminal)?;
+                // Which of the run's classes a folder's name is, nothing says.
+                let data = if data.classes().is_some() { data.without_labels() } else { data };
+                prepare(data, how, Split::Test, None)
+                    .with_context(|| format!("{} does not suit the run", self.name))
+            }
+        }
     }
 
     /// `train`, `valid`, `test`, or `all` for a file.
@@ -215,7 +313,7 @@ impl Set {
                 bad: Vec::new(),
                 rows: 0..*len as u64,
             })),
-            Source::File { chunks, how } => {
+            Source::File { chunks, how, .. } => {
                 let Some(chunk) = chunks.next() else { return Ok(None) };
                 let Chunk { data, bad, rows } = chunk?;
                 // The split that `eval --data PATH` binarizes as.

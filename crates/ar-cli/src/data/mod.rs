@@ -1,20 +1,31 @@
-//! From a config or a SPEC to examples that a model can read.
+//! From files to examples that a model can read: the one place where a file becomes examples.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`own`] | the splits of a config: what is trained on, and read again later |
+//! | [`table`] | what the columns of a table are, decided from the training file |
+//! | [`sets`] | any other data of a run, which may be longer than memory |
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+mod own;
+pub(crate) mod sets;
+mod table;
 
-use anyhow::{Context as _, Result};
+pub(crate) use own::{
+    OTHER_ROWS, Reader, Trained, load_classes, load_split, load_to_train, require_split,
+};
+pub(crate) use table::{constant_columns, say_bad_rows};
+
+use anyhow::Result;
 use ar_data::binarize::{self, Draw};
 use ar_data::dequantize;
 use ar_data::flip::{Mirror, is_flipped};
 use ar_data::requantize::requantize;
-use ar_data::{Dataset, Locations, ReadOptions, Spec, Split, Splits, builtin, read_path};
+use ar_data::{Dataset, Split};
 use ar_models::config::EventSpec;
 use ar_models::examples::{Examples, copy_rows};
 
-use crate::config::{Binarize, Config, DataConfig, DataSource, Preprocessing, holds_out};
-use crate::error::{ErrorKind, Internal, Mistake};
-use crate::seal::Rows;
+use crate::config::{Binarize, Preprocessing};
+use crate::error::{ErrorKind, Mistake};
 
 /// A split as a model sees it.
 #[derive(Debug)]
@@ -89,7 +100,7 @@ impl Examples for Prepared {
         self.flip(epoch, rows, out);
     }
 
-    fn read_reals(&self, epoch: u64, rows: &[usize], out: &mut Vec<f32>) {
+    fn read_reals(&self, epoch: u64, rows: &[usize], out: &mut Vec<f64>) {
         match &self.values {
             Values::Dequantized { symbols, seed } => {
                 out.clear();
@@ -196,283 +207,6 @@ fn split_seed(seed: u64, split: Split) -> u64 {
     })
 }
 
-/// All splits of a config, before preprocessing.
-///
-/// # Errors
-/// When a file is missing or malformed, or is not what the run was trained with.
-pub(crate) fn load_splits(data: &DataConfig, locations: &Locations) -> Result<Splits> {
-    let splits = read_splits(data, None, locations)?;
-    if data.expected.is_known() {
-        check_splits(data, &splits)?;
-    }
-    divide(splits, data)
-}
-
-/// All splits of a config as they are trained on, before preprocessing, and what the files of the user's
-/// hold, by split. Of the training file no more is read than is learned from: levels that nobody stated
-/// are those of what was read.
-///
-/// # Errors
-/// When a file is missing or malformed, or is not what the run was trained with.
-pub(crate) fn load_to_train(
-    data: &DataConfig,
-    locations: &Locations,
-) -> Result<(Splits, BTreeMap<String, Rows>)> {
-    let splits = read_splits(data, first_rows(data), locations)?;
-    let rows = check_splits(data, &splits)?;
-    Ok((divide(splits, data)?, rows))
-}
-
-/// How many rows of the training file are learned from, if they are its first ones: those of a fold are
-/// spread over all files, and those of a class over the training file.
-fn first_rows(data: &DataConfig) -> Option<usize> {
-    let whole = data.folds.is_some() || data.class.is_some();
-    data.preprocessing.train_examples.filter(|_| !whole)
-}
-
-/// The parts as the files have them, with at most `rows` of the training file.
-fn read_splits(data: &DataConfig, rows: Option<usize>, locations: &Locations) -> Result<Splits> {
-    Ok(match &data.source {
-        DataSource::Builtin(name) => builtin::load(name, locations)?,
-        DataSource::Files { train, valid, test, .. } => {
-            let options = ReadOptions { rows, ..data.read_options() };
-            Splits::read(train, valid.as_deref(), test.as_deref(), &options)?
-        }
-    })
-}
-
-/// What the files of the user's hold. (Those of built-in datasets are checked where they are read.)
-fn check_splits(data: &DataConfig, splits: &Splits) -> Result<BTreeMap<String, Rows>> {
-    let mut rows = BTreeMap::new();
-    for split in Split::ALL {
-        let (Some(part), Some(path)) = (splits.get(split), path_of(data, split)) else { continue };
-        rows.insert(split.to_string(), check_rows(data, part, path, split)?);
-    }
-    Ok(rows)
-}
-
-fn check_rows(data: &DataConfig, part: &Dataset, path: &Path, split: Split) -> Result<Rows> {
-    let folds = data.folds.map(|folds| folds.count);
-    match first_rows(data).filter(|&rows| split == Split::Train && rows < part.len()) {
-        // What comes after what was learned from is nothing to the run.
-        Some(rows) => data.expected.check(&part.rows(0..rows)?, path, split, folds),
-        None => data.expected.check(part, path, split, folds),
-    }
-}
-
-/// The file of the user's that a split is read from.
-fn path_of(data: &DataConfig, split: Split) -> Option<&Path> {
-    let DataSource::Files { train, valid, test, .. } = &data.source else { return None };
-    match split {
-        Split::Train => Some(train),
-        Split::Valid => valid.as_deref(),
-        Split::Test => test.as_deref(),
-    }
-}
-
-/// The parts as the config wants them: a fold of all rows, those of one class.
-fn divide(splits: Splits, data: &DataConfig) -> Result<Splits> {
-    let splits = match data.folds {
-        Some(folds) => folds.split(&splits.join())?,
-        None => splits,
-    };
-    let of_class = |part, split| of_class(part, data, split);
-    Ok(Splits {
-        train: of_class(splits.train, Split::Train)?,
-        valid: splits.valid.map(|part| of_class(part, Split::Valid)).transpose()?,
-        test: splits.test.map(|part| of_class(part, Split::Test)).transpose()?,
-    })
-}
-
-/// The examples of a split that the config's `data.class` names. Of files without labels it says what
-/// all their examples are.
-fn of_class(part: Dataset, data: &DataConfig, split: Split) -> Result<Dataset> {
-    let Some(class) = data.class else { return Ok(part) };
-    let Some(labels) = part.labels() else {
-        if let DataSource::Builtin(name) = data.source {
-            return Err(Mistake::new(
-                format!("data.class = {class}: {name} has no labels"),
-                "remove data.class, or choose data with labels; `chainrule data info SPEC` shows \
-                 whether it has them",
-            )
-            .of(ErrorKind::Data)
-            .into());
-        }
-        let labels = vec![class; part.len()];
-        return Ok(part.with_labels(labels)?);
-    };
-    let rows: Vec<usize> = (0..part.len()).filter(|&row| labels[row] == class).collect();
-    if rows.is_empty() {
-        let known: BTreeSet<u8> = labels.iter().copied().collect();
-        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-        return Err(Mistake::new(
-            format!(
-                "data.class = {class}: {} has no such example in its {split} split, expected one of \
-                 the labels {}",
-                part.name(),
-                known.join(", ")
-            ),
-            "set data.class to one of them",
-        )
-        .of(ErrorKind::Data)
-        .into());
-    }
-    Ok(part.subset(&rows)?)
-}
-
-/// What else to do about a split of a run's own data that is asked for with `--split` and not there.
-pub(crate) const OTHER_ROWS: &str = "name a file with --data FILE, or choose another --split";
-
-/// Refuses to go on where a config's data has no such split. `asked` names who asks for it, and `instead` what
-/// else that could be told.
-///
-/// # Errors
-/// When there is none.
-pub(crate) fn require_split(
-    data: &DataConfig,
-    split: Split,
-    asked: &str,
-    instead: &str,
-) -> Result<()> {
-    if data.has(split) {
-        return Ok(());
-    }
-    let there = Split::ALL.into_iter().filter(|&split| data.has(split));
-    let there: Vec<String> = there.map(|split| split.to_string()).collect();
-    Err(Mistake::new(
-        format!(
-            "{asked}: the data ({}) has no {split} split, only {}",
-            data.label(),
-            there.join(" and ")
-        ),
-        format!("{instead}; or train with {}", holds_out(split)),
-    )
-    .of(ErrorKind::Data)
-    .into())
-}
-
-/// One split of a config, before preprocessing.
-///
-/// # Errors
-/// When there is no such split, or its file is missing or malformed.
-pub(crate) fn load_split(
-    data: &DataConfig,
-    split: Split,
-    locations: &Locations,
-) -> Result<Dataset> {
-    require_split(data, split, &format!("--split {split}"), "choose another --split")?;
-    if data.folds.is_some() {
-        return Ok(load_splits(data, locations)?.take(split)?);
-    }
-    if let DataSource::Builtin(_) = data.source {
-        let part = builtin::load_split(&data.label(), split, locations)?;
-        return of_class(part, data, split);
-    }
-    let options = data.read_options();
-    // Levels that nobody stated are those of all files together.
-    if options.levels.is_none() && options.kind.is_none() {
-        return Ok(load_splits(data, locations)?.take(split)?);
-    }
-    let path = path_of(data, split).context(Internal("a split that is there has no file"))?;
-    let part = read_path(path, &options)?;
-    if data.expected.is_known() {
-        check_rows(data, &part, path, split)?;
-    }
-    of_class(part, data, split)
-}
-
-/// One split of a config, before preprocessing; of `classes` alone, if there are any.
-///
-/// # Errors
-/// As for [`load_split`].
-pub(crate) fn load_classes(
-    data: &DataConfig,
-    split: Split,
-    classes: Option<&[u8]>,
-    locations: &Locations,
-) -> Result<Dataset> {
-    let part = load_split(data, split, locations)?;
-    let (Some(classes), Some(labels)) = (classes, part.labels()) else { return Ok(part) };
-    let rows: Vec<usize> = (0..part.len()).filter(|&row| classes.contains(&labels[row])).collect();
-    Ok(part.subset(&rows)?)
-}
-
-/// The data of `--data SPEC` for a run, checked against it and preprocessed like the run's own.
-///
-/// # Errors
-/// When the data is missing, malformed, or not of the run's shape and levels.
-pub(crate) fn load_spec(
-    text: &str,
-    split: Split,
-    config: &Config,
-    event: &EventSpec,
-    locations: &Locations,
-) -> Result<Prepared> {
-    let spec: Spec = text.parse().map_err(anyhow::Error::from)?;
-    let raw_levels = raw_levels(config);
-    let options = match &spec {
-        Spec::Builtin(_) => ReadOptions::default(),
-        Spec::Path(_) => ReadOptions {
-            // Real numbers may all be whole.
-            kind: (event.levels.is_none() && config.data.preprocessing.dequantize.is_none())
-                .then_some(ar_data::Kind::Real),
-            shape: Some(event.shape.clone()),
-            ..ReadOptions::default()
-        },
-    };
-    // A file of the run's own form has the columns that are left out; samples do not.
-    let whole = ReadOptions { drop: config.data.drop.clone(), ..options.clone() };
-    let mut data = match &spec {
-        Spec::Path(_) if !whole.drop.is_empty() => {
-            spec.load_split(split, &whole, locations).or_else(|error| match error {
-                ar_data::Error::Inconsistent { .. } => spec.load_split(split, &options, locations),
-                other => Err(other),
-            })?
-        }
-        _ => spec.load_split(split, &options, locations)?,
-    };
-    let mut how = config.data.preprocessing;
-    if let (Spec::Path(_), Some(levels), Some(raw_levels)) = (&spec, data.levels(), raw_levels) {
-        // Bytes of images count as 256 levels, whatever is in them.
-        let largest = data.symbols().ok().and_then(|(symbols, _)| symbols.iter().max());
-        let as_they_are = how.binarize == Binarize::None && how.requantize.is_none();
-        let fits = as_they_are && largest.is_none_or(|&largest| u16::from(largest) < raw_levels);
-        let levels = if fits { levels.min(raw_levels) } else { levels };
-        let (levels, preprocessing) = levels_and_preprocessing(levels, raw_levels, how);
-        data = data.with_levels(levels)?;
-        how = preprocessing;
-    }
-    if data.shape() != event.shape {
-        return Err(Mistake::new(
-            format!(
-                "{}: events of shape {:?}, expected {:?} as in the run",
-                data.name(),
-                data.shape(),
-                event.shape
-            ),
-            "choose data of the run's shape; `chainrule data info SPEC` shows it",
-        )
-        .of(ErrorKind::Data)
-        .into());
-    }
-    let prepared =
-        prepare(data, how, split, None).with_context(|| format!("{text} does not suit the run"))?;
-    if prepared.event.levels != event.levels {
-        return Err(Mistake::new(
-            format!(
-                "{}: {}, expected {} as in the run",
-                prepared.name,
-                prepared.event.values(),
-                event.values()
-            ),
-            "choose data with the run's levels; `chainrule data info SPEC` shows them",
-        )
-        .of(ErrorKind::Data)
-        .into());
-    }
-    Ok(prepared)
-}
-
 /// How a file is to be read for a run, whose values ask for so many `levels`: with how many, and what is
 /// done to them.
 ///
@@ -493,19 +227,9 @@ pub(crate) fn levels_and_preprocessing(
     }
 }
 
-/// Level count of a config's data before preprocessing.
-pub(crate) fn raw_levels(config: &Config) -> Option<u16> {
-    match &config.data.source {
-        DataSource::Builtin(name) => builtin::find(name).ok().and_then(|builtin| builtin.levels),
-        DataSource::Files { .. } => {
-            let options = config.data.read_options();
-            options.levels.or((options.kind == Some(ar_data::Kind::Binary)).then_some(2))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use ar_data::{Locations, builtin};
     use ar_models::examples::read_all;
 
     use super::*;

@@ -8,10 +8,10 @@
 //! A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009, and the page "The
 //! CIFAR-10 dataset", section "Binary version".
 
+use super::numbers::Numbers;
+use crate::bytes::Input;
 use crate::dataset::Dataset;
 use crate::error::{Error, Flaw, Place, Result};
-use crate::input::Input;
-use crate::numbers::Numbers;
 use crate::read::{ReadOptions, Step, name_of, symbols_of_bytes};
 
 /// `[channels, rows, columns]`.

@@ -13,10 +13,10 @@
 //! Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", section "File
 //! formats for the MNIST database".
 
+use super::numbers::Numbers;
+use crate::bytes::Input;
 use crate::dataset::Dataset;
 use crate::error::{Flaw, Place, Result};
-use crate::input::Input;
-use crate::numbers::Numbers;
 use crate::read::{ReadOptions, Step, name_of, symbols_of_bytes};
 
 /// Whether a file starts like IDX.

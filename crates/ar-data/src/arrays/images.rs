@@ -1,16 +1,18 @@
 //! PNG images: a folder of them, or one.
 //!
-//! A folder is read in the order of the file names (byte order); what is not called `*.png` is
-//! ignored, and all images must have one size and one colour type. Grey images give events of shape
+//! A folder is read in the order of the file names (byte order); what is not called `*.png`, or begins with a
+//! dot, is ignored, and all images must have one size and one colour type. A folder without images whose
+//! folders have some is one of classes: each folder is a class, whose label is its name where all names are
+//! numbers from 0 to 255, else its place in their order. Grey images give events of shape
 //! `[rows, columns]`, colour images `[3, rows, columns]` (red, green, blue). Images of 1, 2 or 4
 //! bits and palettes are expanded to 8 bits; 16 bits and transparency are refused, since nothing of
-//! the file should be lost in silence. The symbols have 256 levels, except with kind `binary`: then
+//! the file should be lost in silence; an alpha that is opaque throughout is no transparency. The symbols have 256 levels, except with kind `binary`: then
 //! black (0) is 0 and white (255) is 1, and other values are refused.
 
+use super::numbers::Numbers;
+use crate::bytes::Input;
 use crate::dataset::{Dataset, Values};
 use crate::error::{Error, Flaw, Place, Result, shown};
-use crate::input::Input;
-use crate::numbers::Numbers;
 use crate::read::{Kind, ReadOptions, Step, name_of, symbols_of_bytes};
 use png::{BitDepth, ColorType, Decoder, DecodingError, Limits, Transformations};
 use std::fs;
@@ -37,8 +39,12 @@ pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> 
 
 /// Reads every image in a folder.
 pub(crate) fn read_folder(folder: &Path, options: &ReadOptions) -> Result<Dataset> {
-    let mut files = list(folder)?;
-    files.truncate(options.rows.unwrap_or(usize::MAX));
+    let Images { mut files, mut labels, classes } = list(folder)?;
+    let most = options.rows.unwrap_or(usize::MAX);
+    files.truncate(most);
+    if let Some(labels) = &mut labels {
+        labels.truncate(most);
+    }
     let mut data = Vec::new();
     let mut levels = 256;
     let mut first: Option<(Vec<usize>, &Path)> = None;
@@ -77,6 +83,10 @@ pub(crate) fn read_folder(folder: &Path, options: &ReadOptions) -> Result<Datase
         return Err(no_images(folder));
     };
     let dataset = Dataset::new(name_of(folder), Values::Symbols { data, levels }, &shape)?;
+    let dataset = match labels {
+        Some(labels) => dataset.with_labels(labels)?.with_classes(classes),
+        None => dataset,
+    };
     Ok(if options.kind == Some(Kind::Real) { dataset.into_reals() } else { dataset })
 }
 
@@ -90,7 +100,7 @@ pub(crate) struct Rows {
 impl Rows {
     /// The images of a folder, in the order of their names.
     pub(crate) fn of_folder(folder: &Path, options: &ReadOptions) -> Result<Self> {
-        let files = list(folder)?;
+        let Images { files, .. } = list(folder)?;
         if files.is_empty() {
             return Err(no_images(folder));
         }
@@ -147,22 +157,96 @@ impl Rows {
 }
 
 fn no_images(folder: &Path) -> Error {
-    Error::malformed(folder, Place::File, Flaw::Empty, "a folder with .png files", "none")
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with('.'))
+        .take(3)
+        .collect();
+    let error =
+        Error::malformed(folder, Place::File, Flaw::Empty, "a folder with .png files", "none");
+    let named = |end: &str| names.iter().any(|name| name.to_ascii_lowercase().ends_with(end));
+    if named(".jpg") || named(".jpeg") {
+        return error.advise("convert the images to PNG: `magick mogrify -format png *.jpg`");
+    }
+    match names.first() {
+        None => error.advise("the folder is empty: name a data file, or a folder of .png images"),
+        Some(_) => error.advise(format!(
+            "it holds {}: name one of them, or a folder of .png images (or of one such folder per class)",
+            names.join(", ")
+        )),
+    }
 }
 
+/// The image files of a folder.
+struct Images {
+    /// In the order of their names, class by class.
+    files: Vec<PathBuf>,
+    /// The class of each, of a folder of classes.
+    labels: Option<Vec<u8>>,
+    /// The names of the classes, where they are not their labels.
+    classes: Option<Vec<String>>,
+}
+
+/// The most classes that labels can tell apart.
+const MOST_CLASSES: usize = 256;
+
 /// The image files of a folder, in the order of their names.
-fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+fn list(folder: &Path) -> Result<Images> {
+    let (files, folders) = entries(folder)?;
+    if !files.is_empty() {
+        return Ok(Images { files, labels: None, classes: None });
+    }
+    let mut of_classes = Vec::new();
+    for folder in folders {
+        let (files, _) = entries(&folder)?;
+        if !files.is_empty() {
+            of_classes.push((name_of(&folder), files));
+        }
+    }
+    if of_classes.len() > MOST_CLASSES {
+        let expected = format!("at most {MOST_CLASSES} folders of images, one per class");
+        let found = of_classes.len().to_string();
+        return Err(Error::malformed(folder, Place::File, Flaw::Unsupported, expected, found));
+    }
+    let numbers: Option<Vec<u8>> = of_classes.iter().map(|(name, _)| name.parse().ok()).collect();
+    if numbers.is_some() {
+        of_classes.sort_by_key(|(name, _)| name.parse::<u8>().unwrap_or_default());
+    }
+    let classes =
+        numbers.is_none().then(|| of_classes.iter().map(|(name, _)| name.clone()).collect());
+    let (mut files, mut labels) = (Vec::new(), Vec::new());
+    for (place, (name, of_class)) in of_classes.into_iter().enumerate() {
+        let label = match classes {
+            None => name.parse().unwrap_or_default(),
+            Some(_) => place as u8,
+        };
+        labels.extend(std::iter::repeat_n(label, of_class.len()));
+        files.extend(of_class);
+    }
+    Ok(Images { files, labels: Some(labels), classes })
+}
+
+/// The images and the folders in a folder, in the order of their names, without those that begin with a dot:
+/// systems leave such beside every file (`._3.png`).
+fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let failed = |error| Error::io(folder, "list", error);
-    let mut files = Vec::new();
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let is_png = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png"));
-        if is_png && path.is_file() {
+        if name_of(&path).starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            folders.push(path);
+        } else if is_png && path.is_file() {
             files.push(path);
         }
     }
     files.sort();
-    Ok(files)
+    folders.sort();
+    Ok((files, folders))
 }
 
 fn values(
@@ -236,9 +320,11 @@ fn decode(input: &mut Input, cap: u64) -> Result<Image> {
     let mut reader = decoder.read_info().map_err(|error| failed(input, error))?;
     let size = reader.info().size();
     let (color, depth) = reader.output_color_type();
-    let channels = match (color, depth) {
-        (ColorType::Grayscale, BitDepth::Eight) => 1,
-        (ColorType::Rgb, BitDepth::Eight) => 3,
+    let (channels, has_alpha) = match (color, depth) {
+        (ColorType::Grayscale, BitDepth::Eight) => (1, false),
+        (ColorType::Rgb, BitDepth::Eight) => (3, false),
+        (ColorType::GrayscaleAlpha, BitDepth::Eight) => (1, true),
+        (ColorType::Rgba, BitDepth::Eight) => (3, true),
         _ => {
             let found = format!("{color:?} of {} bits", depth as u8);
             let expected = "grey or RGB of 8 bits, without transparency";
@@ -250,7 +336,8 @@ fn decode(input: &mut Input, cap: u64) -> Result<Image> {
         }
     };
     let (columns, rows) = (size.0 as usize, size.1 as usize);
-    let bytes = u64::from(size.0) * u64::from(size.1) * channels as u64;
+    let stored_channels = channels + usize::from(has_alpha);
+    let bytes = u64::from(size.0) * u64::from(size.1) * stored_channels as u64;
     if bytes > cap {
         let expected = format!("at most {cap} bytes of pixels");
         return Err(input.malformed(Place::File, Flaw::TooLarge, expected, bytes.to_string()));
@@ -274,6 +361,22 @@ fn decode(input: &mut Input, cap: u64) -> Result<Image> {
         let expected = "the end of the file after the image";
         let found = format!("{} bytes after it", stored - end);
         return Err(input.malformed(Place::Byte(end), Flaw::Oversized, expected, found));
+    }
+    if has_alpha {
+        let alpha = interleaved.iter().skip(channels).step_by(stored_channels);
+        if let Some(at) = alpha.into_iter().position(|&alpha| alpha != 255) {
+            let place = Place::Pixel { row: (at / columns) as u64, column: (at % columns) as u64 };
+            let found = "a transparent pixel";
+            return Err(input
+                .malformed(place, Flaw::Unsupported, "grey or RGB without transparency", found)
+                .advise(
+                    "convert it, for example with `magick in.png -alpha off -depth 8 out.png`",
+                ));
+        }
+        interleaved = interleaved
+            .chunks_exact(stored_channels)
+            .flat_map(|pixel| pixel[..channels].iter().copied())
+            .collect();
     }
     let data = match channels {
         1 => interleaved,

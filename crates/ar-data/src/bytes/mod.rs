@@ -5,6 +5,7 @@
 //! bytes themselves, a block is only allocated if the file can hold it, and a decompression bomb
 //! ends at the cap.
 
+use crate::cells::Charset;
 use crate::error::{Error, Flaw, Place, Result};
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
@@ -36,6 +37,10 @@ pub(crate) struct Input {
     cap: u64,
     /// Where the cap is one on each row, see [`Input::begin_row`].
     row_cap: Option<u64>,
+    /// What makes UTF-8 of UTF-16.
+    decoder: Option<encoding_rs::Decoder>,
+    /// The content, of what is read from memory and is no stream.
+    memory: Option<Cursor<Vec<u8>>>,
 }
 
 /// Counts what is read from the file itself.
@@ -80,6 +85,12 @@ impl Read for Counted {
 }
 
 impl Input {
+    /// Standard input, whose content may have up to `cap` bytes.
+    pub(crate) fn stdin(cap: u64) -> Result<Self> {
+        // How much there is does not show before the end.
+        Self::new(Path::new("-"), Box::new(io::stdin()), cap, cap)
+    }
+
     /// Opens a file whose content may have up to `cap` bytes.
     pub(crate) fn open(path: &Path, cap: u64) -> Result<Self> {
         let failed = |error| Error::io(path, "open", error);
@@ -97,7 +108,10 @@ impl Input {
     /// Reads from memory what the caller calls `path`.
     pub(crate) fn from_bytes(path: &Path, bytes: Vec<u8>, cap: u64) -> Result<Self> {
         let stored = bytes.len() as u64;
-        Self::new(path, Box::new(Cursor::new(bytes)), stored, cap)
+        // An archive is read from its end: it needs the bytes, not a stream of them.
+        let memory = bytes.starts_with(b"PK").then(|| Cursor::new(bytes.clone()));
+        let input = Self::new(path, Box::new(Cursor::new(bytes)), stored, cap)?;
+        Ok(Self { memory, ..input })
     }
 
     fn new(path: &Path, inner: Box<dyn Read>, stored: u64, cap: u64) -> Result<Self> {
@@ -111,7 +125,17 @@ impl Input {
         let counted = Counted { inner, count: 0, cap, hash: None };
         let reader = BufReader::with_capacity(BUFFER_BYTES, counted);
         let path = path.to_owned();
-        let input = Self { path, reader, gzip, stored, fetched, cap, row_cap: None };
+        let input = Self {
+            path,
+            reader,
+            gzip,
+            stored,
+            fetched,
+            cap,
+            row_cap: None,
+            decoder: None,
+            memory: None,
+        };
         if !gzip && stored > cap {
             return Err(input.above_cap(&format!("a file of {stored} bytes")));
         }
@@ -131,6 +155,16 @@ impl Input {
         debug_assert_eq!(self.reader.get_ref().count, 0, "nothing has been read yet");
         self.reader.get_mut().hash = Some(Sha256::new());
         self
+    }
+
+    /// Whether the file is on disk as it is, and can be opened again by its path.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        !self.gzip && self.path.is_file()
+    }
+
+    /// The whole content, where it is in memory and nothing has been read.
+    pub(crate) fn in_memory(&self) -> Option<Cursor<Vec<u8>>> {
+        self.memory.clone()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -172,6 +206,67 @@ impl Input {
         let mut bytes = [0; N];
         self.fill(&mut bytes, what)?;
         Ok(bytes)
+    }
+
+    /// Goes over a byte order mark, and has [`block`](Self::block) make UTF-8 of what is UTF-16 by it. To be
+    /// called before the first read.
+    pub(crate) fn transcode(&mut self) -> Result<Charset> {
+        let start = self.peek()?;
+        if start.starts_with(b"\xef\xbb\xbf") {
+            self.skip(3);
+            return Ok(Charset::Utf8);
+        }
+        Ok(match encoding_rs::Encoding::for_bom(start) {
+            Some((encoding, _)) => {
+                self.decoder = Some(encoding.new_decoder());
+                Charset::Utf16
+            }
+            None => Charset::Utf8,
+        })
+    }
+
+    /// Whether the file may be longer than any cap.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.cap == u64::MAX
+    }
+
+    /// Appends at most `most` bytes of text; false at the end of the file.
+    pub(crate) fn block(&mut self, text: &mut Vec<u8>, most: usize) -> Result<bool> {
+        let before = text.len();
+        loop {
+            let read = match self.reader.fill_buf() {
+                Ok(ahead) => ahead.len().min(most - (text.len() - before)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.read_error(error)),
+            };
+            let ahead = &self.reader.buffer()[..read];
+            match &mut self.decoder {
+                None => text.extend_from_slice(ahead),
+                Some(decoder) => {
+                    let mut decoded = String::with_capacity(
+                        decoder.max_utf8_buffer_length(read).unwrap_or(3 * read + 16),
+                    );
+                    let (..) = decoder.decode_to_string(ahead, &mut decoded, read == 0);
+                    text.extend_from_slice(decoded.as_bytes());
+                    if read == 0 {
+                        self.decoder = None;
+                    }
+                }
+            }
+            self.reader.consume(read);
+            if read == 0 {
+                return Ok(false);
+            }
+            if text.len() - before >= most / 2 {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// The error about a row that takes more than `cap` bytes.
+    pub(crate) fn above_row_cap(&self, cap: u64) -> Error {
+        let expected = format!("at most {cap} bytes of content in a row");
+        self.malformed(Place::File, Flaw::TooLarge, expected, "more")
     }
 
     /// Fills `bytes`, which are `what`.
@@ -221,24 +316,6 @@ impl Input {
         match self.reader.by_ref().take(len).read_to_end(out) {
             Ok(read) if read as u64 == len => Ok(()),
             Ok(_) => Err(self.truncated(start, len, out.len() - before, what)),
-            Err(error) => Err(self.read_error(error)),
-        }
-    }
-
-    /// Reads a line without its end into `line`; false at the end of the file.
-    pub(crate) fn line(&mut self, line: &mut Vec<u8>) -> Result<bool> {
-        line.clear();
-        match self.reader.read_until(b'\n', line) {
-            Ok(0) => Ok(false),
-            Ok(_) => {
-                if line.last() == Some(&b'\n') {
-                    line.pop();
-                }
-                if line.last() == Some(&b'\r') {
-                    line.pop();
-                }
-                Ok(true)
-            }
             Err(error) => Err(self.read_error(error)),
         }
     }

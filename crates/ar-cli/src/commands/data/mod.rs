@@ -1,18 +1,21 @@
 //! `chainrule data …`: what there is, what is in it, getting it, and writing it out.
 
+mod table;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
 use ar_data::{
-    Builtin, Dataset, Event, ReadOptions, Spec, Split, Values, builtin, fetch, read_path,
+    Builtin, Dataset, Event, ReadOptions, Schema, Spec, Split, Values, builtin, fetch, holds_table,
+    read_path,
 };
 use ar_models::examples::{Examples as _, read_rows};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::Session;
-use crate::args::{DataCommand, OwnData};
+use crate::args::{DataCommand, InfoArgs, OwnData};
 use crate::config::{Config, Preprocessing};
 use crate::data::{Prepared, load_split, prepare};
 use crate::error::{ErrorKind, Mistake, mistake};
@@ -28,7 +31,7 @@ use crate::run_dir::RunDir;
 pub(crate) fn run(command: &DataCommand, session: &Session) -> Result<()> {
     match command {
         DataCommand::List => list(session),
-        DataCommand::Info { spec } => info(spec, session),
+        DataCommand::Info { spec, file } => info(spec, file, session),
         DataCommand::Fetch { name } => fetch_one(name, session),
         DataCommand::Export { source, split, out, count, columns, own_data } => {
             let (split, count, columns, own_data) = (*split, *count, *columns, *own_data);
@@ -72,6 +75,10 @@ impl Known {
         if self.present { "here" } else { "not fetched" }
     }
 }
+
+/// A set to be exported: it, its split, what was read for it, what had changed in that, and what its columns
+/// are.
+type Loaded = (Prepared, String, Inputs, Vec<String>, Option<Schema>);
 
 /// What `data list` prints.
 #[derive(Debug, Serialize)]
@@ -118,8 +125,11 @@ struct InfoRecord {
     spec: String,
     /// What is known without the files, for a built-in name.
     builtin: Option<Known>,
-    /// What is in them; one part named `all` for a path.
+    /// What is in them; one part named `all` for a path whose values are of one kind.
     parts: Vec<Part>,
+    /// What is in a table at a path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<table::Described>,
 }
 
 /// A split or a file.
@@ -144,7 +154,7 @@ impl Part {
     fn of(data: &Dataset, split: &str) -> Self {
         let values: Box<dyn Iterator<Item = f64>> = match data.values() {
             Values::Symbols { data, .. } => Box::new(data.iter().map(|&value| f64::from(value))),
-            Values::Reals { data } => Box::new(data.iter().map(|&value| f64::from(value))),
+            Values::Reals { data } => Box::new(data.iter().copied()),
         };
         let start = (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0_u64);
         let (min, max, sum, count) = values.fold(start, |(min, max, sum, count), value| {
@@ -171,7 +181,8 @@ impl Part {
     }
 }
 
-fn info(text: &str, session: &Session) -> Result<()> {
+fn info(text: &str, file: &InfoArgs, session: &Session) -> Result<()> {
+    let mut table = None;
     let (known, parts) = match text.parse::<Spec>()? {
         Spec::Builtin(builtin) => {
             let known = Known::of(builtin, session);
@@ -190,6 +201,11 @@ fn info(text: &str, session: &Session) -> Result<()> {
             };
             (Some(known), parts)
         }
+        Spec::Path(path) if holds_table(&path)? => {
+            let (described, values) = table::Described::of(&path, file)?;
+            table = Some(described);
+            (None, values.iter().map(|values| Part::of(values, "all")).collect())
+        }
         Spec::Path(path) => {
             (None, vec![Part::of(&read_path(&path, &ReadOptions::default())?, "all")])
         }
@@ -200,6 +216,7 @@ fn info(text: &str, session: &Session) -> Result<()> {
         spec: text.to_owned(),
         builtin: known,
         parts,
+        table,
     };
     session.terminal.result(&record, || info_words(&record))
 }
@@ -223,7 +240,10 @@ fn info_words(record: &InfoRecord) -> String {
             row("examples", format!("{train} train, {valid} valid, {test} test")),
         ]));
     }
-    if record.parts.is_empty() {
+    if let Some(table) = &record.table {
+        text.push_str(&table.words());
+    }
+    if record.parts.is_empty() || record.table.is_some() {
         return text;
     }
     let head = ["part", "examples", "shape", "kind", "levels", "min", "max", "mean", "labels"];
@@ -375,7 +395,7 @@ struct ExportRecord {
 impl Export<'_> {
     fn run(&self, session: &Session) -> Result<()> {
         let start = Instant::now();
-        let (data, split, inputs, accepted_changes) = self.load(session)?;
+        let (data, split, inputs, accepted_changes, schema) = self.load(session)?;
         let format = Format::of(self.out, &data.event, self.columns)?;
         if format != Format::Csv {
             out(self.out).refuse_terminal()?;
@@ -384,7 +404,8 @@ impl Export<'_> {
         let count = self.count.unwrap_or(data.len()).min(data.len());
         let rows = read_rows(&data, 0, &(0..count).collect::<Vec<_>>());
         let names = data.columns.as_deref();
-        let events = Events { values: rows.values(), event: &data.event, names };
+        let events =
+            Events { values: rows.values(), event: &data.event, names, schema: schema.as_ref() };
         events.write(self.out, format, self.columns)?;
         let record = ExportRecord {
             version: RECORD_VERSION,
@@ -406,7 +427,7 @@ impl Export<'_> {
 
     /// The split as a config's model sees it, or of a SPEC as it is; what was read for it; and how that has
     /// changed since a run was trained with it, where that was accepted.
-    fn load(&self, session: &Session) -> Result<(Prepared, String, Inputs, Vec<String>)> {
+    fn load(&self, session: &Session) -> Result<Loaded> {
         let path = Path::new(self.source);
         let split = self.split.unwrap_or(Split::Test);
         let locations = &session.locations;
@@ -424,10 +445,11 @@ impl Export<'_> {
             None
         };
         if let Some(config) = config {
-            let data = load_split(&config.data, split, locations)?;
+            let data = load_split(&config, split, session.reader())?;
             let data = prepare(data, config.data.preprocessing, split, None)?;
             let changes = config.data.expected.accepted();
-            return Ok((data, split.to_string(), inputs, changes));
+            let schema = config.data.schema;
+            return Ok((data, split.to_string(), inputs, changes, schema));
         }
         let spec: Spec = self.source.parse()?;
         let is_path = matches!(spec, Spec::Path(_));
@@ -441,6 +463,6 @@ impl Export<'_> {
         let split_name = if is_path { "all".to_owned() } else { split.to_string() };
         let data = prepare(data, Preprocessing::default(), split, None)?;
         let inputs = inputs.and_spec(Some(self.source), locations);
-        Ok((data, split_name, inputs, Vec::new()))
+        Ok((data, split_name, inputs, Vec::new(), None))
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Numbers {
     /// The level count that symbols are checked against, if one is stated.
     levels: Option<u16>,
     symbols: Vec<u8>,
-    reals: Vec<f32>,
+    reals: Vec<f64>,
     is_real: bool,
     largest: u8,
 }
@@ -92,7 +92,7 @@ impl Numbers {
     /// Adds a number that is a byte.
     pub(crate) fn push_byte(&mut self, value: u8) -> Result<(), Refused> {
         if self.is_real {
-            self.reals.push(f32::from(value));
+            self.reals.push(f64::from(value));
             return Ok(());
         }
         if self.levels.is_some_and(|levels| u16::from(value) >= levels) {
@@ -118,20 +118,18 @@ impl Numbers {
             if self.kind.is_some() {
                 return Err(self.refused());
             }
-            self.reals = self.symbols.drain(..).map(f32::from).collect();
+            self.reals = self.symbols.drain(..).map(f64::from).collect();
             self.symbols = Vec::new();
             self.is_real = true;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "reals are stored in single precision")]
-        let single = value as f32;
-        if !single.is_finite() {
+        if !value.is_finite() {
             return Err(Refused {
                 flaw: Flaw::OutOfRange,
-                expected: "a finite number within single precision".to_owned(),
+                expected: "a finite number".to_owned(),
                 hint: None,
             });
         }
-        self.reals.push(single);
+        self.reals.push(value);
         Ok(())
     }
 
@@ -184,13 +182,13 @@ mod tests {
     fn the_kind_is_what_the_numbers_need() {
         let open = || stated(None, None);
         let symbols = |data: &[u8], levels| Some(Values::Symbols { data: data.to_vec(), levels });
-        let reals = |data: &[f32]| Some(Values::Reals { data: data.to_vec() });
+        let reals = |data: &[f64]| Some(Values::Reals { data: data.to_vec() });
         assert_eq!(collect(open(), &[0.0, -0.0]), symbols(&[0, 0], 2));
         assert_eq!(collect(open(), &[0.0, 16.0]), symbols(&[0, 16], 17));
         assert_eq!(collect(open(), &[255.0]), symbols(&[255], 256));
         assert_eq!(collect(open(), &[3.0, 256.0, 1.0]), reals(&[3.0, 256.0, 1.0]));
         assert_eq!(collect(open(), &[3.0, -1.0]), reals(&[3.0, -1.0]));
-        assert_eq!(collect(open(), &[1e39]), None);
+        assert_eq!(collect(open(), &[1e39]), reals(&[1e39]));
         assert_eq!(collect(open(), &[f64::NAN]), None);
         assert_eq!(collect(stated(None, Some(17)), &[16.0]), symbols(&[16], 17));
         assert_eq!(collect(stated(None, Some(17)), &[17.0]), None);

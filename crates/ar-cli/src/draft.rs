@@ -1,0 +1,374 @@
+//! A config for a file that has none: what is in it, how its rows are divided, and the model that suits.
+//!
+//! | what is in the file | model |
+//! |---|---|
+//! | bits | `nade` |
+//! | categories | `markov` of order 1 |
+//! | numbers, categories that are numbers among them | `rnade` |
+//! | words beside numbers | whichever of the two describes more columns; the others are left out, and said |
+//! | images | `nade` of their bits |
+//!
+//! Columns that count the rows, name them, have one value or repeat another are left out too.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+use ar_data::{
+    Column, Profile, ReadOptions, Table, TableOptions, Type, Variable, holds_table, read_path,
+};
+use ar_models::config::ModelConfig;
+
+use crate::error::{ErrorKind, Mistake, mistake, nearest};
+
+/// What the user says beside the file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wishes<'a> {
+    /// The column of classes.
+    pub(crate) label: Option<&'a Column>,
+    /// Columns to leave out.
+    pub(crate) drop: &'a [Column],
+    /// The kind of the model.
+    pub(crate) model: Option<&'a str>,
+    /// The array of a `.npz`.
+    pub(crate) key: Option<&'a str>,
+}
+
+/// A config as text, with comments, and what a user should be told who does not read them.
+pub(crate) struct Draft {
+    pub(crate) text: String,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Steps that training takes at most, and epochs.
+const STEPS: usize = 20_000;
+const EPOCHS: usize = 200;
+const BATCH: usize = 100;
+
+/// Rows with another value than all others up to which a column is as good as constant.
+const RARE: u64 = 5;
+
+/// Rows from which on a tenth of them validates and another tests.
+const DIVISIBLE: usize = 10;
+
+/// The config of a file.
+///
+/// # Errors
+/// When the file cannot be read, or no model of today describes what is in it.
+pub(crate) fn draft(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
+    if let Some(kind) = wishes.model
+        && !ModelConfig::KINDS.contains(&kind)
+    {
+        let hint = nearest(kind, ModelConfig::KINDS.iter().copied());
+        return Err(mistake(
+            format!("--model {kind}: expected one of {}", ModelConfig::KINDS.join(", ")),
+            hint.map_or_else(
+                || "leave --model out".to_owned(),
+                |near| format!("did you mean {near}?"),
+            ),
+        ));
+    }
+    if holds_table(path)? { of_table(path, wishes) } else { of_images(path, wishes) }
+}
+
+/// A column that is left out, and why.
+struct LeftOut<'a> {
+    variable: &'a Variable,
+    why: String,
+}
+
+fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
+    let options = TableOptions {
+        label: wishes.label.cloned(),
+        drop: wishes.drop.to_vec(),
+        key: wishes.key.map(str::to_owned),
+        ..TableOptions::default()
+    };
+    let table = Table::read(path, &options)?;
+    let schema = table.infer(None)?;
+    let profiles = table.profile(&schema);
+    let mut left_out = Vec::new();
+    let mut stays = Vec::new();
+    for (variable, profile) in schema.variables.iter().zip(&profiles) {
+        // Such a column may well be constant among the rows that are learned from.
+        let rare = table.len() as u64 - profile.missing - profile.mode_count;
+        if rare > 0 && rare <= RARE && table.len() as u64 > 4 * RARE {
+            let why = match rare {
+                1 => "one value in all rows but one".to_owned(),
+                rare => format!("one value in all rows but {rare}"),
+            };
+            left_out.push(LeftOut { variable, why });
+            continue;
+        }
+        match profile.warnings.iter().find(|warning| warning.is_no_variable()) {
+            Some(warning) => left_out.push(LeftOut { variable, why: warning.to_string() }),
+            None => stays.push((variable, profile)),
+        }
+    }
+    let can_be_code = |(variable, profile): &(&Variable, &Profile)| match &variable.kind {
+        Type::Codes { .. } => true,
+        Type::Category { labels } => labels.len() < 256,
+        Type::Integer => profile.range.is_some_and(|(least, most)| least >= 0.0 && most <= 255.0),
+        Type::Decimal { .. } | Type::Real => false,
+    };
+    let is_number = |(variable, _): &(&Variable, &Profile)| variable.kind.is_numeric();
+    let are_categories = stays.iter().all(|(variable, profile)| {
+        variable.kind.outcomes().is_some() && can_be_code(&(variable, profile))
+    });
+    let count =
+        |suits: &dyn Fn(&(&Variable, &Profile)) -> bool| stays.iter().filter(|c| suits(c)).count();
+    let (codes, numbers) = (count(&can_be_code), count(&is_number));
+    let kind = match wishes.model {
+        Some(kind) => kind,
+        None if are_categories || codes > numbers => {
+            let are_bits = stays
+                .iter()
+                .filter(|c| can_be_code(c))
+                .all(|(variable, _)| variable.levels().is_some_and(|levels| levels <= 2));
+            if are_bits { "nade" } else { "markov" }
+        }
+        None => "rnade",
+    };
+    let is_real = kind == "rnade";
+    let (stays, others): (Vec<_>, Vec<_>) =
+        stays.into_iter().partition(|c| if is_real { is_number(c) } else { can_be_code(c) });
+    for (variable, _) in others {
+        let why = format!("{}, which `{kind}` does not describe", variable.kind);
+        left_out.push(LeftOut { variable, why });
+    }
+    if stays.is_empty() {
+        return Err(Mistake::new(
+            format!("{}: no column that a model `{kind}` describes", path.display()),
+            "choose another kind with --model; `chainrule data info FILE` shows what is in each column",
+        )
+        .of(ErrorKind::Data)
+        .in_file(path)
+        .into());
+    }
+    left_out.sort_by_key(|left_out| left_out.variable.column);
+    // A missing cell of a category is an outcome of its own, of a number a row that cannot be read.
+    let holes = |(variable, profile): &&(&Variable, &Profile)| {
+        profile.missing > 0 && (is_real || variable.kind.outcomes().is_none())
+    };
+    let holey: Vec<String> = stays
+        .iter()
+        .filter(holes)
+        .map(|(variable, profile)| format!("{} ({})", variable.title(), profile.missing))
+        .collect();
+    let mut text = head(path, wishes);
+    let mut notes: Vec<String> = table.remarks();
+    if let Some(label) = wishes.label {
+        let classes = schema.label.as_ref().map_or(0, |label| label.classes.len());
+        writeln!(text, "label = {}  # {classes} classes; no variable", column(label))?;
+    }
+    let dropped: Vec<String> = wishes
+        .drop
+        .iter()
+        .map(column)
+        .chain(left_out.iter().map(|left_out| of_variable(left_out.variable)))
+        .collect();
+    if !dropped.is_empty() {
+        for LeftOut { variable, why } in &left_out {
+            writeln!(text, "# left out: {}: {}", variable.title(), comment(why))?;
+        }
+        writeln!(text, "drop = [{}]", dropped.join(", "))?;
+        if !left_out.is_empty() {
+            let what = left_out
+                .iter()
+                .map(|left_out| format!("{}: {}", left_out.variable.title(), left_out.why));
+            notes.push(format!("left out: {}", what.collect::<Vec<_>>().join("; ")));
+        }
+    }
+    if !holey.is_empty() {
+        writeln!(
+            text,
+            "# rows without a number are left out; missing cells in {}",
+            comment(&holey.join(", "))
+        )?;
+        writeln!(text, "bad_rows = \"skip\"")?;
+        notes.push(format!("rows with missing numbers are left out, in {}", holey.join(", ")));
+    } else if !table.bad_rows().is_empty() {
+        let count = match table.bad_rows().len() {
+            1 => "1 row".to_owned(),
+            count => format!("{count} rows"),
+        };
+        writeln!(text, "bad_rows = \"skip\"  # {count} cannot be read")?;
+        notes.push(format!("{count} cannot be read and are left out"));
+    }
+    let rows = table.len();
+    if schema.missing != TableOptions::default().missing {
+        writeln!(text, "missing = {:?}", schema.missing)?;
+    }
+    divide(&mut text, rows)?;
+    columns(&mut text, &stays)?;
+    model(&mut text, kind, rows)?;
+    let dominated = stays.iter().flat_map(|(variable, profile)| {
+        profile.warnings.iter().map(|warning| format!("{}: {warning}", variable.title()))
+    });
+    notes.extend(dominated);
+    Ok(Draft { text, notes })
+}
+
+fn of_images(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
+    if wishes.label.is_some() || !wishes.drop.is_empty() {
+        return Err(mistake(
+            format!("--label and --drop with {}, which is no table", path.display()),
+            "labels of images stand in a file beside them (data.labels), or in one folder per class",
+        ));
+    }
+    let data = read_path(path, &ReadOptions::default())?;
+    let mut text = head(path, wishes);
+    let levels = data.levels();
+    let kind = wishes.model.unwrap_or(if levels.is_some() { "nade" } else { "rnade" });
+    let mut notes = Vec::new();
+    if levels.is_some_and(|levels| levels > 2)
+        && matches!(kind, "nade" | "made" | "logistic" | "orderless-nade")
+    {
+        writeln!(
+            text,
+            "binarize = \"threshold\"  # grey levels to bits; pixel-cnn describes the levels themselves"
+        )?;
+        notes.push(
+            "grey levels are made bits by threshold; --model pixel-cnn describes the levels"
+                .to_owned(),
+        );
+    }
+    divide(&mut text, data.len())?;
+    text.push('\n');
+    model(&mut text, kind, data.len())?;
+    Ok(Draft { text, notes })
+}
+
+fn head(path: &Path, wishes: Wishes<'_>) -> String {
+    let stem = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let stem = stem.split('.').next().unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '-' };
+    let name: String = stem.chars().map(plain).take(90).collect();
+    let name = if name.is_empty() { "table".to_owned() } else { name };
+    let mut text = format!(
+        "# A config for {}, to be edited. Train it with `chainrule train CONFIG.toml`.\nname = \"{name}\"\nseed = 1\n\n\
+         [data]\ntrain = {}\n",
+        comment(&path.display().to_string()),
+        toml::Value::String(path.display().to_string())
+    );
+    if let Some(key) = wishes.key {
+        text.push_str(&format!("key = {}\n", toml::Value::String(key.to_owned())));
+    }
+    text
+}
+
+/// How rows are divided: eight tenths to learn from, one to choose by, one to report.
+fn divide(text: &mut String, rows: usize) -> Result<()> {
+    if rows >= DIVISIBLE {
+        writeln!(
+            text,
+            "folds = 10  # of {rows} rows a tenth validates, another tests, drawn by fold_seed"
+        )?;
+        writeln!(text, "fold_seed = 1")?;
+    }
+    Ok(())
+}
+
+/// What the columns are, commented out: a line to be uncommented and changed where inference is wrong.
+fn columns(text: &mut String, columns: &[(&Variable, &Profile)]) -> Result<()> {
+    const SHOWN: usize = 200;
+    let named = columns.iter().filter(|(variable, _)| variable.name.is_some());
+    let mut lines = String::new();
+    for (variable, profile) in named.take(SHOWN) {
+        let stated = match variable.kind {
+            Type::Decimal { places } => format!("{{ kind = \"decimal\", places = {places} }}"),
+            _ => format!("\"{}\"", variable.kind.name()),
+        };
+        let key = toml::Value::String(variable.name.clone().unwrap_or_default());
+        writeln!(
+            lines,
+            "# {} = {stated}  # {}",
+            comment(&key.to_string()),
+            comment(&described(variable, profile))
+        )?;
+    }
+    if !lines.is_empty() {
+        text.push_str("\n# What each column is. Where that is wrong, remove the two # before the table and the line.\n# [data.columns]\n");
+        text.push_str(&lines);
+    }
+    text.push('\n');
+    Ok(())
+}
+
+/// The values of a column in a few words.
+pub(crate) fn described(variable: &Variable, profile: &Profile) -> String {
+    let mut words = match (&variable.kind, profile.range) {
+        (Type::Category { labels }, _) => {
+            let shown: Vec<&str> = labels.iter().take(5).map(String::as_str).collect();
+            let more = if labels.len() > shown.len() { ", …" } else { "" };
+            format!("{}{more}", shown.join(", "))
+        }
+        (_, Some((least, most))) => format!("{least} to {most}"),
+        _ => String::new(),
+    };
+    if profile.missing > 0 {
+        words.push_str(&format!("; {} missing", profile.missing));
+    }
+    words
+}
+
+fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
+    writeln!(text, "[model]\nkind = \"{kind}\"")?;
+    match kind {
+        "rnade" => text.push_str(
+            "hidden = 50  # units that all conditionals share; 50 to 100 suffice for tens of columns\n\
+             components = 10  # Gaussians of each conditional; more follow skew and clusters\n\
+             min_scale = 0.1  # no Gaussian is narrower, in standard deviations: repeated values would draw it to 0\n",
+        ),
+        "nade" => text.push_str("hidden = 200  # units that all conditionals share\n"),
+        "made" | "orderless-nade" => text.push_str("hidden = [200]\n"),
+        "markov" => text.push_str("order = 1  # each column given the one before it\n"),
+        "neighbourhood" => text.push_str("offsets = [[0, -1], [-1, -1], [-1, 0], [-1, 1]]  # W, NW, N, NE\n"),
+        "row-lstm" | "diagonal-lstm" | "diagonal-bilstm" | "pixel-cnn" => {
+            text.push_str("layers = 3\nhidden = 16\n");
+        }
+        "bayesian-network" => text.push_str("parents = []  # a list for each column: of columns before it\n"),
+        _ => {}
+    }
+    let is_neural = !matches!(
+        kind,
+        "uniform" | "independent" | "markov" | "neighbourhood" | "bayesian-network" | "full-table"
+    );
+    if is_neural {
+        let learned = if rows >= DIVISIBLE { rows * 8 / 10 } else { rows };
+        let epochs = (STEPS * BATCH / learned.max(1)).clamp(5, EPOCHS);
+        writeln!(
+            text,
+            "\n[train]\nepochs = {epochs}  # at most; the best by the validation rows is kept"
+        )?;
+        if rows >= DIVISIBLE {
+            writeln!(
+                text,
+                "early_stopping = {}  # epochs without a better one",
+                (epochs / 5).max(2)
+            )?;
+        }
+        writeln!(text, "batch_size = {BATCH}")?;
+        writeln!(text, "optimizer = {{ kind = \"adam\", learning_rate = 2e-3 }}")?;
+    }
+    Ok(())
+}
+
+fn column(column: &Column) -> String {
+    match column {
+        Column::Name(name) => toml::Value::String(name.clone()).to_string(),
+        Column::Index(index) => index.to_string(),
+    }
+}
+
+fn of_variable(variable: &Variable) -> String {
+    match &variable.name {
+        Some(name) if !name.is_empty() => toml::Value::String(name.clone()).to_string(),
+        _ => variable.column.to_string(),
+    }
+}
+
+/// Text that may stand in a comment.
+fn comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

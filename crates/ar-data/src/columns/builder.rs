@@ -1,0 +1,854 @@
+//! Cells on their way into columns.
+//!
+//! A [`Builder`] takes the cells of one column, whatever the format has them as. Before there is a schema it
+//! keeps what they are (bytes, numbers, words) and what [`Facts`] a type can be inferred from; under a schema
+//! it takes only what the variable can be, and says why not.
+
+use super::number::{Number, as_byte, canonical, is_whole};
+use super::schema::{Type, Variable, number_of};
+use crate::error::{Error, Flaw, Place, shown};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A cell as its format has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Cell<'a> {
+    /// Text, of whatever it may be the notation.
+    Text(&'a [u8]),
+    /// A whole number.
+    Whole(i64),
+    /// A binary number.
+    Float(f64),
+    /// True or false.
+    Bool(bool),
+    /// Nothing.
+    Missing,
+}
+
+/// How text is to be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Notation {
+    /// Words that count as missing.
+    missing: Vec<Vec<u8>>,
+    /// Whether one of them is a number.
+    numbers_can_be_missing: bool,
+    /// Whether the decimal mark is a comma.
+    pub(crate) comma: bool,
+    /// Whether bytes that are no UTF-8 are Latin-1.
+    pub(crate) latin1: bool,
+}
+
+impl Notation {
+    pub(crate) fn new(missing: &[String]) -> Self {
+        let is_number = |word: &String| Number::parse(word.as_bytes(), false).is_some();
+        Self {
+            numbers_can_be_missing: missing.iter().any(is_number),
+            missing: missing.iter().map(|word| word.clone().into_bytes()).collect(),
+            comma: false,
+            latin1: false,
+        }
+    }
+
+    pub(crate) fn is_missing(&self, text: &[u8]) -> bool {
+        self.missing.iter().any(|word| word == text)
+    }
+
+    fn text<'a>(&self, bytes: &'a [u8]) -> Cow<'a, str> {
+        decode(bytes, self.latin1)
+    }
+}
+
+/// Text of bytes that are UTF-8, or else Latin-1 where that was found, or else with marks for what is neither.
+pub(crate) fn decode(bytes: &[u8], latin1: bool) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) if latin1 => Cow::Owned(bytes.iter().map(|&byte| char::from(byte)).collect()),
+        Err(_) => Cow::Owned(String::from_utf8_lossy(bytes).into_owned()),
+    }
+}
+
+/// Labels and their codes.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct Dictionary {
+    labels: Vec<String>,
+    codes: HashMap<String, u32>,
+}
+
+impl Dictionary {
+    pub(crate) fn of(labels: &[String]) -> Self {
+        let codes = labels.iter().cloned().zip(0..).collect();
+        Self { labels: labels.to_vec(), codes }
+    }
+
+    pub(crate) fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    pub(super) fn find(&self, label: &str) -> Option<u32> {
+        self.codes.get(label).copied()
+    }
+
+    fn add(&mut self, label: &str) -> u32 {
+        if let Some(code) = self.find(label) {
+            return code;
+        }
+        let code = self.labels.len() as u32;
+        self.labels.push(label.to_owned());
+        self.codes.insert(label.to_owned(), code);
+        code
+    }
+
+    /// The code of a cell: its label as it stands, else as the number or the truth value that it is.
+    pub(super) fn code(&self, cell: Cell<'_>, notation: &Notation) -> Option<u32> {
+        match cell {
+            Cell::Text(bytes) => {
+                let text = notation.text(bytes);
+                self.find(&text).or_else(|| {
+                    let number = Number::parse(bytes, notation.comma)?;
+                    self.find(&canonical(number.value))
+                })
+            }
+            Cell::Whole(value) => self.find(&value.to_string()),
+            Cell::Float(value) => self.find(&canonical(value)),
+            Cell::Bool(value) => {
+                let words: &[&str] = if value {
+                    &["true", "True", "TRUE", "1"]
+                } else {
+                    &["false", "False", "FALSE", "0"]
+                };
+                words.iter().find_map(|word| self.find(word))
+            }
+            Cell::Missing => None,
+        }
+    }
+}
+
+/// Codes of words by what is seen of them at a glance, so that most words of a column need no search. One that has
+/// its place taken by another is searched for as ever.
+#[derive(Debug, Default, Clone)]
+struct Recent {
+    /// One more than the code; 0 where there is none. Empty before the first word.
+    codes: Vec<u32>,
+}
+
+impl Recent {
+    const MOST_PLACES: usize = 1 << 12;
+
+    fn place(&self, text: &[u8]) -> usize {
+        let seen = match text.first_chunk::<8>().zip(text.last_chunk::<8>()) {
+            Some((first, last)) => {
+                u64::from_le_bytes(*first).rotate_left(29) ^ u64::from_le_bytes(*last)
+            }
+            None => text.iter().fold(0, |seen: u64, &byte| seen << 8 | u64::from(byte)),
+        };
+        // The upper half of a product depends on all bits of its factors (Knuth, volume 3, section 6.4).
+        let mixed = (seen ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 32) as usize & self.codes.len().wrapping_sub(1)
+    }
+
+    /// The code of a word that was added, if `labels` has just that at the code.
+    fn code(&self, text: &[u8], labels: &[String]) -> Option<u32> {
+        let place = self.place(text);
+        [place, place ^ 1].into_iter().find_map(|place| {
+            let code = self.codes.get(place)?.checked_sub(1)?;
+            (labels.get(code as usize)?.as_bytes() == text).then_some(code)
+        })
+    }
+
+    fn add(&mut self, text: &[u8], code: u32, labels: usize) {
+        let places = (4 * labels).next_power_of_two().clamp(2, Self::MOST_PLACES);
+        if self.codes.len() < places {
+            // Those that were there have other places now.
+            self.codes = vec![0; places];
+        }
+        let place = self.place(text);
+        let is_other = self.codes[place] != 0 && self.codes[place ^ 1] == 0;
+        self.codes[place ^ usize::from(is_other)] = code.wrapping_add(1);
+    }
+}
+
+/// How often each byte occurs.
+fn counts(bytes: &[u8]) -> [u32; 256] {
+    // Several counters each, as the same one twice in a row has to wait for itself.
+    let mut counts = [[0_u32; 256]; 4];
+    let mut fours = bytes.chunks_exact(4);
+    for four in &mut fours {
+        counts.iter_mut().zip(four).for_each(|(counts, &byte)| counts[usize::from(byte)] += 1);
+    }
+    fours.remainder().iter().for_each(|&byte| counts[0][usize::from(byte)] += 1);
+    let [mut sum, rest @ ..] = counts;
+    for counts in rest {
+        sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+    }
+    sum
+}
+
+/// What is known of all cells of a column, for inference.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    /// Numbers, words, missing cells.
+    pub(crate) numbers: u64,
+    pub(crate) words: u64,
+    pub(crate) missing: u64,
+    /// The most decimal places of a number.
+    pub(crate) places: u8,
+    /// Whether a number was a binary float that is not whole.
+    pub(crate) is_float: bool,
+    /// Whether a number is not whole.
+    pub(crate) is_fractional: bool,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+    /// The distinct numbers, sorted, while they are few.
+    pub(crate) few: Vec<f64>,
+    pub(crate) are_many: bool,
+}
+
+/// Distinct whole numbers up to which a column is a category.
+pub(crate) const FEW: usize = 16;
+
+impl Facts {
+    fn number(&mut self, number: Number, is_float: bool) {
+        let value = number.value;
+        if self.numbers == 0 {
+            (self.least, self.most) = (value, value);
+        }
+        self.numbers += 1;
+        if value < self.least {
+            self.least = value;
+        }
+        if value > self.most {
+            self.most = value;
+        }
+        if number.places > self.places {
+            self.places = number.places;
+        }
+        let is_known = self.is_fractional && (self.is_float || !is_float);
+        if !is_known && !is_whole(value) {
+            self.is_fractional = true;
+            self.is_float |= is_float;
+        }
+        if !self.are_many {
+            self.distinct(value);
+        }
+    }
+
+    fn distinct(&mut self, value: f64) {
+        // Both zeros are one number.
+        let value = value + 0.0;
+        if let Err(at) = self.few.binary_search_by(|other| other.total_cmp(&value)) {
+            if self.few.len() == FEW {
+                self.are_many = true;
+                self.few = Vec::new();
+            } else {
+                self.few.insert(at, value);
+            }
+        }
+    }
+
+    /// Of a chunk of bytes, by how often each occurs.
+    fn bytes(&mut self, counts: &[u32; 256]) {
+        for (byte, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let number = Number { value: byte as f64, places: 0 };
+            self.number(number, false);
+            self.numbers += u64::from(count) - 1;
+        }
+    }
+}
+
+/// What a column is to become.
+#[derive(Debug, Clone)]
+enum Want {
+    /// Whatever its cells are.
+    Open(Box<Facts>),
+    /// Words, even where they look like numbers.
+    Words(Box<Facts>),
+    /// Codes below `most`.
+    Codes { most: u16, missing: Option<u8> },
+    /// Codes of labels.
+    Labels { dictionary: Arc<Dictionary>, missing: Option<u32> },
+    /// Numbers.
+    Numbers,
+}
+
+/// The values of a column so far.
+#[derive(Debug, Clone)]
+pub(crate) enum State {
+    /// Whole numbers within 0 to 255.
+    Bytes(Vec<u8>),
+    /// Any numbers; NaN where there is none.
+    Numbers(Vec<f64>),
+    /// Codes of words.
+    Codes(Vec<u32>),
+}
+
+impl State {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Bytes(values) => values.len(),
+            Self::Numbers(values) => values.len(),
+            Self::Codes(values) => values.len(),
+        }
+    }
+
+    /// Leaves rows out, given which stay.
+    pub(crate) fn retain(&mut self, stays: &[bool]) {
+        fn retain<T>(values: &mut Vec<T>, stays: &[bool]) {
+            let mut row = 0;
+            values.retain(|_| {
+                row += 1;
+                stays[row - 1]
+            });
+        }
+        match self {
+            Self::Bytes(values) => retain(values, stays),
+            Self::Numbers(values) => retain(values, stays),
+            Self::Codes(values) => retain(values, stays),
+        }
+    }
+}
+
+/// What is wrong with a cell, before its place is known.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Refused {
+    pub(crate) row: u32,
+    pub(crate) flaw: Flaw,
+    pub(crate) expected: String,
+    pub(crate) found: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Refused {
+    pub(crate) fn at(self, path: &Path, place: Place) -> Error {
+        let error = Error::malformed(path, place, self.flaw, self.expected, self.found);
+        match self.hint {
+            Some(hint) => error.advise(hint),
+            None => error,
+        }
+    }
+}
+
+/// The cells of a chunk of a column.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) values: State,
+    /// Rows without a value, of columns without a schema.
+    pub(crate) missing: Vec<u32>,
+    /// Rows whose cell is a word among numbers, of columns without a schema.
+    pub(crate) words: Vec<(u32, String)>,
+}
+
+/// Takes the cells of a column.
+#[derive(Debug, Clone)]
+pub(crate) struct Builder {
+    /// What errors call the column.
+    title: String,
+    want: Want,
+    part: Part,
+    /// Words of a column without a schema.
+    dictionary: Dictionary,
+    /// Words that were met, whatever the schema.
+    recent: Recent,
+    /// Cells that the schema has no place for.
+    pub(crate) refused: Vec<Refused>,
+}
+
+impl Part {
+    /// What the values take in memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        let of_value = match &self.values {
+            State::Bytes(_) => size_of::<u8>(),
+            State::Numbers(_) => size_of::<f64>(),
+            State::Codes(_) => size_of::<u32>(),
+        };
+        (self.values.len() * of_value) as u64
+    }
+
+    fn empty() -> Self {
+        Self { values: State::Bytes(Vec::new()), missing: Vec::new(), words: Vec::new() }
+    }
+}
+
+/// What to do about a missing cell.
+pub(super) const FILL: &str = "fill the cell in, or leave such rows out with data.bad_rows = \"skip\"; which words count \
+                    as missing says data.missing";
+
+/// What to do about a word among numbers.
+pub(super) const NO_NUMBER: &str = "if the word stands for a missing value add it to data.missing; leave such rows out with \
+                         data.bad_rows = \"skip\", or the column with drop";
+
+impl Builder {
+    /// Of a column of which nothing is known.
+    pub(crate) fn open(title: String) -> Self {
+        Self::new(title, Want::Open(Box::default()))
+    }
+
+    /// Of a column of words, whatever they look like.
+    pub(crate) fn of_words(title: String) -> Self {
+        Self::new(title, Want::Words(Box::default()))
+    }
+
+    /// Of a variable; codes below `most` are taken.
+    pub(crate) fn of(variable: &Variable, most: u16) -> Self {
+        let can_be_missing = variable.can_be_missing;
+        let want = match &variable.kind {
+            Type::Codes { levels } => Want::Codes {
+                // A code that is as large as the one for a missing cell would be taken for it.
+                most: if can_be_missing { *levels } else { most },
+                missing: can_be_missing.then_some(*levels as u8),
+            },
+            Type::Category { labels } => Want::Labels {
+                dictionary: Arc::new(Dictionary::of(labels)),
+                missing: can_be_missing.then_some(labels.len() as u32),
+            },
+            Type::Integer | Type::Decimal { .. } | Type::Real => Want::Numbers,
+        };
+        Self::new(variable.title(), want)
+    }
+
+    /// Of a column of classes.
+    pub(crate) fn of_classes(title: String, classes: &[String]) -> Self {
+        let want = Want::Labels { dictionary: Arc::new(Dictionary::of(classes)), missing: None };
+        Self::new(title, want)
+    }
+
+    fn new(title: String, want: Want) -> Self {
+        let mut builder = Self {
+            title,
+            want,
+            part: Part::empty(),
+            dictionary: Dictionary::default(),
+            recent: Recent::default(),
+            refused: Vec::new(),
+        };
+        builder.part.values = builder.none();
+        builder
+    }
+
+    /// No values, of the kind that comes first.
+    fn none(&self) -> State {
+        match &self.want {
+            Want::Open(facts) if facts.words > 0 && facts.numbers == 0 => State::Codes(Vec::new()),
+            Want::Open(facts) if facts.is_fractional => State::Numbers(Vec::new()),
+            Want::Open(_) | Want::Codes { .. } => State::Bytes(Vec::new()),
+            Want::Words(_) | Want::Labels { .. } => State::Codes(Vec::new()),
+            Want::Numbers => State::Numbers(Vec::new()),
+        }
+    }
+
+    /// The cells since the last call.
+    pub(crate) fn take(&mut self) -> Part {
+        if let (Want::Open(facts), State::Bytes(values)) = (&mut self.want, &self.part.values) {
+            let mut counts = counts(values);
+            // A missing cell stands there as 0.
+            counts[0] -= (self.part.missing.len() + self.part.words.len()) as u32;
+            facts.bytes(&counts);
+        }
+        let none = self.none();
+        std::mem::replace(&mut self.part, Part { values: none, ..Part::empty() })
+    }
+
+    /// What was learned of a column without a schema, and the labels of its words.
+    pub(crate) fn facts(self) -> Option<(Facts, Dictionary)> {
+        match self.want {
+            Want::Open(facts) | Want::Words(facts) => Some((*facts, self.dictionary)),
+            _ => None,
+        }
+    }
+
+    /// Adds a cell.
+    #[inline]
+    pub(crate) fn push(&mut self, cell: Cell<'_>, notation: &Notation) {
+        // Most files hold nothing but single digits, or bytes.
+        if let State::Bytes(values) = &mut self.part.values {
+            let byte = match cell {
+                Cell::Text([digit @ b'0'..=b'9']) if !notation.numbers_can_be_missing => {
+                    Some(digit - b'0')
+                }
+                Cell::Whole(value) => u8::try_from(value).ok(),
+                _ => None,
+            };
+            match (&self.want, byte) {
+                (Want::Open(_), Some(byte)) => return values.push(byte),
+                (Want::Codes { most, .. }, Some(byte)) if u16::from(byte) < *most => {
+                    return values.push(byte);
+                }
+                _ => {}
+            }
+        }
+        self.push_known(cell, notation);
+    }
+
+    /// Adds a cell. Most columns of numbers hold nothing but numbers, and most words were met before.
+    fn push_known(&mut self, cell: Cell<'_>, notation: &Notation) {
+        match (&mut self.part.values, cell) {
+            (State::Numbers(values), cell) => {
+                let number = match cell {
+                    Cell::Text(text)
+                        if notation.numbers_can_be_missing || !begins_a_number(text) =>
+                    {
+                        None
+                    }
+                    cell => number(cell, notation).filter(|number| number.value.is_finite()),
+                };
+                if let Some(number) = number {
+                    match &mut self.want {
+                        Want::Numbers => return values.push(number.value),
+                        Want::Open(facts) => {
+                            facts.number(number, matches!(cell, Cell::Float(_)));
+                            return values.push(number.value);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            (State::Codes(values), Cell::Text(text)) => {
+                let labels = labels_of(&self.want, &self.dictionary);
+                if let Some(code) = self.recent.code(text, labels) {
+                    values.push(code);
+                    if let Want::Open(facts) | Want::Words(facts) = &mut self.want {
+                        facts.words += 1;
+                    }
+                    return;
+                }
+                return self.push_word(text, notation);
+            }
+            _ => {}
+        }
+        self.push_any(cell, notation);
+    }
+
+    /// Adds text to a column of words, and remembers it if it is one.
+    fn push_word(&mut self, text: &[u8], notation: &Notation) {
+        let before = (self.words(), self.refused.len());
+        self.push_any(Cell::Text(text), notation);
+        if self.is_word_since(before)
+            && let State::Codes(values) = &self.part.values
+            && let Some(&code) = values.last()
+        {
+            let labels = labels_of(&self.want, &self.dictionary).len();
+            self.recent.add(text, code, labels);
+        }
+    }
+
+    /// Whether the last cell was a word with a code, given what there was [`words`](Self::words) and refused cells of
+    /// before. Only a word is the same for the builder wherever it stands.
+    fn is_word_since(&self, (words, refused): (Option<u64>, usize)) -> bool {
+        match words {
+            Some(words) => self.words() == Some(words + 1),
+            None => self.refused.len() == refused,
+        }
+    }
+
+    /// Adds the cells of many rows that are bytes.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn push_bytes(&mut self, bytes: &[u8], notation: &Notation) {
+        let most = match &self.want {
+            Want::Open(_) => 256,
+            Want::Codes { most, .. } => *most,
+            Want::Words(_) | Want::Labels { .. } | Want::Numbers => 0,
+        };
+        match &mut self.part.values {
+            State::Bytes(values)
+                if most == 256 || bytes.iter().max().is_none_or(|&byte| u16::from(byte) < most) =>
+            {
+                values.extend_from_slice(bytes);
+            }
+            _ => bytes.iter().for_each(|&byte| self.push(Cell::Whole(byte.into()), notation)),
+        }
+    }
+
+    /// Adds cells of which each is one of a few: `cell` gives these by their places, up to `len`. What a place stands
+    /// for is looked up once.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn push_coded<'a>(
+        &mut self,
+        len: usize,
+        cell: impl Fn(usize) -> Cell<'a>,
+        places: impl Iterator<Item = Option<usize>>,
+        notation: &Notation,
+    ) {
+        const UNKNOWN: u32 = u32::MAX;
+        let mut known = vec![UNKNOWN; len];
+        for place in places {
+            let Some(place) = place else {
+                self.push(Cell::Missing, notation);
+                continue;
+            };
+            if let (Some(&code), State::Codes(values)) = (known.get(place), &mut self.part.values)
+                && code != UNKNOWN
+            {
+                values.push(code);
+                if let Want::Open(facts) | Want::Words(facts) = &mut self.want {
+                    facts.words += 1;
+                }
+                continue;
+            }
+            let before = (self.words(), self.refused.len());
+            self.push(cell(place), notation);
+            if let (true, State::Codes(values), Some(known)) =
+                (self.is_word_since(before), &self.part.values, known.get_mut(place))
+            {
+                *known = values.last().copied().unwrap_or(UNKNOWN);
+            }
+        }
+    }
+
+    /// How many words there were, where that is counted.
+    fn words(&self) -> Option<u64> {
+        match &self.want {
+            Want::Open(facts) | Want::Words(facts) => Some(facts.words),
+            _ => None,
+        }
+    }
+
+    fn push_any(&mut self, cell: Cell<'_>, notation: &Notation) {
+        let cell = match cell {
+            Cell::Text(text)
+                if (notation.numbers_can_be_missing || !begins_a_number(text))
+                    && notation.is_missing(text) =>
+            {
+                Cell::Missing
+            }
+            Cell::Float(value) if value.is_nan() => Cell::Missing,
+            cell => cell,
+        };
+        if matches!(self.want, Want::Open(_)) {
+            return self.push_open(cell, notation);
+        }
+        if let Want::Words(facts) = &mut self.want {
+            let row = self.part.values.len() as u32;
+            let word = match cell {
+                Cell::Missing => {
+                    facts.missing += 1;
+                    self.part.missing.push(row);
+                    None
+                }
+                cell => Some(word_of(cell, notation)),
+            };
+            let code = word.map_or(0, |word| {
+                facts.words += 1;
+                self.dictionary.add(&word)
+            });
+            if let State::Codes(values) = &mut self.part.values {
+                values.push(code);
+            }
+            return;
+        }
+        self.push_wanted(cell, notation);
+    }
+
+    fn push_wanted(&mut self, cell: Cell<'_>, notation: &Notation) {
+        let row = self.part.values.len() as u32;
+        let mut refuse = |flaw, expected: String, hint: Option<String>| {
+            let found = match cell {
+                Cell::Missing => "a missing value".to_owned(),
+                Cell::Text(text) => shown(text),
+                cell => word_of(cell, notation).into_owned(),
+            };
+            let expected = format!("{expected}{}", within(&self.title));
+            self.refused.push(Refused { row, flaw, expected, found, hint });
+        };
+        let fill = || Some(FILL.to_owned());
+        match (&self.want, &mut self.part.values) {
+            (Want::Codes { most, missing }, State::Bytes(values)) => {
+                let number = match cell {
+                    Cell::Missing => missing.map(f64::from),
+                    cell => number(cell, notation).map(|number| number.value),
+                };
+                let limit = if cell == Cell::Missing { 256 } else { *most };
+                match number.and_then(as_byte).filter(|&byte| u16::from(byte) < limit) {
+                    Some(byte) => values.push(byte),
+                    None => {
+                        values.push(0);
+                        let expected = match most {
+                            2 => "0 or 1".to_owned(),
+                            most => format!("a whole number from 0 to {}", most - 1),
+                        };
+                        match (cell, number) {
+                            (Cell::Missing, _) => refuse(Flaw::Missing, expected, fill()),
+                            (_, None) => refuse(Flaw::NonNumeric, expected, Some(NO_NUMBER.into())),
+                            (_, Some(_)) => refuse(
+                                Flaw::OutOfRange,
+                                expected,
+                                Some(
+                                    "state a larger data.levels, or another type of the column"
+                                        .into(),
+                                ),
+                            ),
+                        }
+                    }
+                }
+            }
+            (Want::Labels { dictionary, missing }, State::Codes(values)) => {
+                let code = match cell {
+                    Cell::Missing => *missing,
+                    cell => dictionary.code(cell, notation),
+                };
+                values.push(code.unwrap_or(0));
+                if code.is_none() {
+                    let labels = dictionary.labels();
+                    let expected = match labels.len() {
+                        0..=12 => format!("one of {}", labels.join(", ")),
+                        count => format!("one of the {count} labels seen in training"),
+                    };
+                    match cell {
+                        Cell::Missing => refuse(Flaw::Missing, expected, fill()),
+                        _ => refuse(Flaw::Unknown, expected, None),
+                    }
+                }
+            }
+            (_, State::Numbers(values)) => {
+                let value = number(cell, notation).map(|number| number.value);
+                let value = value.filter(|value| value.is_finite());
+                values.push(value.unwrap_or(0.0));
+                if value.is_none() {
+                    let expected = "a number".to_owned();
+                    match cell {
+                        Cell::Missing => refuse(Flaw::Missing, expected, fill()),
+                        Cell::Float(_) => refuse(Flaw::OutOfRange, "a finite number".into(), None),
+                        _ => refuse(Flaw::NonNumeric, expected, Some(NO_NUMBER.into())),
+                    }
+                }
+            }
+            _ => unreachable!("a builder's values are of the kind that it wants"),
+        }
+    }
+
+    fn push_open(&mut self, cell: Cell<'_>, notation: &Notation) {
+        let Want::Open(facts) = &mut self.want else { return };
+        let row = self.part.values.len() as u32;
+        if cell == Cell::Missing {
+            facts.missing += 1;
+            self.part.missing.push(row);
+            match &mut self.part.values {
+                State::Bytes(values) => values.push(0),
+                State::Numbers(values) => values.push(f64::NAN),
+                State::Codes(values) => values.push(0),
+            }
+            return;
+        }
+        // Truth values are words, but for the numbers that NumPy has them as.
+        let number = number(cell, notation).filter(|number| number.value.is_finite());
+        match (&mut self.part.values, number) {
+            (State::Bytes(values), Some(number)) => match as_byte(number.value) {
+                Some(byte) => {
+                    // What is written as a decimal is one, also where it is whole.
+                    facts.places = facts.places.max(number.places);
+                    values.push(byte);
+                }
+                None => {
+                    self.widen();
+                    self.push_number(number, matches!(cell, Cell::Float(_)));
+                }
+            },
+            (State::Numbers(_), Some(number)) => {
+                self.push_number(number, matches!(cell, Cell::Float(_)));
+            }
+            (State::Codes(values), Some(number)) => {
+                facts.number(number, false);
+                values.push(self.dictionary.add(&canonical(number.value)));
+            }
+            (State::Codes(values), None) => {
+                facts.words += 1;
+                values.push(self.dictionary.add(&word_of(cell, notation)));
+            }
+            (State::Bytes(values), None)
+                if facts.numbers == 0
+                    && facts.words == 0
+                    && values.len() == self.part.missing.len() =>
+            {
+                // Nothing but missing cells so far.
+                let mut codes = vec![0; values.len()];
+                codes.push(self.dictionary.add(&word_of(cell, notation)));
+                facts.words += 1;
+                self.part.values = State::Codes(codes);
+            }
+            (State::Bytes(values), None) => {
+                facts.words += 1;
+                values.push(0);
+                self.part.words.push((row, word_of(cell, notation).into_owned()));
+            }
+            (State::Numbers(values), None) => {
+                facts.words += 1;
+                values.push(f64::NAN);
+                self.part.words.push((row, word_of(cell, notation).into_owned()));
+            }
+        }
+    }
+
+    fn push_number(&mut self, number: Number, is_float: bool) {
+        if let (Want::Open(facts), State::Numbers(values)) = (&mut self.want, &mut self.part.values)
+        {
+            facts.number(number, is_float);
+            values.push(number.value);
+        }
+    }
+
+    /// Makes numbers of bytes.
+    fn widen(&mut self) {
+        if let (Want::Open(facts), State::Bytes(values)) = (&mut self.want, &self.part.values) {
+            let mut numbers: Vec<f64> = values.iter().map(|&byte| f64::from(byte)).collect();
+            let mut counts = counts(values);
+            counts[0] -= (self.part.missing.len() + self.part.words.len()) as u32;
+            facts.bytes(&counts);
+            let none = self.part.missing.iter().chain(self.part.words.iter().map(|(row, _)| row));
+            none.for_each(|&row| numbers[row as usize] = f64::NAN);
+            self.part.values = State::Numbers(numbers);
+        }
+    }
+}
+
+/// The labels that codes stand for.
+fn labels_of<'a>(want: &'a Want, own: &'a Dictionary) -> &'a [String] {
+    match want {
+        Want::Labels { dictionary, .. } => dictionary.labels(),
+        _ => own.labels(),
+    }
+}
+
+/// Whether text that is no number can be ruled out at a glance: most cells of tables are numbers, and no word
+/// for a missing one begins like them.
+fn begins_a_number(text: &[u8]) -> bool {
+    matches!(text, [b'0'..=b'9', ..] | [b'-' | b'+' | b'.', b'0'..=b'9' | b'.', ..])
+}
+
+/// The number that a cell is.
+fn number(cell: Cell<'_>, notation: &Notation) -> Option<Number> {
+    match cell {
+        Cell::Text(text) => Number::parse(text, notation.comma),
+        Cell::Whole(value) => Some(Number { value: value as f64, places: 0 }),
+        Cell::Float(value) => {
+            let places = if is_whole(value) { 0 } else { Number::FLOAT };
+            Some(Number { value, places })
+        }
+        Cell::Bool(_) | Cell::Missing => None,
+    }
+}
+
+/// The word that a cell is.
+fn word_of<'a>(cell: Cell<'a>, notation: &Notation) -> Cow<'a, str> {
+    match cell {
+        Cell::Text(bytes) => notation.text(bytes),
+        Cell::Whole(value) => Cow::Owned(value.to_string()),
+        Cell::Float(value) => Cow::Owned(canonical(value)),
+        Cell::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
+        Cell::Missing => Cow::Borrowed("a missing value"),
+    }
+}
+
+/// In which column, where it has a name: its number is part of the place.
+pub(super) fn within(title: &str) -> String {
+    if title.starts_with('"') { format!(" in {title}") } else { String::new() }
+}
+
+/// Sorts labels: numbers by value and before words, words by their characters.
+pub(crate) fn in_order(labels: &mut [String]) {
+    labels.sort_by(|a, b| match (number_of(a), number_of(b)) {
+        (Some(x), Some(y)) => x.total_cmp(&y).then_with(|| a.cmp(b)),
+        (Some(_), None) => std::cmp::Ordering::Less,
+        (None, Some(_)) => std::cmp::Ordering::Greater,
+        (None, None) => a.cmp(b),
+    });
+}

@@ -1,0 +1,33 @@
+//! From cells to columns: what a table holds, what its columns are, and which of them a later file means.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`schema`] | the types, and whether a file suits them |
+//! | [`table`] | a whole table in memory, of which nothing is known yet |
+//! | [`reader`] | a file of any length, read by a schema |
+//! | [`profile`] | what is in each column, and what looks wrong with it |
+//! | [`builder`], [`sink`] | cells on their way into columns |
+//! | [`number`] | numbers as people write them |
+
+mod builder;
+mod encode;
+mod number;
+mod open;
+mod profile;
+mod reader;
+mod schema;
+mod sink;
+mod table;
+
+#[cfg(all(test, feature = "arrow"))]
+pub(crate) use builder::{Builder, State};
+pub(crate) use builder::{Cell, Notation, decode};
+pub use encode::Encoding;
+pub(crate) use number::{Number, as_byte};
+pub use open::{MISSING, Stated, TableOptions};
+pub use profile::{Profile, Warning};
+pub use reader::{Match, TableReader};
+pub use schema::{Fit, Label, Schema, Type, Variable};
+pub use sink::BadRow;
+pub(crate) use sink::Sink;
+pub use table::Table;

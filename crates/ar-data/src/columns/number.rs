@@ -1,0 +1,232 @@
+//! Numbers as people write them in tables.
+
+/// A number, and what its notation says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Number {
+    /// Its value.
+    pub(crate) value: f64,
+    /// Digits after the decimal mark, without zeros at the end; [`Number::FLOAT`] where an exponent or more
+    /// digits than a decimal grid has say that it is on none.
+    pub(crate) places: u8,
+}
+
+/// Powers of ten that a double holds exactly.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+
+/// Digits that an integer of 64 bits has room for, whichever they are.
+const MOST_DIGITS: usize = 19;
+
+/// Characters beyond which a number is not looked at for the fast way.
+const LONGEST: usize = 40;
+
+impl Number {
+    /// The number of places of what is on no decimal grid.
+    pub(crate) const FLOAT: u8 = u8::MAX;
+
+    /// Reads a number whose decimal mark is a point, or a comma where `comma` says so. The words that Rust
+    /// also reads as one ("inf", "nan") are none here.
+    pub(crate) fn parse(text: &[u8], comma: bool) -> Option<Self> {
+        // Most files hold nothing but single digits.
+        if let [digit @ b'0'..=b'9'] = text {
+            return Some(Self { value: f64::from(digit - b'0'), places: 0 });
+        }
+        match Self::plain(text, if comma { b',' } else { b'.' }) {
+            Some(number) => Some(number),
+            None => Self::any(text, comma),
+        }
+    }
+
+    /// Digits with or without a mark: an integer divided by a power of ten. Where a double holds both exactly, so
+    /// does their quotient as doubles what is nearest to the decimal (W. Clinger, "How to read floating point
+    /// numbers accurately", PLDI 1990); elsewhere they are divided as integers.
+    fn plain(text: &[u8], mark: u8) -> Option<Self> {
+        let (negative, digits) = match text {
+            [b'-', rest @ ..] => (true, rest),
+            [b'+', rest @ ..] => (false, rest),
+            rest => (false, rest),
+        };
+        if digits.is_empty() || digits.len() > LONGEST {
+            return None;
+        }
+        let mut mantissa: u64 = 0;
+        let mut digits_of = |part: &[u8]| {
+            let mut at = 0;
+            while let Some(eight) = part[at..].first_chunk().and_then(|part| eight_digits(*part)) {
+                mantissa = mantissa.wrapping_mul(100_000_000).wrapping_add(eight);
+                at += 8;
+            }
+            while let Some(digit) = part.get(at).map(|byte| byte.wrapping_sub(b'0'))
+                && digit <= 9
+            {
+                mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
+                at += 1;
+            }
+            at
+        };
+        let before = digits_of(digits);
+        let (mut places, mut zeros) = (0, 0);
+        if before < digits.len() {
+            let after = &digits[before + 1..];
+            if digits[before] != mark || digits.len() == 1 || digits_of(after) < after.len() {
+                return None;
+            }
+            places = after.len();
+            zeros = after.iter().rev().take_while(|byte| **byte == b'0').count();
+        }
+        if before + places > MOST_DIGITS {
+            // Zeros in front do not count.
+            let front = digits.iter().take_while(|byte| **byte == b'0' || **byte == mark).count();
+            let mark_behind = usize::from(places > 0 && before >= front);
+            if places > MOST_DIGITS || digits.len() - front - mark_behind > MOST_DIGITS {
+                return None;
+            }
+        }
+        let is_exact = mantissa < 1 << 53;
+        let value = match places {
+            0 => mantissa as f64,
+            _ if is_exact => mantissa as f64 / POWERS[places],
+            _ => quotient(mantissa, 10_u64.pow(places as u32)),
+        };
+        let places = match places - zeros {
+            0 => 0,
+            places if is_exact => places as u8,
+            _ => Self::FLOAT,
+        };
+        Some(Self { value: if negative { -value } else { value }, places })
+    }
+
+    fn any(text: &[u8], comma: bool) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let is_word =
+            text.bytes().any(|byte| byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E'));
+        if is_word {
+            return None;
+        }
+        let value: f64 = if comma {
+            if text.contains('.') {
+                return None;
+            }
+            text.replacen(',', ".", 1).parse().ok()?
+        } else {
+            text.parse().ok()?
+        };
+        let is_whole = !text.contains(['.', ',', 'e', 'E']);
+        Some(Self { value, places: if is_whole { 0 } else { Self::FLOAT } })
+    }
+}
+
+/// The number that eight characters are if all are digits: pairs of neighbours are added up, then pairs of these.
+fn eight_digits(text: [u8; 8]) -> Option<u64> {
+    const LOW: u64 = 0x0f0f_0f0f_0f0f_0f0f;
+    const SIX: u64 = 0x0606_0606_0606_0606;
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    let text = u64::from_le_bytes(text);
+    // Digits are what has a 3 as its upper half, and still has it when 6 is added.
+    if text & !LOW != ZEROS || text.wrapping_add(SIX) & !LOW != ZEROS {
+        return None;
+    }
+    let ones = text - ZEROS;
+    let twos = (ones.wrapping_mul(10) + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos.wrapping_mul(100) + (twos >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff)
+}
+
+/// The double nearest to a quotient of positive integers.
+fn quotient(of: u64, by: u64) -> f64 {
+    let (up, by_up) = (of.leading_zeros(), by.leading_zeros());
+    let (of, by) = (u128::from(of << up) << 63, u128::from(by << by_up));
+    // 63 or 64 bits, of which the last also stands for all that follow: a double has 53.
+    let bits = (of / by) as u64 | u64::from(of % by != 0);
+    bits as f64 * 2_f64.powi(by_up as i32 - up as i32 - 63)
+}
+
+/// Whether a finite number is whole.
+pub(super) fn is_whole(value: f64) -> bool {
+    // Much faster than `fract` on processors without an instruction for it. Beyond 2^53 all doubles are whole.
+    value as i64 as f64 == value || value.abs() >= (1_u64 << 53) as f64
+}
+
+/// A whole number of at most 255 as a byte.
+pub(crate) fn as_byte(value: f64) -> Option<u8> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "compared after")]
+    let byte = value as u8;
+    (f64::from(byte) == value).then_some(byte)
+}
+
+/// A number as a label is written: whole ones without a point, others as short as reads back.
+pub(crate) fn canonical(value: f64) -> String {
+    // Both zeros are the label 0.
+    if value == 0.0 { "0".to_owned() } else { value.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Option<(f64, u8)> {
+        Number::parse(text.as_bytes(), false).map(|number| (number.value, number.places))
+    }
+
+    #[test]
+    fn forms_of_numbers() {
+        let float = Number::FLOAT;
+        for (text, expected) in [
+            ("0", Some((0.0, 0))),
+            ("+5", Some((5.0, 0))),
+            ("-0", Some((-0.0, 0))),
+            (".5", Some((0.5, 1))),
+            ("5.", Some((5.0, 0))),
+            ("007", Some((7.0, 0))),
+            ("12.50", Some((12.5, 1))),
+            ("12.00", Some((12.0, 0))),
+            ("1e3", Some((1000.0, float))),
+            ("1E-3", Some((0.001, float))),
+            ("13.599999904633", Some((13.599_999_904_633, 12))),
+            ("0.7577538251293606", Some((0.757_753_825_129_360_6, 16))),
+            ("-0.94539612643123456", Some((-0.945_396_126_431_234_6, float))),
+            ("9223372036854775808", Some((9_223_372_036_854_775_808.0, 0))),
+            ("", None),
+            (".", None),
+            ("-", None),
+            ("1_000", None),
+            ("1,5", None),
+            ("1 000", None),
+            ("inf", None),
+            ("nan", None),
+            ("0x1A", None),
+            ("1.2.3", None),
+            ("1.0D+03", None),
+        ] {
+            assert_eq!(parse(text), expected, "{text}");
+        }
+        assert_eq!(Number::parse(b"1,5", true).map(|n| n.value), Some(1.5));
+        assert_eq!(Number::parse(b"1.5", true), None);
+        assert_eq!(Number::parse(b"1,5e3", true).map(|n| n.value), Some(1500.0));
+        assert_eq!(Number::parse(b"1,5,5", true), None);
+    }
+
+    proptest::proptest! {
+        /// Every decimal is read as the nearest double, whichever way reads it.
+        #[test]
+        fn the_fast_way_is_the_exact_way(digits in "-?(0{0,9})[0-9]{1,20}", places in 0_usize..24) {
+            let negative = digits.starts_with('-');
+            let plain = digits.trim_start_matches('-');
+            let at = plain.len().saturating_sub(places);
+            let text = format!("{}{}.{}", if negative { "-" } else { "" }, &plain[..at], &plain[at..]);
+            if let Ok(expected) = text.parse::<f64>() {
+                let found = Number::parse(text.as_bytes(), false).unwrap().value;
+                proptest::prop_assert_eq!(found.to_bits(), expected.to_bits(), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_whole_numbers_from_0_to_255() {
+        assert_eq!([0.0, -0.0, 255.0].map(as_byte), [Some(0), Some(0), Some(255)]);
+        assert_eq!([256.0, -1.0, 0.5, f64::NAN].map(as_byte), [None; 4]);
+        assert_eq!([3.0, -0.0, 0.25, -7.0].map(canonical), ["3", "0", "0.25", "-7"]);
+    }
+}
