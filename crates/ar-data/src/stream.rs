@@ -70,6 +70,20 @@ pub struct Reading {
     pub table: TableOptions,
 }
 
+impl Reading {
+    /// What of this concerns images.
+    fn options(&self) -> ReadOptions {
+        let (kind, levels) = match self.encoding {
+            Encoding::Reals => (Kind::Real, None),
+            Encoding::Symbols { levels: 2 } if self.is_binary => (Kind::Binary, None),
+            Encoding::Symbols { levels } => (Kind::Symbols, Some(levels)),
+        };
+        let shape = Some(self.shape.clone());
+        let Self { table: TableOptions { rows, max_bytes, .. }, .. } = *self;
+        ReadOptions { kind: Some(kind), levels, shape, drop: Vec::new(), rows, max_bytes }
+    }
+}
+
 /// Some rows of a file.
 #[derive(Debug)]
 pub struct Chunk {
@@ -147,16 +161,7 @@ impl Chunks {
     /// If `rows` is 0.
     pub fn open_as(path: &Path, reading: &Reading, rows: usize) -> Result<Self> {
         assert!(rows > 0, "a chunk of no rows");
-        let (kind, levels) = match reading.encoding {
-            Encoding::Reals => (Kind::Real, None),
-            Encoding::Symbols { levels: 2 } if reading.is_binary => (Kind::Binary, None),
-            Encoding::Symbols { levels } => (Kind::Symbols, Some(levels)),
-        };
-        let shape = Some(reading.shape.clone());
-        let rows_read = reading.table.rows;
-        let options =
-            ReadOptions { kind: Some(kind), levels, shape, rows: rows_read, ..Default::default() };
-        Self::start(path, &options, reading, rows)
+        Self::start(path, &reading.options(), reading, rows)
     }
 
     fn start(path: &Path, options: &ReadOptions, reading: &Reading, rows: usize) -> Result<Self> {
@@ -266,6 +271,53 @@ impl Chunks {
             Rows::Table(reader) => reader.progress(),
             rows => rows.input().map_or((0, 0), |input| input.progress()),
         }
+    }
+
+    /// Whether the file is a table, whose columns have types of their own.
+    pub fn is_table(&self) -> bool {
+        matches!(self.rows, Rows::Table(_))
+    }
+
+    /// All rows that are still to come as one dataset, and those that could not be read. Errors call the file
+    /// `path`.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading to the end; [`Error::Malformed`] if there is no row, or the values take more than the
+    /// limit on the content.
+    pub fn into_whole(mut self, path: &Path) -> Result<(Dataset, Vec<BadRow>)> {
+        let (mut whole, mut bad): (Option<Dataset>, Vec<BadRow>) = (None, Vec::new());
+        let (mut numbers, mut rows, limit) = (Vec::new(), 0, self.options.max_bytes);
+        for chunk in &mut self {
+            let chunk = chunk?;
+            bad.extend(chunk.bad);
+            numbers.extend((0..chunk.data.len()).map(|row| chunk.data.number(row)));
+            rows = chunk.rows.end;
+            let whole = match &mut whole {
+                None => whole.insert(chunk.data),
+                Some(whole) => {
+                    whole.append(chunk.data);
+                    whole
+                }
+            };
+            let of_value = if whole.levels().is_none() { size_of::<f64>() } else { 1 };
+            if (whole.values().len() * of_value) as u64 > limit {
+                let expected = format!("at most {limit} bytes of values");
+                let error = Error::malformed(path, Place::File, Flaw::TooLarge, expected, "more");
+                return Err(error.advise("`chainrule score` reads files of any length"));
+            }
+        }
+        let Some(whole) = whole else {
+            let expected = "rows of values";
+            return Err(Error::malformed(path, Place::File, Flaw::Empty, expected, "none"));
+        };
+        // Numbers say something only where rows are left out.
+        let whole = if numbers.len() as u64 == rows {
+            whole.without_numbers()
+        } else {
+            whole.with_numbers(numbers)?
+        };
+        Ok((whole, bad))
     }
 
     fn chunk(&mut self) -> Result<Option<Chunk>> {
@@ -388,54 +440,17 @@ pub fn scan_levels(
 /// limit of `reading.table`. Images without a place in the encoding are an error too.
 pub fn read_as(path: &Path, reading: &Reading) -> Result<(Dataset, Vec<BadRow>, Vec<String>)> {
     if !holds_table(path)? {
-        let (kind, levels) = match reading.encoding {
-            Encoding::Reals => (Kind::Real, None),
-            Encoding::Symbols { levels: 2 } if reading.is_binary => (Kind::Binary, None),
-            Encoding::Symbols { levels } => (Kind::Symbols, Some(levels)),
-        };
-        let shape = Some(reading.shape.clone());
-        let rows = reading.table.rows;
-        let options = ReadOptions { kind: Some(kind), levels, shape, rows, ..Default::default() };
-        return Ok((read_path(path, &options)?, Vec::new(), Vec::new()));
+        return Ok((read_path(path, &reading.options())?, Vec::new(), Vec::new()));
     }
     let width: usize = reading.shape.iter().product();
-    let mut chunks = Chunks::open_as(path, reading, (ROWS_OF_A_TABLE / width).max(16))?;
+    let chunks = Chunks::open_as(path, reading, (VALUES_OF_A_TABLE / width).max(16))?;
     let remarks = chunks.remarks().to_vec();
-    let (mut whole, mut bad): (Option<Dataset>, Vec<BadRow>) = (None, Vec::new());
-    let (mut numbers, mut rows) = (Vec::new(), 0);
-    let of_value = if reading.encoding == Encoding::Reals { 8 } else { 1 };
-    for chunk in &mut chunks {
-        let chunk = chunk?;
-        bad.extend(chunk.bad);
-        numbers.extend((0..chunk.data.len()).map(|row| chunk.data.number(row)));
-        rows = chunk.rows.end;
-        match &mut whole {
-            None => whole = Some(chunk.data),
-            Some(whole) => whole.append(chunk.data),
-        }
-        let bytes = (numbers.len() * width * of_value) as u64;
-        if bytes > reading.table.max_bytes {
-            let expected = format!("at most {} bytes of values", reading.table.max_bytes);
-            let error =
-                Error::malformed(path, Place::File, Flaw::TooLarge, expected, "more".to_owned());
-            return Err(error.advise("`chainrule score` reads files of any length"));
-        }
-    }
-    let Some(whole) = whole else {
-        let expected = "rows of values";
-        return Err(Error::malformed(path, Place::File, Flaw::Empty, expected, "none"));
-    };
-    // Numbers say something only where rows are left out.
-    let whole = if numbers.len() as u64 == rows {
-        whole.without_numbers()
-    } else {
-        whole.with_numbers(numbers)?
-    };
+    let (whole, bad) = chunks.into_whole(path)?;
     Ok((whole, bad, remarks))
 }
 
 /// Values that are read at a time of a table.
-const ROWS_OF_A_TABLE: usize = 1 << 20;
+const VALUES_OF_A_TABLE: usize = 1 << 20;
 
 /// Whether a file is a table, whose columns have types of their own, and not images: text, Parquet, Arrow, or
 /// an array of two axes.

@@ -78,7 +78,7 @@ fn read_splits(
         DataSource::Files { train, valid, test, .. } => (train, valid.as_ref(), test.as_ref()),
     };
     if !holds_table(train.first())? {
-        let part = |paths: &Paths, split, rows| read_arrays(paths, split, data, rows, None);
+        let part = |paths: &Paths, split, rows| read_arrays(paths, split, data, rows);
         let splits = Splits::unify(
             part(train, Split::Train, rows)?,
             valid.map(|paths| part(paths, Split::Valid, None)).transpose()?,
@@ -141,10 +141,8 @@ fn read_arrays(
     split: Split,
     data: &DataConfig,
     rows: Option<usize>,
-    most_levels: Option<u16>,
 ) -> Result<Dataset> {
     let options = ReadOptions { rows, ..data.read_options() };
-    let options = ReadOptions { levels: options.levels.or(most_levels), ..options };
     let parts = paths.all().iter().map(|path| read_path(path, &options));
     let parts = parts.collect::<ar_data::Result<Vec<_>>>()?;
     with_labels(Dataset::concatenate(parts)?, data, split)
@@ -312,10 +310,8 @@ pub(crate) fn load_split(config: &Config, split: Split, reader: Reader<'_>) -> R
             return of_class(part, data, split);
         }
         // What nobody stated is that of all files together.
-        DataSource::Files { shape: None, .. } => {
-            return Ok(load_splits(config, reader)?.take(split)?);
-        }
-        DataSource::Files { kind: None, levels: None, .. } => {
+        DataSource::Files { shape: None, .. }
+        | DataSource::Files { kind: None, levels: None, .. } => {
             return Ok(load_splits(config, reader)?.take(split)?);
         }
         DataSource::Files { train, valid, test, .. } => match split {
@@ -330,7 +326,7 @@ pub(crate) fn load_split(config: &Config, split: Split, reader: Reader<'_>) -> R
         let columns = Columns::known(data.schema_of(variables), data);
         read_columns(paths.all(), split, data, &columns.reading(data, None)?, reader.terminal)?
     } else {
-        read_arrays(paths, split, data, None, None)?
+        read_arrays(paths, split, data, None)?
     };
     if data.expected.is_known() {
         check_rows(data, &part, paths.first(), split)?;

@@ -188,16 +188,7 @@ impl Finder<'_> {
                 (Kind::Symbols, Some(levels), how)
             }
             (Some(raw_levels), None) => {
-                let open = Chunks::open_as(path, &reading(Kind::Symbols, None), 16)?;
-                let found = match open.levels_of_format() {
-                    // So says the format.
-                    Some(levels) => levels,
-                    // A row with more than the run's levels is a bad one, and decides nothing.
-                    None if path == Path::new("-") => raw_levels,
-                    None => {
-                        self.scan(path, &reading(Kind::Symbols, None), raw_levels)?.unwrap_or(2)
-                    }
-                };
+                let found = self.levels_in(path, &reading(Kind::Symbols, None), raw_levels)?;
                 let (levels, how) = levels_and_preprocessing(found, raw_levels, how);
                 (Kind::Symbols, Some(levels), how)
             }
@@ -233,12 +224,21 @@ impl Finder<'_> {
         Ok(Set { name, split: None, source: Source::File { chunks, path, reading, how } })
     }
 
-    /// Level count that a file's values ask for, of those that have at most so many.
-    fn scan(&self, path: &Path, reading: &Reading, most: u16) -> Result<Option<u16>> {
+    /// Level count that a file's values ask for: what its format says, or its values do, of those rows that have
+    /// at most so many.
+    fn levels_in(&self, path: &Path, reading: &Reading, most: u16) -> Result<u16> {
+        if path == Path::new("-") {
+            // What is looked at there cannot be read again: it is what the run's own data is.
+            return Ok(most);
+        }
+        if let Some(levels) = Chunks::open_as(path, reading, 1)?.levels_of_format() {
+            return Ok(levels);
+        }
         let bar = self.terminal.share_bar("looking at the values");
         let levels = scan_levels(path, reading, most, |progress| show(&bar, progress));
         bar.finish_and_clear();
-        Ok(levels?)
+        // A row with more levels is a bad one, and decides nothing.
+        Ok(levels?.unwrap_or(2))
     }
 }
 
@@ -270,8 +270,14 @@ impl Set {
             Source::Whole { data: Some(data), .. } => Ok(*data),
             Source::Whole { data: None, .. } => Err(Internal("a set was given out before").into()),
             Source::File { chunks, path, reading, how } => {
-                drop(chunks);
-                let (data, bad, _) = read_as(&path, &reading)?;
+                // What was read of a stream to find out how it is written cannot be read again.
+                let (data, bad) = if chunks.is_table() {
+                    chunks.into_whole(&path)?
+                } else {
+                    drop(chunks);
+                    let (data, bad, _) = read_as(&path, &reading)?;
+                    (data, bad)
+                };
                 say_bad_rows(&path, &bad, data.len() + bad.len(), skips, terminal)?;
                 // Which of the run's classes a folder's name is, nothing says.
                 let data = if data.classes().is_some() { data.without_labels() } else { data };

@@ -122,6 +122,13 @@ fn the_training_file_in_any_form_has_the_scores_of_training() {
         place.chainrule(&["score", "run", "--data", "-", "--out", "s.csv", "--quiet"]);
     command.write_stdin(REAL).assert().success();
     assert_eq!(fs::read_to_string(place.path("s.csv")).unwrap(), expected);
+    let mut command = place.chainrule(&["eval", "run", "--data", "-", "--json", "--quiet"]);
+    let output = command.write_stdin(REAL).output().unwrap();
+    let evaluated: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&evaluated["nll_nats"], &evaluated["examples"]),
+        (&trained["test"]["nll_nats"], &60.into())
+    );
     // What differs is said, and an error where asked for.
     let output = place.chainrule(&["score", "run", "--data", "extra.csv"]).output().unwrap();
     assert!(

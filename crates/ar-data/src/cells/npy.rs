@@ -93,16 +93,19 @@ impl Array {
         let start = input.offset();
         let axes: Vec<usize> = axes.iter().map(|&axis| axis as usize).collect();
         let most = most as usize;
-        let whole = if fortran_order && axes.len() > 1 {
-            let mut whole = Vec::new();
-            input.append(&mut whole, len * element.bytes as u64, &what)?;
-            input.end(&what)?;
-            Some(whole)
-        } else {
-            None
-        };
-        let piece = Vec::new();
+        let (whole, piece) = (None, Vec::new());
         Ok(Self { input, element, descr, fortran_order, axes, start, done: 0, most, whole, piece })
+    }
+
+    /// Whether the columns lie one after the other, so that all elements are needed for the first example.
+    fn is_by_columns(&self) -> bool {
+        self.fortran_order && self.axes.len() > 1
+    }
+
+    /// What the elements are called in errors.
+    fn what(&self) -> String {
+        let axes: Vec<u64> = self.axes.iter().map(|&axis| axis as u64).collect();
+        what(&axes, self.element)
     }
 
     /// The shape of an example.
@@ -142,9 +145,9 @@ impl Array {
 
     /// Checks that nothing follows the last example.
     pub(crate) fn end(&mut self) -> Result<()> {
-        if self.most == self.axes[0] && self.whole.is_none() {
-            let axes: Vec<u64> = self.axes.iter().map(|&axis| axis as u64).collect();
-            self.input.end(&what(&axes, self.element))?;
+        if self.most == self.axes[0] && !self.is_by_columns() {
+            let what = self.what();
+            self.input.end(&what)?;
         }
         Ok(())
     }
@@ -155,9 +158,17 @@ impl Array {
         let first = self.done;
         self.done += rows;
         if self.whole.is_none() {
-            let axes: Vec<u64> = self.axes.iter().map(|&axis| axis as u64).collect();
-            self.piece.resize(rows * width * self.element.bytes, 0);
-            self.input.fill(&mut self.piece, &what(&axes, self.element))?;
+            let what = self.what();
+            if self.is_by_columns() {
+                let bytes = self.axes[0] * width * self.element.bytes;
+                let mut whole = Vec::new();
+                self.input.append(&mut whole, bytes as u64, &what)?;
+                self.input.end(&what)?;
+                self.whole = Some(whole);
+            } else {
+                self.piece.resize(rows * width * self.element.bytes, 0);
+                self.input.fill(&mut self.piece, &what)?;
+            }
         }
         let order = match self.whole {
             Some(_) => Order::Fortran { axes: &self.axes, first },

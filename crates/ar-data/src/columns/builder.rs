@@ -5,7 +5,7 @@
 //! it takes only what the variable can be, and says why not.
 
 use super::number::{Number, as_byte, canonical, is_whole};
-use super::schema::{Type, Variable, number_of};
+use super::schema::{Label, Type, Variable, number_of, title};
 use crate::error::{Error, Flaw, Place, shown};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -86,7 +86,7 @@ impl Dictionary {
         &self.labels
     }
 
-    pub(super) fn find(&self, label: &str) -> Option<u32> {
+    fn find(&self, label: &str) -> Option<u32> {
         self.codes.get(label).copied()
     }
 
@@ -294,19 +294,21 @@ impl State {
 
     /// Leaves rows out, given which stay.
     pub(crate) fn retain(&mut self, stays: &[bool]) {
-        fn retain<T>(values: &mut Vec<T>, stays: &[bool]) {
-            let mut row = 0;
-            values.retain(|_| {
-                row += 1;
-                stays[row - 1]
-            });
-        }
         match self {
             Self::Bytes(values) => retain(values, stays),
             Self::Numbers(values) => retain(values, stays),
             Self::Codes(values) => retain(values, stays),
         }
     }
+}
+
+/// Leaves out what does not stay.
+pub(super) fn retain<T>(values: &mut Vec<T>, stays: &[bool]) {
+    let mut row = 0;
+    values.retain(|_| {
+        row += 1;
+        stays[row - 1]
+    });
 }
 
 /// What is wrong with a cell, before its place is known.
@@ -365,17 +367,24 @@ impl Part {
         (self.values.len() * of_value) as u64
     }
 
+    /// Whether a row has a value of the kind of the part, and is neither missing nor a word among numbers.
+    pub(crate) fn has(&self, row: usize) -> bool {
+        let row = row as u32;
+        self.missing.binary_search(&row).is_err()
+            && self.words.binary_search_by_key(&row, |(row, _)| *row).is_err()
+    }
+
     fn empty() -> Self {
         Self { values: State::Bytes(Vec::new()), missing: Vec::new(), words: Vec::new() }
     }
 }
 
 /// What to do about a missing cell.
-pub(super) const FILL: &str = "fill the cell in, or leave such rows out with data.bad_rows = \"skip\"; which words count \
+const FILL: &str = "fill the cell in, or leave such rows out with data.bad_rows = \"skip\"; which words count \
                     as missing says data.missing";
 
 /// What to do about a word among numbers.
-pub(super) const NO_NUMBER: &str = "if the word stands for a missing value add it to data.missing; leave such rows out with \
+const NO_NUMBER: &str = "if the word stands for a missing value add it to data.missing; leave such rows out with \
                          data.bad_rows = \"skip\", or the column with drop";
 
 impl Builder {
@@ -408,9 +417,10 @@ impl Builder {
     }
 
     /// Of a column of classes.
-    pub(crate) fn of_classes(title: String, classes: &[String]) -> Self {
-        let want = Want::Labels { dictionary: Arc::new(Dictionary::of(classes)), missing: None };
-        Self::new(title, want)
+    pub(crate) fn of_label(label: &Label) -> Self {
+        let dictionary = Arc::new(Dictionary::of(&label.classes));
+        let title = title(label.name.as_deref(), label.column);
+        Self::new(title, Want::Labels { dictionary, missing: None })
     }
 
     fn new(title: String, want: Want) -> Self {
@@ -517,6 +527,46 @@ impl Builder {
             _ => {}
         }
         self.push_any(cell, notation);
+    }
+
+    /// Adds the cells of a part that was read before there was a schema, whose words `dictionary` has.
+    pub(crate) fn push_part(&mut self, part: Part, dictionary: &Dictionary, notation: &Notation) {
+        let is_whole = part.missing.is_empty() && part.words.is_empty();
+        let values = match (&self.want, part.values) {
+            (Want::Codes { most, .. }, State::Bytes(values))
+                if is_whole && values.iter().all(|&byte| u16::from(byte) < *most) =>
+            {
+                self.part.values = State::Bytes(values);
+                return;
+            }
+            (Want::Numbers, State::Numbers(values)) if is_whole => {
+                self.part.values = State::Numbers(values);
+                return;
+            }
+            (Want::Numbers, State::Bytes(values)) if is_whole => {
+                self.part.values = State::Numbers(values.into_iter().map(f64::from).collect());
+                return;
+            }
+            (_, values) => values,
+        };
+        let mut missing = part.missing.into_iter().peekable();
+        let mut words = part.words.into_iter().peekable();
+        for row in 0..values.len() {
+            if missing.next_if(|&missing| missing as usize == row).is_some() {
+                self.push(Cell::Missing, notation);
+            } else if let Some((_, word)) = words.next_if(|(word, _)| *word as usize == row) {
+                self.push(Cell::Text(word.as_bytes()), notation);
+            } else {
+                let cell = match &values {
+                    State::Bytes(values) => Cell::Whole(values[row].into()),
+                    State::Numbers(values) => Cell::Float(values[row]),
+                    State::Codes(values) => {
+                        Cell::Text(dictionary.labels()[values[row] as usize].as_bytes())
+                    }
+                };
+                self.push(cell, notation);
+            }
+        }
     }
 
     /// Adds text to a column of words, and remembers it if it is one.
@@ -839,7 +889,7 @@ fn word_of<'a>(cell: Cell<'a>, notation: &Notation) -> Cow<'a, str> {
 }
 
 /// In which column, where it has a name: its number is part of the place.
-pub(super) fn within(title: &str) -> String {
+fn within(title: &str) -> String {
     if title.starts_with('"') { format!(" in {title}") } else { String::new() }
 }
 

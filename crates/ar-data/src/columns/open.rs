@@ -68,33 +68,17 @@ impl Default for TableOptions {
     }
 }
 
-/// How much of a file will be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// All of it, into memory.
-    Whole,
-    /// A chunk at a time, of any length.
-    Stream,
-}
-
 /// Opens a table of any format.
 ///
 /// # Errors
 ///
 /// When the system refuses, the header is not one of the format, or the file is no table.
-pub(crate) fn open(
-    path: &Path,
-    options: &TableOptions,
-    extent: Extent,
-) -> Result<(Box<dyn Source>, Notation)> {
-    let cap = match extent {
-        Extent::Stream => u64::MAX,
-        Extent::Whole if options.rows.is_some() => u64::MAX,
-        Extent::Whole => options.max_bytes,
-    };
+pub(crate) fn open(path: &Path, options: &TableOptions) -> Result<(Box<dyn Source>, Notation)> {
+    // The cap is one on the file, or on what is read of its first rows.
+    let cap = if options.rows.is_some() { u64::MAX } else { options.max_bytes };
     let mut input =
         if path == Path::new("-") { Input::stdin(cap)? } else { Input::open(path, cap)? };
-    if extent == Extent::Whole && options.rows.is_some() {
+    if options.rows.is_some() {
         input = input.capped(options.max_bytes);
     }
     let format = format_of(&mut input)?;

@@ -3,7 +3,7 @@
 use super::builder::State;
 use super::schema::{Schema, Type, Variable};
 use super::table::Table;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 
 /// A column in numbers.
@@ -96,9 +96,11 @@ impl Table {
         };
         let is_number = variable.kind.outcomes().is_none();
         let values = self.values(column);
+        let mut counts: HashMap<u64, u64> = HashMap::new();
+        values.iter().for_each(|value| *counts.entry(value.to_bits()).or_default() += 1);
         let distinct = match &variable.kind {
             Type::Category { labels } => labels.len(),
-            _ => values.iter().map(|value| value.to_bits()).collect::<HashSet<_>>().len(),
+            _ => counts.len(),
         };
         let mut warnings = Vec::new();
         if distinct <= 1 {
@@ -107,14 +109,14 @@ impl Table {
             warnings.push(Warning::Copy { of });
         }
         let rows = self.len();
-        let counts = matches!(variable.kind, Type::Integer | Type::Codes { .. })
+        let counts_rows = matches!(variable.kind, Type::Integer | Type::Codes { .. })
             && values.len() == rows
             && rows >= ENOUGH
             && values.windows(2).all(|pair| pair[1] == pair[0] + 1.0)
             && matches!(values.first(), Some(&first) if first == 0.0 || first == 1.0);
         // A column without a name is what programs write the numbers of rows into.
         let is_unnamed = variable.name.as_deref() == Some("");
-        if counts || (is_unnamed && distinct == rows && rows >= ENOUGH) {
+        if counts_rows || (is_unnamed && distinct == rows && rows >= ENOUGH) {
             warnings.push(Warning::Index);
         } else if 10 * distinct >= 9 * rows && rows >= ENOUGH {
             let is_name = matches!(&variable.kind, Type::Category { .. });
@@ -126,9 +128,9 @@ impl Table {
             }
         }
         if is_number && rows >= ENOUGH {
-            warnings.extend(self.dominated(column));
+            warnings.extend(self.dominated(column, &values));
         }
-        let (mode, mode_count) = self.most_frequent(&values, column, dictionary.labels()).unzip();
+        let (mode, mode_count) = self.most_frequent(counts, column, dictionary.labels()).unzip();
         Profile {
             distinct,
             missing: facts.missing,
@@ -143,21 +145,17 @@ impl Table {
     fn values(&self, column: usize) -> Vec<f64> {
         let mut all = Vec::with_capacity(self.len());
         for part in self.parts(column) {
-            let is_none = |row: &u32| {
-                part.missing.binary_search(row).is_ok()
-                    || part.words.binary_search_by_key(row, |(row, _)| *row).is_ok()
-            };
             match &part.values {
                 State::Bytes(values) => {
-                    let rows = values.iter().zip(0_u32..).filter(|(_, row)| !is_none(row));
-                    all.extend(rows.map(|(&byte, _)| f64::from(byte)));
+                    let rows = values.iter().enumerate().filter(|(row, _)| part.has(*row));
+                    all.extend(rows.map(|(_, &byte)| f64::from(byte)));
                 }
                 State::Numbers(values) => {
                     all.extend(values.iter().copied().filter(|value| !value.is_nan()));
                 }
                 State::Codes(values) => {
-                    let rows = values.iter().zip(0_u32..).filter(|(_, row)| !is_none(row));
-                    all.extend(rows.map(|(&code, _)| f64::from(code)));
+                    let rows = values.iter().enumerate().filter(|(row, _)| part.has(*row));
+                    all.extend(rows.map(|(_, &code)| f64::from(code)));
                 }
             }
         }
@@ -192,8 +190,7 @@ impl Table {
     }
 
     /// The row that has nearly all of the variance.
-    fn dominated(&self, column: usize) -> Option<Warning> {
-        let values = self.values(column);
+    fn dominated(&self, column: usize, values: &[f64]) -> Option<Warning> {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let total: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -227,15 +224,11 @@ impl Table {
 
     fn most_frequent(
         &self,
-        values: &[f64],
+        counts: HashMap<u64, u64>,
         column: usize,
         words: &[String],
     ) -> Option<(String, u64)> {
-        let mut counts: HashMap<u64, u64> = HashMap::new();
         let is_text = self.parts(column).any(|part| matches!(part.values, State::Codes(_)));
-        for value in values {
-            *counts.entry(value.to_bits()).or_default() += 1;
-        }
         let (bits, count) = counts.into_iter().max_by(|a, b| {
             a.1.cmp(&b.1).then_with(|| f64::from_bits(b.0).total_cmp(&f64::from_bits(a.0)))
         })?;

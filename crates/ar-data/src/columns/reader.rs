@@ -1,19 +1,18 @@
 //! A table of any length, read by a schema.
 
-use super::builder::{Builder, Part, State};
+use super::builder::{Dictionary, Part};
 use super::encode::{self, Encoding};
 use super::number::Number;
-use super::open::{Extent, TableOptions, open, open_as, resolve};
+use super::open::{TableOptions, open_as, resolve};
 use super::schema::{Schema, Type, listed};
 use super::sink::{Sink, Taken};
 use super::{Cell, Notation};
 use crate::bytes::Input;
 use crate::cells::Source;
-use crate::dataset::{Dataset, Values};
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::read::{Column, Format, name_of};
 use crate::stream::Chunk;
-use std::path::Path;
 
 /// How closely the columns of a file must be those of a schema.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,7 +28,7 @@ pub struct Match {
 }
 
 /// A table that is read a chunk at a time.
-pub struct TableReader {
+pub(crate) struct TableReader {
     source: Box<dyn Source>,
     sink: Sink,
     schema: Schema,
@@ -42,23 +41,6 @@ pub struct TableReader {
 }
 
 impl TableReader {
-    /// Opens a table to be read as events of a schema.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsuitable`] with every difference, if the columns are not those of the schema; those of opening
-    /// a file.
-    pub fn open(
-        path: &Path,
-        schema: &Schema,
-        encoding: Encoding,
-        options: &TableOptions,
-        how: &Match,
-    ) -> Result<Self> {
-        let (source, notation) = open(path, &Self::options(schema, options, how), Extent::Stream)?;
-        Self::of(source, notation, schema, encoding, how)
-    }
-
     /// Reads what is open already.
     pub(crate) fn of_input(
         input: Input,
@@ -172,12 +154,7 @@ impl TableReader {
             let hint = "without --strict columns are found by their names and others left out";
             return Err(Error::unsuitable(&path, remarks, hint));
         }
-        let mut builders = schema.builders(&fit.columns, source.width(), encoding);
-        if let (Some(column), Some(own)) = (label, &schema.label) {
-            let title =
-                own.name.as_deref().map_or("the label".to_owned(), |name| format!("{name:?}"));
-            builders[column] = Some(Builder::of_classes(title, &own.classes));
-        }
+        let builders = schema.builders(&fit.columns, label, source.width(), encoding);
         let sink = Sink::new(&path, builders, notation);
         Ok(Self {
             source,
@@ -192,12 +169,12 @@ impl TableReader {
     }
 
     /// What a user should know of how the file was matched.
-    pub fn remarks(&self) -> &[String] {
+    pub(crate) fn remarks(&self) -> &[String] {
         &self.remarks
     }
 
     /// How much has been read, and how much there is.
-    pub fn progress(&self) -> (u64, u64) {
+    pub(crate) fn progress(&self) -> (u64, u64) {
         self.source.progress()
     }
 
@@ -217,10 +194,7 @@ impl TableReader {
             return Ok(None);
         }
         let Taken { parts, rows, bad } = self.sink.take();
-        let mut values = match self.encoding {
-            Encoding::Symbols { levels } => Values::Symbols { data: Vec::new(), levels },
-            Encoding::Reals => Values::Reals { data: Vec::new() },
-        };
+        let mut values = self.encoding.values(rows.len() * self.columns.len());
         let of_variables: Vec<&Part> =
             self.columns.iter().filter_map(|&column| parts[column].as_ref()).collect();
         encode::append(&of_variables, &mut values);
@@ -234,10 +208,8 @@ impl TableReader {
         if let Some(names) = self.schema.names().or_else(own) {
             data = data.with_columns(names)?;
         }
-        if let Some(Part { values: State::Codes(codes), .. }) =
-            self.label.and_then(|label| parts[label].as_ref())
-        {
-            data = data.with_labels(codes.iter().map(|&code| code as u8).collect())?;
+        if let Some(labels) = encode::labels(self.label.and_then(|label| parts[label].as_ref())) {
+            data = data.with_labels(labels.collect())?;
         }
         Ok(Some(Chunk { data, bad, rows: first..last }))
     }
@@ -268,7 +240,7 @@ fn types_that_differ(
         let count = cells().count();
         match &variable.kind {
             Type::Category { labels } if encoding != Encoding::Reals => {
-                let dictionary = super::builder::Dictionary::of(labels);
+                let dictionary = Dictionary::of(labels);
                 if count > 2 && cells().all(|cell| dictionary.code(cell, notation).is_none()) {
                     strangers.push(variable.title());
                 }

@@ -1,6 +1,6 @@
 //! Where a format puts its cells: a builder for each column that is wanted, and the rows that could not be read.
 
-use super::builder::{Builder, Cell, Notation, Part};
+use super::builder::{Builder, Cell, Dictionary, Notation, Part, retain};
 use crate::error::{Error, Place};
 use std::path::{Path, PathBuf};
 
@@ -68,6 +68,19 @@ impl Sink {
         }
     }
 
+    /// Adds to a column what was read of it before there was a schema.
+    pub(crate) fn part(&mut self, column: usize, part: Part, dictionary: &Dictionary) {
+        if let Some(Some(builder)) = self.builders.get_mut(column) {
+            builder.push_part(part, dictionary, &self.notation);
+        }
+    }
+
+    /// Ends rows that were read before there was a schema.
+    pub(crate) fn end_rows_at(&mut self, rows: Vec<(u64, u32)>) {
+        self.next_row = rows.last().map_or(self.next_row, |(row, _)| row + 1);
+        self.rows = rows;
+    }
+
     /// Adds the cells of many rows that are bytes to a column.
     #[cfg(feature = "arrow")]
     pub(crate) fn bytes(&mut self, column: usize, bytes: &[u8]) {
@@ -133,11 +146,7 @@ impl Sink {
         }
         if any {
             parts.iter_mut().flatten().for_each(|part| part.values.retain(&stays));
-            let mut row = 0;
-            rows.retain(|_| {
-                row += 1;
-                stays[row - 1]
-            });
+            retain(&mut rows, &stays);
         }
         bad.sort_by_key(|bad| bad.row);
         Taken { parts, rows, bad }
@@ -150,7 +159,7 @@ impl Sink {
 }
 
 /// Where a cell is: in a line of a text, or in a row of what is none.
-pub(crate) fn place(row: u64, line: u32, column: usize) -> Place {
+fn place(row: u64, line: u32, column: usize) -> Place {
     let column = column as u64 + 1;
     match line {
         0 => Place::Row { row: row + 1, column },

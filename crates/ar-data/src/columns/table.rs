@@ -3,15 +3,15 @@
 //! The columns are kept as what their cells turned out to be, a chunk of rows at a time, so that what becomes
 //! of them ([`Table::dataset`]) can take the place of what they were chunk by chunk.
 
-use super::builder::{Builder, Dictionary, Facts, Part, State, in_order};
+use super::builder::{Builder, Dictionary, Facts, Notation, Part, State, in_order};
 use super::encode::{self, Encoding};
 use super::number::canonical;
-use super::open::{Extent, Stated, TableOptions, open, open_as, resolve};
+use super::open::{Stated, TableOptions, open, open_as, resolve};
 use super::schema::{Label, Schema, Type, Variable, listed, title};
-use super::sink::{BadRow, Sink, Taken, place};
+use super::sink::{BadRow, Sink, Taken};
 use crate::bytes::Input;
 use crate::cells::{Described, Source};
-use crate::dataset::{Dataset, Values};
+use crate::dataset::Dataset;
 use crate::error::{Error, Flaw, Place, Result};
 use crate::memory::content_limit;
 use crate::read::{Format, above_limit, format_of, name_of};
@@ -70,7 +70,7 @@ impl Table {
         let max_bytes = options.max_bytes.min(content_limit());
         let options = &TableOptions { max_bytes, ..options.clone() };
         let read = || {
-            let (source, notation) = open(path, options, Extent::Whole)?;
+            let (source, notation) = open(path, options)?;
             Self::of(source, notation, options).map(|(table, _)| table)
         };
         read().map_err(|error| above_limit(error, options.rows, max_bytes))
@@ -95,7 +95,7 @@ impl Table {
 
     /// Reads a text, and gives the file back for its digest.
     pub(crate) fn of_text(input: Input, options: &TableOptions) -> Result<(Self, Input)> {
-        let mut notation = super::builder::Notation::new(&options.missing);
+        let mut notation = Notation::new(&options.missing);
         let text = crate::cells::text::Text::open(input, &mut notation, options.header)?;
         let (table, text) = Self::of(text, notation, options)?;
         Ok((table, text.into_input()))
@@ -103,7 +103,7 @@ impl Table {
 
     fn of<S: AsSource>(
         mut source: S,
-        notation: super::builder::Notation,
+        notation: Notation,
         options: &TableOptions,
     ) -> Result<(Self, S)> {
         let from = source.source();
@@ -277,18 +277,11 @@ impl Table {
             let expected = "a column with values that is not the label";
             return Err(Error::malformed(&self.path, Place::File, Flaw::Empty, expected, "none"));
         }
-        let left_out = self.left_out.iter().map(|&column| match named(&self.names, column) {
-            Some(name) => name.to_owned(),
-            None => column.to_string(),
-        });
+        let left_out = self.left_out.iter().copied().chain(self.empty());
         Ok(Schema {
             width: self.width,
             missing: self.missing.clone(),
-            left_out: left_out
-                .chain(self.empty().map(|column| {
-                    named(&self.names, column).map_or_else(|| column.to_string(), str::to_owned)
-                }))
-                .collect(),
+            left_out: left_out.map(|column| self.name_or_index(column)).collect(),
             label: self.label.map(|column| self.classes(column)).transpose()?,
             variables,
         })
@@ -305,14 +298,10 @@ impl Table {
                 can_be_missing: false,
                 kind: kind.clone(),
             });
-        let left_out = self.left_out.iter().map(|&column| match named(&self.names, column) {
-            Some(name) => name.to_owned(),
-            None => column.to_string(),
-        });
         Schema {
             width: self.width,
             missing: self.missing.clone(),
-            left_out: left_out.collect(),
+            left_out: self.left_out.iter().map(|&column| self.name_or_index(column)).collect(),
             label: None,
             variables: variables.collect(),
         }
@@ -323,6 +312,11 @@ impl Table {
         let numbers = self.variables().filter(|(_, facts, _)| facts.numbers > 0);
         let most = numbers.map(|(_, facts, _)| facts.most.clamp(1.0, 255.0)).fold(1.0, f64::max);
         most as u16 + 1
+    }
+
+    /// How a schema speaks of a column that is no variable.
+    fn name_or_index(&self, column: usize) -> String {
+        named(&self.names, column).map_or_else(|| column.to_string(), str::to_owned)
     }
 
     /// Columns without a value.
@@ -415,16 +409,11 @@ impl Table {
         let mut labels: BTreeSet<String> = dictionary.labels().iter().cloned().collect();
         for part in self.parts(column) {
             labels.extend(part.words.iter().map(|(_, word)| word.clone()));
-            let is_none = |row: usize| {
-                let row = row as u32;
-                part.missing.binary_search(&row).is_ok()
-                    || part.words.binary_search_by_key(&row, |(row, _)| *row).is_ok()
-            };
             match &part.values {
                 State::Bytes(values) => {
                     let mut seen = [false; 256];
                     for (row, &byte) in values.iter().enumerate() {
-                        if !seen[usize::from(byte)] && !is_none(row) {
+                        if !seen[usize::from(byte)] && part.has(row) {
                             seen[usize::from(byte)] = true;
                             labels.insert(byte.to_string());
                         }
@@ -451,10 +440,7 @@ impl Table {
     }
 
     fn classes(&self, column: usize) -> Result<Label> {
-        let name = match (named(&self.names, column), &self.described) {
-            (Some(name), _) => Some(name.to_owned()),
-            _ => None,
-        };
+        let name = named(&self.names, column).map(str::to_owned);
         let classes = match &self.facts[column] {
             Some((_, dictionary)) => self.labels(column, dictionary),
             None => Vec::new(),
@@ -494,75 +480,32 @@ impl Table {
         };
         schema.check(&self.path, encoding)?;
         let Self { path, facts, chunks, rows, mut bad, .. } = self;
+        let left_out =
+            schema.variables.iter().zip(&fit.columns).find(|(_, column)| facts[**column].is_none());
+        if let Some((variable, _)) = left_out {
+            let expected = "a column that is not left out";
+            let name = path.display().to_string();
+            return Err(Error::inconsistent(name, "drop", expected, variable.title()));
+        }
         let width = schema.variables.len();
-        let none = Dictionary::default();
-        let dictionary = |column: usize| match &facts[column] {
-            Some((_, dictionary)) => dictionary,
-            None => &none,
-        };
-        let mut values = match encoding {
-            Encoding::Symbols { levels } => {
-                Values::Symbols { data: Vec::with_capacity(rows * width), levels }
-            }
-            Encoding::Reals => Values::Reals { data: Vec::with_capacity(rows * width) },
-        };
+        let mut values = encoding.values(rows * width);
+        let builders = schema.builders(&fit.columns, fit.label, facts.len(), encoding);
+        // What counted as missing when the table was read is missing already.
+        let mut sink = Sink::new(&path, builders, Notation::new(&[]));
         let (mut numbers, mut labels) = (Vec::with_capacity(rows), Vec::new());
-        for mut chunk in chunks {
-            let mut parts = Vec::with_capacity(width);
-            let mut stays = vec![true; chunk.rows.len()];
-            let mut refuse = |refused: Vec<super::builder::Refused>, column: usize| {
-                for refused in refused {
-                    let row = refused.row as usize;
-                    let (number, line) = chunk.rows[row];
-                    if std::mem::replace(&mut stays[row], false) {
-                        let error = refused.at(&path, place(number, line, column));
-                        bad.push(BadRow { row: number, error });
-                    }
+        for chunk in chunks {
+            for (column, part) in chunk.parts.into_iter().enumerate() {
+                if let (Some(part), Some((_, dictionary))) = (part, &facts[column]) {
+                    sink.part(column, part, dictionary);
                 }
-            };
-            for (variable, &column) in schema.variables.iter().zip(&fit.columns) {
-                let Some(part) = chunk.parts[column].take() else {
-                    let expected = "a column that is not left out";
-                    let found = variable.title();
-                    return Err(Error::inconsistent(
-                        path.display().to_string(),
-                        "drop",
-                        expected,
-                        found,
-                    ));
-                };
-                let (part, refused) = encode::encode(part, dictionary(column), variable, encoding);
-                refuse(refused, column);
-                parts.push(part);
             }
-            let mut classes = None;
-            if let (Some(label), Some(column)) = (&schema.label, fit.label)
-                && let Some(part) = chunk.parts[column].take()
-            {
-                let variable = Variable {
-                    name: label.name.clone(),
-                    column,
-                    can_be_missing: false,
-                    kind: Type::Category { labels: label.classes.clone() },
-                };
-                let symbols = Encoding::Symbols { levels: 256 };
-                let (part, refused) = encode::encode(part, dictionary(column), &variable, symbols);
-                refuse(refused, column);
-                classes = Some(part);
-            }
-            if stays.contains(&false) {
-                parts.iter_mut().chain(&mut classes).for_each(|part| part.values.retain(&stays));
-                let mut row = 0;
-                chunk.rows.retain(|_| {
-                    row += 1;
-                    stays[row - 1]
-                });
-            }
-            encode::append(&parts.iter().collect::<Vec<_>>(), &mut values);
-            if let Some(Part { values: State::Codes(codes), .. }) = classes {
-                labels.extend(codes.into_iter().map(|code| code as u8));
-            }
-            numbers.extend(chunk.rows.into_iter().map(|(number, _)| number));
+            sink.end_rows_at(chunk.rows);
+            let mut taken = sink.take();
+            let part = |&column: &usize| taken.parts[column].as_ref();
+            encode::append(&fit.columns.iter().filter_map(part).collect::<Vec<_>>(), &mut values);
+            labels.extend(encode::labels(fit.label.as_ref().and_then(part)).into_iter().flatten());
+            numbers.extend(taken.rows.into_iter().map(|(number, _)| number));
+            bad.append(&mut taken.bad);
         }
         bad.sort_by_key(|bad| bad.row);
         let count = numbers.len();

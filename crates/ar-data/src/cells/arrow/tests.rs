@@ -345,7 +345,11 @@ fn cells_of_which_each_is_one_of_a_few_are_what_they_are_one_by_one() {
         vec![
             Builder::open("a".into()),
             Builder::of_words("a".into()),
-            Builder::of_classes("a".into(), &["a".into(), "b".into()]),
+            Builder::of_label(&crate::Label {
+                name: Some("a".into()),
+                column: 0,
+                classes: vec!["a".into(), "b".into()],
+            }),
             of(labels(), false),
             of(labels(), true),
             of(Type::Codes { levels: 4 }, false),
