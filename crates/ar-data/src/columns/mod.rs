@@ -6,11 +6,16 @@
 //! | [`table`] | a whole table in memory, of which nothing is known yet |
 //! | [`reader`] | a file of any length, read by a schema |
 //! | [`profile`] | what is in each column, and what looks wrong with it |
+//! | [`cell`] | cells as formats have them |
 //! | [`builder`], [`sink`] | cells on their way into columns |
+//! | [`facts`], [`dictionary`] | what is known of a column on the way |
 //! | [`number`] | numbers as people write them |
 
 mod builder;
+mod cell;
+mod dictionary;
 mod encode;
+mod facts;
 mod number;
 mod open;
 mod profile;
@@ -21,7 +26,7 @@ mod table;
 
 #[cfg(all(test, feature = "arrow"))]
 pub(crate) use builder::{Builder, State};
-pub(crate) use builder::{Cell, Notation, decode};
+pub(crate) use cell::{Cell, Notation, decode};
 pub use encode::Encoding;
 pub(crate) use number::{Number, as_byte};
 pub use open::{MISSING, Stated, TableOptions};

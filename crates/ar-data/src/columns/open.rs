@@ -1,6 +1,6 @@
 //! A table before its first row is read: how it is opened, and which columns a caller means.
 
-use super::builder::Notation;
+use super::cell::Notation;
 use crate::bytes::Input;
 use crate::cells::text::Text;
 use crate::cells::{Source, npy, npz};

@@ -1,6 +1,7 @@
 //! A table of any length, read by a schema.
 
-use super::builder::{Dictionary, Part};
+use super::builder::Part;
+use super::dictionary::Dictionary;
 use super::encode::{self, Encoding};
 use super::number::Number;
 use super::open::{TableOptions, open_as, resolve};

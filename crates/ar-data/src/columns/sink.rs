@@ -1,6 +1,8 @@
 //! Where a format puts its cells: a builder for each column that is wanted, and the rows that could not be read.
 
-use super::builder::{Builder, Cell, Dictionary, Notation, Part, retain};
+use super::builder::{Builder, Part, retain};
+use super::cell::{Cell, Notation};
+use super::dictionary::Dictionary;
 use crate::error::{Error, Place};
 use std::path::{Path, PathBuf};
 

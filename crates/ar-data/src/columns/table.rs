@@ -3,8 +3,11 @@
 //! The columns are kept as what their cells turned out to be, a chunk of rows at a time, so that what becomes
 //! of them ([`Table::dataset`]) can take the place of what they were chunk by chunk.
 
-use super::builder::{Builder, Dictionary, Facts, Notation, Part, State, in_order};
+use super::builder::{Builder, Part, State};
+use super::cell::Notation;
+use super::dictionary::{Dictionary, in_order};
 use super::encode::{self, Encoding};
+use super::facts::Facts;
 use super::number::canonical;
 use super::open::{Stated, TableOptions, open, open_as, resolve};
 use super::schema::{Label, Schema, Type, Variable, listed, title};
