@@ -38,6 +38,8 @@ pub(crate) struct Wishes<'a> {
 pub(crate) struct Draft {
     pub(crate) text: String,
     pub(crate) notes: Vec<String>,
+    /// What looks wrong with the columns that stay, which training says too.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Steps that training takes at most, and epochs.
@@ -202,11 +204,11 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
     divide(&mut text, rows)?;
     columns(&mut text, &stays)?;
     model(&mut text, kind, rows)?;
-    let dominated = stays.iter().flat_map(|(variable, profile)| {
+    let warnings = stays.iter().flat_map(|(variable, profile)| {
         profile.warnings.iter().map(|warning| format!("{}: {warning}", variable.title()))
     });
-    notes.extend(dominated);
-    Ok(Draft { text, notes })
+    let warnings = warnings.collect();
+    Ok(Draft { text, notes, warnings })
 }
 
 fn of_images(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
@@ -236,7 +238,7 @@ fn of_images(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
     divide(&mut text, data.len())?;
     text.push('\n');
     model(&mut text, kind, data.len())?;
-    Ok(Draft { text, notes })
+    Ok(Draft { text, notes, warnings: Vec::new() })
 }
 
 fn head(path: &Path, wishes: Wishes<'_>) -> String {
@@ -327,7 +329,7 @@ fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
         "row-lstm" | "diagonal-lstm" | "diagonal-bilstm" | "pixel-cnn" => {
             text.push_str("layers = 3\nhidden = 16\n");
         }
-        "bayesian-network" => text.push_str("parents = []  # a list for each column: of columns before it\n"),
+        "bayesian-network" => text.push_str("parents = {}  # of those columns that have some, such as { income = [\"age\", \"education\"] }\n"),
         _ => {}
     }
     let is_neural = !matches!(

@@ -1,16 +1,18 @@
-//! Events and arrays as files for other programs: `.npy`, `.csv`, `.png`.
+//! Events and arrays as files for other programs: `.npy`, `.csv`, `.parquet`, `.png`.
 
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use ar_data::write::{Cell, Cells};
 use ar_data::{Schema, Type, Variable};
 use ar_models::config::EventSpec;
 use ar_models::examples::Values;
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 
 use crate::error::{Internal, mistake};
-use crate::outputs::{Asked, Output, is_stream, out};
+use crate::outputs::{Asked, Output, out};
+use crate::tables::{self, Table};
 
 /// The format of a file of events, by the end of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +22,17 @@ pub(crate) enum Format {
     /// NumPy's, `u8` (symbols) or `f64` (real numbers) of `[count, ...event shape]`.
     Npy,
     /// A header, then one row per event.
-    Csv,
+    Table(tables::Format),
     /// The format of MNIST, `u8` of `[count, ...event shape]`.
     Idx,
 }
 
 impl Format {
+    /// Whether a terminal can show it.
+    pub(crate) fn is_text(self) -> bool {
+        self == Self::Table(tables::Format::Csv)
+    }
+
     /// The format that a path asks for, checked against what will be written.
     ///
     /// # Errors
@@ -35,20 +42,21 @@ impl Format {
         let format = match extension.as_deref() {
             Some("png") => Self::Png,
             Some("npy") => Self::Npy,
-            Some("csv") => Self::Csv,
-            // A stream's name says nothing; a table is what other programs read from one.
-            None if is_stream(path) => Self::Csv,
             _ if path.to_string_lossy().ends_with("-ubyte") => Self::Idx,
-            _ => {
-                return Err(mistake(
-                    format!(
-                        "--out {}: expected a name ending in .png, .npy, .csv or -ubyte",
-                        path.display()
-                    ),
-                    ".png draws a grid of images, the others hold the values: .csv as a table, \
-                     -ubyte as MNIST's IDX",
-                ));
-            }
+            // A stream's name says nothing; a table is what other programs read from one.
+            _ => match tables::Format::of(path)? {
+                Some(format) => Self::Table(format),
+                None => {
+                    return Err(mistake(
+                        format!(
+                            "--out {}: expected a name ending in .png, .npy, .csv, .parquet or -ubyte",
+                            path.display()
+                        ),
+                        ".png draws a grid of images, the others hold the values: .csv and .parquet as a \
+                         table, -ubyte as MNIST's IDX",
+                    ));
+                }
+            },
         };
         if matches!(format, Self::Png | Self::Idx) && event.levels.is_none() {
             let what = if format == Self::Png { "image" } else { "bytes" };
@@ -95,6 +103,7 @@ impl Events<'_> {
     /// When the file cannot be written, or the grid is too large.
     pub(crate) fn write(&self, path: &Path, format: Format, columns: Option<usize>) -> Result<()> {
         let bytes = match format {
+            Format::Table(format) => return self.table(path, format),
             Format::Png => self.png(columns)?,
             Format::Npy => {
                 let count = self.values.len() / self.variables();
@@ -104,28 +113,44 @@ impl Events<'_> {
                     Values::Reals(values) => npy_of(&shape, values),
                 }
             }
-            Format::Csv => self.csv()?,
             Format::Idx => self.idx()?,
         };
         out(path).write(&bytes)
     }
 
-    fn csv(&self) -> Result<Vec<u8>> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let fail = Internal("a table row is no CSV");
-        match self.names {
-            Some(names) => writer.write_record(names),
-            None => writer.write_record((0..self.variables()).map(|i| format!("x{i}"))),
-        }
-        .context(fail)?;
+    fn table(&self, path: &Path, format: tables::Format) -> Result<()> {
+        let width = self.variables();
+        let words = self.words();
+        let title = |i: usize| match self.names {
+            Some(names) => names[i].clone(),
+            None => format!("x{i}"),
+        };
+        let cells = |i: usize| match (self.values, words) {
+            (Values::Reals(_), _) => Cells::Number,
+            (_, Some(schema)) if matches!(schema.variables[i].kind, Type::Category { .. }) => {
+                Cells::Word
+            }
+            _ => Cells::Whole,
+        };
+        let columns: Vec<_> = (0..width).map(|i| (title(i), cells(i))).collect();
+        let mut table = Table::create(out(path), format, &columns)?;
         match self.values {
-            Values::Symbols(values) => match self.words() {
-                Some(schema) => write_words(&mut writer, values, schema)?,
-                None => write_rows(&mut writer, values, self.variables())?,
-            },
-            Values::Reals(values) => write_rows(&mut writer, values, self.variables())?,
+            Values::Symbols(values) => {
+                for row in values.chunks_exact(width) {
+                    let cell = |(i, &symbol)| match words {
+                        Some(schema) => word(&schema.variables[i], symbol),
+                        None => Cell::Whole(symbol.into()),
+                    };
+                    table.push(&row.iter().enumerate().map(cell).collect::<Vec<_>>())?;
+                }
+            }
+            Values::Reals(values) => {
+                for row in values.chunks_exact(width) {
+                    table.push(&row.iter().copied().map(Cell::Number).collect::<Vec<_>>())?;
+                }
+            }
         }
-        writer.into_inner().map_err(|error| error.into_error()).context("cannot write the table")
+        table.complete()
     }
 
     /// The schema whose labels the symbols are, if they are any.
@@ -168,33 +193,18 @@ impl Events<'_> {
     }
 }
 
-/// Writes `[rows, variables]` as lines; every number is read back as itself.
-fn write_rows<T: ToString>(
-    writer: &mut csv::Writer<Vec<u8>>,
-    values: &[T],
-    variables: usize,
-) -> Result<()> {
-    for row in values.chunks_exact(variables) {
-        let cells = row.iter().map(ToString::to_string);
-        writer.write_record(cells).context(Internal("a table row is no CSV"))?;
-    }
-    Ok(())
-}
-
-/// Writes symbols in the words of their table: labels, codes, and nothing for a missing cell.
-fn write_words(writer: &mut csv::Writer<Vec<u8>>, values: &[u8], schema: &Schema) -> Result<()> {
-    let cell = |(variable, &symbol): (&Variable, &u8)| match &variable.kind {
-        Type::Category { labels } => labels.get(usize::from(symbol)).cloned().unwrap_or_default(),
+/// A symbol in the words of its table: a label, a code, or nothing for a missing cell.
+fn word(variable: &Variable, symbol: u8) -> Cell {
+    match &variable.kind {
+        Type::Category { labels } => match labels.get(usize::from(symbol)) {
+            Some(label) => Cell::Word(label.clone()),
+            None => Cell::Missing,
+        },
         Type::Codes { levels } if variable.can_be_missing && u16::from(symbol) == *levels => {
-            String::new()
+            Cell::Missing
         }
-        _ => symbol.to_string(),
-    };
-    for row in values.chunks_exact(schema.variables.len()) {
-        let cells = schema.variables.iter().zip(row).map(cell);
-        writer.write_record(cells).context(Internal("a table row is no CSV"))?;
+        _ => Cell::Whole(symbol.into()),
     }
-    Ok(())
 }
 
 /// A value as one of 256 greys, rounded to the nearest.
@@ -525,6 +535,13 @@ mod tests {
             .unwrap()
     }
 
+    fn csv(events: &Events<'_>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        events.write(&path, Format::Table(tables::Format::Csv), None).unwrap();
+        fs::read_to_string(path).unwrap()
+    }
+
     #[test]
     fn npy_is_what_our_own_reader_reads() {
         let bytes = npy("|u1", &[2, 3], &[0, 1, 2, 3, 4, 5]);
@@ -640,11 +657,10 @@ mod tests {
             names: None,
             schema: None,
         };
-        let csv = events.csv().unwrap();
-        assert_eq!(String::from_utf8(csv).unwrap(), "x0,x1\n0,1\n1,0\n");
+        assert_eq!(csv(&events), "x0,x1\n0,1\n1,0\n");
         let names = ["a".to_owned(), "b,c".to_owned()];
         let named = Events { names: Some(&names), values: Values::from(&[0, 1]), ..events };
-        assert_eq!(String::from_utf8(named.csv().unwrap()).unwrap(), "a,\"b,c\"\n0,1\n");
+        assert_eq!(csv(&named), "a,\"b,c\"\n0,1\n");
     }
 
     #[test]
@@ -653,7 +669,7 @@ mod tests {
         let event = EventSpec { shape: vec![2], levels: None };
         let events =
             Events { values: Values::Reals(&values), event: &event, names: None, schema: None };
-        let csv = events.csv().unwrap();
+        let csv = csv(&events).into_bytes();
         let options = ReadOptions { kind: Some(ar_data::Kind::Real), ..ReadOptions::default() };
         let data = read_bytes(Path::new("a.csv"), csv, &options).unwrap();
         assert_eq!(data.reals().unwrap(), values);
@@ -668,7 +684,7 @@ mod tests {
             Format::of(Path::new(name), &spec(shape, 2), columns)
         };
         assert_eq!(of("a.PNG", &[8, 8], Some(3)).unwrap(), Format::Png);
-        assert_eq!(of("a.csv", &[5], None).unwrap(), Format::Csv);
+        assert_eq!(of("a.csv", &[5], None).unwrap(), Format::Table(tables::Format::Csv));
         for (name, shape, columns) in [
             ("a.jpg", &[8, 8][..], None),
             ("a", &[8, 8], None),

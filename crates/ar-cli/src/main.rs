@@ -25,6 +25,7 @@ mod run_dir;
 mod seal;
 mod sees;
 mod signals;
+mod tables;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -277,9 +277,9 @@ impl Asked<'_> {
         output.commit()
     }
 
-    fn stream(self) -> Result<Box<dyn Write>> {
+    fn stream(self) -> Result<Box<dyn Write + Send>> {
         if is_stdout(self.path) {
-            return Ok(Box::new(io::stdout().lock()));
+            return Ok(Box::new(io::stdout()));
         }
         let file = File::options().write(true).open(self.path).with_context(|| self.attempt())?;
         Ok(Box::new(file))
@@ -314,8 +314,8 @@ pub(crate) struct Output {
 
 enum Sink {
     File(AtomicFile),
-    Stream(BufWriter<Box<dyn Write>>),
-    Spooled { spool: BufWriter<File>, into: Box<dyn Write> },
+    Stream(BufWriter<Box<dyn Write + Send>>),
+    Spooled { spool: BufWriter<File>, into: Box<dyn Write + Send> },
 }
 
 impl Output {
@@ -330,6 +330,11 @@ impl Output {
     /// The error of something that could not be done to the file.
     pub(crate) fn failed(&self, error: io::Error) -> anyhow::Error {
         anyhow::Error::new(error).context(self.what.clone())
+    }
+
+    /// What is being done, for errors of who takes the file.
+    pub(crate) fn what(&self) -> Attempt {
+        self.what.clone()
     }
 
     /// Gives the file its name, or the stream the rest.

@@ -352,6 +352,28 @@ impl Dataset {
         Self { classes, ..self }
     }
 
+    /// The same events with labels that count the names in `classes`; nothing changes where the classes have no
+    /// names of their own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inconsistent`] if a class is none of `classes`.
+    pub fn labelled_as(self, classes: &[String]) -> Result<Self> {
+        let (Some(own), Some(labels)) = (&self.classes, &self.labels) else { return Ok(self) };
+        let place = |name: &String| classes.iter().position(|class| class == name);
+        let unknown: Vec<&str> =
+            own.iter().filter(|name| place(name).is_none()).map(String::as_str).collect();
+        if !unknown.is_empty() {
+            let expected = classes.join(", ");
+            return Err(Error::inconsistent(&self.name, "classes", expected, unknown.join(", "))
+                .advise("rename the folders of these classes, or leave them out"));
+        }
+        let places: Vec<u8> =
+            own.iter().filter_map(place).filter_map(|place| u8::try_from(place).ok()).collect();
+        let relabelled = labels.iter().map(|&label| places[usize::from(label)]).collect();
+        Ok(Self { labels: Some(relabelled), classes: Some(classes.to_vec()), ..self })
+    }
+
     /// The same events without labels.
     #[must_use]
     pub fn without_labels(self) -> Self {

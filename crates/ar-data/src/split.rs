@@ -63,8 +63,15 @@ impl Splits {
     ///
     /// # Errors
     ///
-    /// [`Error::Inconsistent`] if two parts differ in shape, in kind or in levels.
+    /// [`Error::Inconsistent`] if two parts differ in shape, in kind or in levels, or one has a class that
+    /// the training part lacks.
     pub fn new(train: Dataset, valid: Option<Dataset>, test: Option<Dataset>) -> Result<Self> {
+        let as_in_training = |part: Dataset| match train.classes() {
+            Some(classes) => part.labelled_as(classes),
+            None => Ok(part),
+        };
+        let valid = valid.map(as_in_training).transpose()?;
+        let test = test.map(as_in_training).transpose()?;
         for other in valid.iter().chain(&test) {
             if other.shape() != train.shape() {
                 return Err(Error::inconsistent(
@@ -73,17 +80,6 @@ impl Splits {
                     format!("{:?} as in {}", train.shape(), train.name()),
                     format!("{:?}", other.shape()),
                 ));
-            }
-            if other.classes() != train.classes()
-                && let (Some(own), Some(others)) = (train.classes(), other.classes())
-            {
-                return Err(Error::inconsistent(
-                    other.name(),
-                    "classes",
-                    format!("{} as in {}", own.join(", "), train.name()),
-                    others.join(", "),
-                )
-                .advise("every part needs at least one image of each class, in a folder of the same name"));
             }
             if other.levels() != train.levels() {
                 return Err(Error::inconsistent(

@@ -8,10 +8,12 @@
 //! (`data.class`).
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use ar_data::Split;
+use ar_data::write::{Cell, Cells};
 use ar_models::classification::{Bin, Posteriors, Quality, fit_temperature, log_likelihoods};
 use ar_models::config::EventSpec;
 use ar_models::examples::{Examples as _, all_labels};
@@ -25,10 +27,11 @@ use crate::args::{ClassifyArgs, OwnData, Prior, Temperature, WholeFileArgs};
 use crate::config::{Config, DataConfig};
 use crate::data::{OTHER_ROWS, Prepared, load_classes, prepare, require_split};
 use crate::device;
-use crate::error::{ErrorKind, Internal, Mistake};
+use crate::error::{ErrorKind, Internal, Mistake, mistake};
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds};
-use crate::outputs::{Inputs, check, out};
+use crate::outputs::{Asked, Inputs, check, out};
 use crate::run_dir::RunDir;
+use crate::tables::{self, Table};
 
 /// What the command prints. A number that is not finite is `null` in JSON.
 #[derive(Debug, Serialize)]
@@ -42,6 +45,9 @@ struct Record {
     runs: Vec<String>,
     /// The labels that are told apart; all lists by class are in this order.
     classes: Vec<u8>,
+    /// What they are called, where the data says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class_names: Option<Vec<String>>,
     examples: usize,
     variables: usize,
     /// `uniform`, or `train` for the label frequencies of the training set.
@@ -130,20 +136,14 @@ impl From<Quality> for QualityRecord {
 /// When the runs are no class-conditional models of one kind of event, the data does not suit them, a
 /// label is none of their classes, or the file cannot be written.
 pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
-    let asked = args.out.as_deref().map(out);
-    if let Some(asked) = asked {
-        asked.must_end_in(
-            "csv",
-            "it holds a row per example: label, prediction, p(y | x) and log p(x)",
-        )?;
-    }
+    let asked = args.out.as_deref().map(asked_table).transpose()?;
     let terminal = &session.terminal.beside(args.out.as_deref());
     let runs = Runs::open(&args.runs, args.own_data)?;
     let mut inputs = Inputs::default().and_spec(args.data.as_deref(), &session.locations);
     for (run, config) in &runs.opened {
         inputs.run(run, config, &session.locations);
     }
-    check(asked.as_slice(), &inputs)?;
+    check(asked.map(|(asked, _)| asked).as_slice(), &inputs)?;
     let log_prior = runs.log_prior(args.prior)?;
     let device = device::choose(args.device.as_deref())?;
     let models = runs.models(&device.device)?;
@@ -162,9 +162,9 @@ pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
     let posteriors = Posteriors::new(&evidence, &log_prior, temperature)?;
     let quality = truth.as_ref().map(|truth| Quality::of(&posteriors, truth));
     let seconds = start.elapsed().as_secs_f64();
-    if let Some(asked) = asked {
+    if let Some((asked, format)) = asked {
         let labels = all_labels(&data);
-        asked.write(&predictions(&posteriors, &runs.classes, labels.as_deref())?)?;
+        write_predictions(asked, format, &posteriors, &runs, labels.as_deref())?;
     }
     let costs: Vec<f64> = posteriors.log_evidence().iter().map(|log_prob| -log_prob).collect();
     let score = Score::of(&costs, data.event.variables());
@@ -188,6 +188,7 @@ pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
         split,
         runs: runs.opened.iter().map(|(run, _)| run.display()).collect(),
         classes: runs.classes.clone(),
+        class_names: runs.names.clone(),
         examples: posteriors.len(),
         variables: score.variables,
         prior: args.prior.name(),
@@ -205,6 +206,20 @@ pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
         device: device.name,
     };
     terminal.result(&record, || words(&record))
+}
+
+/// The table that `--out` names.
+fn asked_table(path: &Path) -> Result<(Asked<'_>, tables::Format)> {
+    let format = tables::Format::of(path)?.ok_or_else(|| {
+        mistake(
+            format!("--out {}: expected a name ending in .csv or .parquet", path.display()),
+            "it holds a row per example: label, prediction, p(y | x) and log p(x)",
+        )
+    })?;
+    if format == tables::Format::Parquet {
+        out(path).refuse_terminal()?;
+    }
+    Ok((out(path), format))
 }
 
 /// The kinds of the models, each once.
@@ -228,7 +243,14 @@ struct Runs {
     opened: Vec<(RunDir, Config)>,
     /// The labels of the classes, ascending.
     classes: Vec<u8>,
+    /// What the classes are called, in the same order, where the data of the runs says.
+    names: Option<Vec<String>>,
     event: EventSpec,
+}
+
+/// The title of a class in a table: its name, or its label.
+fn titles(classes: &[u8], names: Option<&[String]>) -> Vec<String> {
+    names.map_or_else(|| classes.iter().map(ToString::to_string).collect(), <[String]>::to_vec)
 }
 
 impl Runs {
@@ -298,7 +320,11 @@ impl Runs {
                 return Err(names("", found, expected));
             }
         }
-        Ok(Self { opened, classes, event })
+        let names = first.data.class_names().and_then(|names| {
+            let name = |&class: &u8| names.get(usize::from(class)).cloned();
+            classes.iter().map(name).collect()
+        });
+        Ok(Self { opened, classes, names, event })
     }
 
     /// Sorts runs by the one class that each of them is of.
@@ -441,7 +467,7 @@ impl Runs {
         let Some(labels) = all_labels(data) else { return Ok(None) };
         let class_of = |(row, label): (usize, &u8)| {
             self.classes.binary_search(label).map_err(|_| {
-                let classes: Vec<String> = self.classes.iter().map(ToString::to_string).collect();
+                let classes = titles(&self.classes, self.names.as_deref());
                 Mistake::new(
                     format!(
                         "{}: row {row} has the label {label}, expected one of {}",
@@ -479,30 +505,42 @@ impl Runs {
     }
 }
 
-/// The table of predictions: `row`, `label` where there are any, `prediction`, `p_Y` for each class and
-/// `log_p_x` in nats. What does not exist is left empty.
-fn predictions(posteriors: &Posteriors, classes: &[u8], labels: Option<&[u8]>) -> Result<Vec<u8>> {
-    let fail = || Internal("a prediction is no CSV");
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut header = vec!["row".to_owned()];
-    header.extend(labels.map(|_| "label".to_owned()));
-    header.push("prediction".to_owned());
-    header.extend(classes.iter().map(|class| format!("p_{class}")));
-    header.push("log_p_x".to_owned());
-    writer.write_record(&header).with_context(fail)?;
-    for (row, log_evidence) in posteriors.log_evidence().iter().enumerate() {
-        let mut cells = vec![row.to_string()];
-        cells.extend(labels.map(|labels| labels[row].to_string()));
+/// The columns of the predictions: `row`, `label` where there are any, `prediction`, `p_Y` for each class and
+/// `log_p_x` in nats.
+fn heading(titles: &[String], has_labels: bool) -> Vec<(String, Cells)> {
+    let mut heading = vec![("row".to_owned(), Cells::Whole)];
+    heading.extend(has_labels.then(|| ("label".to_owned(), Cells::Word)));
+    heading.push(("prediction".to_owned(), Cells::Word));
+    heading.extend(titles.iter().map(|title| (format!("p_{title}"), Cells::Number)));
+    heading.push(("log_p_x".to_owned(), Cells::Number));
+    heading
+}
+
+/// Writes the predictions; classes by their names where they have some. What does not exist is left empty.
+fn write_predictions(
+    asked: Asked<'_>,
+    format: tables::Format,
+    posteriors: &Posteriors,
+    runs: &Runs,
+    labels: Option<&[u8]>,
+) -> Result<()> {
+    let titles = titles(&runs.classes, runs.names.as_deref());
+    let title = |label: u8| match runs.classes.binary_search(&label) {
+        Ok(place) => titles[place].clone(),
+        Err(_) => label.to_string(),
+    };
+    let mut table = Table::create(asked, format, &heading(&titles, labels.is_some()))?;
+    for (row, &log_evidence) in posteriors.log_evidence().iter().enumerate() {
+        let mut cells = vec![Cell::Whole(row as i64)];
+        cells.extend(labels.map(|labels| Cell::Word(title(labels[row]))));
         let prediction = posteriors.prediction(row);
-        cells.push(prediction.map_or_else(String::new, |class| classes[class].to_string()));
-        // Shortest digits that read back the same, with an exponent where plain ones would be long.
-        let probability =
-            |&l: &f64| if l.is_nan() { String::new() } else { format!("{:?}", l.exp()) };
+        cells.push(prediction.map_or(Cell::Missing, |class| Cell::Word(titles[class].clone())));
+        let probability = |&l: &f64| Cell::number((!l.is_nan()).then(|| l.exp()));
         cells.extend(posteriors.log_posterior(row).iter().map(probability));
-        cells.push(format!("{log_evidence:?}"));
-        writer.write_record(&cells).with_context(fail)?;
+        cells.push(Cell::Number(log_evidence));
+        table.push(&cells)?;
     }
-    writer.into_inner().map_err(csv::IntoInnerError::into_error).with_context(fail)
+    table.complete()
 }
 
 fn words(record: &Record) -> String {
@@ -572,21 +610,24 @@ fn words(record: &Record) -> String {
 
 /// How often each class is predicted, for each label where there are any.
 fn table(record: &Record) -> String {
+    let titles = titles(&record.classes, record.class_names.as_deref());
     let counts: Vec<(String, &[u64])> = match &record.quality {
         Some(quality) => {
-            let labels = record.classes.iter().map(ToString::to_string);
-            labels.zip(quality.confusion.iter().map(Vec::as_slice)).collect()
+            let rows = quality.confusion.iter().map(Vec::as_slice);
+            titles.iter().cloned().zip(rows).collect()
         }
         None => vec![("examples".to_owned(), &record.predicted)],
     };
     let corner = if record.quality.is_some() { "label \\ predicted" } else { "predicted" };
-    let width = counts.iter().flat_map(|(_, row)| *row).map(|n| n.to_string().len()).max();
-    let width = width.unwrap_or(1).max(3);
+    let count = counts.iter().flat_map(|(_, row)| *row).map(|n| n.to_string().len());
+    let title = |most: usize| titles.iter().map(move |title| title.chars().count().min(most));
+    let width = count.chain(title(12)).max().unwrap_or(1).max(3);
+    let first = title(40).max().unwrap_or(1).max(17);
     let line = |name: &str, cells: &mut dyn Iterator<Item = String>| {
-        let cells: String = cells.map(|cell| format!(" {cell:>width$}")).collect();
-        format!("{name:>17} {cells}\n")
+        let cells: String = cells.map(|cell| format!(" {cell:>width$.width$}")).collect();
+        format!("{name:>first$.first$} {cells}\n")
     };
-    let mut text = line(corner, &mut record.classes.iter().map(ToString::to_string));
+    let mut text = line(corner, &mut titles.iter().cloned());
     for (name, row) in counts {
         let cell = |&n: &u64| if n == 0 { ".".to_owned() } else { n.to_string() };
         text.push_str(&line(&name, &mut row.iter().map(cell)));
@@ -602,10 +643,21 @@ mod tests {
     fn a_table_of_predictions_leaves_empty_what_does_not_exist() {
         let certain = [-1000.0, -2000.0, f64::NEG_INFINITY, f64::NEG_INFINITY];
         let posteriors = Posteriors::new(&certain, &[0.5_f64.ln(); 2], 1.0).unwrap();
-        let text = |labels| String::from_utf8(predictions(&posteriors, &[3, 8], labels).unwrap());
-        let expected = "row,label,prediction,p_3,p_8,log_p_x\n0,8,3,1.0,0.0,-1000.6931471805599\n\
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.csv");
+        let text = |names: Option<[&str; 2]>, labels| {
+            let names = names.map(|names| names.map(str::to_owned).to_vec());
+            let event = EventSpec { shape: vec![1], levels: Some(2) };
+            let runs = Runs { opened: Vec::new(), classes: vec![3, 8], names, event };
+            let (asked, format) = asked_table(&path).unwrap();
+            write_predictions(asked, format, &posteriors, &runs, labels).unwrap();
+            std::fs::read_to_string(&path).unwrap()
+        };
+        let expected = "row,label,prediction,p_3,p_8,log_p_x\n0,8,3,1,0,-1000.6931471805599\n\
                         1,3,,,,-inf\n";
-        assert_eq!(text(Some(&[8, 3])).unwrap(), expected);
-        assert!(text(None).unwrap().starts_with("row,prediction,p_3,p_8,log_p_x\n0,3,1.0,"));
+        assert_eq!(text(None, Some(&[8, 3])), expected);
+        assert!(text(None, None).starts_with("row,prediction,p_3,p_8,log_p_x\n0,3,1,"));
+        let named = text(Some(["cat", "dog"]), Some(&[8, 3]));
+        assert!(named.starts_with("row,label,prediction,p_cat,p_dog,log_p_x\n0,dog,cat,1,"));
     }
 }

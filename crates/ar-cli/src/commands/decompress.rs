@@ -47,7 +47,7 @@ pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
     let config = run.load_config()?;
     let event = config.event_of_run()?;
     let format = Format::of(&args.out, &event, args.columns)?;
-    if format != Format::Csv {
+    if !format.is_text() {
         out(&args.out).refuse_terminal()?;
     }
     let inputs = Inputs::of_run(&run, &config, &session.locations).and(&args.file);

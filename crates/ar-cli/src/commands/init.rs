@@ -24,7 +24,7 @@ struct Record {
 /// When the file cannot be read, or no model of today describes what is in it.
 pub(crate) fn run(args: &InitArgs, session: &Session) -> Result<()> {
     let draft = draft(&args.file, args.draft.wishes())?;
-    let record =
-        Record { version: RECORD_VERSION, command: "init", config: draft.text, notes: draft.notes };
+    let notes = [draft.notes, draft.warnings].concat();
+    let record = Record { version: RECORD_VERSION, command: "init", config: draft.text, notes };
     session.terminal.result(&record, || record.config.clone())
 }

@@ -172,7 +172,7 @@ fn event_of(config: &Config, session: &Session) -> Result<EventSpec> {
         return Ok(event);
     }
     let mut config = config.clone();
-    config.settle(&data::load_to_train(&config, session.reader())?.splits.train);
+    config.settle(&data::load_to_train(&config, session.reader())?.splits.train)?;
     let event = config.event().context(crate::error::Internal("a read file has no event"))?;
     config.check_event(&event)?;
     Ok(event)

@@ -63,7 +63,7 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
             "draw fewer, with several values of --seed",
         ));
     }
-    if format != Format::Csv {
+    if !format.is_text() {
         out(&args.out).refuse_terminal()?;
     }
     check(&[out(&args.out)], &Inputs::of_run(&run, &config, &session.locations))?;

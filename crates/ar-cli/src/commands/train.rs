@@ -282,7 +282,7 @@ impl Data {
     /// Loads the splits and settles what the config left to them.
     fn load(config: &mut Config, session: &Session) -> Result<Self> {
         let TrainedOn { splits, rows, schema } = load_to_train(config, session.reader())?;
-        config.settle(&splits.train);
+        config.settle(&splits.train)?;
         if let Some(event) = config.event() {
             config.check_event(&event)?;
         }

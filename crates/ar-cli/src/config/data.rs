@@ -24,6 +24,8 @@ pub(crate) struct DataConfig {
     pub(crate) preprocessing: Preprocessing,
     /// Names of the variables, for tables.
     pub(crate) columns: Option<Vec<String>>,
+    /// Names of the classes in the order of their labels, where the labels are not the names.
+    pub(crate) classes: Option<Vec<String>>,
     /// Columns of the files that are left out.
     pub(crate) drop: Vec<Column>,
     /// What else is stated of tables, and of labels.
@@ -208,6 +210,12 @@ impl DataConfig {
         }
     }
 
+    /// The names of the classes in the order of their labels: those of images, or of a table's label column.
+    pub(crate) fn class_names(&self) -> Option<&[String]> {
+        let of_table = || Some(self.schema.as_ref()?.label.as_ref()?.classes.as_slice());
+        self.classes.as_deref().or_else(of_table)
+    }
+
     /// What the columns of a table must be to suit a run with such events: its schema, or that of columns of
     /// one kind where it was trained on images, or by a version before there were schemas.
     pub(crate) fn schema_of(&self, variables: usize) -> Schema {
@@ -325,6 +333,9 @@ impl DataConfig {
         if self.columns.is_none() {
             self.columns = raw.columns().map(<[String]>::to_vec);
         }
+        if self.classes.is_none() {
+            self.classes = raw.classes().map(<[String]>::to_vec);
+        }
     }
 
     /// Takes over from `stored` what this table leaves to the data.
@@ -342,6 +353,9 @@ impl DataConfig {
         }
         if self.columns.is_none() {
             self.columns.clone_from(&stored.columns);
+        }
+        if self.classes.is_none() {
+            self.classes.clone_from(&stored.classes);
         }
         if self.schema.is_none() {
             self.schema.clone_from(&stored.schema);

@@ -10,6 +10,7 @@ mod file;
 mod origin;
 mod overrides;
 mod paper;
+mod parents;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use differences::flat;
 use file::{parse, read_text};
 use origin::Origin;
 use overrides::apply_override;
+use parents::NamedParents;
 use raw::{RawConfig, RawData};
 
 pub(crate) use data::{Binarize, DataConfig, DataSource, Paths, Preprocessing, holds_out};
@@ -54,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) paper: Option<Paper>,
     /// Where it differs from the paper.
     pub(crate) deviations: Option<Deviations>,
+    /// Parents in the model that are named, and not known before the columns are.
+    named_parents: Option<NamedParents>,
     origin: Origin,
 }
 
@@ -85,11 +89,12 @@ impl Config {
                 "run it with `cargo xtask experiment`, or name one of its rungs".into(),
             ));
         }
+        let parents = NamedParents::take(&mut table, &origin)?;
         let raw: RawConfig = decode(&table).map_err(|fault| origin.explain(&table, &fault))?;
-        Self::check(raw, origin)
+        Self::check(raw, parents, origin)
     }
 
-    fn check(raw: RawConfig, origin: Origin) -> Result<Self> {
+    fn check(raw: RawConfig, named_parents: Option<NamedParents>, origin: Origin) -> Result<Self> {
         let RawConfig { name, seed, data, model, train, paper, deviations } = raw;
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty()
@@ -164,7 +169,11 @@ impl Config {
                 "remove it: this model is fitted in one pass, so there is one epoch".into(),
             ));
         }
-        let config = Self { name, seed, data, model, train, paper, deviations, origin };
+        let mut config =
+            Self { name, seed, data, model, train, paper, deviations, named_parents, origin };
+        if config.data.columns.is_some() {
+            config.settle_parents()?;
+        }
         if let Some(event) = config.event() {
             config.check_event(&event)?;
         }
@@ -226,7 +235,8 @@ impl Config {
 
     /// What an event looks like to the model, where the config says it.
     pub(crate) fn event(&self) -> Option<EventSpec> {
-        self.data.event()
+        // Before its parents are known there is no model that could look at it.
+        self.data.event().filter(|_| self.named_parents.is_none())
     }
 
     /// What an event of symbols looks like before noise makes them real numbers; `None` where it does not.
@@ -237,8 +247,22 @@ impl Config {
     /// Writes down what was only known from the data, so that a run needs no data to be used.
     ///
     /// `raw` is the training split before any preprocessing.
-    pub(crate) fn settle(&mut self, raw: &Dataset) {
+    ///
+    /// # Errors
+    /// When the config names a column that the data does not have.
+    pub(crate) fn settle(&mut self, raw: &Dataset) -> Result<()> {
         self.data.settle(raw);
+        self.settle_parents()
+    }
+
+    /// Finds the parents that are named, where it is known what there is.
+    fn settle_parents(&mut self) -> Result<()> {
+        let Some(event) = self.data.event() else { return Ok(()) };
+        let Some(named) = self.named_parents.take() else { return Ok(()) };
+        let columns = self.data.columns.as_deref();
+        let parents = named.resolve(columns, event.variables(), &self.origin)?;
+        NamedParents::give(&mut self.model, parents);
+        Ok(())
     }
 
     /// The config as a file that [`load`](Self::load) reads back, with every default written out.
@@ -294,6 +318,7 @@ impl Config {
     pub(crate) fn differences(&self, stored: &Self) -> Result<Vec<Difference>> {
         let mut ours = self.clone();
         ours.data.take_over(&stored.data);
+        ours.settle_parents()?;
         Ok(differences::between(&flat(&ours.raw())?, &flat(&stored.raw())?))
     }
 }

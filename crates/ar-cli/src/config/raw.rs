@@ -57,6 +57,8 @@ pub(super) struct RawData {
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    classes: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     valid_labels: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     test_labels: Option<PathBuf>,
@@ -240,6 +242,7 @@ impl RawData {
             header,
             key,
             class: data.class.map(u16::from),
+            classes: data.classes.clone(),
             ..Self::default()
         };
         match &data.source {
@@ -548,6 +551,23 @@ impl RawData {
                 "`label` is a column of a table, `labels` a file beside images",
             );
         }
+        if let Some(classes) = &self.classes {
+            let twice = (1..classes.len()).find(|&k| classes[..k].contains(&classes[k]));
+            let what = match twice {
+                Some(k) => format!("the class {:?} twice", classes[k]),
+                None if classes.is_empty() || classes.len() > 256 => {
+                    format!("{} classes", classes.len())
+                }
+                None => String::new(),
+            };
+            if !what.is_empty() {
+                return refuse(
+                    "classes",
+                    format!("{what}, expected 1 to 256 different names"),
+                    "`classes` names the labels 0, 1, … in their order",
+                );
+            }
+        }
         let drop = self.drop.into_iter().map(Column::from).collect();
         let expected = Expected::default();
         let (columns, types) = match self.columns {
@@ -576,6 +596,7 @@ impl RawData {
             class,
             preprocessing,
             columns,
+            classes: self.classes,
             drop,
             table,
             folds,

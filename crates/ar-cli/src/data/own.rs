@@ -168,7 +168,7 @@ fn read_columns(
     with_labels(Dataset::concatenate(parts)?, data, split)
 }
 
-/// The labels of the file that the config names beside a split's.
+/// The labels of the file that the config names beside a split's, counted as it names the classes.
 fn with_labels(part: Dataset, data: &DataConfig, split: Split) -> Result<Dataset> {
     let [train, valid, test] = &data.table.labels;
     let path = match split {
@@ -176,12 +176,21 @@ fn with_labels(part: Dataset, data: &DataConfig, split: Split) -> Result<Dataset
         Split::Valid => valid,
         Split::Test => test,
     };
-    let Some(path) = path else { return Ok(part) };
-    let mut labels = read_labels(path)?;
-    if data.preprocessing.train_examples.is_some() && split == Split::Train {
-        labels.truncate(part.len());
+    let part = match path {
+        None => part,
+        Some(path) => {
+            let mut labels = read_labels(path)?;
+            if data.preprocessing.train_examples.is_some() && split == Split::Train {
+                labels.truncate(part.len());
+            }
+            let beside = || format!("{} beside the {split} file", path.display());
+            part.with_labels(labels).with_context(beside)?
+        }
+    };
+    match &data.classes {
+        Some(classes) => Ok(part.labelled_as(classes)?),
+        None => Ok(part),
     }
-    part.with_labels(labels).with_context(|| format!("{} beside the {split} file", path.display()))
 }
 
 /// What the files of the user's hold. (Those of built-in datasets are checked where they are read.)

@@ -36,8 +36,14 @@ pub(crate) struct Set {
 enum Source {
     /// In memory; `None` once it has been given out.
     Whole { data: Option<Box<Prepared>>, len: usize },
-    /// From a file; how it is read, and what is done to its values.
-    File { chunks: Box<Chunks>, path: PathBuf, reading: Box<Reading>, how: Preprocessing },
+    /// From a file; how it is read, what is done to its values, and the names of the run's classes.
+    File {
+        chunks: Box<Chunks>,
+        path: PathBuf,
+        reading: Box<Reading>,
+        how: Preprocessing,
+        classes: Option<Vec<String>>,
+    },
 }
 
 /// Some rows of a set.
@@ -221,7 +227,8 @@ impl Finder<'_> {
             self.terminal.note(format!("{name}: values of {levels} levels, {done}"));
         }
         let path = path.to_owned();
-        Ok(Set { name, split: None, source: Source::File { chunks, path, reading, how } })
+        let classes = data.classes.clone().filter(|_| self.with_labels);
+        Ok(Set { name, split: None, source: Source::File { chunks, path, reading, how, classes } })
     }
 
     /// Level count that a file's values ask for: what its format says, or its values do, of those rows that have
@@ -269,7 +276,7 @@ impl Set {
         match self.source {
             Source::Whole { data: Some(data), .. } => Ok(*data),
             Source::Whole { data: None, .. } => Err(Internal("a set was given out before").into()),
-            Source::File { chunks, path, reading, how } => {
+            Source::File { chunks, path, reading, how, classes } => {
                 // What was read of a stream to find out how it is written cannot be read again.
                 let (data, bad) = if chunks.is_table() {
                     chunks.into_whole(&path)?
@@ -279,8 +286,12 @@ impl Set {
                     (data, bad)
                 };
                 say_bad_rows(&path, &bad, data.len() + bad.len(), skips, terminal)?;
-                // Which of the run's classes a folder's name is, nothing says.
-                let data = if data.classes().is_some() { data.without_labels() } else { data };
+                let data = match classes {
+                    Some(classes) => data.labelled_as(&classes)?,
+                    // Which of the run's classes a folder's name is, nothing says.
+                    None if data.classes().is_some() => data.without_labels(),
+                    None => data,
+                };
                 prepare(data, how, Split::Test, None)
                     .with_context(|| format!("{} does not suit the run", self.name))
             }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use ar_data::{
-    BadRow, Dataset, Encoding, Kind, Match, Reading, Schema, Table, TableOptions, Type, Values,
-    Variable,
+    BadRow, Dataset, Encoding, Kind, Match, Profile, Reading, Schema, Table, TableOptions, Type,
+    Values, Variable, Warning,
 };
 
 use crate::config::{Binarize, Config, DataConfig, DataSource};
@@ -69,6 +69,8 @@ impl Columns {
                 schema.variables.iter_mut().for_each(|variable| {
                     variable.kind = Type::Codes { levels };
                 });
+            } else {
+                say_warnings(&table, &schema, terminal);
             }
             return Ok((table, Self { schema, encoding }));
         }
@@ -82,6 +84,7 @@ impl Columns {
         let encoding = if needs_symbols { schema.symbols() } else { schema.reals() };
         match encoding {
             Some(own) => {
+                say_warnings(&table, &schema, terminal);
                 let encoding = match (own, levels) {
                     (Encoding::Symbols { levels: own }, Some(stated)) => {
                         Encoding::Symbols { levels: own.max(*stated) }
@@ -187,6 +190,32 @@ fn unsuitable(config: &Config, path: &Path, schema: &Schema, needs_symbols: bool
     .of(ErrorKind::Data)
     .in_file(path)
     .into()
+}
+
+/// Columns with a warning that are named.
+const WARNED: usize = 8;
+
+/// Says what looks wrong with the columns that are learned from. Bits are looked at by nobody: among those of
+/// images many are copies of each other.
+fn say_warnings(table: &Table, schema: &Schema, terminal: &Terminal) {
+    let is_bit = |variable: &Variable| variable.levels().is_some_and(|levels| levels <= 2);
+    if schema.variables.iter().all(is_bit) {
+        return;
+    }
+    let profiles = table.profile(schema);
+    let of_one = |(variable, profile): (&Variable, &Profile)| {
+        let said = profile.warnings.iter().filter(|warning| **warning != Warning::Constant);
+        let said: Vec<String> = said.map(ToString::to_string).collect();
+        (!said.is_empty()).then(|| format!("{}: {}", variable.title(), said.join("; ")))
+    };
+    let said: Vec<String> = schema.variables.iter().zip(&profiles).filter_map(of_one).collect();
+    for warning in said.iter().take(WARNED) {
+        terminal.note(format!("{}: {warning}", table.path().display()));
+    }
+    if said.len() > WARNED {
+        let more = said.len() - WARNED;
+        terminal.note(format!("and {more} columns more, which `chainrule data info` shows"));
+    }
 }
 
 /// The key that leaves columns out.

@@ -9,6 +9,7 @@ mod compress;
 mod errors;
 mod features;
 mod golden;
+mod kinds;
 mod memory;
 mod reals;
 mod report;

@@ -418,3 +418,121 @@ fn formats_that_are_not_read_are_named_with_a_way_on() {
         assert!(message.contains(hint), "{message}");
     }
 }
+
+#[test]
+fn classes_with_names_are_told_apart_by_them() {
+    let place = Place::new();
+    let image = |folder: &str, i: u8, is_dark: bool| {
+        let pixels = (0..4).map(|k| 255 * u8::from((k + i) % 3 == 0 || is_dark)).collect();
+        let image = image::GrayImage::from_raw(2, 2, pixels).unwrap();
+        fs::create_dir_all(place.path(folder)).unwrap();
+        image.save(place.path(folder).join(format!("{i}.png"))).unwrap();
+    };
+    for i in 0..8 {
+        image("root/cat", i, false);
+        image("root/dog", i, true);
+        image("root/owl", i, i % 2 == 0);
+        // Other files lack the first class, so that a dog is the first there.
+        image("test/dog", i, true);
+        image("test/owl", i, i % 2 == 0);
+        image("wrong/dog", i, true);
+        image("wrong/emu", i, false);
+    }
+    let model = NADE.replace("hidden = 4", "hidden = 4\nclasses = 3");
+    config(&place, "train = \"root\"\ntest = \"test\"\nbinarize = \"threshold\"", &model);
+    let trained = place.json(&["train", "c.toml", "--out", "run"]);
+    assert_eq!(trained["train_labels"], serde_json::json!([8, 8, 8]));
+    assert!(fs::read_to_string(place.path("run/config.toml")).unwrap().contains("\"cat\""));
+    let own = place.json(&["classify", "run"]);
+    let named = place.json(&["classify", "run", "--data", "test", "--out", "p.parquet"]);
+    assert_eq!(named["class_names"], serde_json::json!(["cat", "dog", "owl"]));
+    for record in [&own, &named] {
+        let sums: Vec<u64> = record["confusion"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum())
+            .collect();
+        assert_eq!(sums, [0, 8, 8]);
+    }
+    assert_eq!(own["accuracy"], named["accuracy"]);
+    let message = place.mistake(&["classify", "run", "--data", "wrong", "--quiet"]);
+    assert!(message.contains("emu") && message.contains("cat, dog, owl"), "{message}");
+    // What has no use for classes does not ask for them.
+    let independent = "[model]\nkind = \"independent\"\n";
+    config(&place, "train = \"root\"\ntest = \"test\"\nbinarize = \"threshold\"", independent);
+    place.json(&["train", "c.toml", "--out", "plain"]);
+    place.json(&["score", "plain", "--data", "wrong"]);
+    let info = place.json(&["data", "info", "p.parquet"]);
+    assert_eq!(info["table"]["rows"], 16, "{info}");
+    // Names may be stated, too.
+    let stated =
+        "train = \"root\"\nbinarize = \"threshold\"\nclasses = [\"owl\", \"dog\", \"cat\"]";
+    config(&place, stated, &model);
+    place.json(&["train", "c.toml", "--out", "stated"]);
+    let named = place.json(&["classify", "stated", "--data", "test"]);
+    assert_eq!(named["class_names"], serde_json::json!(["owl", "dog", "cat"]));
+    config(&place, &stated.replace("\"cat\"]", "\"dog\"]"), &model);
+    let message = place.mistake(&["train", "c.toml"]);
+    assert!(message.contains("the class \"dog\" twice"), "{message}");
+}
+
+#[test]
+fn what_is_written_as_parquet_is_what_is_written_as_text() {
+    let place = Place::new();
+    place.file("real.csv", REAL);
+    config(&place, "train = \"real.csv\"\nfolds = 5\nfold_seed = 1", RNADE);
+    place.json(&["train", "c.toml", "--out", "run"]);
+    let score = |out: &str| {
+        let costs = ["--costliest", "2", "--calibrate", "valid", "--out", out];
+        place.json(&[&["score", "run", "--data", "real.csv"], &costs[..]].concat());
+    };
+    let sample = |out: &str| {
+        place.json(&["sample", "run", "--count", "40", "--seed", "3", "--out", out]);
+    };
+    score("s.csv");
+    score("s.parquet");
+    sample("x.csv");
+    sample("x.parquet");
+    for (csv, parquet) in [("s.csv", "s.parquet"), ("x.csv", "x.parquet")] {
+        let columns = |name: &str| {
+            let mut info = place.json(&["data", "info", name]);
+            let columns = info["table"]["columns"].take();
+            let of = |column: &Value| {
+                ["name", "distinct", "missing", "min", "max"].map(|key| column[key].clone())
+            };
+            columns.as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+        };
+        assert!(columns(csv).len() >= 3);
+        assert_eq!(columns(csv), columns(parquet), "{csv}");
+    }
+    let message = place.mistake(&["score", "run", "--data", "real.csv", "--out", "s.xlsx"]);
+    assert!(message.contains(".csv, .parquet or .npy"), "{message}");
+}
+
+#[test]
+fn what_looks_wrong_with_a_column_is_said_in_training() {
+    let place = Place::new();
+    let row = |i: usize| {
+        let x = (i * 7 % 23) as f64 + 0.25;
+        let wild = if i == 17 { 1e9 } else { (i * 5 % 11) as f64 + 0.5 };
+        format!("{i},{x},{wild},{x}\n")
+    };
+    let rows: String = (0..60).map(row).collect();
+    place.file("t.csv", format!("n,x,wild,again\n{rows}"));
+    config(&place, "train = \"t.csv\"", RNADE);
+    let output = place.chainrule(&["train", "c.toml", "--out", "run"]).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    for part in [
+        "\"n\": counts the rows: an index",
+        "\"wild\": row 18 (1000000000) has 99 % of its variance",
+        "\"again\": a copy of \"x\"",
+    ] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    // A draft leaves out what is no variable, and training says the rest once.
+    let output = place.chainrule(&["train", "t.csv", "--out", "draft"]).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(stderr.matches("of its variance").count(), 1, "{stderr}");
+}

@@ -397,7 +397,7 @@ impl Export<'_> {
         let start = Instant::now();
         let (data, split, inputs, accepted_changes, schema) = self.load(session)?;
         let format = Format::of(self.out, &data.event, self.columns)?;
-        if format != Format::Csv {
+        if !format.is_text() {
             out(self.out).refuse_terminal()?;
         }
         check(&[out(self.out)], &inputs)?;

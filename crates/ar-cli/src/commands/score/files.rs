@@ -1,14 +1,14 @@
 //! The files of `chainrule score`, which grow row by row.
 
-use std::path::Path;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use ar_data::write::{Cell, Cells};
 
 use super::rows::{PValues, Row, Scores};
 use crate::args::ScoreArgs;
-use crate::error::{Internal, mistake};
+use crate::error::mistake;
 use crate::files::GrowingNpy;
-use crate::outputs::{Asked, Inputs, Output, check, ending, is_stream, out};
+use crate::outputs::{Asked, Inputs, check, ending, out};
+use crate::tables::{self, Table};
 
 /// Checks the names of files before there is anything to write.
 pub(super) fn check_files(args: &ScoreArgs) -> Result<()> {
@@ -16,16 +16,17 @@ pub(super) fn check_files(args: &ScoreArgs) -> Result<()> {
         asked.must_end_in("npy", "numpy.load reads it: an f32 array [rows, ...event shape]")?;
         asked.refuse_terminal()?;
     }
-    let extension = args.out.as_deref().map(format_of);
-    match (&args.out, extension.as_deref(), args.costliest) {
-        (Some(path), Some(end), _) if end != "csv" && end != "npy" => Err(mistake(
-            format!("--out {}: expected a name ending in .csv or .npy", path.display()),
-            ".csv has a line per row with names, .npy the numbers alone",
+    let table = args.out.as_deref().map(tables::Format::of).transpose()?.flatten();
+    match (&args.out, table, args.costliest) {
+        (Some(path), None, _) if ending(path) != "npy" => Err(mistake(
+            format!("--out {}: expected a name ending in .csv, .parquet or .npy", path.display()),
+            ".csv and .parquet have a line per row with names, .npy the numbers alone",
         )),
-        (_, end, Some(costliest)) if end != Some("csv") => Err(mistake(
+        (_, None, Some(costliest)) => Err(mistake(
             format!("--costliest {costliest} without a table, expected it with --out FILE.csv"),
             "add --out scores.csv, or write all costs with --per-variable costs.npy",
         )),
+        (Some(path), Some(tables::Format::Parquet), _) => out(path).refuse_terminal(),
         _ => Ok(()),
     }
 }
@@ -40,12 +41,6 @@ pub(super) fn check_places(args: &ScoreArgs, inputs: &Inputs) -> Result<()> {
 fn costs_of(args: &ScoreArgs) -> Option<Asked<'_>> {
     let path = args.per_variable.as_deref()?;
     Some(Asked { option: "--per-variable", path })
-}
-
-/// The ending of a name; a stream whose name has none takes a table.
-fn format_of(path: &Path) -> String {
-    let end = ending(path);
-    if end.is_empty() && is_stream(path) { "csv".to_owned() } else { end }
 }
 
 /// `x3`, or `x3_5` for row 3 and column 5.
@@ -69,7 +64,7 @@ pub(super) fn variable_names(shape: &[usize]) -> Vec<String> {
 
 /// The files that grow row by row.
 pub(super) struct Files {
-    csv: Option<csv::Writer<Output>>,
+    table: Option<Table>,
     npy: Option<GrowingNpy>,
     costs: Option<GrowingNpy>,
     columns: Columns,
@@ -82,6 +77,8 @@ struct Columns {
     costliest: usize,
     /// Names of the variables.
     names: Vec<String>,
+    /// How many columns the table has.
+    width: usize,
 }
 
 impl Files {
@@ -89,23 +86,22 @@ impl Files {
     pub(super) fn create(args: &ScoreArgs, shape: &[usize], names: Vec<String>) -> Result<Self> {
         let is_calibrated = args.calibrate.is_some();
         let costliest = args.costliest.unwrap_or(0).min(names.len());
-        let columns = Columns { is_calibrated, costliest, names };
-        let (mut csv, mut npy) = (None, None);
+        let width = 4 + 4 * usize::from(is_calibrated) + 2 * costliest;
+        let columns = Columns { is_calibrated, costliest, names, width };
+        let (mut table, mut npy) = (None, None);
         match &args.out {
-            Some(path) if format_of(path) == "npy" => {
-                let numbers = if is_calibrated { 4 } else { 2 };
-                npy = Some(GrowingNpy::create::<f64>(out(path), &[numbers])?);
-            }
-            Some(path) => {
-                let mut writer = csv::Writer::from_writer(out(path).create()?);
-                write_record(&mut writer, columns.heading())?;
-                csv = Some(writer);
-            }
+            Some(path) => match tables::Format::of(path)? {
+                Some(format) => table = Some(Table::create(out(path), format, &columns.heading())?),
+                None => {
+                    let numbers = if is_calibrated { 4 } else { 2 };
+                    npy = Some(GrowingNpy::create::<f64>(out(path), &[numbers])?);
+                }
+            },
             None => {}
         }
         let costs = costs_of(args);
         let costs = costs.map(|asked| GrowingNpy::create::<f32>(asked, shape)).transpose()?;
-        Ok(Self { csv, npy, costs, columns })
+        Ok(Self { table, npy, costs, columns })
     }
 
     /// Whether a row is to have the costs of its variables.
@@ -115,7 +111,7 @@ impl Files {
 
     /// Adds a row to each file.
     pub(super) fn write(&mut self, row: Row<'_>) -> Result<()> {
-        let Self { csv, npy, costs, columns } = self;
+        let Self { table, npy, costs, columns } = self;
         let scores = row.scores;
         if let Some(npy) = npy {
             let number = |f: fn(Scores<'_>) -> f64| scores.map_or(f64::NAN, f);
@@ -131,64 +127,63 @@ impl Files {
                 None => costs.push(vec![f32::NAN; columns.names.len()])?,
             }
         }
-        if let Some(csv) = csv {
-            write_record(csv, columns.cells(&row))?;
+        if let Some(table) = table {
+            table.push(&columns.cells(&row))?;
         }
         Ok(())
     }
 
     /// Gives the files their names.
     pub(super) fn complete(self) -> Result<()> {
-        if let Some(mut csv) = self.csv {
-            csv.flush().map_err(|error| csv.get_ref().failed(error))?;
-            let file = csv.into_inner().map_err(csv::IntoInnerError::into_error);
-            file.context(Internal("rows that were flushed are not"))?.commit()?;
-        }
+        self.table.map_or(Ok(()), Table::complete)?;
         [self.npy, self.costs].into_iter().flatten().try_for_each(GrowingNpy::complete)
     }
 }
 
-/// Adds a line, or says which file could not take it.
-fn write_record(writer: &mut csv::Writer<Output>, cells: Vec<String>) -> Result<()> {
-    writer.write_record(cells).map_err(|error| match error.into_kind() {
-        csv::ErrorKind::Io(error) => writer.get_ref().failed(error),
-        _ => Internal("a row of scores is no CSV").into(),
-    })
-}
-
 impl Columns {
-    /// The first line of the table.
-    fn heading(&self) -> Vec<String> {
-        let mut heading = vec!["row", "log_prob_nats", "bits_per_dim"];
+    /// The columns of the table.
+    fn heading(&self) -> Vec<(String, Cells)> {
+        let mut heading = vec![
+            ("row", Cells::Whole),
+            ("log_prob_nats", Cells::Number),
+            ("bits_per_dim", Cells::Number),
+        ];
         if self.is_calibrated {
-            heading.extend(["p_low_likelihood", "flag_low_likelihood"]);
-            heading.extend(["p_typicality", "flag_typicality"]);
+            heading.extend([("p_low_likelihood", Cells::Number)]);
+            heading.extend([("flag_low_likelihood", Cells::Whole)]);
+            heading.extend([("p_typicality", Cells::Number), ("flag_typicality", Cells::Whole)]);
         }
-        let mut heading: Vec<String> = heading.into_iter().map(str::to_owned).collect();
+        let owned = |(name, cells): (&str, Cells)| (name.to_owned(), cells);
+        let mut heading: Vec<(String, Cells)> = heading.into_iter().map(owned).collect();
         for k in 1..=self.costliest {
-            heading.extend([format!("costliest_{k}"), format!("costliest_{k}_nats")]);
+            heading.push((format!("costliest_{k}"), Cells::Word));
+            heading.push((format!("costliest_{k}_nats"), Cells::Number));
         }
-        heading.push("error".to_owned());
+        heading.push(("error".to_owned(), Cells::Word));
+        debug_assert_eq!(heading.len(), self.width, "the columns that were counted");
         heading
     }
 
     /// The line of a row.
-    fn cells(&self, row: &Row<'_>) -> Vec<String> {
-        let mut cells = vec![row.number.to_string()];
+    fn cells(&self, row: &Row<'_>) -> Vec<Cell> {
+        let mut cells = vec![Cell::Whole(row.number as i64)];
         if let Some(Scores { log_prob, bits_per_dim, p, costs }) = row.scores {
-            cells.extend([log_prob.to_string(), bits_per_dim.to_string()]);
+            cells.extend([log_prob, bits_per_dim].map(Cell::Number));
             if let Some(p) = p {
-                let [low, atypical] = p.flags().map(|flag| u8::from(flag).to_string());
-                cells.extend([p.low_likelihood.to_string(), low]);
-                cells.extend([p.typicality.to_string(), atypical]);
+                let [low, atypical] = p.flags().map(|flag| Cell::Whole(flag.into()));
+                cells.extend([Cell::Number(p.low_likelihood), low]);
+                cells.extend([Cell::Number(p.typicality), atypical]);
             }
             for i in most(costs, self.costliest) {
-                cells.extend([self.names[i].clone(), costs[i].to_string()]);
+                cells.extend([Cell::Word(self.names[i].clone()), Cell::Number(costs[i])]);
             }
         }
         // Empty cells for what a bad row lacks.
-        cells.resize(self.heading().len() - 1, String::new());
-        cells.push(row.error.to_owned());
+        cells.resize(self.width - 1, Cell::Missing);
+        cells.push(match row.error {
+            "" => Cell::Missing,
+            error => Cell::Word(error.to_owned()),
+        });
         cells
     }
 }
