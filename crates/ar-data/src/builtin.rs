@@ -609,9 +609,8 @@ fn read_digits(found: &Found<'_>, split: Split) -> Result<Dataset> {
 
 /// The images of one file with the labels of the next.
 fn read_idx_pair(found: &Found<'_>, images: usize) -> Result<Dataset> {
-    let data =
-        found.read(images, |mut input| Ok((idx::read(&mut input, &found.options())?, input)))?;
-    let labels = found.read(images + 1, |mut input| Ok((idx::read_labels(&mut input)?, input)))?;
+    let data = found.read(images, |input| idx::read(input, &found.options()))?;
+    let labels = found.read(images + 1, idx::read_labels)?;
     data.with_labels(labels)
 }
 

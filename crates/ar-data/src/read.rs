@@ -62,8 +62,8 @@ pub enum Column {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadOptions {
     /// What the values are. Open: bytes of images are symbols of 256 levels; tables and integer
-    /// arrays are symbols if all values are whole and within 0 to 255, else reals; float arrays
-    /// are reals.
+    /// arrays, of `.npy` or IDX, are symbols if all values are whole and within 0 to 255, else reals;
+    /// float arrays are reals.
     pub kind: Option<Kind>,
     /// The level count of symbols, 2 to 256; stating it implies [`Kind::Symbols`]. Open: for
     /// tables and integer arrays what the largest value asks for, at least 2.
@@ -222,11 +222,11 @@ fn read_input(mut input: Input, options: &ReadOptions) -> Result<Dataset> {
         Format::Npy => arrays::npy::read(Array::open(input, options.rows)?, options),
         Format::Png => images::read(&mut input, options),
         Format::Cifar10 => cifar10::read(&mut input, options),
-        Format::Idx => idx::read(&mut input, options),
+        Format::Idx => idx::read(input, options).map(|(data, _)| data),
     }
 }
 
-/// Reads a file of labels: IDX of one axis, or a `.npy` of bytes of one axis.
+/// Reads a file of labels: IDX or a `.npy` of one axis.
 ///
 /// # Errors
 ///
@@ -234,26 +234,20 @@ fn read_input(mut input: Input, options: &ReadOptions) -> Result<Dataset> {
 pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
     let mut input = Input::open(path, content_limit())?;
     match format_of(&mut input)? {
-        Format::Idx => idx::read_labels(&mut input),
+        Format::Idx => idx::read_labels(input).map(|(labels, _)| labels),
         Format::Npy => {
             let mut array = Array::open(input, None)?;
             let mut labels = Vec::new();
             let mut wrong = None;
-            for row in 0..array.left() {
+            for _ in 0..array.left() {
                 array.example(|place, value| match crate::columns::as_byte(value) {
                     Some(label) => labels.push(label),
-                    None => wrong = wrong.or(Some((row, place, value))),
+                    None => wrong = wrong.or(Some((place, value))),
                 })?;
             }
             match wrong {
                 None => Ok(labels),
-                Some((_, place, value)) => Err(Error::malformed(
-                    path,
-                    place,
-                    Flaw::OutOfRange,
-                    "a label from 0 to 255",
-                    value.to_string(),
-                )),
+                Some((place, value)) => Err(wrong_label(path, place, value)),
             }
         }
         _ => Err(input.malformed(
@@ -263,6 +257,11 @@ pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
             "another format",
         )),
     }
+}
+
+/// The error about a number that is no label.
+pub(crate) fn wrong_label(path: &Path, place: Place, value: f64) -> Error {
+    Error::malformed(path, place, Flaw::OutOfRange, "a label from 0 to 255", value.to_string())
 }
 
 /// The error about columns that are to be left out of images.
