@@ -58,8 +58,8 @@ pub enum Column {
     Index(i64),
 }
 
-/// What the caller knows about a file. What is left open follows from the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the caller knows about a file. What is left open follows from the file; the default leaves all open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// What the values are. Open: bytes of images are symbols of 256 levels; tables and integer
     /// arrays, of `.npy` or IDX, are symbols if all values are whole and within 0 to 255, else reals;
@@ -76,17 +76,9 @@ pub struct ReadOptions {
     /// neither its faults nor its values count, and what is left open follows from what was read.
     /// Open: all.
     pub rows: Option<usize>,
-    /// The most content (decompressed bytes) to take from one file, or from one folder of images;
-    /// less where there is less memory, see [`content_limit`].
-    pub max_bytes: u64,
-}
-
-impl Default for ReadOptions {
-    /// Everything open, and what memory has room for.
-    fn default() -> Self {
-        let max_bytes = content_limit();
-        Self { kind: None, levels: None, shape: None, drop: Vec::new(), rows: None, max_bytes }
-    }
+    /// The most content (decompressed bytes) to take from one file, or from one folder of images.
+    /// Open: what memory has room for when reading begins, see [`content_limit`].
+    pub max_bytes: Option<u64>,
 }
 
 impl ReadOptions {
@@ -94,6 +86,16 @@ impl ReadOptions {
     fn of_table(&self) -> TableOptions {
         let Self { drop, rows, max_bytes, .. } = self.clone();
         TableOptions { drop, rows, max_bytes, ..TableOptions::default() }
+    }
+
+    /// The limit on the content: the one stated, or what memory has room for now.
+    pub(crate) fn limit(&self) -> u64 {
+        self.max_bytes.unwrap_or_else(content_limit)
+    }
+
+    /// The same with the limit of this moment, so that it is asked for once.
+    pub(crate) fn limited(&self) -> Self {
+        Self { max_bytes: Some(self.limit()), ..self.clone() }
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -140,22 +142,17 @@ impl ReadOptions {
 /// ```
 pub fn read_path(path: &Path, options: &ReadOptions) -> Result<Dataset> {
     options.check()?;
-    // Files that were read before have taken some of the memory that there was.
-    let options =
-        &ReadOptions { max_bytes: options.max_bytes.min(content_limit()), ..options.clone() };
+    let options = &options.limited();
+    let limit = options.limit();
     let data = if path.is_dir() {
         images::read_folder(path, options)
     } else if options.rows.is_some() {
         let input = Input::open(path, u64::MAX)?;
-        read_input(input.capped(options.max_bytes), options)
+        read_input(input.capped(limit), options)
     } else {
-        Input::open(path, options.max_bytes).and_then(|input| read_input(input, options))
+        Input::open(path, limit).and_then(|input| read_input(input, options))
     };
-    shaped(
-        path,
-        data.map_err(|error| above_limit(error, options.rows, options.max_bytes))?,
-        options,
-    )
+    shaped(path, data.map_err(|error| above_limit(error, options.rows, limit))?, options)
 }
 
 /// An error about a file that is too large, with the ways there are to read it.
@@ -181,9 +178,10 @@ pub(crate) fn above_limit(error: Error, rows: Option<usize>, max_bytes: u64) -> 
 /// Those of [`read_path`].
 pub fn read_bytes(name: &Path, bytes: Vec<u8>, options: &ReadOptions) -> Result<Dataset> {
     options.check()?;
+    let options = &options.limited();
     let input = match options.rows {
-        Some(_) => Input::from_bytes(name, bytes, u64::MAX)?.capped(options.max_bytes),
-        None => Input::from_bytes(name, bytes, options.max_bytes)?,
+        Some(_) => Input::from_bytes(name, bytes, u64::MAX)?.capped(options.limit()),
+        None => Input::from_bytes(name, bytes, options.limit())?,
     };
     shaped(name, read_input(input, options)?, options)
 }

@@ -290,7 +290,7 @@ impl Chunks {
     /// limit on the content.
     pub fn into_whole(mut self, path: &Path) -> Result<(Dataset, Vec<BadRow>)> {
         let (mut whole, mut bad): (Option<Dataset>, Vec<BadRow>) = (None, Vec::new());
-        let (mut numbers, mut rows, limit) = (Vec::new(), 0, self.options.max_bytes);
+        let (mut numbers, mut rows, limit) = (Vec::new(), 0, self.options.limit());
         for chunk in &mut self {
             let chunk = chunk?;
             bad.extend(chunk.bad);

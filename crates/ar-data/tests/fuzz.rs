@@ -91,7 +91,7 @@ fn damage(bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
 }
 
 fn look_at(name: &str, bytes: Vec<u8>) -> bool {
-    let options = TableOptions { max_bytes: LIMIT, ..TableOptions::default() };
+    let options = TableOptions { max_bytes: Some(LIMIT), ..TableOptions::default() };
     let mut is_read = false;
     if let Ok(table) = Table::of_bytes(Path::new(name), bytes.clone(), &options)
         && let Ok(schema) = table.infer(None)
@@ -105,7 +105,7 @@ fn look_at(name: &str, bytes: Vec<u8>) -> bool {
             assert!(data.len() <= rows && rows <= data.len() + bad.len());
         }
     }
-    let options = ReadOptions { max_bytes: LIMIT, ..ReadOptions::default() };
+    let options = ReadOptions { max_bytes: Some(LIMIT), ..ReadOptions::default() };
     is_read | read_bytes(Path::new(name), bytes, &options).is_ok()
 }
 

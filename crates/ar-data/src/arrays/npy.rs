@@ -80,7 +80,7 @@ mod tests {
     }
 
     fn parse_with(bytes: Vec<u8>, options: &ReadOptions) -> Result<Dataset, Error> {
-        let options = ReadOptions { max_bytes: 1 << 20, ..options.clone() };
+        let options = ReadOptions { max_bytes: Some(1 << 20), ..options.clone() };
         read_bytes(Path::new("a.npy"), bytes, &options)
     }
 
