@@ -210,7 +210,7 @@ fn look_at(folder: &Path, name: &str, bytes: Vec<u8>) -> bool {
 fn damaged_files_are_refused_or_read() {
     let inputs = env::var("CHAINRULE_FUZZ").ok().and_then(|count| count.parse().ok());
     let inputs: u64 = inputs.unwrap_or(2000);
-    let only = env::var("CHAINRULE_FUZZ_FILE").ok();
+    let (only, mut files) = (env::var("CHAINRULE_FUZZ_FILE").ok(), 0);
     let folder = folder();
     let look_at = |name: &str, bytes| look_at(folder.path(), name, bytes);
     // Those that become errors are too many to be told of.
@@ -224,6 +224,7 @@ fn damaged_files_are_refused_or_read() {
         if only.as_ref().is_some_and(|only| only != name) {
             continue;
         }
+        files += 1;
         assert!(look_at(name, valid.clone()), "{name} as it is");
         let (start, mut are_read) = (Instant::now(), 0);
         let mut rng = ChaCha8Rng::seed_from_u64(k as u64);
@@ -239,4 +240,5 @@ fn damaged_files_are_refused_or_read() {
         assert!(are_read > 0 && are_read < inputs, "{name}: {are_read} of {inputs} are read");
         eprintln!("{name}: {inputs} inputs, {are_read} of them read, {:.0?}", start.elapsed());
     }
+    assert!(files > 0, "no file is called {only:?}");
 }
