@@ -22,7 +22,9 @@
 //! labels (its grade is left out); its parts are the fold 0 of ten ([`crate::folds`]). The others have labels.
 //!
 //! Files are looked for in the folder given by the caller, in `CHAINRULE_DATA`, then in the user's
-//! cache folder; in each under the dataset's name and directly, plain or gzip. The SHA-256 of the
+//! cache folder; in each under the dataset's name and directly, plain or gzip. Those of MNIST and
+//! Fashion-MNIST are found where torchvision keeps them as well (`MNIST/raw`, `FashionMNIST/raw`), and under
+//! the names that some archives give them (`train-images.idx3-ubyte`). The SHA-256 of the
 //! content must be the known one, so that a result always speaks of the same data.
 //!
 //! # References
@@ -48,9 +50,10 @@ use crate::bytes::{Input, MAX_CONTENT_BYTES};
 use crate::dataset::{Dataset, Values};
 use crate::error::{Error, Result};
 use crate::folds::Folds;
-use crate::read::{Column, Kind, ReadOptions, read_path, read_text};
+use crate::read::{Column, Kind, ReadOptions, name_of, read_path, read_text};
 use crate::split::{Split, Splits};
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -141,7 +144,7 @@ static ALL: [Builtin; 12] = [
                 "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
             ),
         ],
-        folders: &["mnist", ""],
+        folders: &["mnist", "mnist/raw", "MNIST/raw", ""],
         read: read_mnist,
     },
     Builtin {
@@ -203,7 +206,7 @@ static ALL: [Builtin; 12] = [
             ),
         ],
         // Its files are called like those of MNIST, so it must have a folder of its own.
-        folders: &["fashion-mnist"],
+        folders: &["fashion-mnist", "fashion-mnist/raw", "FashionMNIST/raw"],
         read: read_mnist,
     },
     Builtin {
@@ -525,6 +528,30 @@ impl Builtin {
     }
 }
 
+/// The names under which a known file is found. Archives of IDX have a dot where LeCun's page has a hyphen.
+pub(crate) fn file_names(name: &str) -> [String; 4] {
+    let dotted = name.replacen("-idx", ".idx", 1);
+    [name.to_owned(), format!("{name}.gz"), format!("{dotted}.gz"), dotted]
+}
+
+/// What is in these folders under a name that begins like that of a file, whatever stands between the letters;
+/// no downloads that were cut short.
+fn similar(file: &str, folders: &[PathBuf]) -> Vec<PathBuf> {
+    let plain = |name: &str| {
+        let letters = name.chars().filter(char::is_ascii_alphanumeric);
+        letters.map(|letter| letter.to_ascii_lowercase()).collect::<String>()
+    };
+    let is_similar = |path: &PathBuf| {
+        let name = name_of(path);
+        !name.ends_with(".part") && plain(&name).starts_with(&plain(file))
+    };
+    let entries = folders.iter().flat_map(fs::read_dir).flatten().flatten();
+    let mut similar: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_similar).collect();
+    similar.sort();
+    similar.dedup();
+    similar
+}
+
 /// Checks that a file has the known content.
 pub(crate) fn check(file: &KnownFile, path: &Path) -> Result<()> {
     check_content(path, file.bytes, file.sha256)
@@ -551,18 +578,17 @@ impl Found<'_> {
         for dir in self.locations.dirs() {
             for folder in self.builtin.folders {
                 let folder = if folder.is_empty() { dir.clone() } else { dir.join(folder) };
-                for name in [file.name.to_owned(), format!("{}.gz", file.name)] {
-                    let path = folder.join(name);
-                    if path.is_file() {
-                        return Ok(path);
-                    }
+                let paths = file_names(file.name).map(|name| folder.join(name));
+                if let Some(path) = paths.into_iter().find(|path| path.is_file()) {
+                    return Ok(path);
                 }
                 looked.push(folder);
             }
         }
+        let similar = similar(file.name, &looked);
         // The table of this module is where the name comes from, hence its lifetime.
         let name = find(self.builtin.name)?.name;
-        Err(Error::NotFound { name, file: file.name, looked })
+        Err(Error::NotFound { name, file: file.name, looked, similar })
     }
 
     /// Reads and verifies the file of this index. The digest comes from the same pass; a file that
@@ -609,9 +635,8 @@ fn read_digits(found: &Found<'_>, split: Split) -> Result<Dataset> {
 
 /// The images of one file with the labels of the next.
 fn read_idx_pair(found: &Found<'_>, images: usize) -> Result<Dataset> {
-    let data =
-        found.read(images, |mut input| Ok((idx::read(&mut input, &found.options())?, input)))?;
-    let labels = found.read(images + 1, |mut input| Ok((idx::read_labels(&mut input)?, input)))?;
+    let data = found.read(images, |input| idx::read(input, &found.options()))?;
+    let labels = found.read(images + 1, idx::read_labels)?;
     data.with_labels(labels)
 }
 
@@ -801,7 +826,6 @@ mod tests {
     use super::*;
     use crate::Flaw;
     use crate::binarize::threshold;
-    use std::fs;
 
     fn nowhere() -> Locations {
         Locations::only([])
@@ -858,13 +882,61 @@ mod tests {
             text,
             format!(
                 "mnist: file train-images-idx3-ubyte (plain or .gz) not found; looked in \
-                 {folder}/mnist, {folder}"
+                 {folder}/mnist, {folder}/mnist/raw, {folder}/MNIST/raw, {folder}"
             )
         );
         assert!(error.hint().unwrap().contains("chainrule data fetch mnist"));
         assert!(load("cifar10", &nowhere()).unwrap_err().to_string().contains("no folder"));
         assert!(!find("mnist").unwrap().is_present(&nowhere()));
         assert!(find("digits").unwrap().is_present(&nowhere()));
+    }
+
+    #[test]
+    fn files_of_mnist_are_found_where_others_keep_them() {
+        for (set, folder, name) in [
+            ("mnist", "", "train-images-idx3-ubyte.gz"),
+            ("mnist", "mnist", "train-images.idx3-ubyte"),
+            ("mnist", "mnist/raw", "train-images-idx3-ubyte"),
+            ("mnist", "MNIST/raw", "train-images.idx3-ubyte.gz"),
+            ("fashion-mnist", "FashionMNIST/raw", "train-images-idx3-ubyte"),
+            ("fashion-mnist", "fashion-mnist", "train-images.idx3-ubyte.gz"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = dir.path().join(folder);
+            fs::create_dir_all(&folder).unwrap();
+            let locations = Locations::only([dir.path().to_owned()]);
+            for file in ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3"] {
+                let name = name.replace("train-images-idx3", file);
+                let name = name.replace("train-images.idx3", &file.replace("-idx", ".idx"));
+                fs::write(folder.join(name), b"").unwrap();
+            }
+            // Names differ from file to file where somebody unpacked some of them.
+            assert!(!find(set).unwrap().is_present(&locations));
+            fs::write(folder.join("t10k-labels.idx1-ubyte"), b"").unwrap();
+            let paths = find(set).unwrap().locate(&locations).unwrap();
+            assert_eq!(paths[0], folder.join(name));
+            assert_eq!(paths[3], folder.join("t10k-labels.idx1-ubyte"));
+            let error = load_split(set, Split::Test, &locations).unwrap_err();
+            assert!(matches!(error, Error::Digest { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_similar_name_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let raw = dir.path().join("MNIST/raw");
+        fs::create_dir_all(raw.join("train-images-idx3-ubyte")).unwrap();
+        fs::write(raw.join("train-images.idx3-ubyte.zip"), b"").unwrap();
+        fs::write(raw.join("train-labels.idx1-ubyte.zip"), b"").unwrap();
+        fs::write(raw.join("train-images-idx3-ubyte.01234567.part"), b"").unwrap();
+        let error = load("mnist", &Locations::only([dir.path().to_owned()])).unwrap_err();
+        let (text, hint) = (error.to_string(), error.hint().unwrap());
+        let raw = raw.display();
+        let end = format!(
+            "; found {raw}/train-images-idx3-ubyte, {raw}/train-images.idx3-ubyte.zip, which is not it"
+        );
+        assert!(text.ends_with(&end), "{text}");
+        assert!(hint.starts_with("unpack or rename it to train-images-idx3-ubyte, or"), "{hint}");
     }
 
     #[test]

@@ -435,6 +435,7 @@ impl Dataset {
     }
 
     /// Adds the events of another part of the same dataset at the end; labels are kept where both have them.
+    /// Symbols have the levels of the part that has more.
     ///
     /// # Panics
     ///
@@ -442,7 +443,10 @@ impl Dataset {
     pub(crate) fn append(&mut self, other: Self) {
         assert_eq!(self.shape, other.shape, "parts of one shape");
         match (&mut self.values, other.values) {
-            (Values::Symbols { data, .. }, Values::Symbols { data: more, .. }) => data.extend(more),
+            (Values::Symbols { data, levels }, Values::Symbols { data: more, levels: of_more }) => {
+                data.extend(more);
+                *levels = of_more.max(*levels);
+            }
             (Values::Reals { data }, Values::Reals { data: more }) => data.extend(more),
             _ => panic!("parts of one kind"),
         }

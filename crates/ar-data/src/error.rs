@@ -56,7 +56,11 @@ pub enum Error {
     },
 
     /// A built-in dataset whose files are not on this machine.
-    #[error("{name}: file {file} (plain or .gz) not found; looked in {}", list(looked))]
+    #[error(
+        "{name}: file {file} (plain or .gz) not found; looked in {}{}",
+        list(looked),
+        others(similar)
+    )]
     NotFound {
         /// The dataset.
         name: &'static str,
@@ -64,6 +68,8 @@ pub enum Error {
         file: &'static str,
         /// The folders searched, in order.
         looked: Vec<PathBuf>,
+        /// What is there under a name that begins alike.
+        similar: Vec<PathBuf>,
     },
 
     /// A split that the dataset does not have.
@@ -265,9 +271,13 @@ impl Error {
             Self::UnknownName { nearest, .. } => {
                 nearest.map(|nearest| format!("did you mean {nearest:?}?"))
             }
-            Self::NotFound { name, .. } => Some(format!(
-                "run `chainrule data fetch {name}`, or point --data-dir or CHAINRULE_DATA at the \
-                 folder that holds it"
+            Self::NotFound { name, file, similar, .. } => Some(format!(
+                "{}run `chainrule data fetch {name}`, or point --data-dir or CHAINRULE_DATA at the \
+                 folder that holds it",
+                match &similar[..] {
+                    [] => String::new(),
+                    _ => format!("unpack or rename it to {file}, or "),
+                }
             )),
             Self::Fetch { name, .. } => Some(format!(
                 "without a network, put the files in a folder {name} under --data-dir or \
@@ -367,6 +377,14 @@ fn list(paths: &[PathBuf]) -> String {
         return "no folder (no data folder is set and there is no user cache folder)".to_owned();
     }
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Files that are not the one looked for.
+fn others(similar: &[PathBuf]) -> String {
+    if similar.is_empty() {
+        return String::new();
+    }
+    format!("; found {}, which is not it", list(similar))
 }
 
 fn attempts(tried: &[Attempt]) -> String {

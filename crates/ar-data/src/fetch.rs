@@ -220,7 +220,7 @@ impl Plan {
 impl Wanted {
     /// The path of the file if it is there and right.
     fn present(&self, folder: &Path) -> Option<PathBuf> {
-        [self.file.clone(), format!("{}.gz", self.file)]
+        builtin::file_names(&self.file)
             .into_iter()
             .map(|name| folder.join(name))
             .find(|path| path.is_file() && check_content(path, self.bytes, &self.sha256).is_ok())

@@ -21,7 +21,8 @@ use crate::bytes::MAX_CONTENT_BYTES;
 const SHARE: u64 = 4;
 
 /// The most content of a file that memory has room for if it is read whole: a quarter of
-/// [`available_memory`], or [`MAX_CONTENT_BYTES`] where the system does not tell.
+/// [`available_memory`], or [`MAX_CONTENT_BYTES`] where the system does not tell. To ask takes longer than
+/// to read a small file.
 pub fn content_limit() -> u64 {
     available_memory().map_or(MAX_CONTENT_BYTES, |bytes| bytes / SHARE)
 }

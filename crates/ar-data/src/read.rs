@@ -58,12 +58,12 @@ pub enum Column {
     Index(i64),
 }
 
-/// What the caller knows about a file. What is left open follows from the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the caller knows about a file. What is left open follows from the file; the default leaves all open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// What the values are. Open: bytes of images are symbols of 256 levels; tables and integer
-    /// arrays are symbols if all values are whole and within 0 to 255, else reals; float arrays
-    /// are reals.
+    /// arrays, of `.npy` or IDX, are symbols if all values are whole and within 0 to 255, else reals;
+    /// float arrays are reals.
     pub kind: Option<Kind>,
     /// The level count of symbols, 2 to 256; stating it implies [`Kind::Symbols`]. Open: for
     /// tables and integer arrays what the largest value asks for, at least 2.
@@ -76,17 +76,9 @@ pub struct ReadOptions {
     /// neither its faults nor its values count, and what is left open follows from what was read.
     /// Open: all.
     pub rows: Option<usize>,
-    /// The most content (decompressed bytes) to take from one file, or from one folder of images;
-    /// less where there is less memory, see [`content_limit`].
-    pub max_bytes: u64,
-}
-
-impl Default for ReadOptions {
-    /// Everything open, and what memory has room for.
-    fn default() -> Self {
-        let max_bytes = content_limit();
-        Self { kind: None, levels: None, shape: None, drop: Vec::new(), rows: None, max_bytes }
-    }
+    /// The most content (decompressed bytes) to take from one file, or from one folder of images.
+    /// Open: what memory has room for when reading begins, see [`content_limit`].
+    pub max_bytes: Option<u64>,
 }
 
 impl ReadOptions {
@@ -94,6 +86,16 @@ impl ReadOptions {
     fn of_table(&self) -> TableOptions {
         let Self { drop, rows, max_bytes, .. } = self.clone();
         TableOptions { drop, rows, max_bytes, ..TableOptions::default() }
+    }
+
+    /// The limit on the content: the one stated, or what memory has room for now.
+    pub(crate) fn limit(&self) -> u64 {
+        self.max_bytes.unwrap_or_else(content_limit)
+    }
+
+    /// The same with the limit of this moment, so that it is asked for once.
+    pub(crate) fn limited(&self) -> Self {
+        Self { max_bytes: Some(self.limit()), ..self.clone() }
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -140,22 +142,17 @@ impl ReadOptions {
 /// ```
 pub fn read_path(path: &Path, options: &ReadOptions) -> Result<Dataset> {
     options.check()?;
-    // Files that were read before have taken some of the memory that there was.
-    let options =
-        &ReadOptions { max_bytes: options.max_bytes.min(content_limit()), ..options.clone() };
+    let options = &options.limited();
+    let limit = options.limit();
     let data = if path.is_dir() {
         images::read_folder(path, options)
     } else if options.rows.is_some() {
         let input = Input::open(path, u64::MAX)?;
-        read_input(input.capped(options.max_bytes), options)
+        read_input(input.capped(limit), options)
     } else {
-        Input::open(path, options.max_bytes).and_then(|input| read_input(input, options))
+        Input::open(path, limit).and_then(|input| read_input(input, options))
     };
-    shaped(
-        path,
-        data.map_err(|error| above_limit(error, options.rows, options.max_bytes))?,
-        options,
-    )
+    shaped(path, data.map_err(|error| above_limit(error, options.rows, limit))?, options)
 }
 
 /// An error about a file that is too large, with the ways there are to read it.
@@ -181,9 +178,10 @@ pub(crate) fn above_limit(error: Error, rows: Option<usize>, max_bytes: u64) -> 
 /// Those of [`read_path`].
 pub fn read_bytes(name: &Path, bytes: Vec<u8>, options: &ReadOptions) -> Result<Dataset> {
     options.check()?;
+    let options = &options.limited();
     let input = match options.rows {
-        Some(_) => Input::from_bytes(name, bytes, u64::MAX)?.capped(options.max_bytes),
-        None => Input::from_bytes(name, bytes, options.max_bytes)?,
+        Some(_) => Input::from_bytes(name, bytes, u64::MAX)?.capped(options.limit()),
+        None => Input::from_bytes(name, bytes, options.limit())?,
     };
     shaped(name, read_input(input, options)?, options)
 }
@@ -222,11 +220,11 @@ fn read_input(mut input: Input, options: &ReadOptions) -> Result<Dataset> {
         Format::Npy => arrays::npy::read(Array::open(input, options.rows)?, options),
         Format::Png => images::read(&mut input, options),
         Format::Cifar10 => cifar10::read(&mut input, options),
-        Format::Idx => idx::read(&mut input, options),
+        Format::Idx => idx::read(input, options).map(|(data, _)| data),
     }
 }
 
-/// Reads a file of labels: IDX of one axis, or a `.npy` of bytes of one axis.
+/// Reads a file of labels: IDX or a `.npy` of one axis.
 ///
 /// # Errors
 ///
@@ -234,26 +232,20 @@ fn read_input(mut input: Input, options: &ReadOptions) -> Result<Dataset> {
 pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
     let mut input = Input::open(path, content_limit())?;
     match format_of(&mut input)? {
-        Format::Idx => idx::read_labels(&mut input),
+        Format::Idx => idx::read_labels(input).map(|(labels, _)| labels),
         Format::Npy => {
             let mut array = Array::open(input, None)?;
             let mut labels = Vec::new();
             let mut wrong = None;
-            for row in 0..array.left() {
+            for _ in 0..array.left() {
                 array.example(|place, value| match crate::columns::as_byte(value) {
                     Some(label) => labels.push(label),
-                    None => wrong = wrong.or(Some((row, place, value))),
+                    None => wrong = wrong.or(Some((place, value))),
                 })?;
             }
             match wrong {
                 None => Ok(labels),
-                Some((_, place, value)) => Err(Error::malformed(
-                    path,
-                    place,
-                    Flaw::OutOfRange,
-                    "a label from 0 to 255",
-                    value.to_string(),
-                )),
+                Some((place, value)) => Err(wrong_label(path, place, value)),
             }
         }
         _ => Err(input.malformed(
@@ -263,6 +255,11 @@ pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
             "another format",
         )),
     }
+}
+
+/// The error about a number that is no label.
+pub(crate) fn wrong_label(path: &Path, place: Place, value: f64) -> Error {
+    Error::malformed(path, place, Flaw::OutOfRange, "a label from 0 to 255", value.to_string())
 }
 
 /// The error about columns that are to be left out of images.

@@ -202,7 +202,9 @@ impl Chunks {
                 }
                 Format::Idx => {
                     input.begin_row(row_cap(event_len));
-                    (Rows::Idx(idx::Rows::new(input)?), of_bytes)
+                    let rows = idx::Rows::new(input, options.rows)?;
+                    let options = if rows.is_bytes() { of_bytes } else { options.clone() };
+                    (Rows::Idx(rows), options)
                 }
                 Format::Cifar10 => {
                     input.begin_row(row_cap(event_len));
@@ -242,7 +244,8 @@ impl Chunks {
     /// The level count of the format's values, where that is one for all its files: bytes of images have 256.
     pub fn levels_of_format(&self) -> Option<u16> {
         match &self.rows {
-            Rows::Idx(_) | Rows::Cifar10(_) | Rows::Images(_) => Some(256),
+            Rows::Idx(rows) => rows.is_bytes().then_some(256),
+            Rows::Cifar10(_) | Rows::Images(_) => Some(256),
             Rows::Table(_) | Rows::Npy(_) => None,
         }
     }
@@ -287,7 +290,7 @@ impl Chunks {
     /// limit on the content.
     pub fn into_whole(mut self, path: &Path) -> Result<(Dataset, Vec<BadRow>)> {
         let (mut whole, mut bad): (Option<Dataset>, Vec<BadRow>) = (None, Vec::new());
-        let (mut numbers, mut rows, limit) = (Vec::new(), 0, self.options.max_bytes);
+        let (mut numbers, mut rows, limit) = (Vec::new(), 0, self.options.limit());
         for chunk in &mut self {
             let chunk = chunk?;
             bad.extend(chunk.bad);

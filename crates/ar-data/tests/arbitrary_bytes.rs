@@ -62,7 +62,7 @@ fn options() -> impl Strategy<Value = ReadOptions> {
     let shape = option::of(vec(0_usize..5, 0..3));
     let rows = option::of(0_usize..4);
     (kind, option::of(0_u16..300), shape, rows).prop_map(|(kind, levels, shape, rows)| {
-        ReadOptions { kind, levels, shape, drop: Vec::new(), rows, max_bytes: LIMIT }
+        ReadOptions { kind, levels, shape, drop: Vec::new(), rows, max_bytes: Some(LIMIT) }
     })
 }
 
@@ -172,7 +172,7 @@ proptest! {
     ) {
         let head = if start.is_some() { valid(which) } else { Vec::new() };
         let bytes = gzip(&[head, vec![b'0'; zeros]].concat());
-        check(NAMES[which], bytes, &ReadOptions { max_bytes: LIMIT, ..ReadOptions::default() })?;
+        check(NAMES[which], bytes, &ReadOptions { max_bytes: Some(LIMIT), ..ReadOptions::default() })?;
     }
 
     #[test]

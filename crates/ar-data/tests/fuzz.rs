@@ -4,13 +4,16 @@
 //! ```sh
 //! CHAINRULE_FUZZ=1000000 cargo test --release --package ar-data --all-features --test fuzz -- --nocapture
 //! ```
+//!
+//! of one reader alone with the name of its file in `CHAINRULE_FUZZ_FILE`.
 
-use ar_data::{Encoding, ReadOptions, Table, TableOptions, read_bytes};
+use ar_data::{Encoding, ReadOptions, Table, TableOptions, read_bytes, read_path};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::env;
+use std::fs::File;
 use std::io::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
 
@@ -22,6 +25,11 @@ fn npy(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
         format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': ({shape}), }}\n");
     let head = [b"\x93NUMPY\x01\0", &(text.len() as u16).to_le_bytes()[..]].concat();
     [head, text.into_bytes(), data.to_vec()].concat()
+}
+
+/// Two examples of two values.
+fn idx(element: u8, data: Vec<u8>) -> Vec<u8> {
+    [vec![0, 0, element, 2, 0, 0, 0, 2, 0, 0, 0, 2], data].concat()
 }
 
 fn npz() -> Vec<u8> {
@@ -62,9 +70,76 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("d.npy", npy("<f16", "False", "1, 1", &[0x3f; 16])),
         ("a.npz", npz()),
         ("a.png", png()),
-        ("a-ubyte", [vec![0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 2], vec![1; 4]].concat()),
+        ("a-ubyte", idx(8, vec![1; 4])),
         ("a.bin", vec![3; 3073]),
+        ("b-ubyte", idx(0x0b, [0, 3, 1, 44].repeat(2))),
+        ("c-ubyte", idx(0x0d, [0x3f, 0x80, 0, 0].repeat(4))),
+        #[cfg(feature = "arrow")]
+        ("a.parquet", packed::parquet()),
+        #[cfg(feature = "arrow")]
+        ("a.arrow", packed::ipc(None)),
+        #[cfg(feature = "arrow")]
+        ("b.arrow", packed::ipc(Some(arrow_ipc::CompressionType::LZ4_FRAME))),
+        #[cfg(feature = "arrow")]
+        ("a.arrows", packed::stream()),
     ]
+}
+
+/// Tables that are read from files alone.
+#[cfg(feature = "arrow")]
+mod packed {
+    use arrow_array::types::Int32Type;
+    use arrow_array::{
+        ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int16Array, RecordBatch, StringArray,
+    };
+    use arrow_ipc::CompressionType;
+    use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
+    use parquet::arrow::ArrowWriter;
+    use parquet::basic::Compression;
+    use parquet::file::properties::WriterProperties;
+    use std::sync::Arc;
+
+    fn batch() -> RecordBatch {
+        let whole: ArrayRef = Arc::new(Int16Array::from(vec![Some(3), None, Some(-7), Some(300)]));
+        let real: ArrayRef = Arc::new(Float64Array::from(vec![0.5, 1e9, -0.25, 2.0]));
+        let word: ArrayRef =
+            Arc::new(StringArray::from(vec![Some("red"), Some(""), None, Some("blue")]));
+        let bit: ArrayRef = Arc::new(BooleanArray::from(vec![true, false, true, true]));
+        let code: ArrayRef =
+            Arc::new(["a", "b", "a", "a"].into_iter().collect::<DictionaryArray<Int32Type>>());
+        let columns =
+            [("whole", whole), ("real", real), ("word", word), ("bit", bit), ("code", code)];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    /// Two row groups.
+    pub(crate) fn parquet() -> Vec<u8> {
+        let batch = batch();
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let mut writer =
+            ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        for rows in [0..3, 3..4] {
+            writer.write(&batch.slice(rows.start, rows.len())).unwrap();
+            writer.flush().unwrap();
+        }
+        writer.into_inner().unwrap()
+    }
+
+    pub(crate) fn ipc(compression: Option<CompressionType>) -> Vec<u8> {
+        let batch = batch();
+        let options = IpcWriteOptions::default().try_with_compression(compression).unwrap();
+        let mut writer =
+            FileWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    pub(crate) fn stream() -> Vec<u8> {
+        let batch = batch();
+        let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap()
+    }
 }
 
 /// Changes a file here and there.
@@ -90,10 +165,32 @@ fn damage(bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
     }
 }
 
-fn look_at(name: &str, bytes: Vec<u8>) -> bool {
-    let options = TableOptions { max_bytes: LIMIT, ..TableOptions::default() };
+/// Where files lie that are read from files alone: in memory where the system has such a folder.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// Writes a file over the last one, which some systems do sooner than to empty it first.
+fn save(path: &Path, bytes: &[u8]) {
+    let mut file = File::options().write(true).create(true).truncate(false).open(path).unwrap();
+    file.write_all(bytes).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+}
+
+fn look_at(folder: &Path, name: &str, bytes: Vec<u8>) -> bool {
+    let options = TableOptions { max_bytes: Some(LIMIT), ..TableOptions::default() };
+    let of_values = ReadOptions { max_bytes: Some(LIMIT), ..ReadOptions::default() };
     let mut is_read = false;
-    if let Ok(table) = Table::of_bytes(Path::new(name), bytes.clone(), &options)
+    let is_packed = name.ends_with(".parquet") || name.contains(".arrow");
+    let table = if is_packed {
+        let path = folder.join(name);
+        save(&path, &bytes);
+        is_read |= read_path(&path, &of_values).is_ok();
+        Table::read(&path, &options)
+    } else {
+        Table::of_bytes(Path::new(name), bytes.clone(), &options)
+    };
+    if let Ok(table) = table
         && let Ok(schema) = table.infer(None)
     {
         is_read = true;
@@ -105,8 +202,7 @@ fn look_at(name: &str, bytes: Vec<u8>) -> bool {
             assert!(data.len() <= rows && rows <= data.len() + bad.len());
         }
     }
-    let options = ReadOptions { max_bytes: LIMIT, ..ReadOptions::default() };
-    is_read | read_bytes(Path::new(name), bytes, &options).is_ok()
+    is_read | read_bytes(Path::new(name), bytes, &of_values).is_ok()
 }
 
 #[test]
@@ -114,7 +210,21 @@ fn look_at(name: &str, bytes: Vec<u8>) -> bool {
 fn damaged_files_are_refused_or_read() {
     let inputs = env::var("CHAINRULE_FUZZ").ok().and_then(|count| count.parse().ok());
     let inputs: u64 = inputs.unwrap_or(2000);
+    let (only, mut files) = (env::var("CHAINRULE_FUZZ_FILE").ok(), 0);
+    let folder = folder();
+    let look_at = |name: &str, bytes| look_at(folder.path(), name, bytes);
+    // Those that become errors are too many to be told of.
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !ar_data::panics::is_expected() {
+            report(panic);
+        }
+    }));
     for (k, (name, valid)) in seeds().into_iter().enumerate() {
+        if only.as_ref().is_some_and(|only| only != name) {
+            continue;
+        }
+        files += 1;
         assert!(look_at(name, valid.clone()), "{name} as it is");
         let (start, mut are_read) = (Instant::now(), 0);
         let mut rng = ChaCha8Rng::seed_from_u64(k as u64);
@@ -130,4 +240,5 @@ fn damaged_files_are_refused_or_read() {
         assert!(are_read > 0 && are_read < inputs, "{name}: {are_read} of {inputs} are read");
         eprintln!("{name}: {inputs} inputs, {are_read} of them read, {:.0?}", start.elapsed());
     }
+    assert!(files > 0, "no file is called {only:?}");
 }

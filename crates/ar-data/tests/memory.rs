@@ -37,7 +37,7 @@ fn a_small_file_takes_little_memory_whatever_it_claims() {
     let idx = [0, 0, 8, 2, 16, 0, 0, 0, 0, 0, 0, 1];
     let mut claims = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x40\0\0\0\x40\0\x08\0\0\0\0".to_vec();
     claims.extend([0x3d, 0x9d, 0x0d, 0x3c]);
-    let options = ReadOptions { max_bytes: limit, ..ReadOptions::default() };
+    let options = ReadOptions { max_bytes: Some(limit), ..ReadOptions::default() };
     let open = ReadOptions::default();
     for (name, bytes, options, flaws) in [
         ("line.csv", bomb(b"", b'0'), &options, &[Flaw::TooLarge][..]),

@@ -179,7 +179,7 @@ fn a_file_above_the_limit_says_the_limit_and_the_ways_on() {
     let place = Place::new();
     let lines = "0,1\n".repeat(1 << 20);
     let path = place.file("long.csv", &lines);
-    let limit = ReadOptions { max_bytes: 1 << 20, ..ReadOptions::default() };
+    let limit = ReadOptions { max_bytes: Some(1 << 20), ..ReadOptions::default() };
     for path in [path.clone(), place.file("long.csv.gz", gzip(lines.as_bytes()))] {
         let error = read_path(&path, &limit).unwrap_err();
         assert_eq!(error.flaw(), Some(Flaw::TooLarge));

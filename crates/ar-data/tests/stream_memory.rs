@@ -48,7 +48,7 @@ fn a_file_in_chunks_takes_the_memory_of_a_chunk() {
         kind: Some(Kind::Binary),
         shape: Some(vec![512]),
         // A limit on whole files does not hold for files in chunks.
-        max_bytes: MIB,
+        max_bytes: Some(MIB),
         ..ReadOptions::default()
     };
     let read = |path: &Path| {

@@ -103,7 +103,7 @@ fn check(values: &Values) {
 
 #[test]
 fn readers_of_data_take_what_is_valid_and_refuse_the_rest() {
-    let small = ReadOptions { max_bytes: 1 << 16, ..ReadOptions::default() };
+    let small = ReadOptions { max_bytes: Some(1 << 16), ..ReadOptions::default() };
     for name in ["a.csv", "a.npy", "a.png", "a.bin", "a-idx3-ubyte"] {
         fuzz(&format!("reader of {name}"), &of_format(name), |input, random| {
             let kind = [None, Some(Kind::Binary), Some(Kind::Symbols), Some(Kind::Real)];

@@ -31,7 +31,7 @@ struct Image {
 
 /// Reads one image, as a dataset of one event.
 pub(crate) fn read(input: &mut Input, options: &ReadOptions) -> Result<Dataset> {
-    let image = decode(input, options.max_bytes)?;
+    let image = decode(input, options.limit())?;
     let shape = image.shape();
     let values = values(input, image.data, (image.rows, image.columns), options)?;
     Dataset::new(name_of(input.path()), values, &shape)
@@ -47,10 +47,11 @@ pub(crate) fn read_folder(folder: &Path, options: &ReadOptions) -> Result<Datase
     }
     let mut data = Vec::new();
     let mut levels = 256;
+    let limit = options.limit();
     let mut first: Option<(Vec<usize>, &Path)> = None;
     for file in &files {
-        let mut input = Input::open(file, options.max_bytes)?;
-        let left = options.max_bytes.saturating_sub(data.len() as u64);
+        let mut input = Input::open(file, limit)?;
+        let left = limit.saturating_sub(data.len() as u64);
         let image = decode(&mut input, left)?;
         let shape = image.shape();
         match &first {
@@ -115,7 +116,7 @@ impl Rows {
     fn new(files: Vec<PathBuf>, options: &ReadOptions) -> Self {
         // Reals only differ from symbols once they are numbers.
         let kind = options.kind.filter(|kind| *kind != Kind::Real);
-        let options = ReadOptions { kind, ..options.clone() };
+        let options = ReadOptions { kind, ..options.limited() };
         Self { count: files.len(), files: files.into_iter(), options }
     }
 
@@ -142,8 +143,8 @@ impl Rows {
     }
 
     fn decode(&self, file: &Path, pixels: usize) -> Result<Vec<u8>> {
-        let mut input = Input::open(file, self.options.max_bytes)?;
-        let image = decode(&mut input, self.options.max_bytes)?;
+        let mut input = Input::open(file, self.options.limit())?;
+        let image = decode(&mut input, self.options.limit())?;
         if image.data.len() != pixels {
             let found = format!("shape {:?}", image.shape());
             let expected = format!("an image of {pixels} values");
@@ -430,7 +431,7 @@ mod tests {
 
     fn parse(bytes: Vec<u8>) -> Result<Dataset> {
         let options = ReadOptions::default();
-        read(&mut Input::from_bytes(Path::new("x.png"), bytes, options.max_bytes)?, &options)
+        read(&mut Input::from_bytes(Path::new("x.png"), bytes, options.limit())?, &options)
     }
 
     #[test]
@@ -511,7 +512,7 @@ mod tests {
         let error = read_folder(dir.path(), &ReadOptions::default()).unwrap_err();
         assert_eq!(error.flaw(), Some(Flaw::Empty));
         let dir = folder(&[("a.png", grey(2, 1, &[1, 2])), ("b.png", grey(2, 1, &[1, 2]))]);
-        let tight = ReadOptions { max_bytes: 3, ..ReadOptions::default() };
+        let tight = ReadOptions { max_bytes: Some(3), ..ReadOptions::default() };
         let error = read_folder(dir.path(), &tight).unwrap_err();
         assert_eq!(error.flaw(), Some(Flaw::TooLarge));
     }

@@ -10,20 +10,13 @@ use crate::read::{ReadOptions, Step, name_of};
 /// Reads an array of two axes or more.
 pub(crate) fn read(array: Array, options: &ReadOptions) -> Result<Dataset> {
     let mut rows = Rows::new(array)?;
-    let mut numbers =
-        if rows.array.is_float() { Numbers::of_floats(options) } else { Numbers::new(options) };
+    let mut numbers = Numbers::of_array(rows.array.is_float(), options);
     // The header was checked against the file, so neither product is too large.
     let count = rows.array.left() * rows.shape().iter().product::<usize>();
     if !numbers.reserve(count) {
         return Err(rows.array.input.no_memory(count as u64));
     }
-    loop {
-        match rows.next(&mut numbers)? {
-            Step::Row => {}
-            Step::Bad(error) => return Err(error),
-            Step::End => break,
-        }
-    }
+    numbers.fill(|numbers| rows.next(numbers))?;
     let shape = rows.shape().to_vec();
     Dataset::new(name_of(rows.array.input.path()), numbers.finish(), &shape)
 }
@@ -87,7 +80,7 @@ mod tests {
     }
 
     fn parse_with(bytes: Vec<u8>, options: &ReadOptions) -> Result<Dataset, Error> {
-        let options = ReadOptions { max_bytes: 1 << 20, ..options.clone() };
+        let options = ReadOptions { max_bytes: Some(1 << 20), ..options.clone() };
         read_bytes(Path::new("a.npy"), bytes, &options)
     }
 

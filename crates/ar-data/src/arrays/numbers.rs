@@ -4,8 +4,8 @@
 //! levels as the largest one asks for, at least 2; anything else makes the whole file reals.
 
 use crate::dataset::Values;
-use crate::error::{Error, Flaw, Place};
-use crate::read::{Kind, ReadOptions};
+use crate::error::{Error, Flaw, Place, Result};
+use crate::read::{Kind, ReadOptions, Step};
 use std::path::Path;
 
 /// Collects numbers in file order.
@@ -55,11 +55,22 @@ impl Numbers {
         }
     }
 
-    /// Reals unless the options say otherwise, whatever the numbers are.
-    pub(crate) fn of_floats(options: &ReadOptions) -> Self {
+    /// The numbers of an array: floats are reals unless the options say otherwise, whatever they are.
+    pub(crate) fn of_array(is_float: bool, options: &ReadOptions) -> Self {
         let mut numbers = Self::new(options);
-        numbers.is_real |= numbers.kind.is_none();
+        numbers.is_real |= is_float && numbers.kind.is_none();
         numbers
+    }
+
+    /// Takes rows to the end; `next` adds one.
+    pub(crate) fn fill(&mut self, mut next: impl FnMut(&mut Self) -> Result<Step>) -> Result<()> {
+        loop {
+            match next(self)? {
+                Step::Row => {}
+                Step::Bad(error) => return Err(error),
+                Step::End => return Ok(()),
+            }
+        }
     }
 
     /// Makes room for values that are known to come; false if there is no memory for them.

@@ -414,7 +414,7 @@ mod tests {
     use std::path::Path;
 
     fn parse_with(text: &[u8], options: &ReadOptions) -> Result<Dataset> {
-        let options = ReadOptions { max_bytes: 1 << 20, ..options.clone() };
+        let options = ReadOptions { max_bytes: Some(1 << 20), ..options.clone() };
         read_bytes(Path::new("dir/t.csv"), text.to_vec(), &options)
     }
 

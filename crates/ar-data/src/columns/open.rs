@@ -49,8 +49,9 @@ pub struct TableOptions {
     pub key: Option<String>,
     /// At most so many rows, the first of the file.
     pub rows: Option<usize>,
-    /// The most content to take, in bytes.
-    pub max_bytes: u64,
+    /// The most content to take, in bytes. Open: what memory has room for when reading begins, see
+    /// [`content_limit`].
+    pub max_bytes: Option<u64>,
 }
 
 impl Default for TableOptions {
@@ -63,8 +64,20 @@ impl Default for TableOptions {
             header: None,
             key: None,
             rows: None,
-            max_bytes: content_limit(),
+            max_bytes: None,
         }
+    }
+}
+
+impl TableOptions {
+    /// The limit on the content: the one stated, or what memory has room for now.
+    pub(crate) fn limit(&self) -> u64 {
+        self.max_bytes.unwrap_or_else(content_limit)
+    }
+
+    /// The same with the limit of this moment, so that it is asked for once.
+    pub(crate) fn limited(&self) -> Self {
+        Self { max_bytes: Some(self.limit()), ..self.clone() }
     }
 }
 
@@ -75,11 +88,12 @@ impl Default for TableOptions {
 /// When the system refuses, the header is not one of the format, or the file is no table.
 pub(crate) fn open(path: &Path, options: &TableOptions) -> Result<(Box<dyn Source>, Notation)> {
     // The cap is one on the file, or on what is read of its first rows.
-    let cap = if options.rows.is_some() { u64::MAX } else { options.max_bytes };
+    let limit = options.limit();
+    let cap = if options.rows.is_some() { u64::MAX } else { limit };
     let mut input =
         if path == Path::new("-") { Input::stdin(cap)? } else { Input::open(path, cap)? };
     if options.rows.is_some() {
-        input = input.capped(options.max_bytes);
+        input = input.capped(limit);
     }
     let format = format_of(&mut input)?;
     open_as(input, format, options)
@@ -114,7 +128,7 @@ pub(crate) fn open_as(
                 _ => None,
             };
             let key = options.key.as_deref();
-            let cap = options.max_bytes;
+            let cap = options.limit();
             Box::new(match input.in_memory() {
                 Some(bytes) => npz::of(&path, bytes, key, label, options.rows, cap)?,
                 None => npz::open(&path, key, label, options.rows, cap)?,

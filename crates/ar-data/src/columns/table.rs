@@ -16,7 +16,6 @@ use crate::bytes::Input;
 use crate::cells::{Described, Source};
 use crate::dataset::Dataset;
 use crate::error::{Error, Flaw, Place, Result};
-use crate::memory::content_limit;
 use crate::read::{Format, above_limit, format_of, name_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -69,14 +68,12 @@ impl Table {
     /// [`Error::Io`] if the system refuses, [`Error::Malformed`] if the file is not one of its format, has no
     /// row or is larger than the limit, [`Error::Inconsistent`] if a column that is named is not there.
     pub fn read(path: &Path, options: &TableOptions) -> Result<Self> {
-        // Files that were read before have taken some of the memory that there was.
-        let max_bytes = options.max_bytes.min(content_limit());
-        let options = &TableOptions { max_bytes, ..options.clone() };
+        let options = &options.limited();
         let read = || {
             let (source, notation) = open(path, options)?;
             Self::of(source, notation, options).map(|(table, _)| table)
         };
-        read().map_err(|error| above_limit(error, options.rows, max_bytes))
+        read().map_err(|error| above_limit(error, options.rows, options.limit()))
     }
 
     /// Reads a table from memory; `name` stands for its path.
@@ -85,7 +82,8 @@ impl Table {
     ///
     /// Those of [`read`](Self::read). Parquet and Arrow are read from files alone.
     pub fn of_bytes(name: &Path, bytes: Vec<u8>, options: &TableOptions) -> Result<Self> {
-        let mut input = Input::from_bytes(name, bytes, options.max_bytes)?;
+        let options = &options.limited();
+        let mut input = Input::from_bytes(name, bytes, options.limit())?;
         let format = format_of(&mut input)?;
         Self::of_input(input, format, options)
     }
@@ -159,7 +157,7 @@ impl Table {
         });
         let mut sink = Sink::new(&path, builders.collect(), notation);
         let mut chunks = Vec::new();
-        let (mut rows, mut bad, mut bytes) = (0, Vec::new(), 0);
+        let (mut rows, mut bad, mut bytes, limit) = (0, Vec::new(), 0, options.limit());
         let per_chunk = (VALUES / width).clamp(16, 1 << 16);
         let most = options.rows.map_or(u64::MAX, |rows| rows as u64);
         loop {
@@ -169,9 +167,9 @@ impl Table {
             bad.append(&mut taken.bad);
             rows += taken.rows.len();
             bytes += taken.parts.iter().flatten().map(Part::bytes).sum::<u64>();
-            if bytes > options.max_bytes {
+            if bytes > limit {
                 // Formats that pack values may hold many times what the file takes.
-                let expected = format!("at most {} bytes of values", options.max_bytes);
+                let expected = format!("at most {limit} bytes of values");
                 return Err(Error::malformed(&path, Place::File, Flaw::TooLarge, expected, "more"));
             }
             if !taken.rows.is_empty() {
