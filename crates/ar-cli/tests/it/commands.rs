@@ -438,7 +438,7 @@ fn mistakes_are_explained_and_end_in_a_hint() {
         (&["eval", "run", "--data", "wide.csv", "--split", "test"], &["a path has no splits"]),
         (&["eval", "run", "--data", "mnist"], &["mnist"]),
         (&["eval", "run", "--per-variable", "costs.txt"], &["ending in .npy"]),
-        (&["sample", "run", "--out", "a.jpg"], &[".png, .npy, .csv or -ubyte"]),
+        (&["sample", "run", "--out", "a.jpg"], &[".png, .npy, .csv, .parquet or -ubyte"]),
         (&["sample", "run", "--out", "no/a.png"], &["no/a.png"]),
         (&["sample", "run", "--out", "a.csv", "--columns", "3"], &["only with .png"]),
         (&["sample", "run", "--out", "a.npy", "--count", "4000000000"], &["at most"]),
@@ -447,7 +447,7 @@ fn mistakes_are_explained_and_end_in_a_hint() {
         (&["data", "fetch", "mnits"], &["did you mean \"mnist\"?"]),
         (
             &["data", "export", "digits", "--split", "test", "--out", "a"],
-            &[".png, .npy, .csv or -ubyte"],
+            &[".png, .npy, .csv, .parquet or -ubyte"],
         ),
         (&["frobnicate"], &["frobnicate"]),
         (

@@ -303,7 +303,7 @@ fn mistakes_are_named() {
     place.file("named.csv", "a,b\n1,0\n");
     place.file("empty.csv", "");
     for (arguments, parts) in [
-        (&["--out", "s.txt"][..], &["--out s.txt", ".csv or .npy"][..]),
+        (&["--out", "s.txt"][..], &["--out s.txt", ".csv, .parquet or .npy"][..]),
         (&["--costliest", "2"], &["--costliest 2 without a table", "--out scores.csv"]),
         (&["--costliest", "2", "--out", "s.npy"], &["--costliest 2"]),
         (&["--per-variable", "c.csv"], &["--per-variable c.csv", ".npy"]),
