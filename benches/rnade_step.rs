@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use ar_kernels::rnade::{Weights, outputs, reference};
+use ar_kernels::blocks::{Blocks, Weights, outputs, reference};
 use burn::tensor::{Device, Distribution, Tensor};
 use chainrule_benches::BATCH;
 use criterion::{
@@ -25,22 +25,23 @@ fn step(criterion: &mut Criterion) {
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
     group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(8));
     for ([dim, width, hidden], name) in SIZES {
+        let blocks = Blocks::alike(dim, 1, width);
         let spread = Distribution::Uniform(-0.1, 0.1);
         let weights = Weights {
             w: Tensor::random([dim, hidden], spread, &device).require_grad(),
             c: Tensor::random([hidden], spread, &device).require_grad(),
             rho: Tensor::ones([dim], &device).require_grad(),
-            v: Tensor::random([dim, width, hidden], spread, &device).require_grad(),
-            b: Tensor::zeros([dim, width], &device).require_grad(),
+            v: Tensor::random([dim * width, hidden], spread, &device).require_grad(),
+            b: Tensor::zeros([dim * width], &device).require_grad(),
         };
         let x = Tensor::<2>::random([BATCH, dim], Distribution::Normal(0.0, 1.0), &device);
         for (path, run) in [
-            ("fused", outputs as fn(Tensor<2>, Weights) -> Tensor<3>),
+            ("fused", outputs as fn(Tensor<2>, Weights, &Blocks) -> Tensor<2>),
             ("plain tensor ops", reference::outputs),
         ] {
             group.bench_function(BenchmarkId::new(path, name), |bencher| {
                 bencher.iter(|| {
-                    let gradients = run(x.clone(), weights.clone()).sum().backward();
+                    let gradients = run(x.clone(), weights.clone(), &blocks).sum().backward();
                     device.sync().expect("the device works");
                     gradients
                 });

@@ -181,7 +181,7 @@ mod tests {
             let variables: usize = shape.iter().product();
             let values: Vec<u8> = (0..4 * variables).map(|i| (i * i / 3 % levels) as u8).collect();
             let layout = Layout::of(&shape).unwrap();
-            let bits = bits_of(&EventSpec { shape: shape.clone(), levels: Some(levels) });
+            let bits = bits_of(&EventSpec::symbols(shape.clone(), levels));
             let filter = if levels == 2 { Filter::NoFilter } else { Filter::Adaptive };
             let bytes = png(&values, layout, bits, filter).unwrap();
             let mut decoder = png::Decoder::new(io::Cursor::new(&bytes));
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn general_compressors_are_fed_every_value() {
-        let event = EventSpec { shape: vec![5, 7], levels: Some(2) };
+        let event = EventSpec::symbols(vec![5, 7], 2);
         let values: Vec<u8> = (0..35 * 400_u32).map(|k| (k * k / 7 % 3 % 2) as u8).collect();
         let all = general(&values, &event).unwrap();
         let names: Vec<&str> = all.iter().map(|baseline| baseline.name).collect();
@@ -218,9 +218,9 @@ mod tests {
         // The pattern repeats after 21 values.
         assert!(all.iter().take(3).all(|b| b.bytes > 20 && b.bytes < 2000), "{all:?}");
         // Tables are no images; three channels are one.
-        let table = EventSpec { shape: vec![35], levels: Some(2) };
+        let table = EventSpec::symbols(vec![35], 2);
         assert_eq!(general(&values, &table).unwrap().len(), 3);
-        let colours = EventSpec { shape: vec![3, 4, 5], levels: Some(256) };
+        let colours = EventSpec::symbols(vec![3, 4, 5], 256);
         let values: Vec<u8> = (0..60 * 9_u32).map(|k| (k * k) as u8).collect();
         assert_eq!(general(&values, &colours).unwrap().len(), 4);
     }

@@ -525,7 +525,7 @@ mod tests {
     use super::*;
 
     fn spec(shape: &[usize], levels: usize) -> EventSpec {
-        EventSpec { shape: shape.to_vec(), levels: Some(levels) }
+        EventSpec::symbols(shape.to_vec(), levels)
     }
 
     fn png(values: &[u8], shape: &[usize], levels: usize, columns: Option<usize>) -> Vec<u8> {
@@ -666,7 +666,7 @@ mod tests {
     #[test]
     fn real_numbers_come_back_as_they_were_written() {
         let values = [0.1, -3.0, 1e-30, 1_700_000_001.0];
-        let event = EventSpec { shape: vec![2], levels: None };
+        let event = EventSpec::reals(vec![2]);
         let events =
             Events { values: Values::Reals(&values), event: &event, names: None, schema: None };
         let csv = csv(&events).into_bytes();

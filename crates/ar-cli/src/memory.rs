@@ -318,7 +318,7 @@ mod tests {
     }
 
     fn event(shape: &[usize], levels: usize) -> EventSpec {
-        EventSpec { shape: shape.to_vec(), levels: Some(levels) }
+        EventSpec::symbols(shape.to_vec(), levels)
     }
 
     fn total(text: &str, event: &EventSpec, train: &TrainConfig, batch: usize) -> u64 {

@@ -319,7 +319,7 @@ mod tests {
     const IMAGE: [usize; 2] = [3, 4];
 
     fn event(levels: usize) -> EventSpec {
-        EventSpec { shape: IMAGE.to_vec(), levels: Some(levels) }
+        EventSpec::symbols(IMAGE.to_vec(), levels)
     }
 
     #[test]
@@ -355,7 +355,7 @@ mod tests {
             ),
         ] {
             let config = model("kind = \"row-lstm\"\nlayers = 1\nhidden = 4\nclasses = 2");
-            let words = sees(&config, &EventSpec { shape, levels: Some(2) });
+            let words = sees(&config, &EventSpec::of(shape, Some(2)));
             assert!(words.starts_with(&format!("{region}, through")), "{words}");
         }
         for (kind, words) in [
@@ -368,7 +368,7 @@ mod tests {
             let text = format!("kind = \"{kind}\"\nlayers = 1\nhidden = 4");
             assert_eq!(sees(&model(&text), &event(2)), words);
         }
-        let colours = EventSpec { shape: vec![3, 4, 4], levels: Some(256) };
+        let colours = EventSpec::symbols(vec![3, 4, 4], 256);
         let words = sees(&model("kind = \"pixel-cnn\"\nlayers = 3\nhidden = 4"), &colours);
         assert!(words.contains("and its own earlier colours, through 3 layers"), "{words}");
         for (text, words) in [
@@ -381,7 +381,7 @@ mod tests {
         ] {
             assert_eq!(sees(&model(&format!("kind = \"made\"\n{text}")), &event(2)), words);
         }
-        let reals = EventSpec { shape: vec![5], levels: None };
+        let reals = EventSpec::reals(vec![5]);
         assert_eq!(
             sees(&model("kind = \"rnade\"\nhidden = 50\ncomponents = 10"), &reals),
             "all variables before it through 50 shared hidden units, as 10 Gaussians"
@@ -399,7 +399,7 @@ mod tests {
                 words
             );
         }
-        let table = EventSpec { shape: vec![5], levels: Some(2) };
+        let table = EventSpec::symbols(vec![5], 2);
         let chain = model("kind = \"markov\"\norder = 2");
         assert_eq!(sees(&chain, &table), "the 2 variables before it");
     }
@@ -447,7 +447,7 @@ mod tests {
             assert_eq!(features, made.map(|made| made.len()), "{text}");
         }
         let config = model("kind = \"rnade\"\nhidden = 7\ncomponents = 4");
-        let event = EventSpec { shape: vec![3], levels: None };
+        let event = EventSpec::reals(vec![3]);
         let data = InMemory::reals(vec![0.0, 1.0, 2.0, 3.0, 4.0, 6.0], 3);
         let real = Model::init(&config, &event, &data, 0, &device).unwrap();
         let own = size(&config, &event).unwrap();
@@ -456,7 +456,7 @@ mod tests {
         // In colour, where masks hide weights.
         for kind in ["row-lstm", "diagonal-lstm", "diagonal-bilstm", "pixel-cnn"] {
             let config = model(&format!("kind = \"{kind}\"\nlayers = 2\nhidden = 4\nskip = true"));
-            let event = EventSpec { shape: vec![3, 2, 3], levels: Some(5) };
+            let event = EventSpec::symbols(vec![3, 2, 3], 5);
             let data = InMemory::new(vec![0; 18], 18);
             let real = Model::init(&config, &event, &data, 0, &device).unwrap();
             let size = size(&config, &event).unwrap();

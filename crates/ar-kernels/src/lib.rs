@@ -3,9 +3,10 @@
 //! | Module | What it computes in one op |
 //! |---|---|
 //! | [`nade`] | the recurrence of NADE over all positions: logits, gradients, and the walk |
-//! | [`rnade`] | the recurrence of RNADE over all positions: outputs and gradients |
+//! | [`blocks`] | the recurrence over blocks of features and outputs, that of RNADE and of mixed columns |
 //! | [`pixel`] | the convolutions and recurrent layers of PixelRNN, and their cached walk |
 //! | [`bernoulli`] | the log-likelihood of rows of bits from their logits |
+//! | [`columns`] | the log-likelihood of columns of different types from their outputs |
 //! | [`memory`] | (not an operation) freed memory is kept for the next step |
 //! | [`update`] | Adam and momentum steps, one pass over the weights |
 //!
@@ -32,11 +33,12 @@
 //! ```
 
 pub mod bernoulli;
+pub mod blocks;
+pub mod columns;
 pub mod memory;
 pub mod nade;
 mod packed;
 pub mod pixel;
-pub mod rnade;
 mod simd;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod slices;

@@ -4,6 +4,7 @@ use prob_core::joint::DEFAULT_PSEUDO_COUNT;
 use prob_core::ordering::{Ordering, OrderingKind};
 use serde::{Deserialize, Serialize};
 
+use crate::columns::Column;
 use crate::error::Error;
 use crate::examples::Examples;
 use crate::made::MadeSettings;
@@ -16,11 +17,38 @@ use crate::rnade::RnadeSettings;
 pub struct EventSpec {
     /// Shape of an event, for example `[28, 28]`.
     pub shape: Vec<usize>,
-    /// Number of values of each variable, 2 for bits; `None` where they are real numbers.
+    /// Number of values of each variable, 2 for bits; `None` where they are real numbers, or differ.
     pub levels: Option<usize>,
+    /// What each variable is, where they are of different types: the columns of a table.
+    pub columns: Option<Vec<Column>>,
 }
 
 impl EventSpec {
+    /// Symbols of one number of levels.
+    pub fn symbols(shape: Vec<usize>, levels: usize) -> Self {
+        Self::of(shape, Some(levels))
+    }
+
+    /// Real numbers.
+    pub fn reals(shape: Vec<usize>) -> Self {
+        Self::of(shape, None)
+    }
+
+    /// Symbols of so many levels, or real numbers where there are none.
+    pub fn of(shape: Vec<usize>, levels: Option<usize>) -> Self {
+        Self { shape, levels, columns: None }
+    }
+
+    /// The columns of a table.
+    pub fn columns(columns: Vec<Column>) -> Self {
+        Self { shape: vec![columns.len()], levels: None, columns: Some(columns) }
+    }
+
+    /// Whether the variables are real numbers, all of them.
+    pub fn is_real(&self) -> bool {
+        self.levels.is_none() && self.columns.is_none()
+    }
+
     /// Number of variables.
     pub fn variables(&self) -> usize {
         self.shape.iter().product()
@@ -28,9 +56,10 @@ impl EventSpec {
 
     /// What each variable is, in words.
     pub fn values(&self) -> String {
-        match self.levels {
-            Some(levels) => format!("{levels} levels"),
-            None => "real numbers".into(),
+        match (&self.columns, self.levels) {
+            (Some(_), _) => "columns of different types".into(),
+            (None, Some(levels)) => format!("{levels} levels"),
+            (None, None) => "real numbers".into(),
         }
     }
 
@@ -42,7 +71,7 @@ impl EventSpec {
     ///
     /// ```
     /// use ar_models::{config::EventSpec, examples::InMemory};
-    /// let event = EventSpec { shape: vec![5], levels: Some(2) };
+    /// let event = EventSpec::symbols(vec![5], 2);
     /// event.check_rows("training", &InMemory::new(vec![0; 20], 5))?;
     /// let error = event.check_rows("training", &InMemory::new(vec![0; 20], 4)).unwrap_err();
     /// assert_eq!(
@@ -134,6 +163,9 @@ pub enum ModelConfig {
         /// Classes of the labels that there are biases for; none for a model that sees no labels.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         classes: Option<usize>,
+        /// Components of the mixture of each column of numbers; of no meaning to bits.
+        #[serde(default = "components", skip_serializing_if = "is_components")]
+        components: usize,
     },
     /// Masked autoencoder for distribution estimation.
     Made(MadeSettings),
@@ -157,6 +189,14 @@ fn pseudo_count() -> f64 {
 
 fn init_scale() -> f64 {
     0.01
+}
+
+fn components() -> usize {
+    8
+}
+
+fn is_components(n: &usize) -> bool {
+    *n == components()
 }
 
 /// Checks a number of classes; labels are bytes.
@@ -317,7 +357,7 @@ impl ModelConfig {
             return Ok(());
         }
         if let Self::Rnade(settings) = self {
-            if event.levels.is_some() {
+            if !event.is_real() {
                 return Err(Error::Mismatch {
                     model: self.kind(),
                     needed: "real numbers".into(),
@@ -325,6 +365,10 @@ impl ModelConfig {
                 });
             }
             return settings.check().and_then(|()| self.ordering(event).map(|_| ()));
+        }
+        if let (Self::Nade { classes, .. }, Some(_)) = (self, &event.columns) {
+            self.check_columns(*classes)?;
+            return self.check_nade().and_then(|()| self.ordering(event).map(|_| ()));
         }
         if self.is_neural() && event.levels != Some(2) {
             return Err(Error::Mismatch {
@@ -342,18 +386,7 @@ impl ModelConfig {
         }
         check_classes(self.classes())?;
         match self {
-            Self::Nade { hidden, .. } if *hidden == 0 || *hidden > 1 << 20 => Err(Error::Config {
-                key: "model.hidden",
-                value: hidden.to_string(),
-                expected: "1 to 1048576 hidden units".into(),
-            }),
-            Self::Nade { init_scale, .. } if !(init_scale.is_finite() && *init_scale >= 0.0) => {
-                Err(Error::Config {
-                    key: "model.init_scale",
-                    value: init_scale.to_string(),
-                    expected: "a finite number, 0 or more".into(),
-                })
-            }
+            Self::Nade { .. } => self.check_nade().and_then(|()| self.ordering(event).map(|_| ())),
             Self::Markov { order, .. } if *order >= event.variables() => Err(Error::Config {
                 key: "model.order",
                 value: order.to_string(),
@@ -382,6 +415,36 @@ impl ModelConfig {
                 settings.check().and_then(|()| self.ordering(event).map(|_| ()))
             }
             _ => self.ordering(event).map(|_| ()),
+        }
+    }
+
+    fn check_nade(&self) -> Result<(), Error> {
+        let Self::Nade { hidden, init_scale, components, .. } = self else { return Ok(()) };
+        let refuse = |key, value: String, expected: &str| {
+            Err(Error::Config { key, value, expected: expected.into() })
+        };
+        if !(1..=1 << 20).contains(hidden) {
+            return refuse("model.hidden", hidden.to_string(), "1 to 1048576 hidden units");
+        }
+        if !(init_scale.is_finite() && *init_scale >= 0.0) {
+            let expected = "a finite number, 0 or more";
+            return refuse("model.init_scale", init_scale.to_string(), expected);
+        }
+        if !(1..=1 << 12).contains(components) {
+            return refuse("model.components", components.to_string(), "1 to 4096 components");
+        }
+        Ok(())
+    }
+
+    fn check_columns(&self, classes: Option<usize>) -> Result<(), Error> {
+        match classes {
+            None => Ok(()),
+            Some(classes) => Err(Error::Config {
+                key: "model.classes",
+                value: classes.to_string(),
+                expected: "none for columns of different types; a run per class with data.class classifies"
+                    .into(),
+            }),
         }
     }
 }

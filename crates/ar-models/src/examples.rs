@@ -1,5 +1,7 @@
 //! What models learn from and are tested on: rows of symbols or of real numbers, read by index.
 
+use crate::columns::check as check_columns;
+use crate::config::EventSpec;
 use crate::error::Error;
 
 /// Rows of values on the host, row-major, in event order.
@@ -283,18 +285,21 @@ pub(crate) fn for_chunks<E>(
     Ok(())
 }
 
-/// Checks that values of a set, which an error calls `name`, are below so many levels, or finite
-/// real numbers. `first` is the index of their first row.
+/// Checks that values of a set, which an error calls `name`, are those of such events: below so many levels, finite
+/// real numbers, or what a cell of each column can be. `first` is the index of their first row.
 ///
 /// # Errors
 /// With the first that is not.
 pub(crate) fn check_values(
     name: &'static str,
     first: usize,
-    variables: usize,
-    levels: Option<usize>,
+    event: &EventSpec,
     values: Values<'_>,
 ) -> Result<(), Error> {
+    if let Some(columns) = &event.columns {
+        return check_columns(columns, name, first, values.reals());
+    }
+    let variables = event.variables();
     let refuse = |at: usize, found: String, expected: String| Error::Value {
         set: name,
         row: first + at / variables,
@@ -304,7 +309,7 @@ pub(crate) fn check_values(
     };
     match values {
         Values::Symbols(symbols) => {
-            let levels = levels.unwrap_or(0);
+            let levels = event.levels.unwrap_or(0);
             let outside = |symbol: &u8| usize::from(*symbol) >= levels;
             // The largest is found in a fraction of the time that the first one outside takes.
             if !symbols.iter().max().is_some_and(outside) {
@@ -327,8 +332,8 @@ mod tests {
 
     #[test]
     fn a_value_that_cannot_be_is_named_by_its_place() {
-        let bits =
-            |first, symbols| check_values("training", first, 4, Some(2), Values::Symbols(symbols));
+        let event = EventSpec::symbols(vec![4], 2);
+        let bits = |first, symbols| check_values("training", first, &event, Values::Symbols(symbols));
         bits(0, &[0, 1, 1, 0]).unwrap();
         assert_eq!(
             bits(10, &[0, 1, 1, 0, 1, 7, 9, 0]).unwrap_err().to_string(),
@@ -337,10 +342,11 @@ mod tests {
         );
         let reals = Values::Reals(&[0.5, 1.0, 2.0, f64::NAN]);
         assert_eq!(
-            check_values("validation", 0, 2, None, reals).unwrap_err().to_string(),
+            check_values("validation", 0, &EventSpec::reals(vec![2]), reals).unwrap_err().to_string(),
             "the validation set has NaN in row 1, variable 1 (both from 0), expected a finite number"
         );
-        check_values("training", 0, 1, Some(256), Values::Symbols(&[255])).unwrap();
+        let bytes = EventSpec::symbols(vec![1], 256);
+        check_values("training", 0, &bytes, Values::Symbols(&[255])).unwrap();
     }
 
     #[test]

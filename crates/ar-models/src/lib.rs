@@ -4,6 +4,7 @@
 //! | Module | What it holds |
 //! |---|---|
 //! | [`nade`], [`orderless`], [`made`], [`logistic`], [`rnade`], [`pixel`] | the models trained by gradients |
+//! | [`columns`] | events whose variables are of different types, and NADE over them |
 //! | [`model`] | every model, the tables of prob-core included, behind one enum on host symbols |
 //! | [`config`] | `[model]` as it stands in a file, checked against the data |
 //! | [`train`] | optimizers, schedules, checkpoints; one step or a whole run |
@@ -29,12 +30,12 @@
 //! // Two bits that are always alike.
 //! let data = InMemory::new([0, 0, 1, 1].repeat(200), 2);
 //! let ordering = Default::default();
-//! let model = ModelConfig::Nade { hidden: 4, ordering, init_scale: 0.1, classes: None };
+//! let model = ModelConfig::Nade { hidden: 4, ordering, init_scale: 0.1, classes: None, components: 1 };
 //! let mut config = TrainConfig::epochs(200);
 //! config.batch_size = 10;
 //! let run = Run {
 //!     model: &model,
-//!     event: &EventSpec { shape: vec![2], levels: Some(2) },
+//!     event: &EventSpec::symbols(vec![2], 2),
 //!     config: &config,
 //!     seed: 1,
 //!     device: &Device::default(),
@@ -52,6 +53,7 @@
 pub mod atomic_file;
 pub mod classification;
 pub mod codec;
+pub mod columns;
 pub mod config;
 mod error;
 pub mod examples;

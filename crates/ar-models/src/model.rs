@@ -14,6 +14,7 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density};
 use rand::Rng;
 
+use crate::columns::{Column, ColumnNade, ColumnNadeConfig, Frequencies, Units};
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
 use crate::examples::{Examples, Rows, Values, check_values, for_chunks, read_all};
@@ -49,6 +50,8 @@ pub enum Model {
     Logistic(Logistic),
     /// [`Nade`].
     Nade(Nade),
+    /// [`ColumnNade`], NADE of columns of different types.
+    ColumnNade(ColumnNade),
     /// [`Made`].
     Made(Made),
     /// [`Rnade`].
@@ -68,6 +71,12 @@ impl From<Logistic> for Model {
 impl From<Nade> for Model {
     fn from(model: Nade) -> Self {
         Self::Nade(model)
+    }
+}
+
+impl From<ColumnNade> for Model {
+    fn from(model: ColumnNade) -> Self {
+        Self::ColumnNade(model)
     }
 }
 
@@ -119,6 +128,7 @@ macro_rules! each {
             Model::Made($n) => $symbols,
             Model::OrderlessNade($n) => $symbols,
             Model::Pixel($n) => $symbols,
+            Model::ColumnNade($r) => $reals,
             Model::Rnade($r) => $reals,
         }
     };
@@ -159,7 +169,7 @@ impl Model {
             return Err(Error::Empty(TRAINING));
         }
         let values = read_all(train, 1);
-        check_values(TRAINING, 0, event.variables(), event.levels, (&values).into())?;
+        check_values(TRAINING, 0, event, (&values).into())?;
         let levels = levels(event);
         let data = Symbols::new(&values, event.variables(), levels)?;
         Ok(match config {
@@ -215,9 +225,13 @@ impl Model {
         if train.is_empty() {
             return Err(Error::Empty(TRAINING));
         }
-        let start = match event.levels {
-            Some(_) => Start::Means(means(train, event)?),
-            None => Start::Standardization(Standardization::fit(train, 1)?),
+        let start = match (&event.columns, event.levels) {
+            (Some(columns), _) => {
+                let (units, frequencies) = Units::fit(columns, train)?;
+                Start::Units(units, Some(frequencies))
+            }
+            (None, Some(_)) => Start::Means(means(train, event)?),
+            (None, None) => Start::Standardization(Standardization::fit(train, 1)?),
         };
         Self::init_with(config, event, &start, seed, device)
     }
@@ -236,9 +250,23 @@ impl Model {
                 let config = settings.config(ordering);
                 return Ok(config.init(standardization.clone(), &mut rng, device).into());
             }
+            (
+                ModelConfig::Nade { hidden, init_scale, components, .. },
+                Start::Units(units, frequencies),
+            ) => {
+                let config = ColumnNadeConfig {
+                    ordering,
+                    hidden: *hidden,
+                    components: *components,
+                    init_scale: *init_scale,
+                    min_scale: LEAST_SCALE,
+                };
+                let units = units.clone();
+                return Ok(config.init(units, frequencies.as_ref(), &mut rng, device).into());
+            }
             (_, Start::Means(means)) => means,
-            (_, Start::Standardization(_)) => {
-                unreachable!("`ModelConfig::check` knows which models are of real numbers")
+            (_, Start::Standardization(_) | Start::Units(..)) => {
+                unreachable!("`ModelConfig::check` knows which models are of such events")
             }
         };
         Ok(match config {
@@ -284,7 +312,7 @@ impl Model {
             Self::BayesianNetwork(_) => "bayesian-network",
             Self::FullTable(_) => "full-table",
             Self::Logistic(_) => "logistic",
-            Self::Nade(_) => "nade",
+            Self::Nade(_) | Self::ColumnNade(_) => "nade",
             Self::Made(_) => "made",
             Self::Rnade(_) => "rnade",
             Self::OrderlessNade(_) => "orderless-nade",
@@ -311,6 +339,7 @@ impl Model {
                 &n * (&n + 1_u8) / 2_u8
             }
             Self::Nade(model) => BigUint::from(model.num_params()),
+            Self::ColumnNade(model) => BigUint::from(model.num_params()),
             Self::Rnade(model) => BigUint::from(model.num_params()),
             Self::Made(model) => BigUint::from(model.free_parameters()),
             Self::OrderlessNade(model) => BigUint::from(model.num_params()),
@@ -477,9 +506,11 @@ impl Model {
 
     /// `n` independent draws of either kind, `[n, variables]` in event order.
     pub fn sample_rows(&self, n: usize, rng: &mut dyn Rng) -> Rows {
-        match self.standardization() {
-            Some(_) => Rows::Reals(self.complete_reals(&vec![None; n * self.variables()], rng)),
-            None => Rows::Symbols(self.sample(n, rng)),
+        match self {
+            Self::Rnade(_) | Self::ColumnNade(_) => {
+                Rows::Reals(self.complete_reals(&vec![None; n * self.variables()], rng))
+            }
+            _ => Rows::Symbols(self.sample(n, rng)),
         }
     }
 
@@ -490,6 +521,7 @@ impl Model {
     pub fn complete_reals(&self, observed: &[Option<f64>], rng: &mut dyn Rng) -> Vec<f64> {
         match self {
             Self::Rnade(model) => model.complete(observed, rng),
+            Self::ColumnNade(model) => model.complete(observed, rng),
             _ => panic!("a model of kind `{}` draws symbols, not real numbers", self.kind()),
         }
     }
@@ -667,6 +699,15 @@ impl Model {
                 arrays.f64s.push((name.into(), vec![values.len()], values.to_vec()));
             }
         }
+        if let Self::ColumnNade(model) = self {
+            let units = model.units();
+            let unseen = &[units.unseen()][..];
+            for (name, values) in
+                [(COLUMN_MEANS, units.means()), (COLUMN_SCALES, units.scales()), (UNSEEN, unseen)]
+            {
+                arrays.f64s.push((name.into(), vec![values.len()], values.to_vec()));
+            }
+        }
         arrays.texts.push(("format".into(), format.into()));
         arrays.texts.push(("kind".into(), self.kind().into()));
         arrays
@@ -700,14 +741,20 @@ impl Model {
         }
         arrays.check_finite()?;
         if config.is_neural() {
-            let start = match event.levels {
-                Some(_) => Start::Means(vec![0.5; event.variables()]),
-                None => Start::Standardization(arrays.standardization(event.variables())?),
+            let start = match (&event.columns, event.levels) {
+                (Some(columns), _) => Start::Units(arrays.units(columns)?, None),
+                (None, Some(_)) => Start::Means(vec![0.5; event.variables()]),
+                (None, None) => {
+                    Start::Standardization(arrays.standardization(event.variables())?)
+                }
             };
             let blank = Self::init_with(config, event, &start, 0, device)?;
             return Ok(match blank {
                 Self::Logistic(model) => Self::Logistic(neural::load_weights(model, &arrays.f32s)?),
                 Self::Nade(model) => Self::Nade(neural::load_weights(model, &arrays.f32s)?),
+                Self::ColumnNade(model) => {
+                    Self::ColumnNade(neural::load_weights(model, &arrays.f32s)?)
+                }
                 Self::Made(model) => Self::Made(neural::load_weights(model, &arrays.f32s)?),
                 Self::Rnade(model) => Self::Rnade(neural::load_weights(model, &arrays.f32s)?),
                 Self::OrderlessNade(model) => {
@@ -762,23 +809,42 @@ enum Start {
     Means(Vec<f64>),
     /// What real variables are standardized by.
     Standardization(Standardization),
+    /// What columns look like, and how often their labels occur, where that is known.
+    Units(Units, Option<Frequencies>),
 }
+
+/// The least scale of a Gaussian of a real column, in standard deviations.
+const LEAST_SCALE: f64 = 0.01;
 
 /// Names of a standardization's arrays in the file.
 const MEANS: &str = "standardization.means";
 const SCALES: &str = "standardization.scales";
+/// Names of the arrays of columns' units.
+const COLUMN_MEANS: &str = "columns.means";
+const COLUMN_SCALES: &str = "columns.scales";
+const UNSEEN: &str = "columns.unseen";
 
 impl Arrays {
+    /// An array of so many numbers.
+    fn numbers(&self, name: &str, len: usize) -> Result<Vec<f64>, Error> {
+        let found = self.f64s.iter().find(|(found, ..)| found == name);
+        let values = found.map(|(.., values)| values.clone());
+        values.filter(|values| values.len() == len).ok_or_else(|| {
+            Error::Stored(format!("the stored model has no `{name}` of {len} values"))
+        })
+    }
+
     /// The standardization of so many variables.
     fn standardization(&self, variables: usize) -> Result<Standardization, Error> {
-        let find = |name: &str| {
-            let found = self.f64s.iter().find(|(found, ..)| found == name);
-            let values = found.map(|(.., values)| values.clone());
-            values.filter(|values| values.len() == variables).ok_or_else(|| {
-                Error::Stored(format!("the stored model has no `{name}` of {variables} values"))
-            })
-        };
-        Standardization::new(find(MEANS)?, find(SCALES)?)
+        Standardization::new(self.numbers(MEANS, variables)?, self.numbers(SCALES, variables)?)
+    }
+
+    /// The units of columns.
+    fn units(&self, columns: &[Column]) -> Result<Units, Error> {
+        let means = self.numbers(COLUMN_MEANS, columns.len())?;
+        let scales = self.numbers(COLUMN_SCALES, columns.len())?;
+        let unseen = self.numbers(UNSEEN, 1)?;
+        Units::new(columns, means, scales, unseen.first().copied().unwrap_or_default())
     }
 }
 
@@ -829,7 +895,7 @@ fn means(train: &dyn Examples, event: &EventSpec) -> Result<Vec<f64>, Error> {
     let variables = event.variables();
     let mut ones = vec![0_u64; variables];
     for_chunks(train, 1, |first, values| {
-        check_values(TRAINING, first, variables, event.levels, values)?;
+        check_values(TRAINING, first, event, values)?;
         for row in values.symbols().chunks_exact(variables) {
             for (ones, &x) in ones.iter_mut().zip(row) {
                 *ones += u64::from(x);

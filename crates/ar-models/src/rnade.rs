@@ -26,7 +26,7 @@
 //! - ρ_t starts at 1/√t, so that activations start alike at every position.
 //! - Gradients of the means are not multiplied by σ; Adam scales each weight's step anyway.
 
-use ar_kernels::rnade::{self, Weights};
+use ar_kernels::blocks::{self, Blocks, Weights};
 use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Float, Tensor, TensorData};
@@ -180,7 +180,7 @@ impl RnadeConfig {
 }
 
 /// Quantiles of N(0, ½²) at (k + ½) / K.
-fn spread(components: usize) -> Vec<f64> {
+pub(crate) fn spread(components: usize) -> Vec<f64> {
     (0..components).map(|k| 0.5 * normal_quantile((k as f64 + 0.5) / components as f64)).collect()
 }
 
@@ -242,9 +242,17 @@ impl Rnade {
             w: self.w.val(),
             c: self.c.val(),
             rho: self.rho.val(),
-            v: self.v.val(),
-            b: self.b.val(),
+            v: self.v.val().flatten(0, 1),
+            b: self.b.val().flatten(0, 1),
         }
+    }
+
+    /// The outputs of all positions, `[batch, dim, 3·components]`, from z in the order of the walk.
+    fn outputs(&self, z: Tensor<2>) -> Tensor<3> {
+        let [batch, dim] = z.dims();
+        let [_, width] = self.b.dims();
+        let blocks = Blocks::alike(dim, 1, width);
+        blocks::outputs(z, self.weights(), &blocks).reshape([batch, dim, width])
     }
 
     /// One number per variable, in the order of the walk.
@@ -274,7 +282,7 @@ impl Rnade {
     /// `x` is `[batch, variables]`, the result `[batch, variables, 3·components]`, in event order.
     pub fn parameters(&self, x: Tensor<2>) -> Tensor<3> {
         let [batch, dim] = x.dims();
-        let outputs = rnade::outputs(self.standardized(x), self.weights());
+        let outputs = self.outputs(self.standardized(x));
         let [_, _, width] = outputs.dims();
         let positions = self.ordering.ordering().positions();
         let each = positions.iter().map(|&t| outputs.clone().narrow(1, t, 1)).collect();
@@ -299,7 +307,7 @@ impl Rnade {
         if batch == 0 {
             return z;
         }
-        let outputs = rnade::outputs(z.clone(), self.weights());
+        let outputs = self.outputs(z.clone());
         let [_, _, width] = outputs.dims();
         let each = self.mixtures(outputs.reshape([batch * dim, width]));
         let log_probs = each.log_prob(z.reshape([batch * dim])).reshape([batch, dim]);

@@ -8,6 +8,7 @@
 //! The sum is the logarithm of the Jacobian |det ∂z/∂x|. Without it the "density" of x integrates to
 //! Π s_i.
 
+use crate::config::EventSpec;
 use crate::error::Error;
 use crate::examples::{Examples, check_values, for_chunks};
 
@@ -55,7 +56,7 @@ impl Standardization {
         // The least and the most of a variable do not show a NaN.
         if sums.iter().any(|sum| !sum.is_finite()) {
             for_chunks(examples, epoch, |first, values| {
-                check_values("training", first, variables, None, values)
+                check_values("training", first, &EventSpec::reals(vec![variables]), values)
             })?;
         }
         if let Some(variable) = ranges.iter().position(|(least, most)| least >= most) {

@@ -20,7 +20,7 @@ impl Case {
     /// A model of such events, fitted to noise or with its first weights.
     fn new(config: Value, shape: &[usize], levels: usize) -> Self {
         let config: ModelConfig = serde_json::from_value(config).unwrap();
-        let event = EventSpec { shape: shape.to_vec(), levels: Some(levels) };
+        let event = EventSpec::symbols(shape.to_vec(), levels);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         // Skewed, so that there is something to save.
         let noise = (0..40 * event.variables())

@@ -50,7 +50,7 @@ fn claim(start: &[u8], axes: &[u64], events: u64, together: u64, streams: &[[u64
 fn a_small_file_takes_little_memory_whatever_it_claims() {
     let config: ModelConfig =
         serde_json::from_str(r#"{"kind": "nade", "hidden": 64, "init_scale": 0.1}"#).unwrap();
-    let event = EventSpec { shape: vec![28, 28], levels: Some(2) };
+    let event = EventSpec::symbols(vec![28, 28], 2);
     let data = InMemory::new((0..784 * 9).map(|k| u8::from(k % 5 == 0)).collect(), 784);
     let model = Model::init(&config, &event, &data, 1, &Device::default()).unwrap();
     let codec = Codec::new(&model, &config, &event).unwrap();

@@ -54,7 +54,7 @@ fn models() -> Vec<Model> {
     let rows = InMemory::new([[0; VARIABLES], [1; VARIABLES]].concat().repeat(9), VARIABLES);
     let config =
         ModelConfig::Markov { order: 1, ordering: OrderingKind::Raster, pseudo_count: 2.0 };
-    let event = EventSpec { shape: vec![2, 3], levels: Some(2) };
+    let event = EventSpec::symbols(vec![2, 3], 2);
     let made = MadeSettings { masks: 2, ..MadeSettings::new(vec![9]) }.config(ordering.clone());
     vec![
         Model::fit(&config, &event, &rows).unwrap(),
@@ -201,7 +201,7 @@ fn a_label_is_kept_by_all_particles() {
 #[test]
 fn what_is_impossible_is_said() {
     let rows = InMemory::new([0, 0, 1, 1].repeat(4), 2);
-    let event = EventSpec { shape: vec![2], levels: Some(2) };
+    let event = EventSpec::symbols(vec![2], 2);
     let model = Model::fit(
         &ModelConfig::Markov { order: 1, ordering: OrderingKind::Raster, pseudo_count: 0.0 },
         &event,

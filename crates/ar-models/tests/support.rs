@@ -24,7 +24,7 @@ const CLASSES: usize = 3;
 const TOLERANCE: f64 = 1e-5;
 
 fn event(levels: usize) -> EventSpec {
-    EventSpec { shape: SHAPE.to_vec(), levels: Some(levels) }
+    EventSpec::symbols(SHAPE.to_vec(), levels)
 }
 
 /// Some symbols below `levels`.
@@ -37,7 +37,7 @@ fn configs() -> Vec<(ModelConfig, usize)> {
     let ordering = OrderingKind::Random { seed: 2 };
     let pixel = PixelSettings { head: 5, ..PixelSettings::new(2, 3) };
     let labelled = PixelSettings { classes: Some(CLASSES), ..pixel.clone() };
-    let nade = |classes| ModelConfig::Nade { hidden: 6, ordering, init_scale: 0.5, classes };
+    let nade = |classes| ModelConfig::Nade { hidden: 6, ordering, init_scale: 0.5, classes, components: 1 };
     let parents = (0..VARIABLES).map(|i| if i < 5 { vec![] } else { vec![i - 2, i - 5] }).collect();
     let made = MadeSettings::new(vec![7, 8]);
     let orderless = OrderlessSettings { orderings: 3, ..OrderlessSettings::new(vec![6]) };
@@ -181,7 +181,7 @@ fn rows_of_another_length_or_kind_are_refused_with_both_numbers() {
     for (config, _) in configs() {
         for variables in [5, 7] {
             // Structures that need another shape say so themselves.
-            let event = EventSpec { shape: vec![1, variables], levels: Some(2) };
+            let event = EventSpec::symbols(vec![1, variables], 2);
             if config.check(&event).is_err() {
                 continue;
             }
@@ -206,7 +206,7 @@ fn rows_of_another_length_or_kind_are_refused_with_both_numbers() {
         }
     }
     let rnade = ModelConfig::Rnade(RnadeSettings::new(3));
-    let event = EventSpec { shape: vec![4], levels: None };
+    let event = EventSpec::reals(vec![4]);
     let error = trained((&rnade, &event), &values, None).unwrap_err();
     assert_eq!(
         error.to_string(),

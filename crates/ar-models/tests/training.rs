@@ -33,12 +33,12 @@ fn stripes(n: usize, seed: u64) -> InMemory {
 }
 
 fn event() -> EventSpec {
-    EventSpec { shape: vec![4, 4], levels: Some(2) }
+    EventSpec::symbols(vec![4, 4], 2)
 }
 
 fn nade() -> ModelConfig {
     let ordering = OrderingKind::Random { seed: 2 };
-    ModelConfig::Nade { hidden: 10, ordering, init_scale: 0.01, classes: None }
+    ModelConfig::Nade { hidden: 10, ordering, init_scale: 0.01, classes: None, components: 8 }
 }
 
 fn made() -> ModelConfig {
@@ -301,7 +301,7 @@ fn run_reals(
     train(
         &Run {
             model,
-            event: &EventSpec { shape: vec![3], levels: None },
+            event: &EventSpec::reals(vec![3]),
             config: &TrainConfig { epochs: 30, ..config() },
             seed: 7,
             device: &device,
@@ -335,7 +335,7 @@ fn an_rnade_learns_is_resumed_to_the_same_bits_and_comes_back_with_its_units() {
     assert!(resumed.model.to_bytes().unwrap() == bytes);
     assert_eq!(timeless(&resumed.history), timeless(&alone.history));
 
-    let event = EventSpec { shape: vec![3], levels: None };
+    let event = EventSpec::reals(vec![3]);
     let device = Device::default();
     let model = Model::from_bytes(&config, &event, &bytes, &device).unwrap();
     assert_eq!(model.standardization(), alone.model.standardization());
@@ -360,10 +360,10 @@ fn an_rnade_learns_is_resumed_to_the_same_bits_and_comes_back_with_its_units() {
     // A model without its standardization, or of another kind of events, is refused.
     let other = ModelConfig::Rnade(RnadeSettings { components: 5, ..settings });
     assert!(Model::from_bytes(&other, &event, &bytes, &device).is_err());
-    let wider = EventSpec { shape: vec![4], levels: None };
+    let wider = EventSpec::reals(vec![4]);
     let message = Model::from_bytes(&config, &wider, &bytes, &device).unwrap_err().to_string();
     assert!(message.contains("no `standardization.means` of 4 values"), "{message}");
-    let bits = EventSpec { shape: vec![3], levels: Some(2) };
+    let bits = EventSpec::symbols(vec![3], 2);
     assert!(config.check(&bits).unwrap_err().to_string().contains("needs real numbers"));
     assert!(nade().check(&event).unwrap_err().to_string().contains("the data has real numbers"));
 }
@@ -704,6 +704,7 @@ fn every_kind_of_model_comes_back_from_its_bytes() {
             ordering: OrderingKind::Raster,
             init_scale: 0.01,
             classes: None,
+            components: 8,
         };
         assert!(Model::from_bytes(&other, &event(), &bytes, &device).is_err());
         assert!(Model::from_bytes(&model, &event(), &bytes[..bytes.len() - 1], &device).is_err());
@@ -712,7 +713,7 @@ fn every_kind_of_model_comes_back_from_its_bytes() {
 
 #[test]
 fn mismatches_between_model_and_data_are_errors() {
-    let grey = EventSpec { shape: vec![4, 4], levels: Some(17) };
+    let grey = EventSpec::symbols(vec![4, 4], 17);
     assert!(nade().check(&grey).unwrap_err().to_string().contains("17 levels"));
     assert!(made().check(&grey).unwrap_err().to_string().contains("17 levels"));
     for (settings, key) in [
@@ -737,7 +738,7 @@ fn mismatches_between_model_and_data_are_errors() {
         let error = ModelConfig::Made(settings).check(&event()).unwrap_err().to_string();
         assert!(error.contains(key), "{error}");
     }
-    let table = EventSpec { shape: vec![16], levels: Some(2) };
+    let table = EventSpec::symbols(vec![16], 2);
     let snake = ModelConfig::Logistic { ordering: OrderingKind::Snake };
     assert!(snake.check(&table).unwrap_err().to_string().contains("snake"));
     let markov =

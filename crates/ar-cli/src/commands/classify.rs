@@ -647,7 +647,7 @@ mod tests {
         let path = folder.path().join("p.csv");
         let text = |names: Option<[&str; 2]>, labels| {
             let names = names.map(|names| names.map(str::to_owned).to_vec());
-            let event = EventSpec { shape: vec![1], levels: Some(2) };
+            let event = EventSpec::symbols(vec![1], 2);
             let runs = Runs { opened: Vec::new(), classes: vec![3, 8], names, event };
             let (asked, format) = asked_table(&path).unwrap();
             write_predictions(asked, format, &posteriors, &runs, labels).unwrap();

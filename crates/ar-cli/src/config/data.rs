@@ -308,7 +308,7 @@ impl DataConfig {
                 (shape.clone()?, levels)
             }
         };
-        Some(EventSpec { shape, levels: self.preprocessing.levels(levels) })
+        Some(EventSpec::of(shape, self.preprocessing.levels(levels)))
     }
 
     /// What an event of symbols looks like before noise makes them real numbers; `None` where it does not.
@@ -378,7 +378,7 @@ mod tests {
         let text = "name = \"x\"\n[data]\nname = \"digits\"\nrequantize = 5\n\
                     [model]\nkind = \"independent\"\n";
         let config = load(text, &[]).unwrap();
-        assert_eq!(config.event(), Some(EventSpec { shape: vec![8, 8], levels: Some(5) }));
+        assert_eq!(config.event(), Some(EventSpec::symbols(vec![8, 8], 5)));
         let resolved = config.to_toml().unwrap();
         let back = load(&resolved, &[]).unwrap();
         assert_eq!(back.data, config.data);

@@ -340,7 +340,7 @@ mod tests {
         let back = load(&text, &[]).unwrap();
         assert_eq!(back.to_toml().unwrap(), text);
         assert!(config.differences(&back).unwrap().is_empty());
-        assert_eq!(back.event(), Some(EventSpec { shape: vec![8, 8], levels: Some(2) }));
+        assert_eq!(back.event(), Some(EventSpec::symbols(vec![8, 8], 2)));
         assert!(text.contains("batch_size = 100"), "defaults are written out: {text}");
     }
 

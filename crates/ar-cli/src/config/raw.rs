@@ -707,7 +707,7 @@ mod tests {
         let config = load(text, &[]).unwrap();
         let DataSource::Files { train, .. } = &config.data.source else { panic!() };
         assert!(train.first().is_absolute() && train.first().ends_with("a.csv"), "{train:?}");
-        assert_eq!(config.event(), Some(EventSpec { shape: vec![2, 3], levels: Some(5) }));
+        assert_eq!(config.event(), Some(EventSpec::symbols(vec![2, 3], 5)));
         for (overrides, part) in [
             (&["data.levels=1"][..], "expected 2 to 256"),
             (&["data.kind=binary"], "expected 2 with `kind = \"binary\"`"),

@@ -195,7 +195,7 @@ pub(crate) fn prepare(
         Some(seed) if how.flip => Some(Flips { mirror: Mirror::of(&shape)?, seed }),
         _ => None,
     };
-    Ok(Prepared { name, event: EventSpec { shape, levels }, raw_levels, columns, values, flips })
+    Ok(Prepared { name, event: EventSpec::of(shape, levels), raw_levels, columns, values, flips })
 }
 
 /// Row r of the training set and row r of the test set must not be drawn with the same uniforms.
@@ -257,7 +257,7 @@ mod tests {
     fn fresh_bits_differ_by_epoch_and_repeat_for_the_same_one() {
         let how = Binarize::Stochastic { seed: 0, each_epoch: true };
         let data = digits(how, Some(1));
-        assert_eq!(data.event, EventSpec { shape: vec![8, 8], levels: Some(2) });
+        assert_eq!(data.event, EventSpec::symbols(vec![8, 8], 2));
         let [evaluation, first, second] = [0, 1, 2].map(|epoch| read_all(&data, epoch));
         assert_ne!(first, second);
         assert_ne!(first, evaluation);
@@ -302,7 +302,7 @@ mod tests {
         let greys = data.symbols().unwrap().0.to_vec();
         let how = Preprocessing { requantize: Some(5), ..Preprocessing::default() };
         let prepared = prepare(data, how, Split::Test, None).unwrap();
-        assert_eq!(prepared.event, EventSpec { shape: vec![8, 8], levels: Some(5) });
+        assert_eq!(prepared.event, EventSpec::symbols(vec![8, 8], 5));
         let expected: Vec<u8> = greys.iter().map(|&grey| grey * 5 / 17).collect();
         assert_eq!(read_all(&prepared, 0), expected);
     }

@@ -158,7 +158,7 @@ fn model_config(kind: &str) -> ModelConfig {
 }
 
 fn event() -> EventSpec {
-    EventSpec { shape: vec![4], levels: Some(2) }
+    EventSpec::symbols(vec![4], 2)
 }
 
 fn examples() -> InMemory {

@@ -388,7 +388,7 @@ mod tests {
     #[test]
     fn a_walk_that_is_not_the_encoders_is_noticed() {
         // Negative control of the digest of the events: the same file, the model's digest forged.
-        let event = EventSpec { shape: vec![6, 6], levels: Some(2) };
+        let event = EventSpec::symbols(vec![6, 6], 2);
         let data = InMemory::new((0..36 * 50).map(|k| u8::from(k % 3 == 0)).collect(), 36);
         let init = |seed| {
             let config = ModelConfig::Nade {
@@ -396,6 +396,7 @@ mod tests {
                 ordering: Default::default(),
                 init_scale: 0.5,
                 classes: None,
+                components: 8,
             };
             let model = Model::init(&config, &event, &data, seed, &Device::default()).unwrap();
             (config, model)

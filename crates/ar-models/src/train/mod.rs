@@ -179,6 +179,7 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
     match Model::init(run.model, run.event, run.train, run.seed, &device)? {
         Model::Logistic(model) => descend(run, &device, model, observer),
         Model::Nade(model) => descend(run, &device, model, observer),
+        Model::ColumnNade(model) => descend(run, &device, model, observer),
         Model::Made(model) => descend(run, &device, model, observer),
         Model::Rnade(model) => descend(run, &device, model, observer),
         Model::OrderlessNade(model) => descend(run, &device, model, observer),
@@ -192,7 +193,7 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
 fn check_validation(event: &EventSpec, valid: &dyn Examples) -> Result<(), Error> {
     event.check_rows("validation", valid)?;
     for_chunks(valid, 0, |first, values| {
-        check_values("validation", first, event.variables(), event.levels, values)
+        check_values("validation", first, event, values)
     })
 }
 

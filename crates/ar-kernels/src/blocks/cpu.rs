@@ -1,4 +1,4 @@
-//! The RNADE recurrence on `&[f32]` slices, shared by the flex and ndarray adapters.
+//! The recurrence over blocks on `&[f32]` slices, shared by the flex and ndarray adapters.
 //!
 //! # Forward
 //! Rows are independent, so threads take chunks of them. An output is a dot product of `LANES` partial
@@ -7,10 +7,10 @@
 //! # Backward
 //! Given ∂L/∂o, hidden units are independent but for ∂ρ, so threads take slabs of hidden units and walk all
 //! rows in order; the slabs' parts of ∂ρ are added in their order. Activations are recomputed by subtraction,
-//! a_t = a_{t+1} − W_t x_t, so that memory is O(batch·H).
+//! a_t = a_{t+1} − Σ_f x_f W_f, so that memory is O(batch·H).
 //!
 //! ```text
-//! t = D..1:  ∂W_t = g x_t;  ∂h = V_tᵀ ∂o_t;  ∂V_t = ∂o_t hᵀ;  δ = ∂h [ρ_t a_t > 0];  ∂ρ_t = δ · a_t;  g += ρ_t δ
+//! t = D..1:  ∂W_f = g x_f;  ∂h = V_tᵀ ∂o_t;  ∂V_t = ∂o_t hᵀ;  δ = ∂h [ρ_t a_t > 0];  ∂ρ_t = δ · a_t;  g += ρ_t δ
 //! g starts at 0; at the end ∂c = g
 //! ```
 
@@ -18,6 +18,7 @@ use core::marker::PhantomData;
 
 use rayon::prelude::*;
 
+use super::Blocks;
 use crate::simd::{Isa, Lanes, dispatch};
 
 /// Partial sums of a dot product. Fixed: it decides the order of summation.
@@ -29,33 +30,35 @@ const CHUNK: usize = 32;
 /// Hidden units of a slab of the backward pass.
 const SLAB: usize = 32;
 
-/// The parameters of an RNADE, in the order of its walk: row t belongs to position t.
+/// The parameters, in the order of the walk: those of position t are its block of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Params<'a> {
-    /// Input weights W, `[dim, hidden]`.
+    /// Input weights W, `[features, hidden]`.
     pub w: &'a [f32],
     /// Hidden biases c, `[hidden]`.
     pub c: &'a [f32],
     /// Scales of the activations ρ, `[dim]`.
     pub rho: &'a [f32],
-    /// Output weights V, `[dim, outputs, hidden]`.
+    /// Output weights V, `[outputs, hidden]`.
     pub v: &'a [f32],
-    /// Output biases b, `[dim, outputs]`.
+    /// Output biases b, `[outputs]`.
     pub b: &'a [f32],
+    /// Which of them belong to which position.
+    pub blocks: &'a Blocks,
 }
 
 impl Params<'_> {
-    /// `(dim, outputs, hidden)`.
+    /// The number of hidden units.
     ///
     /// # Panics
     /// When the slices do not belong to one shape.
-    fn dims(&self) -> (usize, usize, usize) {
-        let (dim, hidden) = (self.rho.len(), self.c.len());
-        let outputs = self.b.len() / dim.max(1);
-        assert_eq!(self.w.len(), dim * hidden, "w must be [dim, hidden]");
-        assert_eq!(self.b.len(), dim * outputs, "b must be [dim, outputs]");
-        assert_eq!(self.v.len(), dim * outputs * hidden, "v must be [dim, outputs, hidden]");
-        (dim, outputs, hidden)
+    fn hidden(&self) -> usize {
+        let (blocks, hidden) = (self.blocks, self.c.len());
+        assert_eq!(self.rho.len(), blocks.dim(), "rho must be [dim]");
+        assert_eq!(self.w.len(), blocks.features() * hidden, "w must be [features, hidden]");
+        assert_eq!(self.b.len(), blocks.outputs(), "b must be [outputs]");
+        assert_eq!(self.v.len(), blocks.outputs() * hidden, "v must be [outputs, hidden]");
+        hidden
     }
 }
 
@@ -108,37 +111,42 @@ unsafe fn forward_chunk<L: Lanes>(
     params: Params<'_>,
     out: &mut [f32],
 ) {
-    let (dim, outputs, hidden) = params.dims();
-    let n = x.len() / dim;
+    let (blocks, hidden) = (params.blocks, params.hidden());
+    let (features, outputs) = (blocks.features(), blocks.outputs());
+    let n = x.len() / features;
     let mut a = params.c.repeat(n);
     let mut h = vec![0.0; n * hidden];
-    for t in 0..dim {
+    for t in 0..blocks.dim() {
         let rho = params.rho[t];
         for (h, &a) in h.iter_mut().zip(&a) {
             *h = relu(rho * a);
         }
         let row = |i: usize| &h[i * hidden..(i + 1) * hidden];
-        for m in 0..outputs {
-            let (v, b) =
-                (&params.v[(t * outputs + m) * hidden..][..hidden], params.b[t * outputs + m]);
+        for m in blocks.outputs_of(t) {
+            let (v, b) = (&params.v[m * hidden..][..hidden], params.b[m]);
             let mut i = 0;
             while i + BLOCK <= n {
                 let dots = dots::<BLOCK>([row(i), row(i + 1), row(i + 2), row(i + 3)], v);
                 for (r, dot) in dots.into_iter().enumerate() {
-                    out[((i + r) * dim + t) * outputs + m] = b + dot;
+                    out[(i + r) * outputs + m] = b + dot;
                 }
                 i += BLOCK;
             }
             for i in i..n {
                 let [dot] = dots::<1>([row(i)], v);
-                out[(i * dim + t) * outputs + m] = b + dot;
+                out[i * outputs + m] = b + dot;
             }
         }
-        let w = &params.w[t * hidden..(t + 1) * hidden];
         for (i, a) in a.chunks_exact_mut(hidden).enumerate() {
-            let x = x[i * dim + t];
-            for (a, &w) in a.iter_mut().zip(w) {
-                *a += x * w;
+            for f in blocks.features_of(t) {
+                // Of a category all but one are zero.
+                let x = x[i * features + f];
+                if x != 0.0 {
+                    let w = &params.w[f * hidden..(f + 1) * hidden];
+                    for (a, &w) in a.iter_mut().zip(w) {
+                        *a += x * w;
+                    }
+                }
             }
         }
     }
@@ -149,41 +157,48 @@ dispatch! {
     fn forward_chunk_f32(x: &[f32], params: Params<'_>, out: &mut [f32]) = forward_chunk
 }
 
-/// o of every position: `out[i, t, m] = b[t, m] + V[t, m] · max(0, ρ_t (c + Σ_{s<t} W_s x_s))`.
+/// o of every position: `out[i, m] = b[m] + V[m] · max(0, ρ_t (c + Σ x_f W_f))` for the outputs m of t, over the
+/// features f of all positions before t.
 ///
 /// # Shapes
-/// `x` is `[batch, dim]`, the result `[batch, dim, outputs]`, both in the order of the walk.
+/// `x` is `[batch, features]`, the result `[batch, outputs]`, both by blocks in the order of the walk.
 ///
 /// # Panics
 /// When the slices' lengths do not belong to one shape.
 pub fn forward(x: &[f32], params: Params<'_>) -> Vec<f32> {
-    let (dim, outputs, _) = params.dims();
-    assert!(dim > 0 && x.len().is_multiple_of(dim), "x has {} values: not whole rows", x.len());
-    let mut out = vec![0.0; x.len() * outputs];
+    params.hidden();
+    let (features, outputs) = (params.blocks.features(), params.blocks.outputs());
+    let rows = rows(x, features);
+    let mut out = vec![0.0; rows * outputs];
     let isa = Isa::detect();
     // An equal share for every thread, as far as the cache allows.
-    let share = (x.len() / dim).div_ceil(rayon::current_num_threads());
-    let chunk = share.clamp(1, CHUNK);
-    x.par_chunks(chunk * dim)
-        .zip(out.par_chunks_mut((chunk * dim * outputs).max(1)))
+    let chunk = rows.div_ceil(rayon::current_num_threads()).clamp(1, CHUNK);
+    x.par_chunks(chunk * features)
+        .zip(out.par_chunks_mut((chunk * outputs).max(1)))
         .for_each(|(x, out)| forward_chunk_f32(isa, x, params, out));
     out
 }
 
+fn rows(x: &[f32], features: usize) -> usize {
+    let is_whole = features > 0 && x.len().is_multiple_of(features);
+    assert!(is_whole, "x has {} values: not whole rows of {features}", x.len());
+    x.len() / features
+}
+
 /// Gradients of the parameters, one buffer: W, c, ρ, V, b, one after the other.
-pub fn gradient_len(dim: usize, outputs: usize, hidden: usize) -> usize {
-    dim * hidden + hidden + dim + dim * outputs * hidden + dim * outputs
+pub fn gradient_len(blocks: &Blocks, hidden: usize) -> usize {
+    (blocks.features() + 1 + blocks.outputs()) * hidden + blocks.dim() + blocks.outputs()
 }
 
 /// The gradients of one slab of hidden units, the units beyond the last padded.
 #[derive(Clone)]
 struct SlabGradients {
-    /// `[dim]`
+    /// `[features]`
     w: Vec<[f32; SLAB]>,
     c: [f32; SLAB],
     /// `[dim]`: the slab's part of the sum.
     rho: Vec<f32>,
-    /// `[dim, outputs]`
+    /// `[outputs]`
     v: Vec<[f32; SLAB]>,
 }
 
@@ -207,38 +222,55 @@ unsafe fn backward_slab<L: Lanes>(
     start: usize,
     out: &mut SlabGradients,
 ) {
-    let (dim, outputs, hidden) = params.dims();
-    let w_of = |t: usize| slab_of(&params.w[t * hidden..(t + 1) * hidden], start);
+    let (blocks, hidden) = (params.blocks, params.hidden());
+    let (features, outputs) = (blocks.features(), blocks.outputs());
+    let mut w = vec![[0.0_f32; SLAB]; blocks.widest()];
+    let load_w = |w: &mut [[f32; SLAB]], t: usize| {
+        for (w, f) in w.iter_mut().zip(blocks.features_of(t)) {
+            *w = slab_of(&params.w[f * hidden..(f + 1) * hidden], start);
+        }
+    };
     // a after the last position.
-    let mut a = vec![slab_of(params.c, start); x.len() / dim];
-    for t in 0..dim {
-        let w = w_of(t);
+    let mut a = vec![slab_of(params.c, start); x.len() / features];
+    for t in 0..blocks.dim() {
+        load_w(&mut w, t);
         for (i, a) in a.iter_mut().enumerate() {
-            let x = x[i * dim + t];
-            for k in 0..SLAB {
-                a[k] += x * w[k];
+            for (w, &x) in w.iter().zip(&x[i * features..][blocks.features_of(t)]) {
+                if x != 0.0 {
+                    for k in 0..SLAB {
+                        a[k] += x * w[k];
+                    }
+                }
             }
         }
     }
     let mut g = vec![[0.0_f32; SLAB]; a.len()];
-    let mut v = vec![[0.0_f32; SLAB]; outputs];
-    for t in (0..dim).rev() {
-        let (w, rho) = (w_of(t), params.rho[t]);
-        for (m, v) in v.iter_mut().enumerate() {
-            *v = slab_of(&params.v[(t * outputs + m) * hidden..][..hidden], start);
+    let mut v = vec![[0.0_f32; SLAB]; blocks.most_outputs()];
+    for t in (0..blocks.dim()).rev() {
+        let rho = params.rho[t];
+        load_w(&mut w, t);
+        for (v, m) in v.iter_mut().zip(blocks.outputs_of(t)) {
+            *v = slab_of(&params.v[m * hidden..][..hidden], start);
         }
-        let grad_v = &mut out.v[t * outputs..(t + 1) * outputs];
-        let (mut grad_w, mut grad_rho) = ([0.0_f32; SLAB], [0.0_f32; SLAB]);
+        let grad_v = &mut out.v[blocks.outputs_of(t)];
+        let grad_w = &mut out.w[blocks.features_of(t)];
+        let mut grad_rho = [0.0_f32; SLAB];
         for (i, (a, g)) in a.iter_mut().zip(&mut g).enumerate() {
-            let x = x[i * dim + t];
+            let x = &x[i * features..][blocks.features_of(t)];
+            for ((w, &x), grad_w) in w.iter().zip(x).zip(grad_w.iter_mut()) {
+                if x != 0.0 {
+                    for k in 0..SLAB {
+                        a[k] -= x * w[k];
+                        grad_w[k] += x * g[k];
+                    }
+                }
+            }
             let mut h = [0.0_f32; SLAB];
             for k in 0..SLAB {
-                a[k] -= x * w[k];
                 h[k] = relu(rho * a[k]);
-                grad_w[k] += x * g[k];
             }
             let mut grad_h = [0.0_f32; SLAB];
-            let grad = &grad[(i * dim + t) * outputs..][..outputs];
+            let grad = &grad[i * outputs..][blocks.outputs_of(t)];
             for ((&grad, v), grad_v) in grad.iter().zip(&v).zip(grad_v.iter_mut()) {
                 for k in 0..SLAB {
                     grad_h[k] += grad * v[k];
@@ -251,7 +283,6 @@ unsafe fn backward_slab<L: Lanes>(
                 g[k] += delta * rho;
             }
         }
-        out.w[t] = grad_w;
         out.rho[t] = grad_rho.iter().sum();
     }
     for g in &g {
@@ -271,14 +302,14 @@ dispatch! {
 /// Gradients of the parameters, [`gradient_len`] of them, from those of the outputs.
 ///
 /// # Shapes
-/// `x` is `[batch, dim]` and `grad` `[batch, dim, outputs]`, in the order of the walk.
+/// `x` is `[batch, features]` and `grad` `[batch, outputs]`, by blocks in the order of the walk.
 ///
 /// # Panics
 /// When the slices' lengths do not belong to one shape.
 pub fn backward(x: &[f32], params: Params<'_>, grad: &[f32]) -> Vec<f32> {
-    let (dim, outputs, hidden) = params.dims();
-    assert!(dim > 0 && x.len().is_multiple_of(dim), "x has {} values: not whole rows", x.len());
-    assert_eq!(grad.len(), x.len() * outputs, "one gradient per output");
+    let (blocks, hidden) = (params.blocks, params.hidden());
+    let (features, outputs) = (blocks.features(), blocks.outputs());
+    assert_eq!(grad.len(), rows(x, features) * outputs, "one gradient per output");
     let isa = Isa::detect();
     let starts: Vec<usize> = (0..hidden).step_by(SLAB).collect();
     let slabs: Vec<SlabGradients> = starts
@@ -286,20 +317,20 @@ pub fn backward(x: &[f32], params: Params<'_>, grad: &[f32]) -> Vec<f32> {
         .map(|&start| {
             let zero = [0.0; SLAB];
             let mut out = SlabGradients {
-                w: vec![zero; dim],
+                w: vec![zero; features],
                 c: zero,
-                rho: vec![0.0; dim],
-                v: vec![zero; dim * outputs],
+                rho: vec![0.0; blocks.dim()],
+                v: vec![zero; outputs],
             };
             backward_slab_f32(isa, x, params, grad, start, &mut out);
             out
         })
         .collect();
-    let mut packed = vec![0.0; gradient_len(dim, outputs, hidden)];
-    let (w, rest) = packed.split_at_mut(dim * hidden);
+    let mut packed = vec![0.0; gradient_len(blocks, hidden)];
+    let (w, rest) = packed.split_at_mut(features * hidden);
     let (c, rest) = rest.split_at_mut(hidden);
-    let (rho, rest) = rest.split_at_mut(dim);
-    let (v, b) = rest.split_at_mut(dim * outputs * hidden);
+    let (rho, rest) = rest.split_at_mut(blocks.dim());
+    let (v, b) = rest.split_at_mut(outputs * hidden);
     for (&start, slab) in starts.iter().zip(&slabs) {
         let width = SLAB.min(hidden - start);
         let write = |to: &mut [f32], from: &[[f32; SLAB]]| {
@@ -314,7 +345,7 @@ pub fn backward(x: &[f32], params: Params<'_>, grad: &[f32]) -> Vec<f32> {
             *rho += part;
         }
     }
-    for row in grad.chunks_exact((dim * outputs).max(1)) {
+    for row in grad.chunks_exact(outputs.max(1)) {
         for (b, grad) in b.iter_mut().zip(row) {
             *b += grad;
         }

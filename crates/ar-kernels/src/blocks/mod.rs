@@ -1,26 +1,35 @@
-//! The recurrence of RNADE, for all positions at once.
+//! The recurrence of NADE over blocks of features and outputs, for all positions at once: that of RNADE, and of
+//! tables whose columns are of different types.
 //!
 //! ```text
-//! a_1 = c;   h_t = max(0, ρ_t a_t);   o_t = b_t + V_t h_t;   a_{t+1} = a_t + W_t x_t
+//! a_1 = c;   h_t = max(0, ρ_t a_t);   o_[t] = b_[t] + V_[t] h_t;   a_{t+1} = a_t + Σ_f x_f W_f   over the features f of t
 //! ```
+//!
+//! | variable t | features | outputs |
+//! |---|---|---|
+//! | a real number under K Gaussians (RNADE) | 1 | 3K |
+//! | a number on a grid under K logistics | 1 | 3K |
+//! | a category of m labels | m, of which at most one is 1 | m |
+//! | a number that may be missing | 1, and whether it is missing | 3K + 1 |
 //!
 //! [`outputs`] runs it as one op with a hand-written backward pass where the device and the precision have a
 //! kernel (flex and ndarray in f32), and as plain tensor operations ([`mod@reference`]) elsewhere. [`cpu`] has
 //! the kernels themselves, on slices.
 //!
-//! o_t holds the parameters of p(x_t | x_<t), for a mixture of K Gaussians 3K of them; what they mean is
-//! not the recurrence's business.
+//! o_[t] holds the parameters of p(x_t | x_<t); what they mean is not the recurrence's business.
 //!
 //! # References
 //! Uria, Murray, Larochelle, *RNADE: The real-valued neural autoregressive density-estimator*, NIPS 2013,
 //! arXiv:1306.0186, Eqs. 4 to 8.
 //!
 //! # Deviations from the paper
-//! The activations are recomputed in the backward pass (a_t = a_{t+1} − W_t x_t) instead of stored, so that
-//! the recurrence takes O(batch·H) memory beside its outputs.
+//! - Blocks; the paper has one feature for each variable.
+//! - The activations are recomputed in the backward pass (a_t = a_{t+1} − Σ_f x_f W_f) instead of stored, so that
+//!   the recurrence takes O(batch·H) memory beside its outputs.
 
 mod autodiff;
 pub mod cpu;
+mod layout;
 pub mod reference;
 
 use burn::backend::tensor::FloatTensor;
@@ -30,49 +39,52 @@ use burn::tensor::Tensor;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 use crate::slices::Slices;
 
-/// Trainable tensors of the recurrence. Row t belongs to position t of the ordering.
+pub use layout::Blocks;
+
+/// Trainable tensors of the recurrence. Those of position t of the ordering are its block of rows.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// Input weights W, `[dim, hidden]`.
+    /// Input weights W, `[features, hidden]`.
     pub w: Tensor<2>,
     /// Hidden biases c, `[hidden]`.
     pub c: Tensor<1>,
     /// What the activations of each position are scaled by, ρ, `[dim]`.
     pub rho: Tensor<1>,
-    /// Output weights V, `[dim, outputs, hidden]`.
-    pub v: Tensor<3>,
-    /// Output biases b, `[dim, outputs]`.
-    pub b: Tensor<2>,
+    /// Output weights V, `[outputs, hidden]`.
+    pub v: Tensor<2>,
+    /// Output biases b, `[outputs]`.
+    pub b: Tensor<1>,
 }
 
-/// o_t of every position.
+/// o of every position.
 ///
 /// Differentiable with respect to the weights; `x` is data and gets no gradient.
 ///
 /// # Shapes
-/// `x` is `[batch, dim]` in the order of the walk; returns `[batch, dim, outputs]`.
+/// `x` is `[batch, features]`, returns `[batch, outputs]`, both by blocks in the order of the walk.
 ///
 /// # Panics
 /// When the shapes do not belong together.
-pub fn outputs(x: Tensor<2>, weights: Weights) -> Tensor<3> {
-    let [batch, dim] = x.dims();
-    let [_, outputs, hidden] = weights.v.dims();
-    assert_eq!(weights.v.dims(), [dim, outputs, hidden], "v must be [dim, outputs, hidden]");
-    assert_eq!(weights.w.dims(), [dim, hidden], "w must be [dim, hidden]");
-    assert_eq!(weights.c.dims(), [hidden], "c must be [hidden]");
-    assert_eq!(weights.rho.dims(), [dim], "rho must be [dim]");
-    assert_eq!(weights.b.dims(), [dim, outputs], "b must be [dim, outputs]");
+pub fn outputs(x: Tensor<2>, weights: Weights, blocks: &Blocks) -> Tensor<2> {
+    let [batch, features] = x.dims();
+    let [hidden] = weights.c.dims();
+    assert_eq!(features, blocks.features(), "x must be [batch, features]");
+    assert_eq!(weights.v.dims(), [blocks.outputs(), hidden], "v must be [outputs, hidden]");
+    assert_eq!(weights.w.dims(), [features, hidden], "w must be [features, hidden]");
+    assert_eq!(weights.rho.dims(), [blocks.dim()], "rho must be [dim]");
+    assert_eq!(weights.b.dims(), [blocks.outputs()], "b must be [outputs]");
     // An empty batch needs no kernel, and `x` with a gradient (a Jacobian, say) needs the reference.
-    if batch == 0 || dim == 0 || !crate::has_kernel(&weights.w) || x.is_require_grad() {
-        return reference::outputs(x, weights);
+    if batch == 0 || blocks.dim() == 0 || !crate::has_kernel(&weights.w) || x.is_require_grad() {
+        return reference::outputs(x, weights, blocks);
     }
-    Tensor::from_dispatch(<Dispatch as RnadeOps>::rnade_outputs(
+    Tensor::from_dispatch(<Dispatch as BlockOps>::block_outputs(
         x.into_dispatch(),
         weights.w.into_dispatch(),
         weights.c.into_dispatch(),
         weights.rho.into_dispatch(),
         weights.v.into_dispatch(),
         weights.b.into_dispatch(),
+        blocks.clone(),
     ))
 }
 
@@ -82,19 +94,20 @@ pub fn outputs(x: Tensor<2>, weights: Weights) -> Tensor<3> {
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray")
 )]
-pub trait RnadeOps: Backend {
-    /// Outputs `[batch, dim, outputs]` from `x` `[batch, dim]` and the weights.
-    fn rnade_outputs(
+pub trait BlockOps: Backend {
+    /// Outputs `[batch, outputs]` from `x` `[batch, features]` and the weights.
+    fn block_outputs(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         c: FloatTensor<Self>,
         rho: FloatTensor<Self>,
         v: FloatTensor<Self>,
         b: FloatTensor<Self>,
+        blocks: Blocks,
     ) -> FloatTensor<Self>;
 
     /// Gradients of the weights as one tensor `[cpu::gradient_len]`, from those of the outputs.
-    fn rnade_gradients(
+    fn block_gradients(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         c: FloatTensor<Self>,
@@ -102,42 +115,47 @@ pub trait RnadeOps: Backend {
         v: FloatTensor<Self>,
         b: FloatTensor<Self>,
         grad_outputs: FloatTensor<Self>,
+        blocks: Blocks,
     ) -> FloatTensor<Self>;
 }
 
 /// W, c, ρ, V and b as slices.
 #[cfg(any(feature = "flex", feature = "ndarray"))]
-fn params<B: Slices>([w, c, rho, v, b]: &[B::Contiguous; 5]) -> cpu::Params<'_> {
+fn params<'a, B: Slices>(
+    [w, c, rho, v, b]: &'a [B::Contiguous; 5],
+    blocks: &'a Blocks,
+) -> cpu::Params<'a> {
     cpu::Params {
         w: B::as_slice(w),
         c: B::as_slice(c),
         rho: B::as_slice(rho),
         v: B::as_slice(v),
         b: B::as_slice(b),
+        blocks,
     }
 }
 
-/// Implements [`RnadeOps`] for a backend whose tensors are host slices.
+/// Implements [`BlockOps`] for a backend whose tensors are host slices.
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 macro_rules! on_slices {
     ($backend:ty) => {
-        impl RnadeOps for $backend {
-            fn rnade_outputs(
+        impl BlockOps for $backend {
+            fn block_outputs(
                 x: FloatTensor<Self>,
                 w: FloatTensor<Self>,
                 c: FloatTensor<Self>,
                 rho: FloatTensor<Self>,
                 v: FloatTensor<Self>,
                 b: FloatTensor<Self>,
+                blocks: Blocks,
             ) -> FloatTensor<Self> {
                 let [x, weights @ ..] = [x, w, c, rho, v, b].map(Self::contiguous);
-                let (x, params) = (Self::as_slice(&x), params::<Self>(&weights));
-                let dim = params.rho.len();
-                let shape = [x.len() / dim, dim, params.b.len() / dim];
+                let (x, params) = (Self::as_slice(&x), params::<Self>(&weights, &blocks));
+                let shape = [x.len() / blocks.features(), blocks.outputs()];
                 Self::from_vec(cpu::forward(x, params), burn::tensor::Shape::new(shape))
             }
 
-            fn rnade_gradients(
+            fn block_gradients(
                 x: FloatTensor<Self>,
                 w: FloatTensor<Self>,
                 c: FloatTensor<Self>,
@@ -145,10 +163,11 @@ macro_rules! on_slices {
                 v: FloatTensor<Self>,
                 b: FloatTensor<Self>,
                 grad_outputs: FloatTensor<Self>,
+                blocks: Blocks,
             ) -> FloatTensor<Self> {
                 let [x, grad, weights @ ..] =
                     [x, grad_outputs, w, c, rho, v, b].map(Self::contiguous);
-                let (x, params) = (Self::as_slice(&x), params::<Self>(&weights));
+                let (x, params) = (Self::as_slice(&x), params::<Self>(&weights, &blocks));
                 let packed = cpu::backward(x, params, Self::as_slice(&grad));
                 let len = packed.len();
                 Self::from_vec(packed, burn::tensor::Shape::new([len]))

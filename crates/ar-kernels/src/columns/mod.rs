@@ -1,0 +1,214 @@
+//! The log-likelihood of columns of different types from the outputs of a network, as one op.
+//!
+//! ```text
+//! category       log p(x) = ln(1 − ε) + o_x − log Σ_y exp o_y,     ln ε of a label that training never saw
+//! a number       log p(x) = log σ(−o_0) + log Σ_k π_k p_k(x),      log σ(o_0) where it is missing
+//! on a grid      p_k = σ((z + h − μ_k)/s_k) − σ((z − h − μ_k)/s_k)
+//! a real one     p_k = N(z; μ_k, s_k) / unit
+//!                π = softmax(o^π),  μ = o^μ,  s = exp(o^s) + floor
+//! ```
+//!
+//! z is the number in standardized units and h half a step of the grid in the same. The masses of a grid add up to
+//! exactly 1 over all its points; a real number has a density in its own units. A number that was never missing in
+//! training has no output o_0, and ε in the place of its σ(o_0).
+//!
+//! [`log_prob`] is one operation with a hand-written gradient where the device and the precision have a kernel
+//! (flex and ndarray in f32), and plain tensor operations ([`mod@reference`]) elsewhere.
+//!
+//! # References
+//! - Salimans, Karpathy, Chen, Kingma, *PixelCNN++*, ICLR 2017, arXiv:1701.05517, Eq. 2, without edges: the grid
+//!   has no end.
+//! - Uria, Murray, Larochelle, *RNADE*, NIPS 2013, arXiv:1306.0186, Eqs. 9 to 11.
+
+mod autodiff;
+mod category;
+pub mod cpu;
+mod mixture;
+pub mod reference;
+
+use std::sync::Arc;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+use crate::slices::Slices;
+
+/// What a column is, and what its outputs mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Head {
+    /// One of `labels` labels; the value is its index, or `labels` for any other one.
+    Category {
+        /// Known labels, of which each has an output.
+        labels: usize,
+        /// ε, the probability of a label that is none of them.
+        other: f64,
+    },
+    /// A number under a mixture.
+    Number {
+        /// Components K, of which each has three outputs: all o^π, then all o^μ, then all o^s.
+        components: usize,
+        /// The family of the components.
+        family: Family,
+        /// The least scale, in standardized units.
+        floor: f64,
+        /// Whether it can be missing, as a value that is NaN says.
+        missing: Missing,
+    },
+}
+
+/// What the components of a mixture are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Family {
+    /// Logistics on a grid: a mass.
+    Grid {
+        /// h, half a step in standardized units.
+        half: f64,
+    },
+    /// Gaussians: a density.
+    Gaussian {
+        /// ln of a standardized unit in units of the data, which a density is divided by.
+        log_unit: f64,
+    },
+}
+
+/// The probability that a number is missing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Missing {
+    /// By an output of its own, the first one.
+    Learned,
+    /// ε, where none was missing in training.
+    Never(f64),
+}
+
+impl Head {
+    /// Outputs that it takes.
+    pub fn outputs(&self) -> usize {
+        match *self {
+            Self::Category { labels, .. } => labels,
+            Self::Number { components, missing, .. } => {
+                3 * components + usize::from(missing == Missing::Learned)
+            }
+        }
+    }
+}
+
+/// The columns of a table, in the order of their outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heads {
+    heads: Arc<[Head]>,
+    /// Where the outputs of each begin, and where the last ones end.
+    starts: Arc<[usize]>,
+}
+
+impl Heads {
+    /// Columns with these heads.
+    pub fn new(heads: Vec<Head>) -> Self {
+        let ends = heads.iter().scan(0, |end, head| {
+            *end += head.outputs();
+            Some(*end)
+        });
+        let starts = core::iter::once(0).chain(ends).collect();
+        Self { starts, heads: heads.into() }
+    }
+
+    /// Each column.
+    pub fn all(&self) -> &[Head] {
+        &self.heads
+    }
+
+    /// Outputs of all columns.
+    pub fn outputs(&self) -> usize {
+        self.starts[self.heads.len()]
+    }
+
+    /// Each column with its outputs among all.
+    pub(crate) fn with_outputs(&self) -> impl Iterator<Item = (&Head, core::ops::Range<usize>)> {
+        self.heads.iter().zip(self.starts.windows(2).map(|pair| pair[0]..pair[1]))
+    }
+}
+
+/// log p of each value, in nats.
+///
+/// Differentiable with respect to `outputs`; `x` is data and gets no gradient.
+///
+/// # Shapes
+/// `outputs` is `[batch, outputs of all columns]`; `x` and the result are `[batch, columns]`. A category is the
+/// index of its label, a number stands in standardized units, NaN is a missing one.
+///
+/// # Panics
+/// When the shapes do not belong together.
+pub fn log_prob(outputs: Tensor<2>, x: Tensor<2>, heads: &Heads) -> Tensor<2> {
+    let [batch, width] = outputs.dims();
+    assert_eq!(width, heads.outputs(), "outputs must be [batch, outputs of all columns]");
+    assert_eq!(x.dims(), [batch, heads.all().len()], "x must be [batch, columns]");
+    if batch == 0 || heads.all().is_empty() || !crate::has_kernel(&outputs) || !crate::has_kernel(&x)
+    {
+        return reference::log_prob(outputs, x, heads);
+    }
+    Tensor::from_dispatch(<Dispatch as ColumnOps>::column_log_prob(
+        outputs.into_dispatch(),
+        x.into_dispatch(),
+        heads.clone(),
+    ))
+}
+
+/// The backend operations behind [`log_prob`].
+#[backend_extension(
+    Autodiff,
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray")
+)]
+pub trait ColumnOps: Backend {
+    /// Log-probabilities `[batch, columns]`.
+    fn column_log_prob(
+        outputs: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        heads: Heads,
+    ) -> FloatTensor<Self>;
+
+    /// Gradient of the outputs, from that of the log-probabilities.
+    fn column_slope(
+        outputs: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        heads: Heads,
+    ) -> FloatTensor<Self>;
+}
+
+/// Implements [`ColumnOps`] for a backend whose tensors are host slices.
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+macro_rules! on_slices {
+    ($backend:ty) => {
+        impl ColumnOps for $backend {
+            fn column_log_prob(
+                outputs: FloatTensor<Self>,
+                x: FloatTensor<Self>,
+                heads: Heads,
+            ) -> FloatTensor<Self> {
+                let shape = burn::backend::TensorMetadata::shape(&x);
+                let [outputs, x] = [outputs, x].map(Self::contiguous);
+                let out = cpu::log_prob(Self::as_slice(&outputs), Self::as_slice(&x), &heads);
+                Self::from_vec(out, shape)
+            }
+
+            fn column_slope(
+                outputs: FloatTensor<Self>,
+                x: FloatTensor<Self>,
+                grad: FloatTensor<Self>,
+                heads: Heads,
+            ) -> FloatTensor<Self> {
+                let shape = burn::backend::TensorMetadata::shape(&outputs);
+                let [outputs, x, grad] = [outputs, x, grad].map(Self::contiguous);
+                let [outputs, x, grad] = [&outputs, &x, &grad].map(Self::as_slice);
+                Self::from_vec(cpu::slope(outputs, x, grad, &heads), shape)
+            }
+        }
+    };
+}
+
+#[cfg(feature = "flex")]
+on_slices!(burn::backend::Flex);
+#[cfg(feature = "ndarray")]
+on_slices!(burn::backend::NdArray);

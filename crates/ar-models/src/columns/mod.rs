@@ -1,0 +1,74 @@
+//! Events whose variables are of different types: the columns of a table.
+//!
+//! A row of such an event is one f64 per column:
+//!
+//! | column | a cell is | missing |
+//! |---|---|---|
+//! | [`Column::Category`] | the index of its label; the number of labels for any other label | one of the labels |
+//! | [`Column::Grid`], [`Column::Real`] | the number | NaN |
+//!
+//! [`Units`] is what the columns look like in training, by which numbers are standardized; [`ColumnNade`] is the
+//! NADE of such events.
+
+mod conditional;
+mod nade;
+mod units;
+
+use serde::{Deserialize, Serialize};
+
+pub use conditional::ColumnConditional;
+pub use nade::{ColumnNade, ColumnNadeConfig};
+pub use units::Units;
+pub(crate) use units::{Frequencies, check};
+
+/// What a column is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Column {
+    /// One of some labels, or another one, which is finitely unlikely.
+    Category {
+        /// Known labels, at least 1.
+        labels: usize,
+    },
+    /// A number on the grid of the multiples of `step`, with a mass.
+    Grid {
+        /// The step, above 0: 1 for whole numbers, 0.01 for two decimal places.
+        step: f64,
+        /// Whether one was missing in training.
+        can_be_missing: bool,
+    },
+    /// A number with a density.
+    Real {
+        /// Whether one was missing in training.
+        can_be_missing: bool,
+    },
+}
+
+impl Column {
+    /// Why a value can be none of this column, in words; `None` where it can.
+    pub(crate) fn refuse(&self, value: f64) -> Option<String> {
+        match *self {
+            Self::Category { labels } => {
+                let is_index = (0.0..=labels as f64).contains(&value) && value.fract() == 0.0;
+                (!is_index).then(|| format!("a whole number from 0 to {labels}"))
+            }
+            Self::Grid { .. } | Self::Real { .. } => {
+                value.is_infinite().then(|| "a finite number, or NaN where it is missing".into())
+            }
+        }
+    }
+
+    /// Whether the value is a mass, and not a density.
+    pub fn has_mass(&self) -> bool {
+        !matches!(self, Self::Real { .. })
+    }
+
+    /// In words.
+    pub fn describe(&self) -> String {
+        match *self {
+            Self::Category { labels } => format!("category of {labels}"),
+            Self::Grid { step, .. } => format!("grid of step {step}"),
+            Self::Real { .. } => "real".into(),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! NADE over the columns of a table.
+//!
+//! ```text
+//! a_1 = c;   h_t = max(0, ρ_t a_t);   o_[t] = b_[t] + V_[t] h_t;   a_{t+1} = a_t + Σ_f x_f W_f
+//! p(x) = Π_t p(x_t | o_[t])
+//! ```
+//!
+//! A category gives one feature per label and takes a softmax of as many outputs; a number gives asinh z and takes a
+//! mixture of logistics on its grid, or of Gaussians; see [`ar_kernels::blocks`] and [`ar_kernels::columns`]. So
+//! log p(x) is the logarithm of a mass in the columns on a grid and the categories, and of a density in the units of
+//! the data in the real ones.
+//!
+//! # References
+//! - Uria, Côté, Gregor, Murray, Larochelle, *Neural Autoregressive Distribution Estimation*, 2016, arXiv:1605.02226,
+//!   Sections 2 and 3.
+//! - The likelihood of numbers on a grid: Salimans, Karpathy, Chen, Kingma, *PixelCNN++*, 2017, arXiv:1701.05517,
+//!   Eq. 2.
+//!
+//! # Deviations from the papers
+//! Variables are of different types. Numbers are conditioned on as asinh z, so that one far away moves the hidden units
+//! by its logarithm.
+
+use ar_kernels::blocks::{self, Blocks, Weights};
+use ar_kernels::columns::{self, Head, Heads};
+use burn::module::{Module, Param};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Float, Tensor, TensorData};
+use prob_core::ordering::Ordering;
+use prob_core::{Autoregressive, Density, Sample};
+use rand::Rng;
+
+use super::units::Frequencies;
+use super::{ColumnConditional, Units};
+use crate::layers::{normal, rows};
+use crate::neural::{Neural, ValueKind, data_dtype, device_of};
+use crate::rnade::spread;
+use crate::walk;
+
+/// How to make a [`ColumnNade`].
+#[derive(Clone, Debug)]
+pub struct ColumnNadeConfig {
+    /// The order of the walk; its length is the number of columns.
+    pub ordering: Ordering,
+    /// Hidden units H.
+    pub hidden: usize,
+    /// Components K of each mixture.
+    pub components: usize,
+    /// Standard deviation of the initial W, V and c.
+    pub init_scale: f64,
+    /// The least scale of a Gaussian, in standard deviations of its column.
+    pub min_scale: f64,
+}
+
+impl ColumnNadeConfig {
+    /// W, V and c drawn from N(0, init_scale²); biases such that with zero weights labels have the frequencies of
+    /// training, and numbers a spread of 1 in standardized units.
+    ///
+    /// # Panics
+    /// When the units are of another number of columns.
+    pub(crate) fn init(
+        &self,
+        units: Units,
+        frequencies: Option<&Frequencies>,
+        rng: &mut dyn Rng,
+        device: &Device,
+    ) -> ColumnNade {
+        let dim = self.ordering.len();
+        assert_eq!(units.columns().len(), dim, "units of every column");
+        let (blocks, heads) = self.layout(&units);
+        let hidden = self.hidden;
+        let w = normal([blocks.features(), hidden], self.init_scale, rng, device);
+        let v = normal([blocks.outputs(), hidden], self.init_scale, rng, device);
+        let c = normal([hidden], self.init_scale, rng, device);
+        let rho: Vec<f32> = (1..=dim).map(|t| 1.0 / (t as f32).sqrt()).collect();
+        let walk = self.ordering.as_slice();
+        let biases: Vec<f32> = heads
+            .all()
+            .iter()
+            .zip(walk)
+            .flat_map(|(head, &i)| biases(head, frequencies.map(|all| &all.counts[i][..])))
+            .collect();
+        let b = TensorData::new(biases, [blocks.outputs()]);
+        ColumnNade {
+            w: Param::from_tensor(w),
+            c: Param::from_tensor(c),
+            rho: Param::from_tensor(Tensor::from_data(TensorData::new(rho, [dim]), device)),
+            v: Param::from_tensor(v),
+            b: Param::from_tensor(Tensor::from_data(b, device)),
+            ordering: self.ordering.clone(),
+            units,
+            blocks,
+            heads,
+        }
+    }
+
+    /// Where the features and outputs of each position are, and what the outputs mean.
+    fn layout(&self, units: &Units) -> (Blocks, Heads) {
+        let walk = self.ordering.as_slice();
+        let heads: Vec<Head> =
+            walk.iter().map(|&i| units.head(i, self.components, self.min_scale)).collect();
+        let features: Vec<usize> = walk.iter().map(|&i| units.features(i)).collect();
+        let outputs: Vec<usize> = heads.iter().map(Head::outputs).collect();
+        (Blocks::new(&features, &outputs), Heads::new(heads))
+    }
+}
+
+/// The outputs of a column that depends on nothing.
+fn biases(head: &Head, counts: Option<&[u64]>) -> Vec<f32> {
+    match *head {
+        Head::Category { labels, .. } => {
+            let count = |label: usize| counts.map_or(0, |counts| counts[label]) as f64 + 1.0;
+            let total: f64 = (0..labels).map(count).sum();
+            (0..labels).map(|label| (count(label) / total).ln() as f32).collect()
+        }
+        Head::Number { components, missing, .. } => {
+            let spread = spread(components);
+            let variance = spread.iter().map(|mean| mean * mean).sum::<f64>() / components as f64;
+            let log_scale = (0.5 * (1.0 - variance).ln()) as f32;
+            let mut biases = Vec::new();
+            if missing == columns::Missing::Learned {
+                let (there, missing) = counts.map_or((0, 0), |counts| (counts[0], counts[1]));
+                biases.push(((missing as f64 + 1.0) / (there as f64 + 1.0)).ln() as f32);
+            }
+            biases.extend(std::iter::repeat_n(0.0, components));
+            biases.extend(spread.iter().map(|&mean| mean as f32));
+            biases.extend(std::iter::repeat_n(log_scale, components));
+            biases
+        }
+    }
+}
+
+/// A NADE over columns.
+#[derive(Module, Debug)]
+pub struct ColumnNade {
+    /// Input weights W, `[features, hidden]`, by blocks in the order of the walk.
+    pub w: Param<Tensor<2>>,
+    /// Hidden biases c, `[hidden]`.
+    pub c: Param<Tensor<1>>,
+    /// Scales of the activations ρ, `[columns]`.
+    pub rho: Param<Tensor<1>>,
+    /// Output weights V, `[outputs, hidden]`, by blocks in the order of the walk.
+    pub v: Param<Tensor<2>>,
+    /// Output biases b, `[outputs]`.
+    pub b: Param<Tensor<1>>,
+    #[module(skip)]
+    ordering: Ordering,
+    #[module(skip)]
+    units: Units,
+    #[module(skip)]
+    blocks: Blocks,
+    #[module(skip)]
+    heads: Heads,
+}
+
+impl ColumnNade {
+    /// What the columns look like.
+    pub fn units(&self) -> &Units {
+        &self.units
+    }
+
+    fn weights(&self) -> Weights {
+        Weights {
+            w: self.w.val(),
+            c: self.c.val(),
+            rho: self.rho.val(),
+            v: self.v.val(),
+            b: self.b.val(),
+        }
+    }
+
+    /// The features of each row, `[batch, features]`, and its cells as the heads take them, `[batch, columns]`, in
+    /// the order of the walk.
+    fn encoded(&self, x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        let [batch, dim] = x.dims();
+        assert_eq!(dim, self.ordering.len(), "one value for every column");
+        let device = x.device();
+        let values: Vec<f64> = x.into_data().iter::<f64>().collect();
+        let mut features = Vec::with_capacity(batch * self.blocks.features());
+        let mut targets = Vec::with_capacity(batch * dim);
+        for row in values.chunks_exact(dim.max(1)) {
+            for &i in self.ordering.as_slice() {
+                self.units.push_features(i, row[i], &mut features);
+                targets.push(self.units.target(i, row[i]));
+            }
+        }
+        let like = (&device, self.b.dtype());
+        let features = TensorData::new(features, [batch, self.blocks.features()]);
+        let targets = TensorData::new(targets, [batch, dim]);
+        (Tensor::from_data(features, like), Tensor::from_data(targets, like))
+    }
+
+    /// log p(x_t | x_<t), `[batch, columns]` in the order of the walk.
+    fn walk_log_probs(&self, x: Tensor<2>) -> Tensor<2> {
+        let (features, targets) = self.encoded(x);
+        let outputs = blocks::outputs(features, self.weights(), &self.blocks);
+        columns::log_prob(outputs, targets, &self.heads)
+    }
+}
+
+impl Density for ColumnNade {
+    type Event = Tensor<2>;
+
+    /// # Panics
+    /// When an event does not have one value for every column.
+    fn log_prob(&self, x: Tensor<2>) -> Tensor<1> {
+        let [batch, _] = x.dims();
+        self.walk_log_probs(x).sum_dim(1).reshape([batch])
+    }
+}
+
+impl Sample for ColumnNade {
+    fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<2> {
+        let dim = self.event_len();
+        let drawn = self.complete(&vec![None; n * dim], rng);
+        Float::to_device(&drawn, dim, &device_of(self))
+    }
+}
+
+/// a_t of each walk of a batch.
+#[derive(Clone, Debug)]
+pub struct ColumnNadeState {
+    position: usize,
+    /// `[batch, hidden]`
+    a: Tensor<2>,
+}
+
+impl Autoregressive for ColumnNade {
+    type State = ColumnNadeState;
+    type Conditional = ColumnConditional;
+
+    fn event_len(&self) -> usize {
+        self.ordering.len()
+    }
+
+    fn init_state(&self, batch: usize) -> ColumnNadeState {
+        let [hidden] = self.c.dims();
+        ColumnNadeState { position: 0, a: self.c.val().unsqueeze::<2>().expand([batch, hidden]) }
+    }
+
+    fn conditional(&self, state: &ColumnNadeState) -> ColumnConditional {
+        let t = state.position;
+        assert!(t < self.event_len(), "the walk is over after {t} columns");
+        let at = self.blocks.outputs_of(t);
+        let v_t = self.v.val().narrow(0, at.start, at.len());
+        let b_t = self.b.val().narrow(0, at.start, at.len()).unsqueeze::<2>();
+        let rho_t = self.rho.val().narrow(0, t, 1).unsqueeze::<2>(); // [1, 1]
+        let h = relu(state.a.clone().mul(rho_t)); // [batch, hidden]
+        let outputs = h.matmul(v_t.transpose()) + b_t; // [batch, outputs of t]
+        let device = outputs.device();
+        ColumnConditional {
+            units: self.units.clone(),
+            column: self.ordering.as_slice()[t],
+            head: self.heads.all()[t],
+            dtype: data_dtype(&device),
+            device,
+            outputs: outputs.into_data().iter::<f32>().collect(),
+        }
+    }
+
+    fn advance(&self, state: &mut ColumnNadeState, x_t: Tensor<1>) {
+        let t = state.position;
+        assert!(t < self.event_len(), "the walk is over after {t} columns");
+        let [batch, _] = state.a.dims();
+        assert_eq!(x_t.dims(), [batch], "one value per walk");
+        let (i, at) = (self.ordering.as_slice()[t], self.blocks.features_of(t));
+        let mut features = Vec::with_capacity(batch * at.len());
+        for x in x_t.into_data().iter::<f64>() {
+            self.units.push_features(i, x, &mut features);
+        }
+        let features = TensorData::new(features, [batch, at.len()]);
+        let features = Tensor::<2>::from_data(features, (&state.a.device(), state.a.dtype()));
+        let w_t = self.w.val().narrow(0, at.start, at.len());
+        state.a = state.a.clone() + features.matmul(w_t); // [batch, hidden]
+        state.position += 1;
+    }
+
+    fn select(&self, state: &ColumnNadeState, walks: &[usize]) -> ColumnNadeState {
+        ColumnNadeState { position: state.position, a: rows(&state.a, walks) }
+    }
+}
+
+impl Neural for ColumnNade {
+    type Kind = Float;
+
+    fn ordering(&self) -> &Ordering {
+        &self.ordering
+    }
+
+    fn log_prob_per_variable(&self, x: Tensor<2>) -> Tensor<2> {
+        let [batch, dim] = x.dims();
+        let log_probs = self.walk_log_probs(x);
+        if batch == 0 {
+            return log_probs;
+        }
+        let positions: Vec<i64> = self.ordering.positions().iter().map(|&t| t as i64).collect();
+        let positions = TensorData::new(positions, [dim]);
+        let device = log_probs.device();
+        log_probs.select(1, Tensor::from_data(positions, &device))
+    }
+
+    /// max(0, c + Σ_f x_f W_f), the hidden units after all columns but for a scale.
+    fn features(&self, x: Tensor<2>) -> Option<Tensor<2>> {
+        let (features, _) = self.encoded(x);
+        Some(relu(features.matmul(self.w.val()) + self.c.val().unsqueeze::<2>()))
+    }
+
+    fn complete(&self, observed: &[Option<f64>], rng: &mut dyn Rng) -> Vec<f64> {
+        walk::complete(self, observed, rng)
+    }
+}
