@@ -12,7 +12,7 @@
 //! | Module | What it holds |
 //! |---|---|
 //! | root | the traits [`Density`], [`Sample`], [`Autoregressive`] |
-//! | [`dist`] | [`Bernoulli`](dist::Bernoulli), [`Categorical`](dist::Categorical), [`Normal`](dist::Normal), [`GaussianMixture`](dist::GaussianMixture) |
+//! | [`dist`] | [`Bernoulli`](dist::Bernoulli), [`Categorical`](dist::Categorical), [`Normal`](dist::Normal), [`GaussianMixture`](dist::GaussianMixture), [`DiscretizedLogisticMixture`](dist::DiscretizedLogisticMixture) on a [`Grid`](dist::Grid), [`WithMissing`](dist::WithMissing) |
 //! | [`joint`] | full table, independent, Markov chain, causal neighbourhood, Bayesian network |
 //! | [`bayes`] | Bayes' rule over models of each class |
 //! | [`anomaly`] | conformal p-values of log-likelihoods, AUROC, average precision |
