@@ -29,6 +29,7 @@ pub use discretized_logistic::DiscretizedLogisticMixture;
 pub use grid::Grid;
 pub use missing::{MaybeMissing, WithMissing};
 pub use mixture::GaussianMixture;
+pub(crate) use normal::HALF_LN_TAU;
 pub use normal::Normal;
 
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
