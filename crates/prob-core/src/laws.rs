@@ -2,7 +2,7 @@
 //!
 //! | Law | Says | Function |
 //! |---|---|---|
-//! | normalised | `Σ_x exp(log_prob(x)) = 1`, by enumeration | [`normalised`], [`normalised_rows`], [`integrates_to_one`] |
+//! | normalised | `Σ_x exp(log_prob(x)) = 1`, by enumeration | [`normalised`], [`normalised_rows`], [`sums_to_one`], [`integrates_to_one`] |
 //! | support | nothing is possible outside it, and nobody conditions on it | [`support`], [`support_rows`], [`support_per_variable`] |
 //! | chain rule | the stepped conditionals sum to `log_prob` | [`chain_rule`] |
 //! | causal | a conditional does not move when the present or future does | [`causal_jacobian`], [`causal_autodiff`], [`causal_perturbation`] |
@@ -174,6 +174,28 @@ pub fn normalised_rows(
     let mass: f64 = log_probs.iter().map(|l| l.exp()).sum();
     require("normalised", (mass - 1.0).abs(), tolerance, || {
         format!("{} events have total mass {mass}", log_probs.len())
+    })
+}
+
+/// Total mass 1 of log-probabilities that the caller enumerated, for example over as much of a grid as
+/// holds all but a negligible part of the mass.
+///
+/// # Errors
+/// With the mass that is missing or too much.
+///
+/// ```
+/// use prob_core::laws::sums_to_one;
+/// sums_to_one([0.25f64.ln(), f64::NEG_INFINITY, 0.75f64.ln()], 1e-15).unwrap();
+/// assert!(sums_to_one([0.25f64.ln(), 0.7f64.ln()], 1e-15).is_err());
+/// ```
+pub fn sums_to_one(log_probs: impl IntoIterator<Item = f64>, tolerance: f64) -> Law {
+    let (mut events, mut mass) = (0, 0.0);
+    for log_prob in log_probs {
+        events += 1;
+        mass += log_prob.exp();
+    }
+    require("normalised", (mass - 1.0f64).abs(), tolerance, || {
+        format!("{events} events have total mass {mass}")
     })
 }
 

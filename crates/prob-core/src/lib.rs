@@ -12,7 +12,8 @@
 //! | Module | What it holds |
 //! |---|---|
 //! | root | the traits [`Density`], [`Sample`], [`Autoregressive`] |
-//! | [`dist`] | [`Bernoulli`](dist::Bernoulli), [`Categorical`](dist::Categorical), [`Normal`](dist::Normal), [`GaussianMixture`](dist::GaussianMixture) |
+//! | [`dist`] | [`Bernoulli`](dist::Bernoulli), [`Categorical`](dist::Categorical), [`Normal`](dist::Normal), [`GaussianMixture`](dist::GaussianMixture), [`DiscretizedLogisticMixture`](dist::DiscretizedLogisticMixture) on a [`Grid`](dist::Grid), [`WithMissing`](dist::WithMissing) |
+//! | [`kernel`] | what a training value spreads around itself in a Parzen window: reals, grids, categories |
 //! | [`joint`] | full table, independent, Markov chain, causal neighbourhood, Bayesian network |
 //! | [`bayes`] | Bayes' rule over models of each class |
 //! | [`anomaly`] | conformal p-values of log-likelihoods, AUROC, average precision |
@@ -69,6 +70,7 @@ pub mod count;
 pub mod dist;
 mod error;
 pub mod joint;
+pub mod kernel;
 #[cfg(any(test, feature = "laws"))]
 pub mod laws;
 pub mod logspace;

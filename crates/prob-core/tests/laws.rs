@@ -2,7 +2,10 @@
 //! `negative_controls.rs`.
 
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
-use prob_core::dist::{Bernoulli, Categorical, GaussianMixture, Normal};
+use prob_core::dist::{
+    Bernoulli, Categorical, DiscretizedLogisticMixture, GaussianMixture, Grid, MaybeMissing,
+    Normal, WithMissing,
+};
 use prob_core::joint::{
     BayesianNetwork, FOUR_NEIGHBOURS, FullTable, Independent, Markov, Neighbourhood, Symbols,
     Tabular, Uniform,
@@ -310,6 +313,108 @@ fn continuous_distributions_obey_the_laws() {
     continuous(&mixture, [-12.0, 8.0]);
 }
 
+/// Three components, of which one is four steps wide, one much less than a step and one many.
+fn discretized(grid: Grid) -> DiscretizedLogisticMixture {
+    let step = grid.step();
+    DiscretizedLogisticMixture::new(
+        rows(&[0.2, -1.0, 0.4, f64::NEG_INFINITY], [1, 4]),
+        rows(&[-2.0, 1.25, 5.1, 50.0].map(|m| grid.value(m)), [1, 4]),
+        rows(&[1.0, 0.01, 4.0, 1.0].map(|s: f64| (s * step).ln()), [1, 4]),
+        grid,
+    )
+    .unwrap()
+}
+
+/// Mass 1 over `cells`, and draws that fall into them as often as the mass says.
+fn on_a_grid<D>(dist: &D, grid: Grid, cells: std::ops::Range<i64>)
+where
+    D: Density<Event = Tensor<1>> + Sample,
+{
+    let values: Vec<f64> = cells.clone().map(|k| grid.value(k as f64)).collect();
+    let log_probs = host(dist.log_prob(reals(&values, DType::F64)));
+    laws::sums_to_one(log_probs.iter().copied(), 1e-12).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(13);
+    let draws = host(dist.sample(DRAWS, &mut rng)).into_iter().map(|x| {
+        assert!(grid.contains(x), "{x} is no value of the grid");
+        (grid.index(x) as i64 - cells.start) as usize
+    });
+    laws::sampler_cells(&log_probs, draws, ALPHA).unwrap();
+}
+
+#[test]
+fn discretized_logistics_obey_the_laws_on_every_grid() {
+    for (origin, step) in [(0.0, 1.0), (0.0, 0.01), (-7.3, 2.5), (0.0, 1e-9), (0.0, 1e9)] {
+        let grid = Grid::unbounded(origin, step).unwrap();
+        on_a_grid(&discretized(grid), grid, -200..200);
+    }
+    // The components reach beyond both ends of the short ones.
+    for (first, step, cells) in [(0.0, 1.0, 256), (-1.0, 0.5, 9), (0.0, 0.01, 2), (4.0, 1.0, 1)] {
+        let grid = Grid::bounded(first, step, cells).unwrap();
+        on_a_grid(&discretized(grid), grid, 0..cells as i64);
+    }
+}
+
+#[test]
+fn discretized_logistics_sum_to_one_at_every_scale() {
+    let bytes = Grid::bounded(0.0, 1.0, 256).unwrap();
+    for log_scale in [1e-12f64, 1e-3, 1.0, 1e3, 1e12].map(f64::ln) {
+        for mean in [-1e9, -0.5, 0.0, 127.3, 255.0, 1e9] {
+            let one = |value| rows(&[value], [1, 1]);
+            let dist = DiscretizedLogisticMixture::new(one(0.0), one(mean), one(log_scale), bytes);
+            let values: Vec<f64> = (0..256).map(f64::from).collect();
+            let log_probs = host(dist.unwrap().log_prob(reals(&values, DType::F64)));
+            assert!(log_probs.iter().all(|l| l.is_finite()), "{mean}, {log_scale}");
+            laws::sums_to_one(log_probs, 1e-12).unwrap();
+        }
+    }
+    // In f32, at the tolerance that rounding needs.
+    let single = |values: [f64; 2]| rows(&values, [1, 2]).cast(FloatDType::F32);
+    let dist = DiscretizedLogisticMixture::new(
+        single([0.0, 1.0]),
+        single([100.0, 3.0]),
+        single([3.0, -1.0]),
+        bytes,
+    );
+    let values: Vec<f64> = (0..256).map(f64::from).collect();
+    let log_probs = dist.unwrap().log_prob(reals(&values, DType::F32));
+    assert_eq!(log_probs.dtype(), DType::F32);
+    laws::sums_to_one(host(log_probs), 1e-5).unwrap();
+}
+
+#[test]
+fn values_that_may_be_missing_obey_the_laws() {
+    let bools = |missing: Vec<bool>| Tensor::from_data(missing.as_slice(), &device());
+    for q in [0.0, 0.3, 1.0] {
+        let missing = Bernoulli::from_probs(reals(&[q], DType::F64)).unwrap();
+        // Outcome 0 is the missing one, the others are the values.
+        let grid = Grid::bounded(-1.0, 0.5, 9).unwrap();
+        let dist = WithMissing::new(missing.clone(), discretized(grid));
+        let mut values = vec![grid.value(0.0)];
+        values.extend((0..9).map(|k| grid.value(f64::from(k))));
+        let event = MaybeMissing {
+            missing: bools((0..10).map(|k| k == 0).collect()),
+            value: reals(&values, DType::F64),
+        };
+        let log_probs = host(dist.log_prob(event));
+        laws::sums_to_one(log_probs.iter().copied(), 1e-12).unwrap();
+        let x = dist.sample(DRAWS, &mut ChaCha8Rng::seed_from_u64(14));
+        let is_missing: Vec<bool> = x.missing.try_into_vec_as().unwrap();
+        let outcome =
+            |(missing, x): (bool, f64)| if missing { 0 } else { grid.index(x) as usize + 1 };
+        let draws = is_missing.into_iter().zip(host(x.value)).map(outcome);
+        laws::sampler_cells(&log_probs, draws, ALPHA).unwrap();
+
+        // A category, `other` and a missing word together.
+        let words = Categorical::with_other(&[5, 0, 2], 1.0, (&device(), DType::F64)).unwrap();
+        let dist = WithMissing::new(missing, words);
+        let event = MaybeMissing {
+            missing: bools(vec![true, false, false, false, false]),
+            value: Tensor::from_data([0, 0, 1, 2, 3], &device()),
+        };
+        laws::sums_to_one(host(dist.log_prob(event)), 1e-12).unwrap();
+    }
+}
+
 #[test]
 fn gradients_of_the_log_likelihoods_are_their_slopes() {
     let grad_of = |f: &dyn Fn(Tensor<2>) -> Tensor<1>, at: &[f64], shape: [usize; 2]| {
@@ -330,6 +435,29 @@ fn gradients_of_the_log_likelihoods_are_their_slopes() {
     let grad = grad_of(&mixture, &at, [6, 3]);
     let f = |p: &[f64]| host(mixture(rows(p, [6, 3]))).iter().sum();
     laws::gradient(f, &at, &grad, 10, 1e-5, 1e-8, 1).unwrap();
+
+    // The same of discretized logistics: an inner cell, both ends, a cell far out; scales of about a
+    // step, a fifth of one and six.
+    for (grid, x) in [
+        (Grid::INTEGERS, [0.0, -90.0]),
+        (Grid::bounded(-1.0, 0.5, 9).unwrap(), [-1.0, 3.0]),
+        (Grid::bounded(-1.0, 0.5, 9).unwrap(), [0.5, 2.5]),
+        (Grid::bounded(0.0, 0.5, 1).unwrap(), [0.0, 0.0]),
+    ] {
+        let x = reals(&x, DType::F64);
+        let mixture = |p: Tensor<2>| {
+            let part = |k: usize| p.clone().narrow(0, 2 * k, 2);
+            DiscretizedLogisticMixture::new_unchecked(part(0), part(1), part(2), grid)
+                .log_prob(x.clone())
+        };
+        let at = [
+            0.1, -0.4, 0.9, 0.0, -1.0, 0.5, 0.2, 2.0, -0.3, 0.4, 0.1, 0.0, 0.7, -1.6, 1.8, 0.3,
+            0.0, 0.1,
+        ];
+        let grad = grad_of(&mixture, &at, [6, 3]);
+        let f = |p: &[f64]| host(mixture(rows(p, [6, 3]))).iter().sum();
+        laws::gradient(f, &at, &grad, 10, 1e-5, 1e-8, 4).unwrap();
+    }
 
     let symbols: Tensor<1, Int> = Tensor::from_data([2, 0], &device());
     let die = |p: Tensor<2>| Categorical::from_logits_unchecked(p).log_prob(symbols.clone());

@@ -3,7 +3,8 @@
 
 use burn::tensor::activation::{sigmoid, softplus};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use prob_core::dist::Bernoulli;
+use prob_core::dist::discretized_logistic::log_mass;
+use prob_core::dist::{Bernoulli, Grid};
 use prob_core::joint::{Markov, Symbols, Tabular};
 use prob_core::laws::{self, Law};
 use prob_core::logspace::log_mean_exp;
@@ -434,4 +435,115 @@ fn a_conditional_that_looks_at_nothing_is_not_taken_for_causal() {
     assert!(law.unwrap_err().detail.contains("no conditional moves"));
     let law = laws::causal_jacobian(&Ordering::raster(3), |_| vec![0.0; 3]);
     assert!(law.unwrap_err().detail.contains("no conditional moves"));
+}
+
+/// A way to get the mass of a cell of a grid wrong.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum CellMistake {
+    None,
+    /// σ at x + δ and at x: the half step is forgotten, so every cell is half a step too high.
+    Shifted,
+    /// σ at x ± δ: the half of the step is forgotten, so cells overlap.
+    Doubled,
+    /// The first and the last cell end like the others.
+    NoTails,
+    /// The density at the value times the step.
+    Density,
+}
+
+/// Log-masses of the cells of `grid` under one logistic.
+fn cell_log_masses(grid: Grid, mean: f64, scale: f64, mistake: CellMistake) -> Vec<f64> {
+    let half = 0.5 * grid.step();
+    let cells = grid.cells().map_or(-300..300, |cells| 0..cells as i32);
+    cells
+        .map(|k| {
+            let x = grid.value(f64::from(k));
+            let reach = match mistake {
+                CellMistake::None => grid.reach(x),
+                CellMistake::Shifted => grid.reach(x).map(|r| if r == half { 0.0 } else { r }),
+                CellMistake::Doubled => grid.reach(x).map(|r| 2.0 * r),
+                CellMistake::NoTails | CellMistake::Density => [half; 2],
+            };
+            match mistake {
+                CellMistake::Shifted => log_mass(
+                    x - mean,
+                    [reach[0], if reach[1] == 0.0 { grid.step() } else { reach[1] }],
+                    scale.ln(),
+                ),
+                CellMistake::Density => {
+                    let z = ((x - mean) / scale).abs();
+                    -z - 2.0 * (-z).exp().ln_1p() + (grid.step() / scale).ln()
+                }
+                _ => log_mass(x - mean, reach, scale.ln()),
+            }
+        })
+        .collect()
+}
+
+/// Which laws the mistake breaks: the sum, and the sampler's frequencies.
+fn broken_on_a_grid(grid: Grid, scale: f64, mistake: CellMistake) -> Vec<&'static str> {
+    const MEAN: f64 = 3.2;
+    let log_masses = cell_log_masses(grid, MEAN, scale, mistake);
+    let one = |value: f64| Logistic::matrix(vec![value], 1);
+    let dist =
+        dist::DiscretizedLogisticMixture::new(one(0.0), one(MEAN), one(scale.ln()), grid).unwrap();
+    let draws: Vec<f64> =
+        dist.sample(DRAWS, &mut ChaCha8Rng::seed_from_u64(21)).try_into_vec_as().unwrap();
+    let first = if grid.cells().is_some() { 0.0 } else { -300.0 };
+    let cells = draws.into_iter().map(|x| (grid.index(x) - first) as usize);
+    [
+        ("normalised", laws::sums_to_one(log_masses.iter().copied(), 1e-12)),
+        ("sampler", laws::sampler_cells(&log_masses, cells, ALPHA)),
+    ]
+    .into_iter()
+    .filter_map(|(name, law)| law.is_err().then_some(name))
+    .collect()
+}
+
+#[test]
+fn the_mass_of_a_cell_takes_half_a_step_on_each_side_and_the_tails_at_the_ends() {
+    let bounded = Grid::bounded(0.0, 1.0, 8).unwrap();
+    for grid in [Grid::INTEGERS, bounded] {
+        for scale in [0.1, 1.5] {
+            let broken = |mistake| broken_on_a_grid(grid, scale, mistake);
+            assert_eq!(broken(CellMistake::None), [""; 0]);
+            assert_eq!(broken(CellMistake::Doubled), ["normalised", "sampler"]);
+        }
+    }
+    // Half a step too high the cells still tile the line: only the sampler notices.
+    assert_eq!(broken_on_a_grid(Grid::INTEGERS, 1.5, CellMistake::Shifted), ["sampler"]);
+    // Without the tails what is beyond the ends is lost.
+    let no_tails = broken_on_a_grid(bounded, 1.5, CellMistake::NoTails);
+    assert_eq!(no_tails, ["normalised", "sampler"]);
+    assert_eq!(broken_on_a_grid(Grid::INTEGERS, 1.5, CellMistake::NoTails), [""; 0]);
+    // The density is the mass of a cell only where it does not change within one.
+    let density = broken_on_a_grid(Grid::INTEGERS, 0.1, CellMistake::Density);
+    assert_eq!(density, ["normalised", "sampler"]);
+}
+
+#[test]
+fn a_missing_outcome_beside_values_that_keep_all_their_mass_is_caught() {
+    let (q, value) = (0.3f64, [0.2f64, 0.5, 0.3]);
+    let outcomes = |kept: f64| {
+        let values = value.map(|p| kept.ln() + p.ln());
+        [q.ln(), values[0], values[1], values[2]]
+    };
+    laws::sums_to_one(outcomes(1.0 - q), 1e-15).unwrap();
+    let violation = laws::sums_to_one(outcomes(1.0), 1e-15).unwrap_err();
+    assert!((violation.gap - q).abs() < 1e-12, "{violation}");
+    // The factor is in the code.
+    let device = Device::default();
+    let f = (&device, DType::F64);
+    let dist = dist::WithMissing::new(
+        Bernoulli::from_probs(Tensor::from_data([q], f)).unwrap(),
+        dist::Categorical::from_probs(Tensor::from_data([value], f)).unwrap(),
+    );
+    let x = dist::MaybeMissing {
+        missing: Tensor::from_data([true, false, false, false], &device),
+        value: Tensor::from_data([0, 0, 1, 2], &device),
+    };
+    let got: Vec<f64> = dist.log_prob(x).try_into_vec_as().unwrap();
+    for (got, want) in got.iter().zip(outcomes(1.0 - q)) {
+        assert!((got - want).abs() < 1e-15, "{got} for {want}");
+    }
 }

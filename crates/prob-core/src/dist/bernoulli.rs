@@ -48,7 +48,7 @@ pub fn log_prob<const D: usize>(logits: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
 ///
 /// burn's own switches to the identity at z = 20, which is 2e-9 off in f64; the usual
 /// `max(z, 0) + log1p(e^−|z|)` has gradient 0 at z = 0 under autodiff, where an untrained model sits.
-fn softplus<const D: usize>(z: Tensor<D>) -> Tensor<D> {
+pub(super) fn softplus<const D: usize>(z: Tensor<D>) -> Tensor<D> {
     // Where 1 + e^z rounds to e^z, and e^z is still finite.
     let linear_from = match z.dtype() {
         DType::F64 => 40.0,

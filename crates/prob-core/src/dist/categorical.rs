@@ -4,9 +4,18 @@
 //! log p(k) = l_k − log Σ_j e^{l_j}
 //! entropy  = − Σ_k p_k log p_k,   with 0 log 0 = 0
 //! ```
+//!
+//! # Other
+//! A column of words has the symbols `0..m` for the m words that were seen and one more, the last,
+//! number m, for any other: `other`. Laplace's estimate ([`Categorical::with_other`]) gives it mass
+//! though it was never seen, so a new word is unlikely and not impossible:
+//!
+//! ```text
+//! p(k) = (n_k + α) / (n + (m + 1) α),     p(other) = α / (n + (m + 1) α),     n = Σ_k n_k
+//! ```
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Tensor, TensorCreationOptions, TensorData};
 use rand::Rng;
 
 use super::{check_batch, check_values, empty_like, from_host_int, to_host, uniform};
@@ -50,6 +59,23 @@ pub fn draw(logits: &[f64], u: f64) -> usize {
         }
     }
     last.expect("at least one symbol of positive probability")
+}
+
+/// `log((count + α) / (total + m α))` in place; uniform where there is nothing to go by.
+pub(crate) fn counts_to_log_probs(counts: &mut [f64], pseudo_count: f64) {
+    let states = counts.len() as f64;
+    let total = counts.iter().sum::<f64>() + states * pseudo_count;
+    for count in counts {
+        *count = if total > 0.0 { ((*count + pseudo_count) / total).ln() } else { -states.ln() };
+    }
+}
+
+pub(crate) fn check_pseudo_count(pseudo_count: f64) -> Result<(), Error> {
+    if pseudo_count.is_finite() && pseudo_count >= 0.0 {
+        Ok(())
+    } else {
+        Err(Error::PseudoCount(pseudo_count))
+    }
 }
 
 /// A batch of dice over the symbols `0..classes`.
@@ -134,6 +160,47 @@ impl Categorical {
         })?;
         check_sums(&values, classes)?;
         Ok(Self { logits: probs.log() })
+    }
+
+    /// Laplace's estimate from how often each of m labels was seen, with one more symbol, number m, for
+    /// any `other`, that was seen never: a single row of `m + 1` classes. No labels at all leave
+    /// `other` alone, with probability 1.
+    ///
+    /// # Shapes
+    /// `counts`: `[labels]`.
+    ///
+    /// # Errors
+    /// When the pseudo-count is not a finite number above 0: with 0, `other` would have no mass.
+    ///
+    /// ```
+    /// use burn::tensor::{DType, Device, Tensor};
+    /// use prob_core::{Density, dist::Categorical};
+    /// let device = Device::default();
+    /// let words = Categorical::with_other(&[7, 2], 1.0, (&device, DType::F64)).unwrap();
+    /// // (7 + 1) / (9 + 3), and 1 / 12 for a word that is neither.
+    /// let x = Tensor::from_data([0, 2, 3], &device);
+    /// let nats: Vec<f64> = words.log_prob(x).try_into_vec_as().unwrap();
+    /// assert!((nats[0] - (8.0f64 / 12.0).ln()).abs() < 1e-15);
+    /// assert!((nats[1] - (1.0f64 / 12.0).ln()).abs() < 1e-15);
+    /// assert_eq!(nats[2], f64::NEG_INFINITY);
+    /// ```
+    pub fn with_other(
+        counts: &[u64],
+        pseudo_count: f64,
+        options: impl Into<TensorCreationOptions>,
+    ) -> Result<Self, Error> {
+        if !(pseudo_count.is_finite() && pseudo_count > 0.0) {
+            return Err(Error::Parameter {
+                parameter: "pseudo-count",
+                row: 0,
+                value: pseudo_count,
+                expected: "a finite number above 0, or `other` has no mass",
+            });
+        }
+        let mut counts: Vec<f64> = counts.iter().map(|&n| n as f64).chain([0.0]).collect();
+        counts_to_log_probs(&mut counts, pseudo_count);
+        let shape = [1, counts.len()];
+        Ok(Self { logits: Tensor::from_data(TensorData::new(counts, shape), options) })
     }
 
     /// The unnormalised log-probabilities, `[batch, classes]`.
@@ -256,7 +323,7 @@ impl Sample for Categorical {
 mod tests {
     use super::*;
     use crate::dist::to_host_int;
-    use burn::tensor::{DType, Device, TensorData};
+    use burn::tensor::{DType, Device};
     use rand::{SeedableRng, rngs::ChaCha8Rng};
 
     fn tensor<const B: usize, const C: usize>(rows: [[f64; C]; B], dtype: DType) -> Tensor<2> {
@@ -299,6 +366,46 @@ mod tests {
         let want = -(0.25 * 0.25f64.ln() + 0.75 * 0.75f64.ln());
         assert!((entropy[0] - want).abs() < 1e-15, "{entropy:?}");
         assert_eq!(entropy[1], 0.0);
+    }
+
+    #[test]
+    fn a_word_that_was_never_seen_is_unlikely_and_not_impossible() {
+        let device = Device::default();
+        for alpha in [1e-6, 0.5, 1.0, 20.0] {
+            let dist = Categorical::with_other(&[3, 0, 997], alpha, (&device, DType::F64)).unwrap();
+            assert_eq!((dist.batch(), dist.classes()), (1, 4));
+            let nats = to_host(&dist.log_prob(symbols(&[0, 1, 2, 3])));
+            crate::laws::sums_to_one(nats.iter().copied(), 1e-14).unwrap();
+            // A label without a count is as likely as any other word.
+            assert_eq!(nats[1], nats[3]);
+            assert!((nats[3] - (alpha / (1000.0 + 4.0 * alpha)).ln()).abs() < 1e-12, "{nats:?}");
+        }
+    }
+
+    #[test]
+    fn a_constant_column_costs_nearly_nothing_until_it_changes() {
+        let device = Device::default();
+        let dist = Categorical::with_other(&[10_000], 1.0, (&device, DType::F64)).unwrap();
+        let nats = to_host(&dist.log_prob(symbols(&[0, 1])));
+        assert!(nats[0] > -1.1e-4 && nats[1] < -9.0 && nats[1].is_finite(), "{nats:?}");
+        // A column without a single value.
+        let none = Categorical::with_other(&[], 1.0, (&device, DType::F64)).unwrap();
+        assert_eq!(to_host(&none.log_prob(symbols(&[0]))), [0.0]);
+    }
+
+    #[test]
+    fn other_without_mass_is_refused_and_would_be_impossible() {
+        // Negative control: the frequencies alone.
+        let device = Device::default();
+        let plain = Categorical::from_probs(tensor([[0.75, 0.25, 0.0]], DType::F64)).unwrap();
+        assert_eq!(to_host(&plain.log_prob(symbols(&[2]))), [f64::NEG_INFINITY]);
+        for alpha in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let error = Categorical::with_other(&[3, 1], alpha, (&device, DType::F64)).unwrap_err();
+            assert!(error.to_string().contains("or `other` has no mass"), "{error}");
+        }
+        // The other mistake, smoothing m labels and leaving `other` what is left of 1.
+        let smoothed = [4.0 / 6.0, 2.0 / 6.0, 1.0 / 6.0];
+        assert!(Categorical::from_probs(tensor([smoothed], DType::F64)).is_err());
     }
 
     #[test]

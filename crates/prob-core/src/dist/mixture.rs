@@ -50,26 +50,8 @@ impl GaussianMixture {
     /// When the shapes differ or there are no components; when a logit is NaN or `+inf` or a row of
     /// them all `-inf`; when a mean or log-scale is not finite, or a scale is 0 or infinite in f64.
     pub fn new(logits: Tensor<2>, means: Tensor<2>, log_scales: Tensor<2>) -> Result<Self, Error> {
-        for (what, got) in [("means", means.dims()), ("log-scales", log_scales.dims())] {
-            if got != logits.dims() {
-                return Err(Error::Shape {
-                    what,
-                    got: got.to_vec(),
-                    expected: format!("{:?}, that of the logits", logits.dims()),
-                });
-            }
-        }
-        let logits = super::Categorical::from_logits(logits)?.logits().clone();
-        let components = logits.dims()[1];
-        check_values("mean", "a finite number", &to_host(&means), components, f64::is_finite)?;
         let usable = |s: f64| s.exp() > 0.0 && s.exp().is_finite();
-        check_values(
-            "log-scale",
-            "a finite number whose exponential is one too, above 0",
-            &to_host(&log_scales),
-            components,
-            usable,
-        )?;
+        check_mixture(&logits, &means, &log_scales, usable)?;
         Ok(Self { logits, means, log_scales })
     }
 
@@ -105,6 +87,38 @@ impl GaussianMixture {
         let weights = log_softmax(self.logits.clone(), 1).exp();
         (weights * self.means.clone()).sum_dim(1).reshape([batch])
     }
+}
+
+/// What parameters of a location and scale mixture must be; `usable` says which log-scales are.
+///
+/// # Errors
+/// When the shapes differ or there are no components; when a logit is NaN or `+inf` or a row of them all
+/// `-inf`; when a mean is not finite or a log-scale not usable.
+pub(super) fn check_mixture(
+    logits: &Tensor<2>,
+    means: &Tensor<2>,
+    log_scales: &Tensor<2>,
+    usable: impl Fn(f64) -> bool,
+) -> Result<(), Error> {
+    for (what, got) in [("means", means.dims()), ("log-scales", log_scales.dims())] {
+        if got != logits.dims() {
+            return Err(Error::Shape {
+                what,
+                got: got.to_vec(),
+                expected: format!("{:?}, that of the logits", logits.dims()),
+            });
+        }
+    }
+    super::Categorical::from_logits(logits.clone())?;
+    let components = logits.dims()[1];
+    check_values("mean", "a finite number", &to_host(means), components, f64::is_finite)?;
+    check_values(
+        "log-scale",
+        "a finite number whose exponential is one too, above 0",
+        &to_host(log_scales),
+        components,
+        usable,
+    )
 }
 
 /// An event is `[batch]` of reals; `±inf` has log-density `-inf`.

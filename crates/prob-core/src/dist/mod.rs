@@ -17,12 +17,19 @@
 
 pub mod bernoulli;
 pub mod categorical;
+pub mod discretized_logistic;
+mod grid;
+mod missing;
 mod mixture;
 mod normal;
 
 pub use bernoulli::Bernoulli;
 pub use categorical::Categorical;
+pub use discretized_logistic::DiscretizedLogisticMixture;
+pub use grid::Grid;
+pub use missing::{MaybeMissing, WithMissing};
 pub use mixture::GaussianMixture;
+pub(crate) use normal::HALF_LN_TAU;
 pub use normal::Normal;
 
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};

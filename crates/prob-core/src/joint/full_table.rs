@@ -9,12 +9,11 @@
 
 use num_bigint::BigUint;
 
-use super::tables::{
-    Structure, Tables, check_memory, check_pseudo_count, check_rows, counts_to_log_probs,
-};
+use super::tables::{Structure, Tables, check_memory, check_rows};
 use super::tabular::impl_tabular;
 use super::{DEFAULT_MEMORY_LIMIT_BYTES, Symbols, Tabular};
 use crate::count;
+use crate::dist::categorical::{check_pseudo_count, counts_to_log_probs};
 use crate::error::Error;
 use crate::logspace::logsumexp;
 use crate::ordering::Ordering;

@@ -6,6 +6,7 @@ use rand::Rng;
 use rayon::prelude::*;
 
 use super::symbols::{Symbols, check_size};
+use crate::dist::categorical::{check_pseudo_count, counts_to_log_probs};
 use crate::dist::{Categorical, categorical, from_host, from_host_int, to_host_int, uniform};
 use crate::error::Error;
 use crate::logspace::logsumexp;
@@ -215,14 +216,6 @@ pub(super) fn check_memory(
     Ok(())
 }
 
-pub(super) fn check_pseudo_count(pseudo_count: f64) -> Result<(), Error> {
-    if pseudo_count.is_finite() && pseudo_count >= 0.0 {
-        Ok(())
-    } else {
-        Err(Error::PseudoCount(pseudo_count))
-    }
-}
-
 fn check_count(what: &str, got: usize, expected: usize) -> Result<(), Error> {
     if got == expected {
         Ok(())
@@ -241,15 +234,6 @@ pub(super) fn check_rows(log_probs: &[f64], columns: usize) -> Result<(), Error>
         }
     }
     Ok(())
-}
-
-/// `log((count + α) / (total + m α))` in place; uniform where there is nothing to go by.
-pub(super) fn counts_to_log_probs(counts: &mut [f64], pseudo_count: f64) {
-    let states = counts.len() as f64;
-    let total = counts.iter().sum::<f64>() + states * pseudo_count;
-    for count in counts {
-        *count = if total > 0.0 { ((*count + pseudo_count) / total).ln() } else { -states.ln() };
-    }
 }
 
 impl Tables {
