@@ -75,8 +75,7 @@ fn run(size: Size, device: &Device, plain: bool) -> Vec<Vec<f32>> {
     let x = Tensor::<2>::from_data(TensorData::new(x, [batch, inputs]), &device);
     let grad = Tensor::<2>::from_data(TensorData::new(grad, [batch, width]), &device);
     let own = weights.clone();
-    let out =
-        if plain { reference::outputs(x, own, &blocks) } else { outputs(x, own, &blocks) };
+    let out = if plain { reference::outputs(x, own, &blocks) } else { outputs(x, own, &blocks) };
     let grads = (out.clone() * grad).sum().backward();
     vec![
         out.inner().into_data().iter::<f32>().collect(),

@@ -45,7 +45,14 @@ fn rows(n: usize) -> Vec<f32> {
         .flat_map(|i| {
             let far = [0.25, -3.0, 1.5, 40.0][i % 4];
             let missing = if i % 3 == 0 { f32::NAN } else { 0.25 * (i % 7) as f32 };
-            [(i % 4) as f32, missing, far, (i % 2) as f32, far, if i % 5 == 1 { f32::NAN } else { far }]
+            [
+                (i % 4) as f32,
+                missing,
+                far,
+                (i % 2) as f32,
+                far,
+                if i % 5 == 1 { f32::NAN } else { far },
+            ]
         })
         .collect()
 }
@@ -183,7 +190,10 @@ fn results_are_the_same_bits_for_any_number_of_threads() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
         pool.install(|| {
-            (bits(cpu::log_prob(&outputs, &x, &heads)), bits(cpu::slope(&outputs, &x, &grad, &heads)))
+            (
+                bits(cpu::log_prob(&outputs, &x, &heads)),
+                bits(cpu::slope(&outputs, &x, &grad, &heads)),
+            )
         })
     };
     assert!([2, 3, 5].into_iter().all(|threads| with(threads) == with(1)));

@@ -13,7 +13,7 @@ use crate::pixel::{ImageLayout, PixelKind, PixelSettings};
 use crate::rnade::RnadeSettings;
 
 /// What an event looks like to a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EventSpec {
     /// Shape of an event, for example `[28, 28]`.
     pub shape: Vec<usize>,

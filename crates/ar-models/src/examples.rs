@@ -333,7 +333,8 @@ mod tests {
     #[test]
     fn a_value_that_cannot_be_is_named_by_its_place() {
         let event = EventSpec::symbols(vec![4], 2);
-        let bits = |first, symbols| check_values("training", first, &event, Values::Symbols(symbols));
+        let bits =
+            |first, symbols| check_values("training", first, &event, Values::Symbols(symbols));
         bits(0, &[0, 1, 1, 0]).unwrap();
         assert_eq!(
             bits(10, &[0, 1, 1, 0, 1, 7, 9, 0]).unwrap_err().to_string(),
@@ -342,7 +343,9 @@ mod tests {
         );
         let reals = Values::Reals(&[0.5, 1.0, 2.0, f64::NAN]);
         assert_eq!(
-            check_values("validation", 0, &EventSpec::reals(vec![2]), reals).unwrap_err().to_string(),
+            check_values("validation", 0, &EventSpec::reals(vec![2]), reals)
+                .unwrap_err()
+                .to_string(),
             "the validation set has NaN in row 1, variable 1 (both from 0), expected a finite number"
         );
         let bytes = EventSpec::symbols(vec![1], 256);

@@ -744,9 +744,7 @@ impl Model {
             let start = match (&event.columns, event.levels) {
                 (Some(columns), _) => Start::Units(arrays.units(columns)?, None),
                 (None, Some(_)) => Start::Means(vec![0.5; event.variables()]),
-                (None, None) => {
-                    Start::Standardization(arrays.standardization(event.variables())?)
-                }
+                (None, None) => Start::Standardization(arrays.standardization(event.variables())?),
             };
             let blank = Self::init_with(config, event, &start, 0, device)?;
             return Ok(match blank {

@@ -37,7 +37,13 @@ fn configs() -> Vec<(ModelConfig, usize)> {
     let ordering = OrderingKind::Random { seed: 2 };
     let pixel = PixelSettings { head: 5, ..PixelSettings::new(2, 3) };
     let labelled = PixelSettings { classes: Some(CLASSES), ..pixel.clone() };
-    let nade = |classes| ModelConfig::Nade { hidden: 6, ordering, init_scale: 0.5, classes, components: 1 };
+    let nade = |classes| ModelConfig::Nade {
+        hidden: 6,
+        ordering,
+        init_scale: 0.5,
+        classes,
+        components: 1,
+    };
     let parents = (0..VARIABLES).map(|i| if i < 5 { vec![] } else { vec![i - 2, i - 5] }).collect();
     let made = MadeSettings::new(vec![7, 8]);
     let orderless = OrderlessSettings { orderings: 3, ..OrderlessSettings::new(vec![6]) };

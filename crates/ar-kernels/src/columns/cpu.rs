@@ -74,5 +74,9 @@ pub fn slope(outputs: &[f32], x: &[f32], grad: &[f32], heads: &Heads) -> Vec<f32
 
 /// In single precision; what is too unlikely for it is the least that it has, and not impossible.
 fn finite(log_prob: f64) -> f32 {
-    if log_prob == f64::NEG_INFINITY { f32::NEG_INFINITY } else { log_prob.max(f64::from(f32::MIN)) as f32 }
+    if log_prob == f64::NEG_INFINITY {
+        f32::NEG_INFINITY
+    } else {
+        log_prob.max(f64::from(f32::MIN)) as f32
+    }
 }

@@ -143,7 +143,10 @@ pub fn log_prob(outputs: Tensor<2>, x: Tensor<2>, heads: &Heads) -> Tensor<2> {
     let [batch, width] = outputs.dims();
     assert_eq!(width, heads.outputs(), "outputs must be [batch, outputs of all columns]");
     assert_eq!(x.dims(), [batch, heads.all().len()], "x must be [batch, columns]");
-    if batch == 0 || heads.all().is_empty() || !crate::has_kernel(&outputs) || !crate::has_kernel(&x)
+    if batch == 0
+        || heads.all().is_empty()
+        || !crate::has_kernel(&outputs)
+        || !crate::has_kernel(&x)
     {
         return reference::log_prob(outputs, x, heads);
     }

@@ -1,11 +1,12 @@
 //! p(x_t | x_<t) of a column.
 
-use ar_kernels::columns::{Family, Head, Heads, Missing, cpu};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use ar_kernels::columns::{self, Family, Head, Heads, Missing};
+use burn::tensor::{Tensor, TensorData};
 use prob_core::{Density, Sample, standard_normal, uniform};
 use rand::Rng;
 
 use super::Units;
+use crate::neural::data_dtype;
 
 /// The conditional of one column, one row of parameters for each row of a batch.
 #[derive(Clone, Debug)]
@@ -15,35 +16,12 @@ pub struct ColumnConditional {
     pub(super) column: usize,
     pub(super) head: Head,
     /// `[batch, outputs of the head]`
-    pub(super) outputs: Vec<f32>,
-    pub(super) device: Device,
-    /// The precision of values and log-probabilities.
-    pub(super) dtype: DType,
+    pub(super) outputs: Tensor<2>,
 }
 
 impl ColumnConditional {
-    fn batch(&self) -> usize {
-        self.outputs.len() / self.head.outputs()
-    }
-
-    fn tensor(&self, values: Vec<f64>) -> Tensor<1> {
-        let n = values.len();
-        Tensor::from_data(TensorData::new(values, [n]), (&self.device, self.dtype))
-    }
-
-    /// log p of each row's value, in nats.
-    ///
-    /// # Panics
-    /// When there is not one value for each row.
-    pub fn log_probs(&self, x: &[f64]) -> Vec<f64> {
-        assert_eq!(x.len(), self.batch(), "one value for each row");
-        let targets: Vec<f32> = x.iter().map(|&x| self.units.target(self.column, x)).collect();
-        let log_probs = cpu::log_prob(&self.outputs, &targets, &Heads::new(vec![self.head]));
-        log_probs.into_iter().map(f64::from).collect()
-    }
-
     /// A value of the row with these outputs.
-    fn draw(&self, outputs: &[f32], rng: &mut dyn Rng) -> f64 {
+    fn draw(&self, outputs: &[f64], rng: &mut dyn Rng) -> f64 {
         match self.head {
             // What training never saw is not drawn: nobody can say what it would be.
             Head::Category { .. } => index(outputs, uniform(rng)) as f64,
@@ -51,13 +29,13 @@ impl ColumnConditional {
                 let (is_missing, outputs) = match missing {
                     Missing::Never(_) => (false, outputs),
                     Missing::Learned => {
-                        let share = 1.0 / (1.0 + (-f64::from(outputs[0])).exp());
+                        let share = 1.0 / (1.0 + (-outputs[0]).exp());
                         (uniform(rng) < share, &outputs[1..])
                     }
                 };
                 let k = index(&outputs[..components], uniform(rng));
-                let mean = f64::from(outputs[components + k]);
-                let scale = f64::from(outputs[2 * components + k]).exp() + floor;
+                let mean = outputs[components + k];
+                let scale = outputs[2 * components + k].exp() + floor;
                 let z = match family {
                     Family::Gaussian { .. } => mean + scale * standard_normal(rng),
                     // The inverse of σ((z − μ)/s); the grid's point whose cell it is in has the cell's mass.
@@ -73,9 +51,9 @@ impl ColumnConditional {
 }
 
 /// The label that a uniform number falls on under a softmax.
-fn index(logits: &[f32], uniform: f64) -> usize {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weight = |logit: &f32| (f64::from(*logit) - f64::from(most)).exp();
+fn index(logits: &[f64], uniform: f64) -> usize {
+    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weight = |logit: &f64| (logit - most).exp();
     let mut left = uniform * logits.iter().map(weight).sum::<f64>();
     for (k, logit) in logits.iter().enumerate() {
         left -= weight(logit);
@@ -91,8 +69,12 @@ impl Density for ColumnConditional {
     type Event = Tensor<1>;
 
     fn log_prob(&self, x: Tensor<1>) -> Tensor<1> {
-        let x: Vec<f64> = x.into_data().iter::<f64>().collect();
-        self.tensor(self.log_probs(&x))
+        let [n] = x.dims();
+        let target = |x: f64| self.units.target(self.column, x);
+        let targets: Vec<f64> = x.into_data().iter::<f64>().map(target).collect();
+        let like = (&self.outputs.device(), self.outputs.dtype());
+        let targets = Tensor::from_data(TensorData::new(targets, [n, 1]), like);
+        columns::log_prob(self.outputs.clone(), targets, &Heads::new(vec![self.head])).reshape([n])
     }
 }
 
@@ -102,9 +84,11 @@ impl Sample for ColumnConditional {
     /// # Panics
     /// When `n` is not the number of rows.
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<1> {
-        assert_eq!(n, self.batch(), "one draw for each row");
-        let rows = self.outputs.chunks_exact(self.head.outputs());
-        let drawn: Vec<f64> = rows.map(|outputs| self.draw(outputs, rng)).collect();
-        self.tensor(drawn)
+        let [batch, width] = self.outputs.dims();
+        assert_eq!(n, batch, "one draw for each row");
+        let outputs: Vec<f64> = self.outputs.to_data().iter::<f64>().collect();
+        let drawn: Vec<f64> = outputs.chunks_exact(width).map(|row| self.draw(row, rng)).collect();
+        let device = self.outputs.device();
+        Tensor::from_data(TensorData::new(drawn, [n]), (&device, data_dtype(&device)))
     }
 }

@@ -32,7 +32,7 @@ use rand::Rng;
 use super::units::Frequencies;
 use super::{ColumnConditional, Units};
 use crate::layers::{normal, rows};
-use crate::neural::{Neural, ValueKind, data_dtype, device_of};
+use crate::neural::{Neural, ValueKind, device_of};
 use crate::rnade::spread;
 use crate::walk;
 
@@ -246,14 +246,11 @@ impl Autoregressive for ColumnNade {
         let rho_t = self.rho.val().narrow(0, t, 1).unsqueeze::<2>(); // [1, 1]
         let h = relu(state.a.clone().mul(rho_t)); // [batch, hidden]
         let outputs = h.matmul(v_t.transpose()) + b_t; // [batch, outputs of t]
-        let device = outputs.device();
         ColumnConditional {
             units: self.units.clone(),
             column: self.ordering.as_slice()[t],
             head: self.heads.all()[t],
-            dtype: data_dtype(&device),
-            device,
-            outputs: outputs.into_data().iter::<f32>().collect(),
+            outputs,
         }
     }
 

@@ -180,26 +180,26 @@ impl Units {
     }
 
     /// A cell as its head takes it: the index of a label, or z.
-    pub(crate) fn target(&self, i: usize, x: f64) -> f32 {
+    pub(crate) fn target(&self, i: usize, x: f64) -> f64 {
         match self.columns[i] {
-            Column::Category { .. } => x as f32,
+            Column::Category { .. } => x,
             // What is too far for single precision is as far as that goes.
             _ => ((x - self.means[i]) / self.scales[i])
-                .clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32,
+                .clamp(f64::from(f32::MIN), f64::from(f32::MAX)),
         }
     }
 
     /// Adds the features of a cell: a one for its label, or asinh z, which is z near the mean and grows as its
     /// logarithm far away; and whether it is missing.
-    pub(crate) fn push_features(&self, i: usize, x: f64, out: &mut Vec<f32>) {
+    pub(crate) fn push_features(&self, i: usize, x: f64, out: &mut Vec<f64>) {
         match self.columns[i] {
             Column::Category { labels } => {
-                out.extend((0..labels).map(|label| f32::from(u8::from(label as f64 == x))));
+                out.extend((0..labels).map(|label| f64::from(u8::from(label as f64 == x))));
             }
             Column::Grid { can_be_missing, .. } | Column::Real { can_be_missing } => {
                 out.push(if x.is_nan() { 0.0 } else { self.target(i, x).asinh() });
                 if can_be_missing {
-                    out.push(f32::from(u8::from(x.is_nan())));
+                    out.push(f64::from(u8::from(x.is_nan())));
                 }
             }
         }
@@ -212,7 +212,11 @@ impl Units {
             Column::Grid { step, .. } => {
                 // Of 0.1 the multiples are those of 1/10: a division is exact where a product is not.
                 let (index, inverse) = ((x / step).round(), (1.0 / step).round());
-                if inverse >= 1.0 && (inverse * step - 1.0).abs() < 1e-12 { index / inverse } else { index * step }
+                if inverse >= 1.0 && (inverse * step - 1.0).abs() < 1e-12 {
+                    index / inverse
+                } else {
+                    index * step
+                }
             }
             _ => x,
         }
@@ -259,10 +263,7 @@ mod tests {
     ];
 
     fn rows() -> InMemory {
-        InMemory::reals(
-            vec![0.0, 0.1, 5.0, 7.0, 1.0, 0.3, 9.0, 7.0, 1.0, f64::NAN, 1.0, 7.0],
-            4,
-        )
+        InMemory::reals(vec![0.0, 0.1, 5.0, 7.0, 1.0, 0.3, 9.0, 7.0, 1.0, f64::NAN, 1.0, 7.0], 4)
     }
 
     #[test]
@@ -279,7 +280,7 @@ mod tests {
             units.push_features(i, x, &mut features);
         }
         assert_eq!(features[..4], [0.0, 1.0, 0.0, 1.0]);
-        assert_eq!((features[4], features[5]), (0.0, 1.0_f32.asinh()));
+        assert_eq!((features[4], features[5]), (0.0, units.target(2, 5.0).asinh()));
         assert_eq!(features.len(), (0..4).map(|i| units.features(i)).sum::<usize>());
     }
 

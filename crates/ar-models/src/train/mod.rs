@@ -192,9 +192,7 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
 /// are checked where its means are taken.
 fn check_validation(event: &EventSpec, valid: &dyn Examples) -> Result<(), Error> {
     event.check_rows("validation", valid)?;
-    for_chunks(valid, 0, |first, values| {
-        check_values("validation", first, event, values)
-    })
+    for_chunks(valid, 0, |first, values| check_values("validation", first, event, values))
 }
 
 /// Checks that a model with classes can be given the labels of a set, which an error calls `name`.
