@@ -39,6 +39,15 @@ impl Number {
         }
     }
 
+    /// The same, of what a double has room for.
+    #[inline]
+    pub(super) fn finite(text: &[u8], comma: bool) -> Option<Self> {
+        match Self::plain(text, if comma { b',' } else { b'.' }) {
+            Some(number) => Some(number),
+            None => Self::any(text, comma).filter(|number| number.value.is_finite()),
+        }
+    }
+
     /// Digits with or without a mark: an integer divided by a power of ten. Where a double holds both exactly, so
     /// does their quotient as doubles what is nearest to the decimal (W. Clinger, "How to read floating point
     /// numbers accurately", PLDI 1990); elsewhere they are divided as integers.
