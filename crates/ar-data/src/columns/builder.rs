@@ -306,6 +306,29 @@ impl Builder {
         }
     }
 
+    /// Adds the cells of many rows of a text, of one character each; none of them, and false, if one is not a digit that
+    /// the column holds as a byte.
+    pub(crate) fn push_digits<'a>(
+        &mut self,
+        cells: impl Iterator<Item = &'a u8>,
+        notation: &Notation,
+    ) -> bool {
+        let most = match &self.want {
+            _ if notation.numbers_can_be_missing => 0,
+            Want::Open(_) => 10,
+            Want::Codes { most, .. } => *most.min(&10),
+            Want::Words(_) | Want::Labels { .. } | Want::Numbers => 0,
+        };
+        let State::Bytes(values) = &mut self.part.values else { return false };
+        let before = values.len();
+        values.extend(cells.map(|digit| digit.wrapping_sub(b'0')));
+        let are_taken = values[before..].iter().all(|&digit| u16::from(digit) < most);
+        if !are_taken {
+            values.truncate(before);
+        }
+        are_taken
+    }
+
     /// Adds cells of a text while they are what the column holds already, and gives the first that is something else.
     fn push_alike<'a>(
         &mut self,

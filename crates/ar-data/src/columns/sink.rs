@@ -77,6 +77,18 @@ impl Sink {
         }
     }
 
+    /// Adds the cells of many rows of a text to a column, as [`Builder::push_digits`] does.
+    pub(crate) fn digits<'a>(
+        &mut self,
+        column: usize,
+        cells: impl Iterator<Item = &'a u8>,
+    ) -> bool {
+        match self.builders.get_mut(column) {
+            Some(Some(builder)) => builder.push_digits(cells, &self.notation),
+            _ => true,
+        }
+    }
+
     /// Adds to a column what was read of it before there was a schema.
     pub(crate) fn part(&mut self, column: usize, part: Part, dictionary: &Dictionary) {
         if let Some(Some(builder)) = self.builders.get_mut(column) {
