@@ -61,11 +61,18 @@ impl Cuts {
                 marks &= marks - 1;
                 let byte = text[mark];
                 if byte == self.separator {
-                    if self.blanks > 0 && self.begins_at(mark) {
+                    if self.blanks > 0 && mark == row_start {
+                        // One at an end of a line is left with the value beside it.
+                        continue;
+                    }
+                    if self.blanks > 0 && text[mark - 1] == b' ' {
                         break 'blocks;
                     }
                     self.starts.push(mark as u32 + 1);
                 } else if byte == self.line_end {
+                    if self.blanks > 0 && mark > row_start && self.begins_at(mark) {
+                        self.starts.pop();
+                    }
                     self.starts.push(mark as u32 + 1);
                     if self.starts.len() != (rows + 1) * self.width + 1
                         || !self.is_row(&text[row_start..mark])
@@ -104,13 +111,22 @@ impl Cuts {
 
     /// Adds what was cut to the columns.
     pub(super) fn push(&self, text: &[u8], sink: &mut Sink) {
-        // Many files hold nothing but single digits.
-        let are_single = self.starts.windows(2).all(|next| next[1] - next[0] == 2);
+        // Many files hold nothing but single digits; what ends their lines may be longer.
+        let rows = (self.starts.len() - 1) / self.width;
+        let row_len = self.len() / rows;
+        let are_single = self.len() == rows * row_len
+            && self.starts.chunks_exact(self.width).zip((0..).step_by(row_len)).all(
+                |(row, start)| {
+                    row[0] as usize == start && row.windows(2).all(|next| next[1] - next[0] == 2)
+                },
+            );
         for column in 0..self.width {
-            let step = 2 * self.width;
-            if are_single && sink.digits(column, text[2 * column..self.len()].iter().step_by(step))
-            {
-                continue;
+            let is_single = are_single && (column + 1 < self.width || row_len == 2 * self.width);
+            if is_single {
+                let digits = text[2 * column..self.len()].iter().step_by(row_len);
+                if sink.digits(column, digits) {
+                    continue;
+                }
             }
             let values = self.column(text, column);
             match (self.has_quotes, self.separator) {
@@ -168,13 +184,15 @@ impl Cuts {
 
     /// Whether a line with the right number of values is a row for sure.
     fn is_row(&self, line: &[u8]) -> bool {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let (Some(&first), Some(&last)) = (line.first(), line.last()) else { return false };
         if self.comments && matches!(first, b'#' | b'%') {
             return false;
         }
         match self.separator {
-            // Any number of spaces separate, and those at the ends do not.
+            // Before a `\r` a space would be taken for a separator.
+            b' ' if self.blanks > 0 => {
+                line.iter().any(|byte| *byte > b' ') && !line.ends_with(b" \r")
+            }
             b' ' => first > b' ' && last > b' ',
             // What has a separator is not blank.
             separator => {
@@ -252,7 +270,10 @@ mod tests {
             ("1,2\na\"b,4\n", comma, 1),
             ("\t\n1\t2\n", Separator::Byte(b'\t'), 2),
             ("1 2\n3 4\r\n5  6\n", Separator::Spaces, 2),
-            ("1 2\n 3 4\n", Separator::Spaces, 1),
+            ("1 2\n 3 4\n5 6 \n 7 8 \n", Separator::Spaces, 4),
+            ("1 2\n  3 4\n", Separator::Spaces, 1),
+            ("1 2\n3 4  \n", Separator::Spaces, 1),
+            ("1 2\n3 \r\n", Separator::Spaces, 1),
         ] {
             assert_eq!(rows_of(text.as_bytes(), separator, b'\n', 2).0.len(), expected, "{text:?}");
         }
@@ -272,7 +293,7 @@ mod tests {
             parts in prop::collection::vec(
                 prop::sample::select(vec![
                     ",", ",", ",", "\t", " ", "\n", "\n", "\r\n", "\r", "\"", "\"", "\x0c", "#",
-                    "1", "25", "word", "1,2\n", "1 2\n", "\"a\",b\n", "1\t2\r\n",
+                    "1", "25", "word", "1,2\n", "1 2\n", "\"a\",b\n", "1\t2\r\n", " 1 2 \n", "\n ",
                     "0123456789012345678901234567890123456789,4\n",
                 ]),
                 0..40,
