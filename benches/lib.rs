@@ -10,8 +10,12 @@
 //! | `pixel_step` | one training step of PixelRNN and PixelCNN | PyTorch, by `pytorch_pixel.py` |
 //! | `pixel_sample` | drawing 16 images, at three sizes | one full pass per pixel |
 //! | `tables` | fitting and evaluating a Markov chain | independent variables; the generic walk |
+//! | `readers` | reading a table, as text and as Parquet | pyarrow on one thread, by `readers_pyarrow.py` |
 //!
-//! The subject and the baseline are the same model with the same weights, through the same interface,
+//! The last is in `crates/ar-data/benches`, and is run by `cargo bench -p ar-data --features arrow --bench readers`;
+//! `cargo xtask bench` runs it with the others.
+//!
+//! Elsewhere the subject and the baseline are the same model with the same weights, through the same interface,
 //! so that only the path differs. Sizes are those of binarized MNIST and of the papers' NADE.
 
 use ar_kernels::nade::{Weights, reference};

@@ -26,7 +26,10 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Runs the benches.
+/// Runs the benches, those of readers among them.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
-    run(cargo(&root()?).args(["bench", "--package", "chainrule-benches"]).args(arguments))
+    let packages = ["--package", "chainrule-benches", "--package", "ar-data"];
+    let mut command = cargo(&root()?);
+    command.arg("bench").args(packages).args(["--features", "ar-data/arrow"]);
+    run(command.args(arguments))
 }

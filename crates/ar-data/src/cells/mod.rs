@@ -8,6 +8,7 @@
 
 #[cfg(feature = "arrow")]
 pub(crate) mod arrow;
+mod cuts;
 pub(crate) mod dialect;
 pub(crate) mod npy;
 pub(crate) mod npz;

@@ -4,9 +4,8 @@
 //! One row a line; a value in quotes may go over several. Empty lines are skipped. A row that has another
 //! number of values than the first is a bad one, and those after it are read all the same.
 
-use super::dialect::{
-    Charset, Dialect, Header, Separator, cut_into, detect, ends_in_quotes, trimmed,
-};
+use super::cuts::Cuts;
+use super::dialect::{Charset, Dialect, Header, Separator, cut_into, detect, ends_in_quotes};
 use super::{Described, Source};
 use crate::bytes::Input;
 use crate::columns::{Cell, Notation, Sink, decode};
@@ -34,6 +33,8 @@ pub(crate) struct Text {
     /// Rows so far, bad ones included.
     rows: u64,
     sample: Vec<Vec<Vec<u8>>>,
+    /// Lines that are cut together.
+    cuts: Option<Cuts>,
 }
 
 impl Text {
@@ -64,8 +65,11 @@ impl Text {
             width_line: None,
             rows: 0,
             sample: Vec::new(),
+            cuts: None,
         };
         text.begin(&path)?;
+        let Dialect { separator, line_end, comments, .. } = dialect;
+        text.cuts = Cuts::new(separator, line_end, comments, text.width);
         Ok(text)
     }
 
@@ -187,6 +191,19 @@ impl Source for Text {
         }
         let start = sink.next_row();
         while sink.next_row() - start < most as u64 {
+            if let (Some(cuts), None) = (&mut self.cuts, &self.lines.peeked) {
+                let left = most - (sink.next_row() - start) as usize;
+                let text = &self.lines.buffer[self.lines.at..];
+                let rows = cuts.cut(text, left);
+                if rows > 0 {
+                    cuts.push(text, sink);
+                    sink.end_rows_of_lines(self.lines.count + 1, rows);
+                    self.lines.skip_lines(cuts.len(), rows);
+                    self.rows += rows as u64;
+                    continue;
+                }
+            }
+            // A line that is otherwise than most, or that goes on after the buffer.
             let Some((range, number)) = self.lines.next(separator)? else {
                 if self.rows == 0 {
                     return Err(self.no_rows(&path));
@@ -201,66 +218,25 @@ impl Source for Text {
             }
             self.rows += 1;
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            match separator {
-                Separator::Byte(separator) if memchr::memchr(b'"', line).is_none() => {
-                    let found = 1 + memchr::memchr_iter(separator, line).count();
-                    if found != self.width {
-                        let error = self.ragged(&path, number, found);
-                        sink.bad_row(error);
-                        continue;
-                    }
-                    push_cells(line, separator, sink);
-                }
-                Separator::Spaces if is_single_spaced(line.trim_ascii(), self.width) => {
-                    push_cells(line.trim_ascii(), b' ', sink);
-                }
-                _ => {
-                    let mut found = 0;
-                    cut_into(line, separator, &mut |_| found += 1);
-                    if found != self.width {
-                        let error = self.ragged(&path, number, found);
-                        sink.bad_row(error);
-                        continue;
-                    }
-                    let mut column = 0;
-                    cut_into(line, separator, &mut |cell| {
-                        sink.cell(column, Cell::Text(cell));
-                        column += 1;
-                    });
-                }
+            let mut found = 0;
+            cut_into(line, separator, &mut |_| found += 1);
+            if found != self.width {
+                let error = self.ragged(&path, number, found);
+                sink.bad_row(error);
+                continue;
             }
+            let mut column = 0;
+            cut_into(line, separator, &mut |cell| {
+                sink.cell(column, Cell::Text(cell));
+                column += 1;
+            });
             sink.end_row(number);
         }
         Ok(true)
     }
 }
 
-/// The cells of a line without quotes.
-fn push_cells(line: &[u8], separator: u8, sink: &mut Sink) {
-    let (mut start, mut column) = (0, 0);
-    while start <= line.len() {
-        // Most files hold nothing but single digits.
-        if line.len() > start + 1 && line[start + 1] == separator && line[start] != separator {
-            sink.cell(column, Cell::Text(trimmed(&line[start..=start], separator)));
-            start += 2;
-        } else {
-            let rest = &line[start..];
-            let end = rest.iter().position(|&byte| byte == separator).unwrap_or(rest.len());
-            sink.cell(column, Cell::Text(trimmed(&rest[..end], separator)));
-            start += end + 1;
-        }
-        column += 1;
-    }
-}
-
-/// Whether a line has so many values with one space between any two, and no quotes.
-fn is_single_spaced(line: &[u8], width: usize) -> bool {
-    1 + memchr::memchr_iter(b' ', line).count() == width
-        && memchr::memmem::find(line, b"  ").is_none()
-        && memchr::memchr2(b'\t', b'"', line).is_none()
-}
-
-fn is_blank(line: &[u8], separator: Separator) -> bool {
+pub(super) fn is_blank(line: &[u8], separator: Separator) -> bool {
     // A line of tabs is a row of empty cells.
     match separator {
         Separator::Byte(b'\t') => line.iter().all(|byte| matches!(byte, b' ' | b'\r')),
@@ -376,6 +352,12 @@ impl Lines {
         }
     }
 
+    /// Goes over so many lines, which have so many bytes.
+    fn skip_lines(&mut self, bytes: usize, lines: usize) {
+        self.at += bytes;
+        self.count += lines as u64;
+    }
+
     /// The range of the next record in the buffer, and the number of its first line.
     #[inline]
     fn next(&mut self, separator: Separator) -> Result<Option<(std::ops::Range<usize>, u64)>> {
@@ -410,7 +392,9 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use crate::error::{Flaw, Result};
-    use crate::{Column, Dataset, Kind, ReadOptions, Values, read_bytes};
+    use crate::{
+        Column, Dataset, Encoding, Kind, ReadOptions, Table, TableOptions, Values, read_bytes,
+    };
     use std::path::Path;
 
     fn parse_with(text: &[u8], options: &ReadOptions) -> Result<Dataset> {
@@ -493,6 +477,32 @@ mod tests {
     fn one_column_is_a_table() {
         assert_eq!(parse("1\n0\n").unwrap().values(), &symbols(&[1, 0], 2));
         assert_eq!(parse("x\n1\n").unwrap().columns().unwrap(), ["x"]);
+    }
+
+    #[test]
+    fn lines_are_counted_whichever_way_they_are_cut() {
+        let plain = "1,a,0.5\n".repeat(30_000);
+        let text = format!(
+            "n,word,x\n{plain}1,\"b\nc\",2\n{plain}1,2\n# no comment\n\n{plain}x,\"d\",2.5\r\n1,e,7"
+        );
+        let table =
+            Table::of_bytes(Path::new("t.csv"), text.into_bytes(), &TableOptions::default());
+        let table = table.unwrap();
+        assert_eq!(table.len(), 90_003);
+        let bad: Vec<String> = table.bad_rows().iter().map(|bad| bad.error.to_string()).collect();
+        assert_eq!(
+            bad,
+            [
+                "t.csv: line 60004: ragged: expected 3 values as in line 1, found 2",
+                "t.csv: line 60005: ragged: expected 3 values as in line 1, found 1",
+            ]
+        );
+        let mut schema = table.all_as(Encoding::Reals);
+        schema.variables.truncate(1);
+        let (data, bad) = table.dataset(&schema, Encoding::Reals).unwrap();
+        assert_eq!(data.len(), 90_002);
+        let error = bad.last().unwrap().error.to_string();
+        assert!(error.starts_with("t.csv: line 90007, column 1: "), "{error}");
     }
 
     #[test]

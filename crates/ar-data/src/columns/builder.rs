@@ -48,6 +48,15 @@ impl State {
         }
     }
 
+    /// No values, and room for so many.
+    fn with_capacity(self, capacity: usize) -> Self {
+        match self {
+            Self::Bytes(_) => Self::Bytes(Vec::with_capacity(capacity)),
+            Self::Numbers(_) => Self::Numbers(Vec::with_capacity(capacity)),
+            Self::Codes(_) => Self::Codes(Vec::with_capacity(capacity)),
+        }
+    }
+
     /// Leaves rows out, given which stay.
     pub(crate) fn retain(&mut self, stays: &[bool]) {
         match self {
@@ -211,7 +220,8 @@ impl Builder {
             counts[0] -= (self.part.missing.len() + self.part.words.len()) as u32;
             facts.bytes(&counts);
         }
-        let none = self.none();
+        // Chunks are as long as the one before, but for the last.
+        let none = self.none().with_capacity(self.part.values.len());
         std::mem::replace(&mut self.part, Part { values: none, ..Part::empty() })
     }
 
@@ -283,6 +293,106 @@ impl Builder {
             _ => {}
         }
         self.push_any(cell, notation);
+    }
+
+    /// Adds the cells of many rows of a text.
+    pub(crate) fn push_texts<'a>(
+        &mut self,
+        mut cells: impl Iterator<Item = &'a [u8]>,
+        notation: &Notation,
+    ) {
+        while let Some(other) = self.push_alike(&mut cells, notation) {
+            self.push(Cell::Text(other), notation);
+        }
+    }
+
+    /// Adds the cells of many rows of a text, of one character each; none of them, and false, if one is not a digit that
+    /// the column holds as a byte.
+    pub(crate) fn push_digits<'a>(
+        &mut self,
+        cells: impl Iterator<Item = &'a u8>,
+        notation: &Notation,
+    ) -> bool {
+        let most = match &self.want {
+            _ if notation.numbers_can_be_missing => 0,
+            Want::Open(_) => 10,
+            Want::Codes { most, .. } => *most.min(&10),
+            Want::Words(_) | Want::Labels { .. } | Want::Numbers => 0,
+        };
+        let State::Bytes(values) = &mut self.part.values else { return false };
+        let before = values.len();
+        values.extend(cells.map(|digit| digit.wrapping_sub(b'0')));
+        let are_taken = values[before..].iter().all(|&digit| u16::from(digit) < most);
+        if !are_taken {
+            values.truncate(before);
+        }
+        are_taken
+    }
+
+    /// Adds cells of a text while they are what the column holds already, and gives the first that is something else.
+    fn push_alike<'a>(
+        &mut self,
+        cells: &mut impl Iterator<Item = &'a [u8]>,
+        notation: &Notation,
+    ) -> Option<&'a [u8]> {
+        if let State::Codes(values) = &mut self.part.values {
+            let labels = labels_of(&self.want, &self.dictionary);
+            let before = values.len();
+            let other = cells.find(|text| match self.recent.code(text, labels) {
+                Some(code) => {
+                    values.push(code);
+                    false
+                }
+                None => true,
+            });
+            let count = (values.len() - before) as u64;
+            if let Want::Open(facts) | Want::Words(facts) = &mut self.want {
+                facts.words += count;
+            }
+            return other;
+        }
+        if notation.numbers_can_be_missing {
+            return cells.next();
+        }
+        let number = |text: &[u8]| {
+            if begins_a_number(text) { Number::finite(text, notation.comma) } else { None }
+        };
+        match (&mut self.part.values, &mut self.want) {
+            (State::Bytes(values), Want::Open(_) | Want::Codes { .. }) => {
+                let most = match &self.want {
+                    Want::Codes { most, .. } => *most,
+                    _ => 256,
+                };
+                cells.find(|text| match small(text).filter(|&number| number < most) {
+                    Some(number) => {
+                        values.push(number as u8);
+                        false
+                    }
+                    None => true,
+                })
+            }
+            (State::Numbers(values), Want::Numbers) => cells.find(|text| match number(text) {
+                Some(number) => {
+                    values.push(number.value);
+                    false
+                }
+                None => true,
+            }),
+            (State::Numbers(values), Want::Open(facts)) => {
+                let (before, mut places) = (values.len(), 0);
+                let other = cells.find(|text| match number(text) {
+                    Some(number) => {
+                        places = number.places.max(places);
+                        values.push(number.value);
+                        false
+                    }
+                    None => true,
+                });
+                facts.numbers(&values[before..], places);
+                other
+            }
+            _ => cells.next(),
+        }
     }
 
     /// Adds the cells of a part that was read before there was a schema, whose words `dictionary` has.
@@ -604,6 +714,18 @@ impl Builder {
             self.part.values = State::Numbers(numbers);
         }
     }
+}
+
+/// The number that at most three digits are.
+#[inline]
+fn small(text: &[u8]) -> Option<u16> {
+    if text.is_empty() || text.len() > 3 {
+        return None;
+    }
+    text.iter().try_fold(0, |number, &byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit <= 9).then(|| 10 * number + u16::from(digit))
+    })
 }
 
 /// The labels that codes stand for.

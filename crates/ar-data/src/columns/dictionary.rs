@@ -65,43 +65,74 @@ impl Dictionary {
 /// its place taken by another is searched for as ever.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Recent {
-    /// One more than the code; 0 where there is none. Empty before the first word.
-    codes: Vec<u32>,
+    /// Empty before the first word.
+    words: Vec<Seen>,
+}
+
+/// What is seen of a word, which is all of it if it has at most 16 bytes.
+#[derive(Debug, Default, Clone, Copy)]
+struct Seen {
+    first: u64,
+    last: u64,
+    len: usize,
+    /// `None` where there is no word.
+    code: Option<u32>,
+}
+
+impl Seen {
+    #[inline]
+    fn of(text: &[u8]) -> Self {
+        let (first, last) = match (text.first_chunk(), text.last_chunk()) {
+            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+            _ => match (text.first_chunk(), text.last_chunk()) {
+                (Some(first), Some(last)) => {
+                    (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into())
+                }
+                _ => (text.iter().fold(0, |seen, &byte| seen << 8 | u64::from(byte)), 0),
+            },
+        };
+        Self { first, last, len: text.len(), code: None }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        (self.first, self.last, self.len) == (other.first, other.last, other.len)
+    }
 }
 
 impl Recent {
     const MOST_PLACES: usize = 1 << 12;
 
-    fn place(&self, text: &[u8]) -> usize {
-        let seen = match text.first_chunk::<8>().zip(text.last_chunk::<8>()) {
-            Some((first, last)) => {
-                u64::from_le_bytes(*first).rotate_left(29) ^ u64::from_le_bytes(*last)
-            }
-            None => text.iter().fold(0, |seen: u64, &byte| seen << 8 | u64::from(byte)),
-        };
-        // The upper half of a product depends on all bits of its factors (Knuth, volume 3, section 6.4).
-        let mixed = (seen ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 32) as usize & self.codes.len().wrapping_sub(1)
+    #[inline]
+    fn place(&self, word: &Seen) -> usize {
+        let seen = word.first.rotate_left(29) ^ word.last ^ word.len as u64;
+        // Only the uppermost bits of a product depend on all bits of its factors (Knuth, volume 3, section 6.4).
+        let mixed = seen.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 1 >> (63 - self.words.len().max(1).ilog2())) as usize
     }
 
     /// The code of a word that was added, if `labels` has just that at the code.
+    #[inline]
     pub(super) fn code(&self, text: &[u8], labels: &[String]) -> Option<u32> {
-        let place = self.place(text);
+        let word = Seen::of(text);
+        let place = self.place(&word);
         [place, place ^ 1].into_iter().find_map(|place| {
-            let code = self.codes.get(place)?.checked_sub(1)?;
-            (labels.get(code as usize)?.as_bytes() == text).then_some(code)
+            let other = self.words.get(place).filter(|other| other.is(&word))?;
+            let code = other.code?;
+            let is_all = text.len() <= 16 || labels.get(code as usize)?.as_bytes() == text;
+            is_all.then_some(code)
         })
     }
 
     pub(super) fn add(&mut self, text: &[u8], code: u32, labels: usize) {
         let places = (4 * labels).next_power_of_two().clamp(2, Self::MOST_PLACES);
-        if self.codes.len() < places {
+        if self.words.len() < places {
             // Those that were there have other places now.
-            self.codes = vec![0; places];
+            self.words = vec![Seen::default(); places];
         }
-        let place = self.place(text);
-        let is_other = self.codes[place] != 0 && self.codes[place ^ 1] == 0;
-        self.codes[place ^ usize::from(is_other)] = code.wrapping_add(1);
+        let word = Seen::of(text);
+        let place = self.place(&word);
+        let is_other = self.words[place].code.is_some() && self.words[place ^ 1].code.is_none();
+        self.words[place ^ usize::from(is_other)] = Seen { code: Some(code), ..word };
     }
 }
 
@@ -113,4 +144,44 @@ pub(crate) fn in_order(labels: &mut [String]) {
         (None, Some(_)) => std::cmp::Ordering::Greater,
         (None, None) => a.cmp(b),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_were_met_are_found_and_no_others() {
+        let mut labels = Vec::new();
+        for year in 0..3 {
+            for day in 0..365 {
+                labels.push(format!("202{year}-{:02}-{:02}", day / 31 + 1, day % 31 + 1));
+            }
+        }
+        for number in 0..500 {
+            labels.push(number.to_string());
+            labels.push(format!("word {number}"));
+            labels.push(format!("a word that is longer than what is seen, {number}, of it"));
+        }
+        let mut recent = Recent::default();
+        for (code, label) in labels.iter().enumerate() {
+            assert_eq!(recent.code(label.as_bytes(), &labels), None, "{label}");
+            recent.add(label.as_bytes(), code as u32, code + 1);
+        }
+        let mut found = 0;
+        for (label, own) in labels.iter().zip(0..) {
+            let code = recent.code(label.as_bytes(), &labels);
+            assert!(code.is_none_or(|code| code == own), "{label}: {code:?}");
+            found += usize::from(code.is_some());
+            for other in [format!("{label} "), label[1..].to_owned()] {
+                let code = recent.code(other.as_bytes(), &labels);
+                assert!(
+                    code.is_none_or(|code| labels[code as usize] == other),
+                    "{other}: {code:?}"
+                );
+            }
+        }
+        // Most have their place to themselves among the last 4096.
+        assert!(found > labels.len() / 2, "{found} of {}", labels.len());
+    }
 }

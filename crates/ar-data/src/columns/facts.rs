@@ -67,6 +67,29 @@ impl Facts {
         }
     }
 
+    /// Of many numbers of a text, none of which has more than so many places.
+    pub(super) fn numbers(&mut self, values: &[f64], places: u8) {
+        let Some(&first) = values.first() else { return };
+        if self.numbers == 0 {
+            (self.least, self.most) = (first, first);
+        }
+        self.numbers += values.len() as u64;
+        self.places = self.places.max(places);
+        let (mut least, mut most) = (self.least, self.most);
+        for &value in values {
+            least = if value < least { value } else { least };
+            most = if value > most { value } else { most };
+        }
+        (self.least, self.most) = (least, most);
+        self.is_fractional = self.is_fractional || !values.iter().all(|&value| is_whole(value));
+        for &value in values {
+            if self.are_many {
+                break;
+            }
+            self.distinct(value);
+        }
+    }
+
     fn distinct(&mut self, value: f64) {
         // Both zeros are one number.
         let value = value + 0.0;

@@ -70,6 +70,25 @@ impl Sink {
         }
     }
 
+    /// Adds the cells of many rows of a text to a column.
+    pub(crate) fn texts<'a>(&mut self, column: usize, cells: impl Iterator<Item = &'a [u8]>) {
+        if let Some(Some(builder)) = self.builders.get_mut(column) {
+            builder.push_texts(cells, &self.notation);
+        }
+    }
+
+    /// Adds the cells of many rows of a text to a column, as [`Builder::push_digits`] does.
+    pub(crate) fn digits<'a>(
+        &mut self,
+        column: usize,
+        cells: impl Iterator<Item = &'a u8>,
+    ) -> bool {
+        match self.builders.get_mut(column) {
+            Some(Some(builder)) => builder.push_digits(cells, &self.notation),
+            _ => true,
+        }
+    }
+
     /// Adds to a column what was read of it before there was a schema.
     pub(crate) fn part(&mut self, column: usize, part: Part, dictionary: &Dictionary) {
         if let Some(Some(builder)) = self.builders.get_mut(column) {
@@ -110,6 +129,11 @@ impl Sink {
     pub(crate) fn end_row(&mut self, line: u64) {
         self.rows.push((self.next_row, u32::try_from(line).unwrap_or(u32::MAX)));
         self.next_row += 1;
+    }
+
+    /// Ends so many rows, each of which stands in a line of a text, from line `first`.
+    pub(crate) fn end_rows_of_lines(&mut self, first: u64, count: usize) {
+        (first..first + count as u64).for_each(|line| self.end_row(line));
     }
 
     /// Ends so many rows of what is no text.
