@@ -23,6 +23,12 @@ pub enum Values {
         /// `[len * event_len]`.
         data: Vec<f64>,
     },
+    /// Cells of columns of different types, as [`Encoding::Columns`](crate::Encoding::Columns) has them; NaN is a
+    /// missing number.
+    Columns {
+        /// `[len * event_len]`.
+        data: Vec<f64>,
+    },
 }
 
 impl Values {
@@ -30,7 +36,7 @@ impl Values {
     pub fn len(&self) -> usize {
         match self {
             Self::Symbols { data, .. } => data.len(),
-            Self::Reals { data } => data.len(),
+            Self::Reals { data } | Self::Columns { data } => data.len(),
         }
     }
 
@@ -97,6 +103,7 @@ impl Dataset {
                     ));
                 }
             }
+            Values::Columns { .. } => {}
             Values::Reals { data } => {
                 if let Some(index) = data.iter().position(|value| !value.is_finite()) {
                     return Err(Error::inconsistent(
@@ -304,21 +311,21 @@ impl Dataset {
     pub fn symbols(&self) -> Result<(&[u8], u16)> {
         match &self.values {
             Values::Symbols { data, levels } => Ok((data, *levels)),
-            Values::Reals { .. } => {
+            Values::Reals { .. } | Values::Columns { .. } => {
                 Err(Error::inconsistent(&self.name, "values", "symbols", "real numbers")
                     .advise("choose kind = \"symbols\" or a model of real values"))
             }
         }
     }
 
-    /// The reals, `[len * event_len]`.
+    /// The reals, or the cells of columns, `[len * event_len]`.
     ///
     /// # Errors
     ///
     /// [`Error::Inconsistent`] if the values are symbols.
     pub fn reals(&self) -> Result<&[f64]> {
         match &self.values {
-            Values::Reals { data } => Ok(data),
+            Values::Reals { data } | Values::Columns { data } => Ok(data),
             Values::Symbols { levels, .. } => Err(Error::inconsistent(
                 &self.name,
                 "values",
@@ -333,7 +340,7 @@ impl Dataset {
     pub fn levels(&self) -> Option<u16> {
         match self.values {
             Values::Symbols { levels, .. } => Some(levels),
-            Values::Reals { .. } => None,
+            Values::Reals { .. } | Values::Columns { .. } => None,
         }
     }
 
@@ -421,6 +428,11 @@ impl Dataset {
                 events.for_each(|range| chosen.extend_from_slice(&data[range]));
                 Values::Reals { data: chosen }
             }
+            Values::Columns { data } => {
+                let mut chosen = Vec::with_capacity(rows.len() * width);
+                events.for_each(|range| chosen.extend_from_slice(&data[range]));
+                Values::Columns { data: chosen }
+            }
         };
         Ok(Self {
             name: self.name.clone(),
@@ -447,7 +459,8 @@ impl Dataset {
                 data.extend(more);
                 *levels = of_more.max(*levels);
             }
-            (Values::Reals { data }, Values::Reals { data: more }) => data.extend(more),
+            (Values::Reals { data }, Values::Reals { data: more })
+            | (Values::Columns { data }, Values::Columns { data: more }) => data.extend(more),
             _ => panic!("parts of one kind"),
         }
         self.labels = match (self.labels.take(), other.labels) {
@@ -481,6 +494,7 @@ impl Dataset {
                     Values::Symbols { data: data[range].to_vec(), levels: *levels }
                 }
                 Values::Reals { data } => Values::Reals { data: data[range].to_vec() },
+                Values::Columns { data } => Values::Columns { data: data[range].to_vec() },
             },
             shape: self.shape.clone(),
             event_len: self.event_len,
@@ -508,7 +522,7 @@ impl Dataset {
                 data.truncate(keep * self.event_len);
                 data.shrink_to_fit();
             }
-            Values::Reals { data } => {
+            Values::Reals { data } | Values::Columns { data } => {
                 data.truncate(keep * self.event_len);
                 data.shrink_to_fit();
             }

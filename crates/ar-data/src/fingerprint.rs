@@ -51,6 +51,7 @@ impl Fingerprint {
         whole.update(match data.values() {
             Values::Symbols { .. } => b"symbols",
             Values::Reals { .. } => b"reals  ",
+            Values::Columns { .. } => b"columns",
         });
         whole.update((data.event_len() as u64).to_le_bytes());
         let mut blocks = Vec::with_capacity(rows.div_ceil(block_rows));
@@ -61,7 +62,7 @@ impl Fingerprint {
             let mut hash = Sha256::new();
             match data.values() {
                 Values::Symbols { data, .. } => hash.update(&data[values]),
-                Values::Reals { data } => {
+                Values::Reals { data } | Values::Columns { data } => {
                     bytes.clear();
                     bytes.extend(data[values].iter().flat_map(|value| value.to_le_bytes()));
                     hash.update(&bytes);

@@ -170,6 +170,7 @@ fn kind_of(data: &Dataset) -> String {
     match data.values() {
         Values::Symbols { levels, .. } => format!("symbols of {levels} levels"),
         Values::Reals { .. } => "real numbers".to_owned(),
+        Values::Columns { .. } => "columns of different types".to_owned(),
     }
 }
 

@@ -81,6 +81,7 @@ fn check(name: &str, bytes: Vec<u8>, options: &ReadOptions) -> Result<(), TestCa
                     prop_assert!(options.levels.is_none_or(|stated| stated == *levels));
                 }
                 Values::Reals { data } => prop_assert!(data.iter().all(|v| v.is_finite())),
+                Values::Columns { .. } => prop_assert!(false, "columns without a schema"),
             }
         }
         Err(Error::Malformed(malformed)) => {

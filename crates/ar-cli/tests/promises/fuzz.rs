@@ -98,6 +98,7 @@ fn check(values: &Values) {
             assert!(data.iter().all(|&value| u16::from(value) < *levels));
         }
         Values::Reals { data } => assert!(data.iter().all(|value| value.is_finite())),
+        Values::Columns { .. } => panic!("columns without a schema"),
     }
 }
 

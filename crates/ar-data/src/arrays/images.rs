@@ -152,7 +152,7 @@ impl Rows {
         }
         match values(&input, image.data, (image.rows, image.columns), &self.options)? {
             Values::Symbols { data, .. } => Ok(data),
-            Values::Reals { .. } => unreachable!("the kind is not real"),
+            Values::Reals { .. } | Values::Columns { .. } => unreachable!("the kind is not real"),
         }
     }
 }

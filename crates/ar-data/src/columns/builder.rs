@@ -22,10 +22,10 @@ enum Want {
     Words(Box<Facts>),
     /// Codes below `most`.
     Codes { most: u16, missing: Option<u8> },
-    /// Codes of labels.
-    Labels { dictionary: Arc<Dictionary>, missing: Option<u32> },
-    /// Numbers.
-    Numbers,
+    /// Codes of labels; `other` is that of any other one, if there is one.
+    Labels { dictionary: Arc<Dictionary>, missing: Option<u32>, other: Option<u32> },
+    /// Numbers; NaN is one that is missing, if they can be.
+    Numbers { can_be_missing: bool },
 }
 
 /// The values of a column so far.
@@ -175,8 +175,32 @@ impl Builder {
             Type::Category { labels } => Want::Labels {
                 dictionary: Arc::new(Dictionary::of(labels)),
                 missing: can_be_missing.then_some(labels.len() as u32),
+                other: None,
             },
-            Type::Integer | Type::Decimal { .. } | Type::Real => Want::Numbers,
+            Type::Integer | Type::Decimal { .. } | Type::Real => {
+                Want::Numbers { can_be_missing: false }
+            }
+        };
+        Self::new(variable.title(), want)
+    }
+
+    /// Of a variable that takes any label, and any number or none: what training never saw is an outcome, too.
+    pub(crate) fn of_column(variable: &Variable) -> Self {
+        let labels = match &variable.kind {
+            Type::Codes { levels } => (0..*levels).map(|code| code.to_string()).collect(),
+            Type::Category { labels } => labels.clone(),
+            Type::Integer | Type::Decimal { .. } | Type::Real => {
+                return Self::new(variable.title(), Want::Numbers { can_be_missing: true });
+            }
+        };
+        let known = labels.len() as u32;
+        let other = known + u32::from(variable.can_be_missing);
+        let dictionary = Arc::new(Dictionary::of(&labels));
+        // A cell that is missing for the first time is one more label that training never saw.
+        let want = Want::Labels {
+            dictionary,
+            missing: Some(if variable.can_be_missing { known } else { other }),
+            other: Some(other),
         };
         Self::new(variable.title(), want)
     }
@@ -185,7 +209,7 @@ impl Builder {
     pub(crate) fn of_label(label: &Label) -> Self {
         let dictionary = Arc::new(Dictionary::of(&label.classes));
         let title = title(label.name.as_deref(), label.column);
-        Self::new(title, Want::Labels { dictionary, missing: None })
+        Self::new(title, Want::Labels { dictionary, missing: None, other: None })
     }
 
     fn new(title: String, want: Want) -> Self {
@@ -208,7 +232,7 @@ impl Builder {
             Want::Open(facts) if facts.is_fractional => State::Numbers(Vec::new()),
             Want::Open(_) | Want::Codes { .. } => State::Bytes(Vec::new()),
             Want::Words(_) | Want::Labels { .. } => State::Codes(Vec::new()),
-            Want::Numbers => State::Numbers(Vec::new()),
+            Want::Numbers { .. } => State::Numbers(Vec::new()),
         }
     }
 
@@ -270,7 +294,7 @@ impl Builder {
                 };
                 if let Some(number) = number {
                     match &mut self.want {
-                        Want::Numbers => return values.push(number.value),
+                        Want::Numbers { .. } => return values.push(number.value),
                         Want::Open(facts) => {
                             facts.number(number, matches!(cell, Cell::Float(_)));
                             return values.push(number.value);
@@ -317,7 +341,7 @@ impl Builder {
             _ if notation.numbers_can_be_missing => 0,
             Want::Open(_) => 10,
             Want::Codes { most, .. } => *most.min(&10),
-            Want::Words(_) | Want::Labels { .. } | Want::Numbers => 0,
+            Want::Words(_) | Want::Labels { .. } | Want::Numbers { .. } => 0,
         };
         let State::Bytes(values) = &mut self.part.values else { return false };
         let before = values.len();
@@ -371,13 +395,15 @@ impl Builder {
                     None => true,
                 })
             }
-            (State::Numbers(values), Want::Numbers) => cells.find(|text| match number(text) {
-                Some(number) => {
-                    values.push(number.value);
-                    false
-                }
-                None => true,
-            }),
+            (State::Numbers(values), Want::Numbers { .. }) => {
+                cells.find(|text| match number(text) {
+                    Some(number) => {
+                        values.push(number.value);
+                        false
+                    }
+                    None => true,
+                })
+            }
             (State::Numbers(values), Want::Open(facts)) => {
                 let (before, mut places) = (values.len(), 0);
                 let other = cells.find(|text| match number(text) {
@@ -405,11 +431,11 @@ impl Builder {
                 self.part.values = State::Bytes(values);
                 return;
             }
-            (Want::Numbers, State::Numbers(values)) if is_whole => {
+            (Want::Numbers { .. }, State::Numbers(values)) if is_whole => {
                 self.part.values = State::Numbers(values);
                 return;
             }
-            (Want::Numbers, State::Bytes(values)) if is_whole => {
+            (Want::Numbers { .. }, State::Bytes(values)) if is_whole => {
                 self.part.values = State::Numbers(values.into_iter().map(f64::from).collect());
                 return;
             }
@@ -463,7 +489,7 @@ impl Builder {
         let most = match &self.want {
             Want::Open(_) => 256,
             Want::Codes { most, .. } => *most,
-            Want::Words(_) | Want::Labels { .. } | Want::Numbers => 0,
+            Want::Words(_) | Want::Labels { .. } | Want::Numbers { .. } => 0,
         };
         match &mut self.part.values {
             State::Bytes(values)
@@ -597,10 +623,10 @@ impl Builder {
                     }
                 }
             }
-            (Want::Labels { dictionary, missing }, State::Codes(values)) => {
+            (Want::Labels { dictionary, missing, other }, State::Codes(values)) => {
                 let code = match cell {
                     Cell::Missing => *missing,
-                    cell => dictionary.code(cell, notation),
+                    cell => dictionary.code(cell, notation).or(*other),
                 };
                 values.push(code.unwrap_or(0));
                 if code.is_none() {
@@ -614,6 +640,11 @@ impl Builder {
                         _ => refuse(Flaw::Unknown, expected, None),
                     }
                 }
+            }
+            (Want::Numbers { can_be_missing: true }, State::Numbers(values))
+                if cell == Cell::Missing =>
+            {
+                values.push(f64::NAN);
             }
             (_, State::Numbers(values)) => {
                 let value = number(cell, notation).map(|number| number.value);

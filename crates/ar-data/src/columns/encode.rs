@@ -1,5 +1,5 @@
-//! Columns as the homogeneous events that a model of today describes: symbols of one number of levels, or
-//! real numbers.
+//! Columns as the events that models describe: symbols of one number of levels, real numbers, or columns of their own
+//! types.
 
 use super::builder::{Builder, Part, State};
 use super::schema::{Schema, Type, Variable, listed};
@@ -18,6 +18,9 @@ pub enum Encoding {
     },
     /// A number.
     Reals,
+    /// A number for each cell, by the type of its column: the index of a label of a category, and the number of its
+    /// outcomes for any other label; a number as itself, and NaN where it is missing.
+    Columns,
 }
 
 impl Encoding {
@@ -28,6 +31,7 @@ impl Encoding {
                 Values::Symbols { data: Vec::with_capacity(capacity), levels }
             }
             Self::Reals => Values::Reals { data: Vec::with_capacity(capacity) },
+            Self::Columns => Values::Columns { data: Vec::with_capacity(capacity) },
         }
     }
 }
@@ -62,6 +66,7 @@ impl Schema {
                 _ => variable.levels().is_some_and(|own| own <= usize::from(levels)),
             },
             Encoding::Reals => variable.kind.is_numeric(),
+            Encoding::Columns => true,
         };
         let others: Vec<&Variable> = self.variables.iter().filter(|v| !suits(v)).collect();
         if others.is_empty() {
@@ -72,7 +77,7 @@ impl Schema {
         );
         let what = match encoding {
             Encoding::Symbols { levels } => format!("a category of at most {levels} outcomes"),
-            Encoding::Reals => "a number".to_owned(),
+            Encoding::Reals | Encoding::Columns => "a number".to_owned(),
         };
         Err(Error::unsuitable(
             path,
@@ -97,6 +102,7 @@ impl Schema {
                 Encoding::Reals => {
                     Builder::of(&Variable { kind: Type::Real, ..variable.clone() }, 0)
                 }
+                Encoding::Columns => Builder::of_column(variable),
             };
             builders[column] = Some(builder);
         }
@@ -138,10 +144,11 @@ pub(crate) fn append(parts: &[&Part], values: &mut Values) {
             });
             interleave(&columns.collect::<Vec<Cow<'_, [u8]>>>(), data);
         }
-        Values::Reals { data } => {
+        Values::Reals { data } | Values::Columns { data } => {
             let columns = parts.iter().map(|part| match &part.values {
                 State::Numbers(values) => Cow::Borrowed(&values[..]),
-                State::Bytes(_) | State::Codes(_) => unreachable!("a real variable is a number"),
+                State::Codes(values) => values.iter().map(|&code| f64::from(code)).collect(),
+                State::Bytes(_) => unreachable!("a real variable is a number"),
             });
             interleave(&columns.collect::<Vec<Cow<'_, [f64]>>>(), data);
         }

@@ -186,7 +186,7 @@ impl Schema {
     pub(crate) fn kind_of(encoding: super::Encoding) -> Type {
         match encoding {
             super::Encoding::Symbols { levels } => Type::Codes { levels },
-            super::Encoding::Reals => Type::Real,
+            super::Encoding::Reals | super::Encoding::Columns => Type::Real,
         }
     }
 
