@@ -2,20 +2,19 @@
 //!
 //! | what is in the file | model |
 //! |---|---|
-//! | bits | `nade` |
-//! | categories | `markov` of order 1 |
-//! | numbers, categories that are numbers among them | `rnade` |
-//! | words beside numbers | whichever of the two describes more columns; the others are left out, and said |
+//! | a table | `nade` of its columns, each by its type |
 //! | images | `nade` of their bits |
 //!
-//! Columns that count the rows, name them, have one value or repeat another are left out too.
+//! Columns that count the rows, name them or repeat another are left out; and under a model of one kind of values
+//! those of other kinds, and those of one value.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
 use ar_data::{
-    Column, Profile, ReadOptions, Table, TableOptions, Type, Variable, holds_table, read_path,
+    Column, Profile, ReadOptions, Table, TableOptions, Type, Variable, Warning, holds_table,
+    read_path,
 };
 use ar_models::config::ModelConfig;
 
@@ -89,68 +88,36 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
     let table = Table::read(path, &options)?;
     let schema = table.infer(None)?;
     let profiles = table.profile(&schema);
-    let mut left_out = Vec::new();
-    let mut stays = Vec::new();
+    let kind = wishes.model.unwrap_or("nade");
+    let (mut left_out, mut stays) = (Vec::new(), Vec::new());
     for (variable, profile) in schema.variables.iter().zip(&profiles) {
-        // Such a column may well be constant among the rows that are learned from.
-        let rare = table.len() as u64 - profile.missing - profile.mode_count;
-        if rare > 0 && rare <= RARE && table.len() as u64 > 4 * RARE {
-            let why = match rare {
-                1 => "one value in all rows but one".to_owned(),
-                rare => format!("one value in all rows but {rare}"),
-            };
-            left_out.push(LeftOut { variable, why });
-            continue;
-        }
-        match profile.warnings.iter().find(|warning| warning.is_no_variable()) {
-            Some(warning) => left_out.push(LeftOut { variable, why: warning.to_string() }),
+        match reason(kind, (variable, profile), table.len() as u64) {
+            Some(why) => left_out.push(LeftOut { variable, why }),
             None => stays.push((variable, profile)),
         }
     }
-    let can_be_code = |(variable, profile): &(&Variable, &Profile)| match &variable.kind {
-        Type::Codes { .. } => true,
-        Type::Category { labels } => labels.len() < 256,
-        Type::Integer => profile.range.is_some_and(|(least, most)| least >= 0.0 && most <= 255.0),
-        Type::Decimal { .. } | Type::Real => false,
-    };
-    let is_number = |(variable, _): &(&Variable, &Profile)| variable.kind.is_numeric();
-    let are_categories = stays.iter().all(|(variable, profile)| {
-        variable.kind.outcomes().is_some() && can_be_code(&(variable, profile))
-    });
-    let count =
-        |suits: &dyn Fn(&(&Variable, &Profile)) -> bool| stays.iter().filter(|c| suits(c)).count();
-    let (codes, numbers) = (count(&can_be_code), count(&is_number));
-    let kind = match wishes.model {
-        Some(kind) => kind,
-        None if are_categories || codes > numbers => {
-            let are_bits = stays
-                .iter()
-                .filter(|c| can_be_code(c))
-                .all(|(variable, _)| variable.levels().is_some_and(|levels| levels <= 2));
-            if are_bits { "nade" } else { "markov" }
-        }
-        None => "rnade",
-    };
-    let is_real = kind == "rnade";
-    let (stays, others): (Vec<_>, Vec<_>) =
-        stays.into_iter().partition(|c| if is_real { is_number(c) } else { can_be_code(c) });
-    for (variable, _) in others {
-        let why = format!("{}, which `{kind}` does not describe", variable.kind);
-        left_out.push(LeftOut { variable, why });
-    }
     if stays.is_empty() {
+        let why = left_out
+            .iter()
+            .map(|left_out| format!("{}: {}", left_out.variable.title(), left_out.why));
         return Err(Mistake::new(
-            format!("{}: no column that a model `{kind}` describes", path.display()),
-            "choose another kind with --model; `chainrule data info FILE` shows what is in each column",
+            format!(
+                "{}: no column that a model `{kind}` describes: {}",
+                path.display(),
+                why.collect::<Vec<_>>().join("; ")
+            ),
+            "say in [data.columns] of a config (`chainrule init`) what the columns are, or choose another kind \
+             with --model",
         )
         .of(ErrorKind::Data)
         .in_file(path)
         .into());
     }
     left_out.sort_by_key(|left_out| left_out.variable.column);
-    // A missing cell of a category is an outcome of its own, of a number a row that cannot be read.
+    // A missing cell is an outcome of its own, but of a number under a model of numbers alone, or of symbols.
     let holes = |(variable, profile): &&(&Variable, &Profile)| {
-        profile.missing > 0 && (is_real || variable.kind.outcomes().is_none())
+        let is_number = variable.kind.outcomes().is_none();
+        profile.missing > 0 && kind != "nade" && (kind == "rnade" || is_number)
     };
     let holey: Vec<String> = stays
         .iter()
@@ -197,18 +164,52 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
         writeln!(text, "bad_rows = \"skip\"  # {count} cannot be read")?;
         notes.push(format!("{count} cannot be read and are left out"));
     }
-    let rows = table.len();
+    let rows = table.len() - table.bad_rows().len().min(table.len());
     if schema.missing != TableOptions::default().missing {
         writeln!(text, "missing = {:?}", schema.missing)?;
     }
     divide(&mut text, rows)?;
     columns(&mut text, &stays)?;
+    // There is nothing before the only column.
+    let kind = if kind == "markov" && stays.len() == 1 { "independent" } else { kind };
     model(&mut text, kind, rows)?;
     let warnings = stays.iter().flat_map(|(variable, profile)| {
         profile.warnings.iter().map(|warning| format!("{}: {warning}", variable.title()))
     });
     let warnings = warnings.collect();
     Ok(Draft { text, notes, warnings })
+}
+
+/// Why a model does not describe a column of a table of so many rows; `None` where it does.
+fn reason(kind: &str, (variable, profile): (&Variable, &Profile), rows: u64) -> Option<String> {
+    let describes_all = kind == "nade";
+    if !describes_all {
+        // Such a column may well be constant among the rows that are learned from.
+        let rare = rows - profile.missing - profile.mode_count;
+        if rare > 0 && rare <= RARE && rows > 4 * RARE {
+            return Some(match rare {
+                1 => "one value in all rows but one".to_owned(),
+                rare => format!("one value in all rows but {rare}"),
+            });
+        }
+    }
+    let is_no_variable = |warning: &&Warning| {
+        warning.is_no_variable() && !(describes_all && **warning == Warning::Constant)
+    };
+    if let Some(warning) = profile.warnings.iter().find(is_no_variable) {
+        return Some(warning.to_string());
+    }
+    let suits = match (kind, &variable.kind) {
+        ("nade", _) => true,
+        ("rnade", kind) => kind.is_numeric(),
+        (_, Type::Codes { .. }) => true,
+        (_, Type::Category { labels }) => labels.len() < 256,
+        (_, Type::Integer) => {
+            profile.range.is_some_and(|(least, most)| least >= 0.0 && most <= 255.0)
+        }
+        (_, Type::Decimal { .. } | Type::Real) => false,
+    };
+    (!suits).then(|| format!("{}, which `{kind}` does not describe", variable.kind))
 }
 
 fn of_images(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
@@ -322,7 +323,10 @@ fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
              components = 10  # Gaussians of each conditional; more follow skew and clusters\n\
              min_scale = 0.1  # no Gaussian is narrower, in standard deviations: repeated values would draw it to 0\n",
         ),
-        "nade" => text.push_str("hidden = 200  # units that all conditionals share\n"),
+        "nade" => {
+            let hidden = if rows < 2_000 { 50 } else { 100 };
+            text.push_str(&format!("hidden = {hidden}  # units that all conditionals share\n"));
+        }
         "made" | "orderless-nade" => text.push_str("hidden = [200]\n"),
         "markov" => text.push_str("order = 1  # each column given the one before it\n"),
         "neighbourhood" => text.push_str("offsets = [[0, -1], [-1, -1], [-1, 0], [-1, 1]]  # W, NW, N, NE\n"),

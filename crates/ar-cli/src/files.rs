@@ -126,10 +126,8 @@ impl Events<'_> {
             None => format!("x{i}"),
         };
         let cells = |i: usize| match (self.values, words) {
-            (Values::Reals(_), _) => Cells::Number,
-            (_, Some(schema)) if matches!(schema.variables[i].kind, Type::Category { .. }) => {
-                Cells::Word
-            }
+            (_, Some(schema)) => cells_of(&schema.variables[i]),
+            (Values::Reals(_), None) => Cells::Number,
             _ => Cells::Whole,
         };
         let columns: Vec<_> = (0..width).map(|i| (title(i), cells(i))).collect();
@@ -137,8 +135,8 @@ impl Events<'_> {
         match self.values {
             Values::Symbols(values) => {
                 for row in values.chunks_exact(width) {
-                    let cell = |(i, &symbol)| match words {
-                        Some(schema) => word(&schema.variables[i], symbol),
+                    let cell = |(i, &symbol): (usize, &u8)| match words {
+                        Some(schema) => word(&schema.variables[i], symbol.into()),
                         None => Cell::Whole(symbol.into()),
                     };
                     table.push(&row.iter().enumerate().map(cell).collect::<Vec<_>>())?;
@@ -146,18 +144,24 @@ impl Events<'_> {
             }
             Values::Reals(values) => {
                 for row in values.chunks_exact(width) {
-                    table.push(&row.iter().copied().map(Cell::Number).collect::<Vec<_>>())?;
+                    let cell = |(i, &value): (usize, &f64)| match words {
+                        Some(schema) => cell_of(&schema.variables[i], value),
+                        None => Cell::Number(value),
+                    };
+                    table.push(&row.iter().enumerate().map(cell).collect::<Vec<_>>())?;
                 }
             }
         }
         table.complete()
     }
 
-    /// The schema whose labels the symbols are, if they are any.
+    /// The schema in whose words the values are written, if they are any.
     fn words(&self) -> Option<&Schema> {
         let levels = |variable: &Variable| variable.levels().is_some();
         self.schema.filter(|schema| {
-            schema.variables.len() == self.variables() && schema.variables.iter().all(levels)
+            let are_columns = self.event.columns.is_some();
+            let are_symbols = self.event.levels.is_some() && schema.variables.iter().all(levels);
+            schema.variables.len() == self.variables() && (are_columns || are_symbols)
         })
     }
 
@@ -193,16 +197,33 @@ impl Events<'_> {
     }
 }
 
+/// What the cells of a variable are written as.
+fn cells_of(variable: &Variable) -> Cells {
+    match variable.kind {
+        Type::Category { .. } => Cells::Word,
+        Type::Codes { .. } | Type::Integer => Cells::Whole,
+        Type::Decimal { .. } | Type::Real => Cells::Number,
+    }
+}
+
+/// A cell of a column in the words of its table.
+fn cell_of(variable: &Variable, value: f64) -> Cell {
+    match variable.kind {
+        Type::Category { .. } | Type::Codes { .. } => word(variable, value as u16),
+        _ if value.is_nan() => Cell::Missing,
+        Type::Integer => Cell::Whole(value as i64),
+        Type::Decimal { .. } | Type::Real => Cell::Number(value),
+    }
+}
+
 /// A symbol in the words of its table: a label, a code, or nothing for a missing cell.
-fn word(variable: &Variable, symbol: u8) -> Cell {
+fn word(variable: &Variable, symbol: u16) -> Cell {
     match &variable.kind {
         Type::Category { labels } => match labels.get(usize::from(symbol)) {
             Some(label) => Cell::Word(label.clone()),
             None => Cell::Missing,
         },
-        Type::Codes { levels } if variable.can_be_missing && u16::from(symbol) == *levels => {
-            Cell::Missing
-        }
+        Type::Codes { levels } if variable.can_be_missing && symbol == *levels => Cell::Missing,
         _ => Cell::Whole(symbol.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! What a model is, in words and numbers, from its config alone.
 
+use ar_models::columns::Column;
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::made::MadeSettings;
 use ar_models::orderless::OrderlessSettings;
@@ -11,8 +12,11 @@ use prob_core::{Error as ProbError, count, joint};
 
 /// What each conditional p(x_t | …) may look at, in words.
 pub(crate) fn sees(model: &ModelConfig, event: &EventSpec) -> String {
-    let (one, many) =
-        if event.shape.len() == 2 { ("pixel", "pixels") } else { ("variable", "variables") };
+    let (one, many) = match event.shape.len() {
+        _ if event.columns.is_some() => ("column", "columns"),
+        2 => ("pixel", "pixels"),
+        _ => ("variable", "variables"),
+    };
     let all = event.variables().saturating_sub(1);
     let along = |ordering: &OrderingKind| match ordering {
         OrderingKind::Raster => String::new(),
@@ -233,6 +237,11 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
             let bytes = BigUint::from(n) * (n + 1) * size_of::<f32>();
             Size { free_parameters: logistic(n), bytes }
         }
+        ModelConfig::Nade { hidden, components, .. } if event.columns.is_some() => {
+            let columns = event.columns.as_deref().unwrap_or_default();
+            let free_parameters = column_nade(columns, *hidden, *components);
+            Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
+        }
         ModelConfig::Nade { hidden, classes, .. } => {
             // Biases of all, and of each class.
             let of_classes = BigUint::from(classes.unwrap_or(0)) * (n + hidden);
@@ -291,6 +300,13 @@ pub(crate) fn nade(variables: usize, hidden: usize) -> BigUint {
 pub(crate) fn rnade(variables: usize, hidden: usize, components: usize) -> BigUint {
     let outputs = BigUint::from(variables) * components * 3_u8;
     BigUint::from(variables) * hidden + hidden + variables + outputs * (hidden + 1)
+}
+
+/// W of all features × h, c of h, ρ of n; for each output h weights and a bias.
+fn column_nade(columns: &[Column], hidden: usize, components: usize) -> BigUint {
+    let features: usize = columns.iter().map(Column::features).sum();
+    let outputs: usize = columns.iter().map(|column| column.outputs(components)).sum();
+    BigUint::from(features + 1) * hidden + columns.len() + BigUint::from(outputs) * (hidden + 1)
 }
 
 /// W, M and V of n × h, c of h, b of n.

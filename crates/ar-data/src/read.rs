@@ -22,6 +22,8 @@ pub enum Kind {
     Symbols,
     /// Real numbers.
     Real,
+    /// Columns of types of their own, of a table; only with a schema.
+    Columns,
 }
 
 impl fmt::Display for Kind {
@@ -30,6 +32,7 @@ impl fmt::Display for Kind {
             Self::Binary => "binary",
             Self::Symbols => "symbols",
             Self::Real => "real",
+            Self::Columns => "columns",
         })
     }
 }
@@ -38,13 +41,13 @@ impl FromStr for Kind {
     type Err = Error;
 
     fn from_str(word: &str) -> Result<Self> {
-        [Self::Binary, Self::Symbols, Self::Real]
+        [Self::Binary, Self::Symbols, Self::Real, Self::Columns]
             .into_iter()
             .find(|kind| kind.to_string() == word)
             .ok_or_else(|| Error::UnknownWord {
                 what: "kind",
                 found: word.to_owned(),
-                expected: "binary, symbols or real",
+                expected: "binary, symbols, real or columns",
             })
     }
 }
@@ -101,6 +104,15 @@ impl ReadOptions {
     pub(crate) fn check(&self) -> Result<()> {
         if self.rows == Some(0) {
             return Err(Error::inconsistent("options", "rows", "1 or more", "0"));
+        }
+        if self.kind == Some(Kind::Columns) {
+            return Err(Error::inconsistent(
+                "options",
+                "kind",
+                "one kind for all values",
+                "columns",
+            )
+            .advise("columns of their own types are those of a table, which is read by a schema"));
         }
         let Some(levels) = self.levels else {
             return Ok(());
@@ -293,7 +305,7 @@ fn homogeneous(table: Table, options: &ReadOptions) -> Result<Dataset> {
         (Some(Kind::Binary), _) => Encoding::Symbols { levels: 2 },
         (_, Some(levels)) => Encoding::Symbols { levels },
         (Some(Kind::Symbols), None) => own.unwrap_or(symbols),
-        (None, None) => own.unwrap_or(Encoding::Reals),
+        (None | Some(Kind::Columns), None) => own.unwrap_or(Encoding::Reals),
     };
     let schema = table.all_as(encoding);
     let (data, bad) = table.dataset(&schema, encoding)?;

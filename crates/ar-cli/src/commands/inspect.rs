@@ -172,7 +172,8 @@ fn event_of(config: &Config, session: &Session) -> Result<EventSpec> {
         return Ok(event);
     }
     let mut config = config.clone();
-    config.settle(&data::load_to_train(&config, session.reader())?.splits.train)?;
+    let trained = data::load_to_train(&config, session.reader())?;
+    config.settle(&trained.splits.train, trained.schema.as_ref())?;
     let event = config.event().context(crate::error::Internal("a read file has no event"))?;
     config.check_event(&event)?;
     Ok(event)

@@ -282,7 +282,7 @@ impl Data {
     /// Loads the splits and settles what the config left to them.
     fn load(config: &mut Config, session: &Session) -> Result<Self> {
         let TrainedOn { splits, rows, schema } = load_to_train(config, session.reader())?;
-        config.settle(&splits.train)?;
+        config.settle(&splits.train, schema.as_ref())?;
         if let Some(event) = config.event() {
             config.check_event(&event)?;
         }
@@ -298,6 +298,10 @@ impl Data {
             rows,
             schema,
         };
+        let data = match config.event().filter(|event| event.columns.is_some()) {
+            Some(event) => data.of_columns(&event),
+            None => data,
+        };
         config.check_event(data.event())?;
         config.check_labels("training", &data.train)?;
         if let Some(valid) = data.valid.as_ref().filter(|valid| all_labels(*valid).is_some()) {
@@ -308,6 +312,13 @@ impl Data {
 
     fn event(&self) -> &EventSpec {
         &self.train.event
+    }
+
+    /// The same, of columns that the run's schema knows.
+    fn of_columns(mut self, event: &EventSpec) -> Self {
+        let parts = [Some(&mut self.train), self.valid.as_mut(), self.test.as_mut()];
+        parts.into_iter().flatten().for_each(|part| part.event.clone_from(event));
+        self
     }
 }
 

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use ar_data::folds::Folds;
 use ar_data::{
     Column, Dataset, Encoding, Kind, MISSING, ReadOptions, Schema, Split, Stated, TableOptions,
-    Type, Variable, builtin,
+    Type, Values, Variable, builtin,
 };
+use ar_models::columns as models;
 use ar_models::config::EventSpec;
 
 use crate::changes::Expected;
@@ -205,7 +206,7 @@ impl DataConfig {
                 builtin::find(name).ok().and_then(|builtin| builtin.levels)
             }
             DataSource::Files { kind: Some(Kind::Binary), .. } => Some(2),
-            DataSource::Files { kind: Some(Kind::Real), .. } => None,
+            DataSource::Files { kind: Some(Kind::Real | Kind::Columns), .. } => None,
             DataSource::Files { levels, .. } => *levels,
         }
     }
@@ -261,8 +262,14 @@ impl DataConfig {
     pub(crate) fn encoding(&self) -> Encoding {
         match self.raw_levels() {
             Some(levels) => Encoding::Symbols { levels },
+            None if self.is_of_columns() => Encoding::Columns,
             None => Encoding::Reals,
         }
+    }
+
+    /// Whether the columns of the table are described as what they are, each by its type.
+    pub(crate) fn is_of_columns(&self) -> bool {
+        matches!(self.source, DataSource::Files { kind: Some(Kind::Columns), .. })
     }
 
     /// What the data is called in records: the built-in name, or the training file's.
@@ -299,6 +306,10 @@ impl DataConfig {
                 let builtin = builtin::find(name).ok()?;
                 (builtin.shape.to_vec(), builtin.levels)
             }
+            DataSource::Files { kind: Some(Kind::Columns), .. } => {
+                let variables = &self.schema.as_ref()?.variables;
+                return Some(EventSpec::columns(variables.iter().map(column_of).collect()));
+            }
             DataSource::Files { kind, levels, shape, .. } => {
                 let levels = match kind {
                     Some(Kind::Binary) => Some(2),
@@ -321,12 +332,16 @@ impl DataConfig {
 
     /// Writes down what was only known from the data, so that a run needs no data to be used.
     ///
-    /// `raw` is the training split before any preprocessing.
-    pub(super) fn settle(&mut self, raw: &Dataset) {
+    /// `raw` is the training split before any preprocessing, `schema` what the columns of a table are.
+    pub(super) fn settle(&mut self, raw: &Dataset, schema: Option<&Schema>) {
+        self.schema = self.schema.take().or_else(|| schema.cloned());
         if let DataSource::Files { kind, levels, shape, .. } = &mut self.source {
             *levels = levels.or(raw.levels());
             if raw.levels().is_none() {
-                *kind = Some(Kind::Real);
+                *kind = Some(match raw.values() {
+                    Values::Columns { .. } => Kind::Columns,
+                    _ => Kind::Real,
+                });
             }
             shape.get_or_insert_with(|| raw.shape().to_vec());
         }
@@ -359,6 +374,21 @@ impl DataConfig {
         }
         if self.schema.is_none() {
             self.schema.clone_from(&stored.schema);
+        }
+    }
+}
+
+/// What a variable of a schema is to a model. A missing cell of a category is one more label.
+pub(crate) fn column_of(variable: &Variable) -> models::Column {
+    let can_be_missing = variable.can_be_missing;
+    match variable.kind {
+        Type::Integer => models::Column::Grid { step: 1.0, can_be_missing },
+        Type::Decimal { places } => {
+            models::Column::Grid { step: 1.0 / 10_f64.powi(i32::from(places)), can_be_missing }
+        }
+        Type::Real => models::Column::Real { can_be_missing },
+        Type::Codes { .. } | Type::Category { .. } => {
+            models::Column::Category { labels: variable.levels().unwrap_or(1) }
         }
     }
 }

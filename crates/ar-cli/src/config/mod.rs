@@ -18,7 +18,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use ar_data::flip::Mirror;
-use ar_data::{Dataset, Split};
+use ar_data::{Dataset, Schema, Split};
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::Examples;
 use ar_models::train::{TrainConfig, check_labels};
@@ -246,12 +246,12 @@ impl Config {
 
     /// Writes down what was only known from the data, so that a run needs no data to be used.
     ///
-    /// `raw` is the training split before any preprocessing.
+    /// `raw` is the training split before any preprocessing, `schema` what the columns of a table are.
     ///
     /// # Errors
     /// When the config names a column that the data does not have.
-    pub(crate) fn settle(&mut self, raw: &Dataset) -> Result<()> {
-        self.data.settle(raw);
+    pub(crate) fn settle(&mut self, raw: &Dataset, schema: Option<&Schema>) -> Result<()> {
+        self.data.settle(raw, schema);
         self.settle_parents()
     }
 

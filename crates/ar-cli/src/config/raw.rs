@@ -205,6 +205,7 @@ enum RawKind {
     Binary,
     Symbols,
     Real,
+    Columns,
 }
 
 /// Names of [`Binarize`].
@@ -255,6 +256,7 @@ impl RawData {
                     Kind::Binary => RawKind::Binary,
                     Kind::Symbols => RawKind::Symbols,
                     Kind::Real => RawKind::Real,
+                    Kind::Columns => RawKind::Columns,
                 });
                 raw.levels = *levels;
                 raw.shape.clone_from(shape);
@@ -514,8 +516,10 @@ impl RawData {
                     RawKind::Binary => Kind::Binary,
                     RawKind::Symbols => Kind::Symbols,
                     RawKind::Real => Kind::Real,
+                    RawKind::Columns => Kind::Columns,
                 });
-                if let (Some(kind), Some(RawColumns::Types(types))) = (kind, &self.columns)
+                if let (Some(kind @ (Kind::Binary | Kind::Symbols)), Some(RawColumns::Types(types))) =
+                    (kind, &self.columns)
                     && !types.is_empty()
                 {
                     return refuse(

@@ -165,6 +165,7 @@ impl Finder<'_> {
             schema: data.schema_of(event.variables()),
             encoding: match (kind, levels) {
                 (Kind::Real, _) => Encoding::Reals,
+                (Kind::Columns, _) => Encoding::Columns,
                 (Kind::Binary, _) => Encoding::Symbols { levels: 2 },
                 (Kind::Symbols, levels) => Encoding::Symbols { levels: levels.unwrap_or(256) },
             },
@@ -179,6 +180,7 @@ impl Finder<'_> {
         };
         let raw_levels = data.raw_levels();
         let (kind, levels, how) = match (raw_levels, self.levels) {
+            (None, None) if data.is_of_columns() => (Kind::Columns, None, how),
             (None, None) => (Kind::Real, None, how),
             (None, Some(levels)) => {
                 return Err(mistake(

@@ -9,6 +9,8 @@ use ar_data::{
     Values, Variable, Warning,
 };
 
+use ar_models::config::ModelConfig;
+
 use crate::config::{Binarize, Config, DataConfig, DataSource};
 use crate::error::{ErrorKind, Internal, Mistake, data_mistake};
 use crate::output::{Terminal, grouped};
@@ -49,7 +51,7 @@ impl Columns {
         };
         let symbols = Encoding::Symbols { levels: levels.unwrap_or(256) };
         let stated = match (kind, levels) {
-            (Some(Kind::Real), _) => Some(Encoding::Reals),
+            (Some(Kind::Real), _) if data.table.types.is_empty() => Some(Encoding::Reals),
             (Some(Kind::Binary), _) => Some(Encoding::Symbols { levels: 2 }),
             (Some(Kind::Symbols), _) => Some(symbols),
             (None, Some(_)) if data.table.types.is_empty() => Some(symbols),
@@ -79,6 +81,18 @@ impl Columns {
             || pre.binarize != Binarize::None
             || pre.dequantize.is_some()
             || pre.flip;
+        let describes_columns = matches!(config.model, ModelConfig::Nade { .. });
+        let may_be_columns = matches!(kind, None | Some(Kind::Columns)) && levels.is_none();
+        if describes_columns && may_be_columns && !changes_symbols {
+            let schema = table.infer(None)?;
+            let are_bits = schema.symbols() == Some(Encoding::Symbols { levels: 2 })
+                && *kind != Some(Kind::Columns);
+            if !are_bits {
+                say_warnings(&table, &schema, terminal);
+                let schema = with_constants(&table, schema);
+                return Ok((table, Self { schema, encoding: Encoding::Columns }));
+            }
+        }
         let needs_symbols = !config.model.is_real() || changes_symbols;
         let schema = table.infer(needs_symbols.then_some(symbols))?;
         let encoding = if needs_symbols { schema.symbols() } else { schema.reals() };
@@ -190,6 +204,19 @@ fn unsuitable(config: &Config, path: &Path, schema: &Schema, needs_symbols: bool
     .of(ErrorKind::Data)
     .in_file(path)
     .into()
+}
+
+/// A schema in which a column of one value in all rows is a category of one label, which costs nothing until it
+/// changes: its density as a number would have no bound.
+fn with_constants(table: &Table, mut schema: Schema) -> Schema {
+    let profiles = table.profile(&schema);
+    for (variable, profile) in schema.variables.iter_mut().zip(profiles) {
+        let is_number = variable.kind.outcomes().is_none();
+        if let (true, 1, Some(value)) = (is_number, profile.distinct, profile.mode) {
+            variable.kind = Type::Category { labels: vec![value] };
+        }
+    }
+    schema
 }
 
 /// Columns with a warning that are named.

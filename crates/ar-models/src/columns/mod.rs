@@ -58,6 +58,26 @@ impl Column {
         }
     }
 
+    /// Features that it gives to the columns after it.
+    pub fn features(&self) -> usize {
+        match *self {
+            Self::Category { labels } => labels,
+            Self::Grid { can_be_missing, .. } | Self::Real { can_be_missing } => {
+                1 + usize::from(can_be_missing)
+            }
+        }
+    }
+
+    /// Numbers that describe its conditional, as a mixture of `components` if it is one of numbers.
+    pub fn outputs(&self, components: usize) -> usize {
+        match *self {
+            Self::Category { labels } => labels,
+            Self::Grid { can_be_missing, .. } | Self::Real { can_be_missing } => {
+                3 * components + usize::from(can_be_missing)
+            }
+        }
+    }
+
     /// Whether the value is a mass, and not a density.
     pub fn has_mass(&self) -> bool {
         !matches!(self, Self::Real { .. })

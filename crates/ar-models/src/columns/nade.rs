@@ -98,7 +98,7 @@ impl ColumnNadeConfig {
         let walk = self.ordering.as_slice();
         let heads: Vec<Head> =
             walk.iter().map(|&i| units.head(i, self.components, self.min_scale)).collect();
-        let features: Vec<usize> = walk.iter().map(|&i| units.features(i)).collect();
+        let features: Vec<usize> = walk.iter().map(|&i| units.columns()[i].features()).collect();
         let outputs: Vec<usize> = heads.iter().map(Head::outputs).collect();
         (Blocks::new(&features, &outputs), Heads::new(heads))
     }

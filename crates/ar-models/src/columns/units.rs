@@ -142,16 +142,6 @@ impl Units {
         self.unseen
     }
 
-    /// Features that a column gives to those after it.
-    pub(crate) fn features(&self, i: usize) -> usize {
-        match self.columns[i] {
-            Column::Category { labels } => labels,
-            Column::Grid { can_be_missing, .. } | Column::Real { can_be_missing } => {
-                1 + usize::from(can_be_missing)
-            }
-        }
-    }
-
     /// How a column is described, by a mixture of `components` if it is one of numbers.
     pub(crate) fn head(&self, i: usize, components: usize, min_scale: f64) -> Head {
         let missing = |can_be_missing| match can_be_missing {
@@ -281,7 +271,7 @@ mod tests {
         }
         assert_eq!(features[..4], [0.0, 1.0, 0.0, 1.0]);
         assert_eq!((features[4], features[5]), (0.0, units.target(2, 5.0).asinh()));
-        assert_eq!(features.len(), (0..4).map(|i| units.features(i)).sum::<usize>());
+        assert_eq!(features.len(), COLUMNS.iter().map(Column::features).sum::<usize>());
     }
 
     #[test]
