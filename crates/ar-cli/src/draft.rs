@@ -355,6 +355,10 @@ fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
             )?;
         }
         writeln!(text, "batch_size = {BATCH}")?;
+        if kind == "nade" {
+            // Narrow components have steep slopes.
+            text.push_str("clip_norm = 5.0\nschedule = { kind = \"cosine\" }\n");
+        }
         writeln!(text, "optimizer = {{ kind = \"adam\", learning_rate = 2e-3 }}")?;
     }
     Ok(())

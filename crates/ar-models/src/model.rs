@@ -14,7 +14,7 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density};
 use rand::Rng;
 
-use crate::columns::{Column, ColumnNade, ColumnNadeConfig, Frequencies, Units};
+use crate::columns::{Column, ColumnNade, ColumnNadeConfig, Links, Origin, Units};
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
 use crate::examples::{Examples, Rows, Values, check_values, for_chunks, read_all};
@@ -228,7 +228,7 @@ impl Model {
         let start = match (&event.columns, event.levels) {
             (Some(columns), _) => {
                 let (units, frequencies) = Units::fit(columns, train)?;
-                Start::Units(units, Some(frequencies))
+                Start::Units(units, Origin::Training(frequencies))
             }
             (None, Some(_)) => Start::Means(means(train, event)?),
             (None, None) => Start::Standardization(Standardization::fit(train, 1)?),
@@ -252,7 +252,7 @@ impl Model {
             }
             (
                 ModelConfig::Nade { hidden, init_scale, components, .. },
-                Start::Units(units, frequencies),
+                Start::Units(units, origin),
             ) => {
                 let config = ColumnNadeConfig {
                     ordering,
@@ -262,7 +262,7 @@ impl Model {
                     min_scale: LEAST_SCALE,
                 };
                 let units = units.clone();
-                return Ok(config.init(units, frequencies.as_ref(), &mut rng, device).into());
+                return Ok(config.init(units, origin, &mut rng, device).into());
             }
             (_, Start::Means(means)) => means,
             (_, Start::Standardization(_) | Start::Units(..)) => {
@@ -701,10 +701,14 @@ impl Model {
         }
         if let Self::ColumnNade(model) = self {
             let units = model.units();
-            let unseen = &[units.unseen()][..];
-            for (name, values) in
-                [(COLUMN_MEANS, units.means()), (COLUMN_SCALES, units.scales()), (UNSEEN, unseen)]
-            {
+            let (links, unseen) = (model.links(), &[units.unseen()][..]);
+            for (name, values) in [
+                (COLUMN_MEANS, units.means()),
+                (COLUMN_SCALES, units.scales()),
+                (UNSEEN, unseen),
+                (GAINS, &links.gains),
+                (SHIFTS, &links.shifts),
+            ] {
                 arrays.f64s.push((name.into(), vec![values.len()], values.to_vec()));
             }
         }
@@ -742,7 +746,10 @@ impl Model {
         arrays.check_finite()?;
         if config.is_neural() {
             let start = match (&event.columns, event.levels) {
-                (Some(columns), _) => Start::Units(arrays.units(columns)?, None),
+                (Some(columns), _) => {
+                    let links = arrays.links(columns, config)?;
+                    Start::Units(arrays.units(columns)?, Origin::Stored(links))
+                }
                 (None, Some(_)) => Start::Means(vec![0.5; event.variables()]),
                 (None, None) => Start::Standardization(arrays.standardization(event.variables())?),
             };
@@ -807,8 +814,8 @@ enum Start {
     Means(Vec<f64>),
     /// What real variables are standardized by.
     Standardization(Standardization),
-    /// What columns look like, and how often their labels occur, where that is known.
-    Units(Units, Option<Frequencies>),
+    /// What columns look like, and where outputs start.
+    Units(Units, Origin),
 }
 
 /// The least scale of a Gaussian of a real column, in standard deviations.
@@ -821,6 +828,8 @@ const SCALES: &str = "standardization.scales";
 const COLUMN_MEANS: &str = "columns.means";
 const COLUMN_SCALES: &str = "columns.scales";
 const UNSEEN: &str = "columns.unseen";
+const GAINS: &str = "columns.gains";
+const SHIFTS: &str = "columns.shifts";
 
 impl Arrays {
     /// An array of so many numbers.
@@ -835,6 +844,15 @@ impl Arrays {
     /// The standardization of so many variables.
     fn standardization(&self, variables: usize) -> Result<Standardization, Error> {
         Standardization::new(self.numbers(MEANS, variables)?, self.numbers(SCALES, variables)?)
+    }
+
+    /// The links of the outputs of columns.
+    fn links(&self, columns: &[Column], config: &ModelConfig) -> Result<Links, Error> {
+        let ModelConfig::Nade { components, .. } = config else {
+            return Err(Error::Stored(format!("a model `{}` of columns", config.kind())));
+        };
+        let outputs = columns.iter().map(|column| column.outputs(*components)).sum();
+        Ok(Links { gains: self.numbers(GAINS, outputs)?, shifts: self.numbers(SHIFTS, outputs)? })
     }
 
     /// The units of columns.

@@ -180,7 +180,7 @@ impl RnadeConfig {
 }
 
 /// Quantiles of N(0, ½²) at (k + ½) / K.
-pub(crate) fn spread(components: usize) -> Vec<f64> {
+fn spread(components: usize) -> Vec<f64> {
     (0..components).map(|k| 0.5 * normal_quantile((k as f64 + 0.5) / components as f64)).collect()
 }
 

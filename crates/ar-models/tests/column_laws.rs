@@ -267,25 +267,3 @@ fn draws_have_the_frequencies_of_the_mass_and_stay_on_the_grid() {
     let whole = self::model(&[CATEGORY, WHOLE], OrderingKind::Raster, &device());
     same_draws(&whole, Neural::ordering(&whole), 50, 7, 1e-9).unwrap();
 }
-
-#[test]
-fn a_model_comes_back_from_its_bytes() {
-    let device = Device::default();
-    let event = EventSpec::columns(ALL.to_vec());
-    let config = ModelConfig::Nade {
-        hidden: 5,
-        ordering: OrderingKind::Random { seed: 3 },
-        init_scale: 0.3,
-        classes: None,
-        components: 3,
-    };
-    let model = Model::init(&config, &event, &training(&ALL), 1, &device).unwrap();
-    let bytes = model.to_bytes().unwrap();
-    let loaded = Model::from_bytes(&config, &event, &bytes, &device).unwrap();
-    let rows = events(&ALL, 30);
-    assert_eq!(model.log_prob(&rows), loaded.log_prob(&rows));
-    // Columns of another type are another model.
-    let mut other = ALL.to_vec();
-    other[1] = Column::Category { labels: 4 };
-    assert!(Model::from_bytes(&config, &EventSpec::columns(other), &bytes, &device).is_err());
-}

@@ -17,9 +17,10 @@ mod units;
 use serde::{Deserialize, Serialize};
 
 pub use conditional::ColumnConditional;
-pub use nade::{ColumnNade, ColumnNadeConfig};
+pub(crate) use nade::Origin;
+pub use nade::{ColumnNade, ColumnNadeConfig, Links};
 pub use units::Units;
-pub(crate) use units::{Frequencies, check};
+pub(crate) use units::check;
 
 /// What a column is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

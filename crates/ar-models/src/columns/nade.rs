@@ -5,6 +5,8 @@
 //! p(x) = Π_t p(x_t | o_[t])
 //! ```
 //!
+//! The outputs are parameters after a fixed shift and gain each ([`Links`]).
+//!
 //! A category gives one feature per label and takes a softmax of as many outputs; a number gives asinh z and takes a
 //! mixture of logistics on its grid, or of Gaussians; see [`ar_kernels::blocks`] and [`ar_kernels::columns`]. So
 //! log p(x) is the logarithm of a mass in the columns on a grid and the categories, and of a density in the units of
@@ -21,7 +23,7 @@
 //! by its logarithm.
 
 use ar_kernels::blocks::{self, Blocks, Weights};
-use ar_kernels::columns::{self, Head, Heads};
+use ar_kernels::columns::{self, Family, Head, Heads};
 use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Float, Tensor, TensorData};
@@ -33,7 +35,6 @@ use super::units::Frequencies;
 use super::{ColumnConditional, Units};
 use crate::layers::{normal, rows};
 use crate::neural::{Neural, ValueKind, device_of};
-use crate::rnade::spread;
 use crate::walk;
 
 /// How to make a [`ColumnNade`].
@@ -52,15 +53,15 @@ pub struct ColumnNadeConfig {
 }
 
 impl ColumnNadeConfig {
-    /// W, V and c drawn from N(0, init_scale²); biases such that with zero weights labels have the frequencies of
-    /// training, and numbers a spread of 1 in standardized units.
+    /// W, V and c drawn from N(0, init_scale²), and b = 0: with zero weights labels have the frequencies of training,
+    /// and components stand where its numbers are.
     ///
     /// # Panics
-    /// When the units are of another number of columns.
+    /// When the units or the links are of other columns.
     pub(crate) fn init(
         &self,
         units: Units,
-        frequencies: Option<&Frequencies>,
+        origin: &Origin,
         rng: &mut dyn Rng,
         device: &Device,
     ) -> ColumnNade {
@@ -73,23 +74,23 @@ impl ColumnNadeConfig {
         let c = normal([hidden], self.init_scale, rng, device);
         let rho: Vec<f32> = (1..=dim).map(|t| 1.0 / (t as f32).sqrt()).collect();
         let walk = self.ordering.as_slice();
-        let biases: Vec<f32> = heads
-            .all()
-            .iter()
-            .zip(walk)
-            .flat_map(|(head, &i)| biases(head, frequencies.map(|all| &all.counts[i][..])))
-            .collect();
-        let b = TensorData::new(biases, [blocks.outputs()]);
+        let links = match origin {
+            Origin::Training(frequencies) => Links::of(&heads, walk, frequencies),
+            Origin::Stored(links) => links.clone(),
+        };
+        assert_eq!(links.gains.len(), blocks.outputs(), "a link of every output");
+        let b = Tensor::zeros([blocks.outputs()], device);
         ColumnNade {
             w: Param::from_tensor(w),
             c: Param::from_tensor(c),
             rho: Param::from_tensor(Tensor::from_data(TensorData::new(rho, [dim]), device)),
             v: Param::from_tensor(v),
-            b: Param::from_tensor(Tensor::from_data(b, device)),
+            b: Param::from_tensor(b),
             ordering: self.ordering.clone(),
             units,
             blocks,
             heads,
+            links,
         }
     }
 
@@ -104,28 +105,82 @@ impl ColumnNadeConfig {
     }
 }
 
-/// The outputs of a column that depends on nothing.
-fn biases(head: &Head, counts: Option<&[u64]>) -> Vec<f32> {
-    match *head {
-        Head::Category { labels, .. } => {
-            let count = |label: usize| counts.map_or(0, |counts| counts[label]) as f64 + 1.0;
-            let total: f64 = (0..labels).map(count).sum();
-            (0..labels).map(|label| (count(label) / total).ln() as f32).collect()
+/// What the outputs of the recurrence become before they are parameters: `shift + gain · o`.
+///
+/// The mean of a component moves in units of its own reach, since a step of the optimizer is as long for every
+/// weight: one that is small for a component that spreads over all values is thousands of cells for one that stands on
+/// a single value of a column with far ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Links {
+    pub(crate) gains: Vec<f64>,
+    pub(crate) shifts: Vec<f64>,
+}
+
+/// Where links come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    Training(Frequencies),
+    Stored(Links),
+}
+
+impl Links {
+    /// Such that zeros are labels with the frequencies of training, and mixtures whose components stand at its
+    /// quantiles and reach as far as the next ones.
+    fn of(heads: &Heads, walk: &[usize], frequencies: &Frequencies) -> Self {
+        let mut links = Self { gains: Vec::new(), shifts: Vec::new() };
+        for (head, &i) in heads.all().iter().zip(walk) {
+            links.push(head, &frequencies.counts[i], &frequencies.values[i]);
         }
-        Head::Number { components, missing, .. } => {
-            let spread = spread(components);
-            let variance = spread.iter().map(|mean| mean * mean).sum::<f64>() / components as f64;
-            let log_scale = (0.5 * (1.0 - variance).ln()) as f32;
-            let mut biases = Vec::new();
-            if missing == columns::Missing::Learned {
-                let (there, missing) = counts.map_or((0, 0), |counts| (counts[0], counts[1]));
-                biases.push(((missing as f64 + 1.0) / (there as f64 + 1.0)).ln() as f32);
+        links
+    }
+
+    fn push(&mut self, head: &Head, counts: &[u64], values: &[f64]) {
+        match *head {
+            Head::Category { labels, .. } => {
+                let count = |label: usize| counts[label] as f64 + 1.0;
+                let total: f64 = (0..labels).map(count).sum();
+                self.shifts.extend((0..labels).map(|label| (count(label) / total).ln()));
             }
-            biases.extend(std::iter::repeat_n(0.0, components));
-            biases.extend(spread.iter().map(|&mean| mean as f32));
-            biases.extend(std::iter::repeat_n(log_scale, components));
-            biases
+            Head::Number { components, family, floor, missing } => {
+                if missing == columns::Missing::Learned {
+                    self.shifts.push(((counts[1] as f64 + 1.0) / (counts[0] as f64 + 1.0)).ln());
+                }
+                let (before, share) = (self.shifts.len(), |k: f64| k / components as f64);
+                let quantile = |share: f64| {
+                    let at = (share * values.len() as f64) as usize;
+                    values.get(at.min(values.len().saturating_sub(1))).copied().unwrap_or_default()
+                };
+                let least = match family {
+                    Family::Grid { half } => half,
+                    Family::Gaussian { .. } => 0.05_f64.max(2.0 * floor),
+                };
+                let reach = |k: usize| {
+                    let (low, high) = (share(k as f64), share(k as f64 + 1.0));
+                    (0.5 * (quantile(high) - quantile(low))).max(least)
+                };
+                self.shifts.extend(std::iter::repeat_n(0.0, components));
+                self.shifts.extend((0..components).map(|k| quantile(share(k as f64 + 0.5))));
+                self.shifts.extend((0..components).map(|k| (reach(k) - floor).ln()));
+                self.gains.resize(before + components, 1.0);
+                self.gains.extend((0..components).map(reach));
+            }
         }
+        self.gains.resize(self.shifts.len(), 1.0);
+    }
+
+    /// The parameters of some of the outputs.
+    ///
+    /// # Shapes
+    /// `outputs` and the result are `[batch, at.len()]`.
+    fn parameters(&self, outputs: Tensor<2>, at: core::ops::Range<usize>) -> Tensor<2> {
+        let like = (&outputs.device(), outputs.dtype());
+        let row = |values: &[f64]| {
+            Tensor::<2>::from_data(
+                TensorData::new(values[at.clone()].to_vec(), [1, at.len()]),
+                like,
+            )
+        };
+        outputs.mul(row(&self.gains)) + row(&self.shifts)
     }
 }
 
@@ -150,12 +205,19 @@ pub struct ColumnNade {
     blocks: Blocks,
     #[module(skip)]
     heads: Heads,
+    #[module(skip)]
+    links: Links,
 }
 
 impl ColumnNade {
     /// What the columns look like.
     pub fn units(&self) -> &Units {
         &self.units
+    }
+
+    /// What the outputs are before they are parameters.
+    pub(crate) fn links(&self) -> &Links {
+        &self.links
     }
 
     fn weights(&self) -> Weights {
@@ -193,7 +255,8 @@ impl ColumnNade {
     fn walk_log_probs(&self, x: Tensor<2>) -> Tensor<2> {
         let (features, targets) = self.encoded(x);
         let outputs = blocks::outputs(features, self.weights(), &self.blocks);
-        columns::log_prob(outputs, targets, &self.heads)
+        let parameters = self.links.parameters(outputs, 0..self.blocks.outputs());
+        columns::log_prob(parameters, targets, &self.heads)
     }
 }
 
@@ -250,7 +313,7 @@ impl Autoregressive for ColumnNade {
             units: self.units.clone(),
             column: self.ordering.as_slice()[t],
             head: self.heads.all()[t],
-            outputs,
+            outputs: self.links.parameters(outputs, at),
         }
     }
 

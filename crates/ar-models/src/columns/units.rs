@@ -27,7 +27,12 @@ pub struct Units {
 pub(crate) struct Frequencies {
     /// Of each column: of a category the count of each label, of a number those that are there and missing.
     pub(crate) counts: Vec<Vec<u64>>,
+    /// Of each column of numbers: z of some rows, ascending.
+    pub(crate) values: Vec<Vec<f64>>,
 }
+
+/// Rows whose numbers are looked at for where they lie.
+const LOOKED_AT: usize = 1 << 13;
 
 impl Units {
     /// Of a training set.
@@ -70,11 +75,16 @@ impl Units {
         };
         let means: Vec<f64> = (0..width).map(mean).collect();
         let mut squares = vec![0.0; width];
-        for_chunks(train, 1, |_, values| {
-            for row in values.reals().chunks_exact(width) {
+        let mut values: Vec<Vec<f64>> = vec![Vec::new(); width];
+        let every = train.len().div_ceil(LOOKED_AT);
+        for_chunks(train, 1, |first, chunk| {
+            for (k, row) in chunk.reals().chunks_exact(width).enumerate() {
                 for (i, &x) in row.iter().enumerate() {
                     if !x.is_nan() {
                         squares[i] += (x - means[i]).powi(2);
+                        if (first + k).is_multiple_of(every) {
+                            values[i].push(x);
+                        }
                     }
                 }
             }
@@ -89,9 +99,16 @@ impl Units {
             let spread = (squares[i] / counts[i][0].max(1) as f64).sqrt();
             if spread > 0.0 && spread.is_finite() { spread } else { least }
         };
-        let scales = (0..width).map(scale).collect();
+        let scales: Vec<f64> = (0..width).map(scale).collect();
+        for (i, values) in values.iter_mut().enumerate() {
+            values.iter_mut().for_each(|x| *x = (*x - means[i]) / scales[i]);
+            values.sort_unstable_by(f64::total_cmp);
+        }
         let unseen = 1.0 / (train.len() as f64 + 1.0);
-        Ok((Self { columns: columns.to_vec(), means, scales, unseen }, Frequencies { counts }))
+        Ok((
+            Self { columns: columns.to_vec(), means, scales, unseen },
+            Frequencies { counts, values },
+        ))
     }
 
     /// From stored numbers.
