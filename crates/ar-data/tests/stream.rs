@@ -2,8 +2,8 @@
 
 use ar_data::binarize::{Draw, stochastic};
 use ar_data::{
-    Chunk, Chunks, Column, Dataset, Encoding, Error, Flaw, Kind, Match, ReadOptions, Reading,
-    Schema, TableOptions, read_path, scan_levels,
+    Chunk, Chunks, Column, Dataset, Encoding, Error, Fingerprint, Flaw, Kind, Match, ReadOptions,
+    Reading, Schema, Table, TableOptions, read_as, read_path, scan_levels,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -470,4 +470,71 @@ fn progress_ends_with_the_file() {
         let (done, total) = chunks.progress();
         assert!(done == total && total > 0, "{}: {done} of {total}", path.display());
     }
+}
+
+fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut file = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, array) in arrays {
+        let name = format!("{name}.npy");
+        file.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        file.write_all(array).unwrap();
+    }
+    file.finish().unwrap().into_inner()
+}
+
+#[test]
+fn labels_beside_the_table_of_a_npz_are_found_again_by_the_schema() {
+    let place = Place::new();
+    let of = |values: &[f64]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let x = npy("<f8", "3, 2", &of(&[0.5, 1.5, 2.5, 3.5, 4.5, 5.5]));
+    let y =
+        npy("<i8", "3,", &[7_i64, 9, 7].iter().flat_map(|y| y.to_le_bytes()).collect::<Vec<_>>());
+    let path = place.file("a.npz", npz(&[("X", x.clone()), ("y", y.clone())]));
+    let name = |name: &str| Some(Column::Name(name.to_owned()));
+    let stated = TableOptions { label: name("y"), ..TableOptions::default() };
+    let table = Table::read(&path, &stated).unwrap();
+    let schema = table.infer(None).unwrap();
+    let label = schema.label.clone().unwrap();
+    assert_eq!((label.name.as_deref(), label.column, schema.width), (Some("y"), 2, 3));
+    assert_eq!(label.classes, ["7", "9"]);
+    let (own, _) = table.dataset(&schema, Encoding::Reals).unwrap();
+    let reading = |how: Match, schema: &Schema, table: TableOptions| Reading {
+        schema: schema.clone(),
+        encoding: Encoding::Reals,
+        shape: vec![2],
+        is_binary: false,
+        how,
+        table,
+    };
+    let wanted = Match { with_labels: true, ..Match::default() };
+    let read = |path: &Path, reading: &Reading| read_as(path, reading).map(|(data, ..)| data);
+    let by_schema = reading(wanted.clone(), &schema, TableOptions::default());
+    let data = read(&path, &by_schema).unwrap();
+    assert_eq!(data.labels().unwrap(), [0, 1, 0]);
+    let fingerprint = |data: &Dataset| Fingerprint::of(data, None);
+    assert_eq!(fingerprint(&data), fingerprint(&own));
+    // A schema of before the array had its name, and a file that calls it otherwise.
+    let mut old = schema.clone();
+    old.label.as_mut().unwrap().name = None;
+    let data = read(&path, &reading(wanted.clone(), &old, stated)).unwrap();
+    assert_eq!(data.labels().unwrap(), [0, 1, 0]);
+    let other = place.file("b.npz", npz(&[("X", x.clone()), ("classes", y.clone())]));
+    let named = Match { label: name("classes"), ..wanted.clone() };
+    let data = read(&other, &reading(named, &schema, TableOptions::default())).unwrap();
+    assert_eq!(data.labels().unwrap(), [0, 1, 0]);
+    // Without the array, or where none is wanted, there are none.
+    for (path, how) in [(&other, wanted.clone()), (&path, Match::default())] {
+        let data = read(path, &reading(how, &schema, TableOptions::default())).unwrap();
+        assert_eq!((data.labels(), data.len()), (None, 3));
+    }
+    // The label has no position in the table, wherever the training file had it.
+    let csv = place.file("t.csv", "a,y,b\n0.5,7,1.5\n2.5,9,3.5\n4.5,7,5.5\n");
+    let stated = TableOptions { label: name("y"), ..TableOptions::default() };
+    let of_csv = Table::read(&csv, &stated).unwrap().infer(None).unwrap();
+    let data = read(&path, &reading(wanted.clone(), &of_csv, TableOptions::default())).unwrap();
+    assert_eq!(data.reals().unwrap(), own.reals().unwrap());
+    assert_eq!(data.labels().unwrap(), [0, 1, 0]);
+    let wide = place.file("w.npz", npz(&[("X", npy("<f8", "3, 3", &of(&[0.0; 9]))), ("y", y)]));
+    let error = read(&wide, &reading(wanted, &schema, TableOptions::default())).unwrap_err();
+    assert!(error.to_string().contains("3 columns beside the label, expected 2"), "{error}");
 }

@@ -13,6 +13,7 @@ pub(crate) enum Cell<'a> {
     /// A binary number.
     Float(f64),
     /// True or false.
+    #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "of Parquet and Arrow alone"))]
     Bool(bool),
     /// Nothing.
     Missing,

@@ -30,6 +30,8 @@ const MOST_CLASSES: usize = 256;
 pub struct Table {
     path: PathBuf,
     names: Option<Vec<String>>,
+    /// The name of a last column that stands beside the table.
+    beside: Option<String>,
     width: usize,
     described: Described,
     missing: Vec<String>,
@@ -110,6 +112,7 @@ impl Table {
         let from = source.source();
         let (path, width) = (from.path().to_owned(), from.width());
         let names = from.names().map(<[String]>::to_vec);
+        let beside = from.beside().map(str::to_owned);
         let label = options.label.as_ref();
         let label = label.map(|label| resolve(from, "label", label)).transpose()?;
         let mut left_out = Vec::new();
@@ -184,6 +187,7 @@ impl Table {
         let table = Self {
             path,
             names,
+            beside,
             width,
             described,
             missing,
@@ -441,7 +445,9 @@ impl Table {
     }
 
     fn classes(&self, column: usize) -> Result<Label> {
-        let name = named(&self.names, column).map(str::to_owned);
+        // By the name of its array a label of a `.npz` is found in other ones.
+        let beside = self.beside.clone().filter(|_| column + 1 == self.width);
+        let name = beside.or_else(|| named(&self.names, column).map(str::to_owned));
         let classes = match &self.facts[column] {
             Some((_, dictionary)) => self.labels(column, dictionary),
             None => Vec::new(),
