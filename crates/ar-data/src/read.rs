@@ -265,13 +265,18 @@ pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
             Flaw::Unsupported,
             "labels as IDX of one axis or .npy",
             "another format",
-        )),
+        )
+        .advise("in Python: numpy.save('labels.npy', labels); a column of a table is named with data.label")),
     }
 }
 
 /// The error about a number that is no label.
 pub(crate) fn wrong_label(path: &Path, place: Place, value: f64) -> Error {
     Error::malformed(path, place, Flaw::OutOfRange, "a label from 0 to 255", value.to_string())
+        .advise(
+            "labels number at most 256 classes from 0: numpy.unique(labels, return_inverse=True)[1] numbers \
+             those that there are",
+        )
 }
 
 /// The error about columns that are to be left out of images.

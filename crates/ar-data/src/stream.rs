@@ -442,10 +442,19 @@ pub fn scan_levels(
 /// Those of [`Chunks::open_as`] and of reading to the end; [`Error::Malformed`] if the file is larger than the
 /// limit of `reading.table`. Images without a place in the encoding are an error too.
 pub fn read_as(path: &Path, reading: &Reading) -> Result<(Dataset, Vec<BadRow>, Vec<String>)> {
-    if !holds_table(path)? {
-        return Ok((read_path(path, &reading.options())?, Vec::new(), Vec::new()));
-    }
     let width: usize = reading.shape.iter().product();
+    if !holds_table(path)? {
+        let data = read_path(path, &ReadOptions { shape: None, ..reading.options() })?;
+        if data.event_len() != width {
+            let name = path.display().to_string();
+            let expected =
+                format!("events of shape {:?} or another of {width} values", reading.shape);
+            let found = format!("{:?}, which has {}", data.shape(), data.event_len());
+            return Err(Error::inconsistent(name, "shape", expected, found)
+                .advise("name data of the kind and size that was trained on"));
+        }
+        return Ok((data.with_shape(&reading.shape)?, Vec::new(), Vec::new()));
+    }
     let chunks = Chunks::open_as(path, reading, (VALUES_OF_A_TABLE / width).max(16))?;
     let remarks = chunks.remarks().to_vec();
     let (whole, bad) = chunks.into_whole(path)?;

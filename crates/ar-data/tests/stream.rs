@@ -2,8 +2,8 @@
 
 use ar_data::binarize::{Draw, stochastic};
 use ar_data::{
-    Chunk, Chunks, Column, Dataset, Encoding, Error, Flaw, Kind, Match, ReadOptions, Reading,
-    Schema, TableOptions, read_path, scan_levels,
+    Chunk, Chunks, Column, Dataset, Encoding, Error, Fingerprint, Flaw, Kind, Match, ReadOptions,
+    Reading, Schema, Table, TableOptions, read_as, read_path, scan_levels,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -470,4 +470,178 @@ fn progress_ends_with_the_file() {
         let (done, total) = chunks.progress();
         assert!(done == total && total > 0, "{}: {done} of {total}", path.display());
     }
+}
+
+fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut file = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, array) in arrays {
+        let name = format!("{name}.npy");
+        file.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        file.write_all(array).unwrap();
+    }
+    file.finish().unwrap().into_inner()
+}
+
+#[test]
+fn labels_beside_the_table_of_a_npz_are_found_again_by_the_schema() {
+    let place = Place::new();
+    let of = |values: &[f64]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let x = npy("<f8", "3, 2", &of(&[0.5, 1.5, 2.5, 3.5, 4.5, 5.5]));
+    let y =
+        npy("<i8", "3,", &[7_i64, 9, 7].iter().flat_map(|y| y.to_le_bytes()).collect::<Vec<_>>());
+    let path = place.file("a.npz", npz(&[("X", x.clone()), ("y", y.clone())]));
+    let name = |name: &str| Some(Column::Name(name.to_owned()));
+    let stated = TableOptions { label: name("y"), ..TableOptions::default() };
+    let table = Table::read(&path, &stated).unwrap();
+    let schema = table.infer(None).unwrap();
+    let label = schema.label.clone().unwrap();
+    assert_eq!((label.name.as_deref(), label.column, schema.width), (Some("y"), 2, 3));
+    assert_eq!(label.classes, ["7", "9"]);
+    let (own, _) = table.dataset(&schema, Encoding::Reals).unwrap();
+    let reading = |how: Match, schema: &Schema, table: TableOptions| Reading {
+        schema: schema.clone(),
+        encoding: Encoding::Reals,
+        shape: vec![2],
+        is_binary: false,
+        how,
+        table,
+    };
+    let wanted = Match { with_labels: true, ..Match::default() };
+    let read = |path: &Path, reading: &Reading| read_as(path, reading).map(|(data, ..)| data);
+    let by_schema = reading(wanted.clone(), &schema, TableOptions::default());
+    let data = read(&path, &by_schema).unwrap();
+    assert_eq!(data.labels().unwrap(), [0, 1, 0]);
+    let fingerprint = |data: &Dataset| Fingerprint::of(data, None);
+    assert_eq!(fingerprint(&data), fingerprint(&own));
+    // A schema of before the array had its name, and a file that calls it otherwise.
+    let mut old = schema.clone();
+    old.label.as_mut().unwrap().name = None;
+    let data = read(&path, &reading(wanted.clone(), &old, stated)).unwrap();
+    assert_eq!(data.labels().unwrap(), [0, 1, 0]);
+    let other = place.file("b.npz", npz(&[("X", x.clone()), ("classes", y.clone())]));
+    let named = Match { label: name("classes"), ..wanted.clone() };
+    let data = read(&other, &reading(named, &schema, TableOptions::default())).unwrap();
+    assert_eq!(data.labels().unwrap(), [0, 1, 0]);
+    // Without the array, or where none is wanted, there are none.
+    for (path, how) in [(&other, wanted.clone()), (&path, Match::default())] {
+        let data = read(path, &reading(how, &schema, TableOptions::default())).unwrap();
+        assert_eq!((data.labels(), data.len()), (None, 3));
+    }
+    // The label has no position in the table, wherever the training file had it.
+    let csv = place.file("t.csv", "a,y,b\n0.5,7,1.5\n2.5,9,3.5\n4.5,7,5.5\n");
+    let stated = TableOptions { label: name("y"), ..TableOptions::default() };
+    let of_csv = Table::read(&csv, &stated).unwrap().infer(None).unwrap();
+    let data = read(&path, &reading(wanted.clone(), &of_csv, TableOptions::default())).unwrap();
+    assert_eq!(data.reals().unwrap(), own.reals().unwrap());
+    assert_eq!(data.labels().unwrap(), [0, 1, 0]);
+    let wide = place.file("w.npz", npz(&[("X", npy("<f8", "3, 3", &of(&[0.0; 9]))), ("y", y)]));
+    let error = read(&wide, &reading(wanted, &schema, TableOptions::default())).unwrap_err();
+    assert!(error.to_string().contains("3 columns beside the label, expected 2"), "{error}");
+}
+
+#[test]
+fn a_zero_with_a_sign_is_the_same_zero_whichever_way_it_is_read() {
+    let place = Place::new();
+    let of = |values: &[f64]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let values = [-0.0, 0.5, 3.0, -0.0];
+    for (name, content) in [
+        ("t.csv", b"-0,0.5\n3,-0.0\n".to_vec()),
+        ("bytes.csv", b"-0,0\n3,-0.0\n".to_vec()),
+        ("t.npy", npy("<f8", "2, 2", &of(&values))),
+        ("images.npy", npy("<f8", "2, 1, 2", &of(&values))),
+    ] {
+        let path = place.file(name, content);
+        let reading = Reading {
+            schema: Schema::positions(2, Encoding::Reals),
+            encoding: Encoding::Reals,
+            shape: vec![2],
+            is_binary: false,
+            how: Match::default(),
+            table: TableOptions::default(),
+        };
+        let by_schema = read_as(&path, &reading).unwrap().0;
+        let real = ReadOptions { kind: Some(Kind::Real), ..ReadOptions::default() };
+        let open = read_path(&path, &real).unwrap();
+        for data in [&by_schema, &open] {
+            let bits: Vec<u64> = data.reals().unwrap().iter().map(|x| x.to_bits()).collect();
+            assert_eq!((bits[0], bits[3]), (0, 0), "{name}");
+        }
+        let fingerprint = |data: &Dataset| Fingerprint::of(data, None);
+        assert_eq!(fingerprint(&by_schema), fingerprint(&open), "{name}");
+    }
+}
+
+#[test]
+fn integers_of_64_bits_stay_apart() {
+    let place = Place::new();
+    let ids: Vec<u64> = (0..100).map(|row| (1 << 63) + row).collect();
+    let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+    let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
+    for (name, content) in [("a.npy", npy("<u8", "100, 1", &bytes)), ("a.csv", text.into_bytes())] {
+        let path = place.file(name, content);
+        let table = Table::read(&path, &TableOptions::default()).unwrap();
+        let schema = table.infer(None).unwrap();
+        assert_eq!(schema.variables[0].kind.outcomes(), Some(100), "{name}");
+        let (data, bad) = table.dataset(&schema, Encoding::Columns).unwrap();
+        assert_eq!((data.len(), bad.len()), (100, 0), "{name}");
+    }
+}
+
+#[test]
+fn wide_characters_are_read_without_a_mark_or_named() {
+    let place = Place::new();
+    let text = "name;x\nä;1,5\nb;2,25\nc;3,5\n";
+    let units: Vec<u16> = text.encode_utf16().collect();
+    let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+    for bytes in [little, big] {
+        let table = Table::read(&place.file("t.csv", bytes), &TableOptions::default()).unwrap();
+        assert_eq!(table.infer(None).unwrap().names().unwrap(), ["name", "x"]);
+    }
+    let little: Vec<u8> = text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+    let big: Vec<u8> = text.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
+    for bytes in [little.clone(), [&[0xff, 0xfe, 0, 0], &little[..]].concat(), big] {
+        let path = place.file("t.csv", bytes);
+        let error = Table::read(&path, &TableOptions::default()).err().unwrap();
+        assert!(error.to_string().contains("found UTF-32"), "{error}");
+        assert!(error.hint().unwrap().contains("iconv"));
+    }
+}
+
+#[test]
+fn faults_of_images_and_titles_have_a_way_on() {
+    let place = Place::new();
+    let options = ReadOptions::default();
+    let hint = |path: &Path| read_path(path, &options).unwrap_err().hint().unwrap_or_default();
+    place.file("mixed/a.png", png(2, 1, &[0, 255]));
+    place.file("mixed/b.png", png(1, 1, &[0]));
+    assert!(hint(&place.0.path().join("mixed")).contains("one size"));
+    let path = place.file("photo.png", b"\xff\xd8\xff\xe0 JFIF");
+    assert!(hint(&path).contains("convert"));
+    let bytes: Vec<u8> = [0.5, f64::NAN].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let path = place.file("nan.npy", npy("<f8", "1, 1, 2", &bytes));
+    assert!(hint(&path).contains("nan_to_num"));
+    let labels = |path: &Path| ar_data::read_labels(path).unwrap_err().hint().unwrap_or_default();
+    assert!(labels(&place.file("x-ubyte", idx(&[1, 1, 2], &[0, 1]))).contains("file of images"));
+    let path = place.file("y.npy", npy("<i2", "2,", &[1, 0, 4, 1]));
+    assert!(labels(&path).contains("numpy.unique"));
+    let path = place.file("t.csv", "Monthly report\n\na,b,c\n1,2,3\n4,5,6\n7,8,9\n");
+    let table = Table::read(&path, &TableOptions::default()).unwrap();
+    let error = &table.bad_rows()[0].error;
+    assert!(error.to_string().contains("line 3: ragged"), "{error}");
+    assert!(error.hint().unwrap().contains("the lines before line 3"), "{:?}", error.hint());
+    let reading = Reading {
+        schema: Schema::positions(3, Encoding::Symbols { levels: 2 }),
+        encoding: Encoding::Symbols { levels: 256 },
+        shape: vec![3],
+        is_binary: false,
+        how: Match::default(),
+        table: TableOptions::default(),
+    };
+    let error = read_as(place.file("one/a.png", png(2, 1, &[0, 255])).parent().unwrap(), &reading);
+    let message = error.unwrap_err().to_string();
+    assert!(
+        message.contains("expected events of shape [3] or another of 3 values, found"),
+        "{message}"
+    );
 }

@@ -202,7 +202,11 @@ pub(crate) fn read_labels(mut input: Input) -> Result<(Vec<u8>, Input)> {
     let (element, axes) = header(&mut input)?;
     let [count] = axes[..] else {
         let found = format!("{} axes", axes.len());
-        return Err(input.malformed(Place::Byte(3), Flaw::WrongMagic, "one axis of labels", found));
+        return Err(input
+            .malformed(Place::Byte(3), Flaw::WrongMagic, "one axis of labels", found)
+            .advise(
+                "this is a file of images; name the file of their labels (…-labels-idx1-ubyte)",
+            ));
     };
     let what = check_room(&input, element, &axes, count)?;
     let (start, size) = (input.offset(), element.bytes());

@@ -56,13 +56,10 @@ pub(crate) fn read_folder(folder: &Path, options: &ReadOptions) -> Result<Datase
         let shape = image.shape();
         match &first {
             Some((expected, path)) if *expected != shape => {
-                return Err(Error::malformed(
-                    file,
-                    Place::File,
-                    Flaw::Ragged,
-                    format!("shape {expected:?} as in {}", name_of(path)),
-                    format!("{shape:?}"),
-                ));
+                let expected = format!("shape {expected:?} as in {}", name_of(path));
+                let found = format!("{shape:?}");
+                return Err(Error::malformed(file, Place::File, Flaw::Ragged, expected, found)
+                    .advise(ALIKE));
             }
             Some(_) => {}
             None => first = Some((shape, file)),
@@ -90,6 +87,10 @@ pub(crate) fn read_folder(folder: &Path, options: &ReadOptions) -> Result<Datase
     };
     Ok(if options.kind == Some(Kind::Real) { dataset.into_reals() } else { dataset })
 }
+
+/// What to do about images that differ.
+const ALIKE: &str = "all images have one size and are all grey or all in colour: `magick mogrify -resize 32x32! \
+                     -colorspace Gray *.png` makes them so, or move the others elsewhere";
 
 /// The images of a folder or of one file, one at a time.
 pub(crate) struct Rows {
@@ -148,7 +149,8 @@ impl Rows {
         if image.data.len() != pixels {
             let found = format!("shape {:?}", image.shape());
             let expected = format!("an image of {pixels} values");
-            return Err(input.malformed(Place::File, Flaw::Ragged, expected, found));
+            let error = input.malformed(Place::File, Flaw::Ragged, expected, found);
+            return Err(error.advise(ALIKE));
         }
         match values(&input, image.data, (image.rows, image.columns), &self.options)? {
             Values::Symbols { data, .. } => Ok(data),
@@ -208,7 +210,10 @@ fn list(folder: &Path) -> Result<Images> {
     if of_classes.len() > MOST_CLASSES {
         let expected = format!("at most {MOST_CLASSES} folders of images, one per class");
         let found = of_classes.len().to_string();
-        return Err(Error::malformed(folder, Place::File, Flaw::Unsupported, expected, found));
+        return Err(Error::malformed(folder, Place::File, Flaw::Unsupported, expected, found)
+            .advise(
+                "join classes into fewer folders, or put all images into one, without classes",
+            ));
     }
     let numbers: Option<Vec<u8>> = of_classes.iter().map(|(name, _)| name.parse().ok()).collect();
     if numbers.is_some() {
@@ -298,6 +303,15 @@ fn decode(input: &mut Input, cap: u64) -> Result<Image> {
         return Err(input.malformed(Place::File, Flaw::Empty, "a PNG image", "no bytes"));
     }
     if !start.starts_with(&MAGIC[..start.len().min(MAGIC.len())]) {
+        if let Some((what, hint)) = crate::foreign::recognize("", start) {
+            let error = input.malformed(Place::Byte(0), Flaw::WrongMagic, "a PNG signature", what);
+            let name = name_of(input.path());
+            return Err(match what {
+                // The name says that it is converted already.
+                "JPEG" | "GIF" => error.advise(format!("convert it: `magick {name} png:{name}`")),
+                _ => error.advise(hint),
+            });
+        }
         let found = shown(&start[..start.len().min(MAGIC.len())]);
         return Err(input.malformed(Place::Byte(0), Flaw::WrongMagic, "a PNG signature", found));
     }

@@ -137,10 +137,14 @@ impl Numbers {
             return Err(Refused {
                 flaw: Flaw::OutOfRange,
                 expected: "a finite number".to_owned(),
-                hint: None,
+                hint: Some(
+                    "a value that is not there has no place in an image: leave such examples out, or fill \
+                     them in, as numpy.nan_to_num(array) does",
+                ),
             });
         }
-        self.reals.push(value);
+        // Both zeros are one number.
+        self.reals.push(value + 0.0);
         Ok(())
     }
 

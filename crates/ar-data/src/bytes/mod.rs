@@ -208,21 +208,24 @@ impl Input {
         Ok(bytes)
     }
 
-    /// Goes over a byte order mark, and has [`block`](Self::block) make UTF-8 of what is UTF-16 by it. To be
-    /// called before the first read.
+    /// Goes over a byte order mark, and has [`block`](Self::block) make UTF-8 of what is UTF-16 by it or by its
+    /// zeros. To be called before the first read.
     pub(crate) fn transcode(&mut self) -> Result<Charset> {
         let start = self.peek()?;
         if start.starts_with(b"\xef\xbb\xbf") {
             self.skip(3);
             return Ok(Charset::Utf8);
         }
-        Ok(match encoding_rs::Encoding::for_bom(start) {
-            Some((encoding, _)) => {
+        match wide(start) {
+            Wide::Four => Err(self
+                .malformed(Place::File, Flaw::Unsupported, "UTF-8, UTF-16 or Latin-1", "UTF-32")
+                .advise("convert it: `iconv -f UTF-32 -t UTF-8 FILE > NEW`")),
+            Wide::Two(encoding) => {
                 self.decoder = Some(encoding.new_decoder());
-                Charset::Utf16
+                Ok(Charset::Utf16)
             }
-            None => Charset::Utf8,
-        })
+            Wide::No => Ok(Charset::Utf8),
+        }
     }
 
     /// Whether the file may be longer than any cap.
@@ -400,6 +403,35 @@ impl Input {
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How many bytes the characters of a text have.
+enum Wide {
+    No,
+    Two(&'static encoding_rs::Encoding),
+    Four,
+}
+
+/// What the byte order mark of a text says, or else which bytes of its beginning are zeros: those of UTF-8 are never,
+/// and in wide ones most of the upper halves of what separates values, of digits and of plain letters.
+fn wide(start: &[u8]) -> Wide {
+    let start = &start[..start.len().min(1 << 12) & !3];
+    if start.starts_with(b"\xff\xfe\0\0") || start.starts_with(b"\0\0\xfe\xff") {
+        return Wide::Four;
+    }
+    if let Some((encoding, _)) = encoding_rs::Encoding::for_bom(start) {
+        return Wide::Two(encoding);
+    }
+    let zeros: [usize; 4] =
+        std::array::from_fn(|k| start.iter().skip(k).step_by(4).filter(|byte| **byte == 0).count());
+    let units = start.len() / 4;
+    let are = |k: usize| units > 0 && 4 * zeros[k] >= 3 * units;
+    match [are(0), are(1), are(2), are(3)] {
+        [false, true, true, true] | [true, true, true, false] => Wide::Four,
+        [false, true, false, true] => Wide::Two(encoding_rs::UTF_16LE),
+        [true, false, true, false] => Wide::Two(encoding_rs::UTF_16BE),
+        _ => Wide::No,
+    }
 }
 
 #[cfg(test)]

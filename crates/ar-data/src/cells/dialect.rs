@@ -6,10 +6,10 @@
 //! | quotes | as in CSV (RFC 4180); between spaces too |
 //! | comments | lines that begin with `#` or `%`, if the first one does |
 //! | header | a first line of words over a column of numbers, or of words that are no value of their columns, or one that counts from 0 or 1; the last comment where it has as many values as the rows; one value less than the rows have, as R writes it |
-//! | decimal mark | a comma where no comma separates, a value has one, and not all of them could be marks of thousands |
-//! | encoding | UTF-8; UTF-16 by its byte order mark; Latin-1 where bytes are no UTF-8 |
+//! | decimal mark | a comma where a value has one, and not all of them could be marks of thousands; where a comma separates, in quotes |
+//! | encoding | UTF-8; UTF-16 by its byte order mark or its zeros; Latin-1 where bytes are no UTF-8 |
 
-use crate::columns::Number;
+use crate::columns::{Number, could_be_thousands};
 use std::fmt;
 
 /// What separates the values of a line.
@@ -39,7 +39,7 @@ impl fmt::Display for Separator {
 pub enum Charset {
     /// UTF-8, with or without a byte order mark.
     Utf8,
-    /// UTF-16 with a byte order mark.
+    /// UTF-16.
     Utf16,
     /// Latin-1, or what is like it.
     Latin1,
@@ -81,6 +81,10 @@ pub struct Dialect {
     pub comments: bool,
     /// Whether the decimal mark is a comma.
     pub decimal_comma: bool,
+    /// Whether the first line is read as a row, though it counts as a header might.
+    pub(crate) counts_in_first: bool,
+    /// Whether all points in numbers could be marks of thousands.
+    pub(crate) points_may_group: bool,
     /// What ends a line: `\n`, or `\r` alone.
     pub(crate) line_end: u8,
     /// Lines before the header that only state the separator.
@@ -150,6 +154,8 @@ pub(crate) fn detect(
         row_names: false,
         comments,
         decimal_comma: false,
+        counts_in_first: false,
+        points_may_group: false,
         line_end,
         preamble,
     };
@@ -163,7 +169,9 @@ pub(crate) fn detect(
                     && rows[1..].iter().any(|row| !row.is_words())
             })
     });
-    dialect.decimal_comma = separator != Separator::Byte(b',') && has_decimal_commas(&rows);
+    dialect.decimal_comma =
+        has_decimal_commas(&rows, separator == Separator::Byte(b','), is_missing);
+    dialect.points_may_group = !dialect.decimal_comma && points_may_group(&rows, separator);
     dialect.header = match header {
         Some(true) => Header::First,
         Some(false) => Header::None,
@@ -171,6 +179,8 @@ pub(crate) fn detect(
         None if is_header(&rows, width, dialect.decimal_comma, is_missing) => Header::First,
         None => Header::None,
     };
+    dialect.counts_in_first =
+        header.is_none() && dialect.header == Header::None && counts_in_first(&rows);
     if dialect.header == Header::First {
         let names = rows.remove(0).cells.len();
         dialect.row_names = !rows.is_empty() && names + 1 == width;
@@ -232,7 +242,8 @@ fn records(
     let mut rest = text;
     while !rest.is_empty() && records.len() < ROWS {
         let mut end = first_line(rest, line_end).len();
-        while end < rest.len() && ends_in_quotes(&rest[..end], separator) {
+        let mut quotes = Quotes::new(separator);
+        while end < rest.len() && quotes.open_at_end(&rest[..end]).is_some() {
             end += 1 + first_line(&rest[end + 1..], line_end).len();
         }
         // The sample may end inside a line.
@@ -307,21 +318,56 @@ fn separator(text: &[u8], line_end: u8, comments: bool, is_whole: bool) -> Separ
     }
 }
 
-/// Whether a quoted value goes on after the end of a line. Quotes begin a value or are part of it.
-pub(crate) fn ends_in_quotes(line: &[u8], separator: Separator) -> bool {
-    if memchr::memchr(b'"', line).is_none() {
-        return false;
+/// How far quotes have been followed through a record. Quotes begin a value or are part of it.
+pub(crate) struct Quotes {
+    separator: Separator,
+    /// Where the quote stands that is open.
+    open: Option<usize>,
+    /// What follows the last value in quotes, and where these began: two quotes close a value and open it again.
+    closed: Option<(usize, usize)>,
+    is_start: bool,
+    /// How much of the record was looked at.
+    at: usize,
+}
+
+impl Quotes {
+    pub(crate) fn new(separator: Separator) -> Self {
+        Self { separator, open: None, closed: None, is_start: true, at: 0 }
     }
-    let (mut is_quoted, mut is_start) = (false, true);
-    for &byte in line {
-        match byte {
-            // Two quotes inside a value close it and open it again.
-            b'"' if is_quoted || is_start => is_quoted = !is_quoted,
-            _ if is_quoted => {}
-            _ => is_start = separates(byte, separator) || (is_start && byte == b' '),
+
+    /// Where the quote stands that is open at the end of the record as far as it is known, whose beginning was
+    /// looked at before.
+    pub(crate) fn open_at_end(&mut self, record: &[u8]) -> Option<usize> {
+        let rest = record.get(self.at..).unwrap_or_default();
+        if self.open.is_none() && memchr::memchr(b'"', rest).is_none() {
+            // What goes on after a line goes on in quotes, so that this is all of the record.
+            return None;
         }
+        for (at, &byte) in (self.at..).zip(rest) {
+            match byte {
+                b'"' if self.open.is_some() => {
+                    self.closed = self.open.take().map(|open| (at + 1, open));
+                }
+                b'"' if self.is_start => {
+                    let again = self.closed.filter(|(after, _)| *after == at);
+                    self.open = Some(again.map_or(at, |(_, open)| open));
+                }
+                _ if self.open.is_some() => {}
+                _ => {
+                    self.is_start =
+                        separates(byte, self.separator) || (self.is_start && byte == b' ');
+                }
+            }
+        }
+        self.at = record.len();
+        self.open
     }
-    is_quoted
+}
+
+/// Whether a quoted value goes on after the end of a line.
+#[cfg(test)]
+pub(crate) fn ends_in_quotes(line: &[u8], separator: Separator) -> bool {
+    Quotes::new(separator).open_at_end(line).is_some()
 }
 
 fn separates(byte: u8, separator: Separator) -> bool {
@@ -421,21 +467,65 @@ fn quoted(line: &[u8], separator: Separator, take: &mut dyn FnMut(&[u8])) {
     }
 }
 
-/// Whether values have commas that can only be decimal marks.
-fn has_decimal_commas(rows: &[Record]) -> bool {
-    let mut is_sure = false;
-    for cell in rows.iter().flat_map(|row| &row.cells) {
+/// Whether values have commas that can only be decimal marks. Where a comma separates, they stand in quotes, and
+/// their columns must hold nothing but numbers.
+fn has_decimal_commas(
+    rows: &[Record],
+    comma_separates: bool,
+    is_missing: &dyn Fn(&[u8]) -> bool,
+) -> bool {
+    let mut sure = std::collections::BTreeSet::new();
+    for (column, cell) in rows.iter().flat_map(|row| row.cells.iter().enumerate()) {
         if let Some(at) = memchr::memchr(b',', cell) {
             if Number::parse(cell, true).is_none() {
                 continue;
             }
             // 1,234 may be a thousand and more.
-            is_sure |= cell.len() - at - 1 != 3 || at > 4 || at == 0;
-        } else if cell.contains(&b'.') && Number::parse(cell, false).is_some() {
+            if cell.len() - at - 1 != 3 || at > 4 || at == 0 {
+                sure.insert(column);
+            }
+        } else if cell.contains(&b'.')
+            && Number::parse(cell, false).is_some()
+            && !could_be_thousands(cell)
+        {
             return false;
         }
     }
-    is_sure
+    let is_number = |cell: &[u8]| is_missing(cell) || Number::parse(cell, true).is_some();
+    let is_of_numbers = |column: usize| {
+        // The first line may be names.
+        rows.iter().skip(1).filter_map(|row| row.cells.get(column)).all(|cell| is_number(cell))
+    };
+    match comma_separates {
+        true => sure.into_iter().any(is_of_numbers),
+        false => !sure.is_empty(),
+    }
+}
+
+/// Whether the points in all numbers could be marks of thousands, where these are likely: a file with another
+/// separator than a comma is often one of decimal commas.
+fn points_may_group(rows: &[Record], separator: Separator) -> bool {
+    if matches!(separator, Separator::Byte(b',') | Separator::Spaces) {
+        return false;
+    }
+    let cells = rows.iter().flat_map(|row| &row.cells);
+    let mut pointed = cells
+        .filter(|cell| cell.contains(&b'.') && Number::parse(cell, false).is_some())
+        .peekable();
+    pointed.peek().is_some() && pointed.all(|cell| could_be_thousands(cell))
+}
+
+/// Whether the first line is consecutive whole numbers, at least three, and the second one is not.
+fn counts_in_first(rows: &[Record]) -> bool {
+    let counts = |row: &Record| {
+        let numbers: Option<Vec<i64>> =
+            row.cells.iter().map(|cell| std::str::from_utf8(cell).ok()?.parse().ok()).collect();
+        numbers.is_some_and(|numbers| {
+            numbers.len() >= 3
+                && numbers.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]))
+        })
+    };
+    matches!(rows, [first, second, ..] if counts(first) && !counts(second))
 }
 
 fn is_header(
@@ -593,6 +683,34 @@ mod tests {
         assert!(!detected("a;b\n1,500;2\n2,250;3\n").decimal_comma);
         assert!(!detected("a;b\n1,5;2.5\n2,25;3\n").decimal_comma);
         assert!(!detected("a,b\n1,5\n2,2\n").decimal_comma);
+        // Points in groups of three are no decimal marks beside one; alone they decide nothing.
+        assert!(detected("p;q\n1.137;-0,47\n2.250;1,5\n").decimal_comma);
+        assert!(detected("p;q\n1.137,5;2\n2.250,25;3\n").decimal_comma);
+        let open = detected("p;q\n1.137;2\n12.250;3\n");
+        assert!(!open.decimal_comma && open.points_may_group);
+        for decided in
+            ["p;q\n0.137;2\n1.250;3\n", "p;q\n1.137;2\n1.25;3\n", "p,q\n1.137,2\n2.125,3\n"]
+        {
+            assert!(!detected(decided).points_may_group, "{decided}");
+        }
+        // In quotes they are values also where a comma separates.
+        assert!(detected("a,b\n\"1,5\",1\n\"2,25\",2\n").decimal_comma);
+        assert!(!detected("a,b\n\"1,5\",1\nx,2\n").decimal_comma);
+        assert!(!detected("a,b\n\"1,5\",1.5\n\"2,25\",2\n").decimal_comma);
+    }
+
+    #[test]
+    fn a_first_line_that_counts_is_doubted_where_it_is_a_row() {
+        for (text, expected) in [
+            ("0,1,2\n1,0,2\n2,2,1\n0,1,1\n", true),
+            ("1,2,3\n3,1,2\n2,2,1\n", true),
+            ("1990,1991,1992\n5,7,9\n4,4,4\n", true),
+            ("1,2,3\n4,5,6\n7,8,9\n", false),
+            ("1,2\n5,7\n", false),
+            ("1,3,5\n5,7,1\n", false),
+        ] {
+            assert_eq!(detected(text).counts_in_first, expected, "{text}");
+        }
     }
 
     #[test]

@@ -41,6 +41,11 @@ pub(crate) trait Source {
         None
     }
 
+    /// What a user should know of how it was read.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Some cells of a column from the beginning of the file, which are still to be read.
     fn sampled(&self, column: usize) -> Box<dyn Iterator<Item = Cell<'_>> + '_> {
         let _ = column;

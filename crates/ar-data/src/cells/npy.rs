@@ -335,6 +335,17 @@ fn push(rows: &Rows<'_>, count: usize, first: usize, width: usize, sink: &mut Si
                 );
             }
             Kind::Float => sink.cells(column, raw.map(|raw| Cell::Float(element.decode(raw)))),
+            Kind::Unsigned if raw.clone().any(|raw| element.is_beyond_i64(raw)) => {
+                for raw in raw.collect::<Vec<_>>() {
+                    // The digits, which are exact.
+                    match element.is_beyond_i64(raw) {
+                        true => {
+                            sink.cell(column, Cell::Text(element.word(raw).to_string().as_bytes()));
+                        }
+                        false => sink.cell(column, element.whole(raw)),
+                    }
+                }
+            }
             Kind::Bool | Kind::Unsigned | Kind::Signed | Kind::Time => {
                 sink.cells(column, raw.map(|raw| element.whole(raw)));
             }
@@ -472,13 +483,17 @@ impl Element {
         u64::from_le_bytes(word)
     }
 
-    /// A whole number; an unsigned one beyond i64 is rounded.
+    /// Whether an unsigned integer is larger than any signed one.
+    fn is_beyond_i64(self, raw: &[u8]) -> bool {
+        self.bytes == 8 && i64::try_from(self.word(raw)).is_err()
+    }
+
+    /// A whole number within what 64 bits with a sign hold.
     fn whole(self, raw: &[u8]) -> Cell<'static> {
         let word = self.word(raw);
         let unused = 64 - 8 * self.bytes as u32;
         match self.kind {
             Kind::Bool => Cell::Whole(i64::from(word != 0)),
-            Kind::Unsigned => i64::try_from(word).map_or(Cell::Float(word as f64), Cell::Whole),
             // What NumPy calls NaT.
             Kind::Time if word == 1 << 63 => Cell::Missing,
             _ => Cell::Whole((word << unused).cast_signed() >> unused),

@@ -5,7 +5,7 @@
 //! number of values than the first is a bad one, and those after it are read all the same.
 
 use super::cuts::Cuts;
-use super::dialect::{Charset, Dialect, Header, Separator, cut_into, detect, ends_in_quotes};
+use super::dialect::{Charset, Dialect, Header, Quotes, Separator, cut_into, detect};
 use super::{Described, Source};
 use crate::bytes::Input;
 use crate::columns::{Cell, Notation, Sink, decode};
@@ -143,7 +143,17 @@ impl Text {
             Some(first) => format!("{} values as in line {first}", self.width),
             None => format!("{} values", self.width),
         };
-        Error::malformed(path, Place::Line(line), Flaw::Ragged, expected, found.to_string())
+        let error =
+            Error::malformed(path, Place::Line(line), Flaw::Ragged, expected, found.to_string());
+        // A title above the table, which was taken for its header.
+        let rows = self.sample.iter().filter(|row| row.len() == found).count();
+        match self.width_line {
+            Some(first) if found > 1 && 2 * rows > self.sample.len() => error.advise(format!(
+                "the lines before line {line} have another number of values than those from there on: remove \
+                 line {first} if it is a title, or give it a value for each column if it is a header"
+            )),
+            _ => error,
+        }
     }
 
     fn no_rows(&self, path: &Path) -> Error {
@@ -167,6 +177,25 @@ impl Source for Text {
 
     fn row_names(&self) -> bool {
         self.dialect.row_names
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.dialect.counts_in_first {
+            notes.push(
+                "line 1 could be a header that counts the columns; it is read as data: header = true says \
+                 otherwise"
+                    .to_owned(),
+            );
+        }
+        if self.dialect.points_may_group {
+            notes.push(
+                "all points in numbers stand before three digits, as marks of thousands do; they are read as \
+                 decimal marks, so 1.234 is less than 2: where that is wrong, remove them from the file"
+                    .to_owned(),
+            );
+        }
+        notes
     }
 
     fn sampled(&self, column: usize) -> Box<dyn Iterator<Item = Cell<'_>> + '_> {
@@ -307,13 +336,14 @@ impl Lines {
             return Ok(Some(peeked));
         }
         let (mut scanned, mut lines) = (0, 0);
+        let mut quotes = Quotes::new(separator);
         loop {
             let rest = &self.buffer[self.at..];
             match memchr::memchr(self.end, &rest[scanned..]) {
                 Some(end) => {
                     let end = scanned + end;
                     lines += 1;
-                    if ends_in_quotes(&rest[..end], separator) {
+                    if quotes.open_at_end(&rest[..end]).is_some() {
                         scanned = end + 1;
                         continue;
                     }
@@ -323,17 +353,36 @@ impl Lines {
                     if rest.is_empty() {
                         return Ok(None);
                     }
+                    if let Some(open) = quotes.open_at_end(rest) {
+                        return Err(self.unclosed(open));
+                    }
                     return Ok(Some((self.at..self.buffer.len(), lines + 1)));
                 }
                 None => {
                     scanned = rest.len();
                     if self.row_cap.is_some_and(|cap| scanned as u64 > cap) {
+                        if let Some(open) = quotes.open_at_end(rest) {
+                            return Err(self.unclosed(open));
+                        }
                         return Err(self.input.above_row_cap(self.row_cap.unwrap_or_default()));
                     }
                     self.fill()?;
                 }
             }
         }
+    }
+
+    /// The error about a quote of the next record, before which there are so many bytes of it. All that follows
+    /// would be one value.
+    fn unclosed(&self, bytes: usize) -> Error {
+        let before = &self.buffer[self.at..self.at + bytes];
+        let line = self.count + 1 + memchr::memchr_iter(self.end, before).count() as u64;
+        let expected = "a quote that closes the one in this line";
+        let place = Place::Line(line);
+        self.input.malformed(place, Flaw::Corrupt, expected, "none up to the end").advise(
+            "a quote that begins a value makes all up to the next quote part of it: close it, or remove it, or \
+             write it twice inside quotes",
+        )
     }
 
     /// The next record and the number of its first line, which stays the next.
@@ -379,7 +428,8 @@ impl Lines {
                 }
                 return;
             };
-            while ends_in_quotes(&rest[..end], separator) {
+            let mut quotes = Quotes::new(separator);
+            while quotes.open_at_end(&rest[..end]).is_some() {
                 let Some(more) = memchr::memchr(self.end, &rest[end + 1..]) else { return };
                 end += 1 + more;
             }
@@ -444,7 +494,32 @@ mod tests {
         let columns = |text: &str| parse(text).unwrap().columns().unwrap().to_vec();
         assert_eq!(columns("\"a\r\nb\",\"c,d\"\n1,2\n"), ["a\r\nb", "c,d"]);
         assert_eq!(columns("\"say \"\"x\"\"\",5\" pipe\n1,2\n"), ["say \"x\"", "5\" pipe"]);
-        assert_eq!(parse("\"1\",\"2\"\n1,\"2").unwrap().values(), &symbols(&[1, 2, 1, 2], 3));
+        assert_eq!(parse("\"1\",\"2\"\n1,\"2\"").unwrap().values(), &symbols(&[1, 2, 1, 2], 3));
+    }
+
+    #[test]
+    fn a_quote_that_nothing_closes_is_an_error_of_its_line_and_no_bad_row() {
+        let rows = |text: &str| {
+            let options = TableOptions::default();
+            Table::of_bytes(Path::new("t.csv"), text.as_bytes().to_vec(), &options)
+        };
+        let many = format!("{}0.5,\"1.0,2.0\n{}", "1,2,3\n".repeat(99), "1,2,3\n".repeat(200));
+        let long = format!("1,2\n1,\"2\n{}", "1,2\n".repeat(100_000));
+        for (text, line) in [
+            (&many[..], 100),
+            ("1,\"2\n3,4\n5,6", 1),
+            ("1,2\n\"a\nb\",\"c\n3,4\n", 3),
+            ("a,b\n1,2\n1,\"2", 3),
+            (&long, 2),
+        ] {
+            let error = rows(text).err().unwrap();
+            let message = error.to_string();
+            let expected = format!("t.csv: line {line}: corrupt: expected a quote that closes");
+            assert!(message.starts_with(&expected), "{message}");
+            assert!(error.hint().unwrap().contains("close it"));
+        }
+        let table = rows("a,b\n1,\"2\n3\n4\"\n5,6\n").unwrap();
+        assert_eq!((table.len(), table.bad_rows().len()), (2, 0));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::cell::{Cell, Notation, begins_a_number, number, word_of};
 use super::dictionary::{Dictionary, Recent};
 use super::facts::{Facts, counts};
-use super::number::{Number, as_byte, canonical};
+use super::number::{Number, as_byte, canonical, is_too_long};
 use super::schema::{Label, Type, Variable, title};
 use crate::error::{Error, Flaw, Place, shown};
 use std::path::Path;
@@ -152,6 +152,13 @@ const FILL: &str = "fill the cell in, or leave such rows out with data.bad_rows 
 const NO_NUMBER: &str = "if the word stands for a missing value add it to data.missing; leave such rows out with \
                          data.bad_rows = \"skip\", or the column with drop";
 
+/// What a whole number that no double is the same as should have been.
+const HELD: &str = "a whole number that 53 bits hold";
+
+/// What to do about such a one.
+const TOO_LONG: &str = "numbers are kept as doubles, which cannot tell this one from its neighbours: leave the \
+                        column out with drop if it is an identifier, or state it as a category";
+
 impl Builder {
     /// Of a column of which nothing is known.
     pub(crate) fn open(title: String) -> Self {
@@ -228,7 +235,9 @@ impl Builder {
     /// No values, of the kind that comes first.
     fn none(&self) -> State {
         match &self.want {
-            Want::Open(facts) if facts.words > 0 && facts.numbers == 0 => State::Codes(Vec::new()),
+            Want::Open(facts) if facts.words > facts.infinite && facts.numbers == 0 => {
+                State::Codes(Vec::new())
+            }
             Want::Open(facts) if facts.is_fractional => State::Numbers(Vec::new()),
             Want::Open(_) | Want::Codes { .. } => State::Bytes(Vec::new()),
             Want::Words(_) | Want::Labels { .. } => State::Codes(Vec::new()),
@@ -655,6 +664,12 @@ impl Builder {
                     match cell {
                         Cell::Missing => refuse(Flaw::Missing, expected, fill()),
                         Cell::Float(_) => refuse(Flaw::OutOfRange, "a finite number".into(), None),
+                        Cell::Whole(_) => {
+                            refuse(Flaw::OutOfRange, HELD.into(), Some(TOO_LONG.into()))
+                        }
+                        Cell::Text(text) if is_too_long(text) => {
+                            refuse(Flaw::OutOfRange, HELD.into(), Some(TOO_LONG.into()));
+                        }
                         _ => refuse(Flaw::NonNumeric, expected, Some(NO_NUMBER.into())),
                     }
                 }
@@ -676,6 +691,7 @@ impl Builder {
             }
             return;
         }
+        facts.infinite += u64::from(matches!(cell, Cell::Float(value) if value.is_infinite()));
         // Truth values are words, but for the numbers that NumPy has them as.
         let number = number(cell, notation).filter(|number| number.value.is_finite());
         match (&mut self.part.values, number) {
@@ -704,6 +720,7 @@ impl Builder {
             (State::Bytes(values), None)
                 if facts.numbers == 0
                     && facts.words == 0
+                    && !matches!(cell, Cell::Float(_))
                     && values.len() == self.part.missing.len() =>
             {
                 // Nothing but missing cells so far.

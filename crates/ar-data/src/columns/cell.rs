@@ -1,6 +1,6 @@
 //! Cells as formats have them, and what they are the notation of.
 
-use super::number::{Number, canonical, is_whole};
+use super::number::{Number, as_double, canonical, is_whole};
 use std::borrow::Cow;
 
 /// A cell as its format has it.
@@ -13,6 +13,7 @@ pub(crate) enum Cell<'a> {
     /// A binary number.
     Float(f64),
     /// True or false.
+    #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "of Parquet and Arrow alone"))]
     Bool(bool),
     /// Nothing.
     Missing,
@@ -70,10 +71,12 @@ pub(super) fn begins_a_number(text: &[u8]) -> bool {
 pub(super) fn number(cell: Cell<'_>, notation: &Notation) -> Option<Number> {
     match cell {
         Cell::Text(text) => Number::parse(text, notation.comma),
-        Cell::Whole(value) => Some(Number { value: value as f64, places: 0 }),
+        // One that no double is the same as is a word, so that it stays apart from its neighbours.
+        Cell::Whole(value) => as_double(value).map(|value| Number { value, places: 0 }),
         Cell::Float(value) => {
             let places = if is_whole(value) { 0 } else { Number::FLOAT };
-            Some(Number { value, places })
+            // Both zeros are one number.
+            Some(Number { value: value + 0.0, places })
         }
         Cell::Bool(_) | Cell::Missing => None,
     }

@@ -25,6 +25,8 @@ pub(crate) struct Facts {
     pub(crate) numbers: u64,
     pub(crate) words: u64,
     pub(crate) missing: u64,
+    /// How many of the words are binary floats that are infinite.
+    pub(crate) infinite: u64,
     /// The most decimal places of a number.
     pub(crate) places: u8,
     /// Whether a number was a binary float that is not whole.

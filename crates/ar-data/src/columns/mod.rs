@@ -28,7 +28,7 @@ mod table;
 pub(crate) use builder::{Builder, State};
 pub(crate) use cell::{Cell, Notation, decode};
 pub use encode::Encoding;
-pub(crate) use number::{Number, as_byte};
+pub(crate) use number::{Number, as_byte, could_be_thousands};
 pub use open::{MISSING, Stated, TableOptions};
 pub use profile::{Profile, Warning};
 pub use reader::Match;

@@ -95,6 +95,8 @@ impl Number {
         }
         let is_exact = mantissa < 1 << 53;
         let value = match places {
+            // Not all that are larger are doubles.
+            0 if !is_exact => return None,
             0 => mantissa as f64,
             _ if is_exact => mantissa as f64 / POWERS[places],
             _ => quotient(mantissa, places),
@@ -104,7 +106,8 @@ impl Number {
             places if is_exact => places as u8,
             _ => Self::FLOAT,
         };
-        Some(Self { value: if negative { -value } else { value }, places })
+        // Both zeros are one number, so a difference and not a sign.
+        Some(Self { value: if negative { 0.0 - value } else { value }, places })
     }
 
     fn any(text: &[u8], comma: bool) -> Option<Self> {
@@ -116,15 +119,91 @@ impl Number {
         }
         let value: f64 = if comma {
             if text.contains('.') {
-                return None;
+                let plain = ungrouped(text)?;
+                return Self::plain(plain.as_bytes(), b',')
+                    .or_else(|| Self::any(plain.as_bytes(), true));
             }
             text.replacen(',', ".", 1).parse().ok()?
         } else {
             text.parse().ok()?
         };
         let is_whole = !text.contains(['.', ',', 'e', 'E']);
-        Some(Self { value, places: if is_whole { 0 } else { Self::FLOAT } })
+        if is_whole && !is_held(text, value) {
+            return None;
+        }
+        Some(Self { value: value + 0.0, places: if is_whole { 0 } else { Self::FLOAT } })
     }
+}
+
+/// A number without the points that mark thousands in it, which stand between groups of three digits.
+fn ungrouped(text: &str) -> Option<String> {
+    let (whole, _) = text.split_once(',').unwrap_or((text, ""));
+    let mut groups = whole.trim_start_matches(['-', '+']).split('.');
+    let first = groups.next()?;
+    let is_group = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
+    let is_right = matches!(first.len(), 1..=3)
+        && is_group(first)
+        && !first.starts_with('0')
+        && groups.all(|group| group.len() == 3 && is_group(group));
+    // None behind the decimal mark.
+    (is_right && !text[whole.len()..].contains('.')).then(|| text.replace('.', ""))
+}
+
+/// Whether a word is a number to people: with marks of thousands, a unit, brackets of accountants, a minus sign of
+/// typesetters, the exponent of Fortran, in hexadecimal, or with a decimal comma.
+pub(super) fn like_a_number(word: &str) -> bool {
+    const UNITS: [char; 5] = ['$', '€', '£', '¥', '%'];
+    let plain = word.trim().replace('\u{2212}', "-");
+    let inside = plain.strip_prefix('(').and_then(|plain| plain.strip_suffix(')'));
+    let signs = ['-', '+'];
+    let plain = inside.unwrap_or(&plain).trim_start_matches(signs);
+    let plain = plain.trim_matches(UNITS).trim().trim_start_matches(signs);
+    if let Some(digits) = plain.strip_prefix("0x").or_else(|| plain.strip_prefix("0X")) {
+        return !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    }
+    if !plain.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
+        return false;
+    }
+    let is_number = |text: &str, comma| Number::parse(text.as_bytes(), comma).is_some();
+    // With nothing taken off a number is one, but for keys that are too long.
+    let is_changed = plain.len() != word.len();
+    (is_changed && is_number(plain, false))
+        || is_number(plain, true)
+        || is_number(&plain.replace(['d', 'D'], "e"), false)
+        || [',', '\'', '’', ' ', '\u{a0}', '\u{202f}'].iter().any(|&mark| {
+            // Marks of thousands, as points would be in a number with a decimal comma.
+            let (whole, places) = plain.split_once('.').unwrap_or((plain, "0"));
+            whole.contains(mark)
+                && ungrouped(&whole.replace(mark, ".")).is_some()
+                && places.bytes().all(|byte| byte.is_ascii_digit())
+        })
+}
+
+/// Whether a text is a number whose points could all be marks of thousands.
+pub(crate) fn could_be_thousands(text: &[u8]) -> bool {
+    text.contains(&b'.') && std::str::from_utf8(text).is_ok_and(|text| ungrouped(text).is_some())
+}
+
+/// Whether a text is a whole number that is not the only one that its double stands for, such as many a key.
+pub(super) fn is_too_long(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    digits.len() > 15
+        && digits.iter().all(u8::is_ascii_digit)
+        && Number::parse(text, false).is_none()
+}
+
+/// Whether digits are those of their double: of up to 19 all, as [`canonical`] writes it; of more, as many as tell
+/// it from others. No two numbers are the same double then.
+fn is_held(text: &str, value: f64) -> bool {
+    let digits = text.trim_start_matches(['-', '+']).trim_start_matches('0');
+    digits.len() < 16 || canonical(value.abs()) == digits
+}
+
+/// The integer as a double, if that is the same number.
+pub(super) fn as_double(value: i64) -> Option<f64> {
+    let size = value.unsigned_abs();
+    let is_exact = size < 1 << 53 || size.leading_zeros() + size.trailing_zeros() >= 11;
+    is_exact.then_some(value as f64)
 }
 
 /// The number that eight characters are if all are digits: pairs of neighbours are added up, then pairs of these.
@@ -196,8 +275,13 @@ pub(crate) fn as_byte(value: f64) -> Option<u8> {
 
 /// A number as a label is written: whole ones without a point, others as short as reads back.
 pub(crate) fn canonical(value: f64) -> String {
-    // Both zeros are the label 0.
-    if value == 0.0 { "0".to_owned() } else { value.to_string() }
+    match value {
+        // Both zeros are the label 0.
+        0.0 => "0".to_owned(),
+        // As long as integers are: the digits that they have.
+        _ if is_whole(value) && value.abs() < 1e19 => (value as i128).to_string(),
+        _ => value.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -227,7 +311,15 @@ mod tests {
             ("13.599999904633", Some((13.599_999_904_633, 12))),
             ("0.7577538251293606", Some((0.757_753_825_129_360_6, 16))),
             ("-0.94539612643123456", Some((-0.945_396_126_431_234_6, float))),
+            ("9007199254740992", Some((9_007_199_254_740_992.0, 0))),
+            ("9007199254740993", None),
+            ("-0009007199254740993", None),
+            ("9007199254740994", Some((9_007_199_254_740_994.0, 0))),
+            ("9007199254740993.0", Some((9_007_199_254_740_992.0, 0))),
             ("9223372036854775808", Some((9_223_372_036_854_775_808.0, 0))),
+            ("9223372036854776000", None),
+            ("18446744073709551615", None),
+            ("18446744073709552000", Some((18_446_744_073_709_551_616.0, 0))),
             ("", None),
             (".", None),
             ("-", None),
@@ -242,10 +334,60 @@ mod tests {
         ] {
             assert_eq!(parse(text), expected, "{text}");
         }
+        for zero in ["-0", "-0.0", "-0e0", "-00000000000000000000.00000"] {
+            assert_eq!(parse(zero).map(|(value, _)| value.to_bits()), Some(0), "{zero}");
+        }
+        let widest = [i64::MAX, i64::MIN, (1 << 53) + 1, -(1 << 53)];
+        let found = widest.map(as_double);
+        assert_eq!(found, [None, Some(-(2_f64.powi(63))), None, Some(-(2_f64.powi(53)))]);
+        assert_eq!(canonical(2_f64.powi(60)), "1152921504606846976");
         assert_eq!(Number::parse(b"1,5", true).map(|n| n.value), Some(1.5));
-        assert_eq!(Number::parse(b"1.5", true), None);
+        let german = |text: &str| Number::parse(text.as_bytes(), true).map(|n| (n.value, n.places));
+        assert_eq!(german("1.137"), Some((1137.0, 0)));
+        assert_eq!(german("-1.234.567,25"), Some((-1_234_567.25, 2)));
+        for word in ["1.5", "0.137", "1.13", "1234.567", "1.234,5.6", "1,234.567", "1.2345"] {
+            assert_eq!(german(word), None, "{word}");
+        }
         assert_eq!(Number::parse(b"1,5e3", true).map(|n| n.value), Some(1500.0));
         assert_eq!(Number::parse(b"1,5,5", true), None);
+    }
+
+    #[test]
+    fn what_people_take_for_numbers() {
+        for word in [
+            "1,000",
+            "1'000",
+            "1 000",
+            "1\u{a0}000.5",
+            "12%",
+            "12 %",
+            "$10.50",
+            "-$3",
+            "10 €",
+            "(1.5)",
+            "\u{2212}5",
+            "1.0D+03",
+            "0x1A",
+            "1,5",
+            "1.234,5",
+            "1,234,567.89",
+        ] {
+            assert!(like_a_number(word), "{word}");
+        }
+        for word in [
+            "",
+            "a",
+            "1 2",
+            "2020-01-01",
+            "12:30",
+            "3rd",
+            "1,0000,0",
+            "9007199254740993",
+            "%",
+            "()",
+        ] {
+            assert!(!like_a_number(word), "{word}");
+        }
     }
 
     proptest::proptest! {
@@ -258,7 +400,7 @@ mod tests {
             let text = format!("{}{}.{}", if negative { "-" } else { "" }, &plain[..at], &plain[at..]);
             if let Ok(expected) = text.parse::<f64>() {
                 let found = Number::parse(text.as_bytes(), false).unwrap().value;
-                proptest::prop_assert_eq!(found.to_bits(), expected.to_bits(), "{}", text);
+                proptest::prop_assert_eq!(found.to_bits(), (expected + 0.0).to_bits(), "{}", text);
             }
         }
     }
@@ -282,7 +424,7 @@ mod tests {
             .unwrap();
             let expected: f64 = text.parse().unwrap();
             let found = Number::parse(text.as_bytes(), false).map(|number| number.value.to_bits());
-            assert_eq!(found, Some(expected.to_bits()), "{text}");
+            assert_eq!(found, Some((expected + 0.0).to_bits()), "{text}");
         }
     }
 

@@ -202,17 +202,11 @@ pub(crate) fn resolve(source: &dyn Source, what: &'static str, column: &Column) 
                     Err(refuse(format!("one of {known}"), format!("{name:?}")))
                 }
                 _ => {
-                    let places: Vec<String> =
-                        found.iter().map(|index| (index + 1).to_string()).collect();
-                    let found = format!("{name:?} over columns {}", places.join(" and "));
+                    let places: Vec<String> = found.iter().map(usize::to_string).collect();
+                    let found = format!("{name:?} over columns {} (from 0)", places.join(" and "));
                     let hint = format!(
                         "name one of them otherwise, or say which one is meant by its index: {}",
-                        places
-                            .iter()
-                            .filter_map(|place| place.parse::<usize>().ok())
-                            .map(|place| (place - 1).to_string())
-                            .collect::<Vec<_>>()
-                            .join(" or ")
+                        places.join(" or ")
                     );
                     Err(refuse("a name that occurs once".to_owned(), found).advise(hint))
                 }

@@ -70,7 +70,9 @@ impl TableReader {
     /// What counts as missing says the schema; what stands beside a table is its label.
     fn options(schema: &Schema, options: &TableOptions, how: &Match) -> TableOptions {
         let own = schema.label.as_ref().and_then(|label| label.name.clone()).map(Column::Name);
-        let label = how.label.clone().or(own).filter(|_| how.with_labels);
+        // Schemas of before labels beside a table had names leave it to what is stated.
+        let label = how.label.clone().or(own).or_else(|| options.label.clone());
+        let label = label.filter(|_| how.with_labels);
         TableOptions { missing: schema.missing.clone(), label, ..options.clone() }
     }
 
@@ -88,7 +90,9 @@ impl TableReader {
             (Column::Name(name), Some(names)) => names.contains(name),
             _ => false,
         };
-        let is_bare = source.width() == schema.variables.len() && !how.drop.iter().any(is_named);
+        let beside = source.beside().map(|_| source.width() - 1);
+        let of_table = beside.unwrap_or(source.width());
+        let is_bare = of_table == schema.variables.len() && !how.drop.iter().any(is_named);
         let dropped: Vec<usize> = how
             .drop
             .iter()
@@ -100,11 +104,19 @@ impl TableReader {
             dropped.into_iter().chain(source.row_names().then_some(0)).collect();
         let label = how.label.as_ref().filter(|_| how.with_labels);
         let label = label.map(|label| resolve(&*source, "--label", label)).transpose()?;
+        // What stands beside a table was opened as its label, and has no position in it.
+        let label = label.or(beside);
         // Positions count among those that are not dropped.
-        let stays: Vec<usize> =
-            (0..source.width()).filter(|column| !dropped.contains(column)).collect();
+        let stays: Vec<usize> = (0..of_table).filter(|column| !dropped.contains(column)).collect();
         let names: Option<Vec<String>> =
             source.names().map(|names| stays.iter().map(|&k| names[k].clone()).collect());
+        if beside.is_some() && how.label.is_none() && stays.len() == schema.width {
+            // As many as in training with the label among them: one of these has no meaning.
+            let beside = format!("{} columns beside the label", stays.len());
+            let expected = format!("expected {} of the table", schema.width - 1);
+            let hint = "leave others out with --drop, by index from 0";
+            return Err(Error::unsuitable(&path, vec![format!("{beside}, {expected}")], hint));
+        }
         let mut fit = schema.fit(&path, names.as_deref(), stays.len()).or_else(|error| {
             // A label that was named is no variable, whatever the file of the schema had.
             let without: Vec<usize> =
@@ -122,7 +134,6 @@ impl TableReader {
         fit.columns.iter_mut().for_each(|column| *column = stays[*column]);
         let label = label.or_else(|| fit.label.map(|column| stays[column]));
         let label = label.filter(|_| how.with_labels && schema.label.is_some());
-        let beside = source.beside().map(|name| format!("{name:?}"));
         let is_label = |title: &String| {
             label.is_some_and(|label| {
                 *title
@@ -130,7 +141,7 @@ impl TableReader {
                         source.names().and_then(|n| n.get(label)).map(String::as_str),
                         label,
                     )
-            }) || Some(title) == beside.as_ref()
+            })
         };
         fit.extra.retain(|title| !is_label(title));
         let differences = types_that_differ(&*source, schema, &fit.columns, encoding, &notation);

@@ -108,7 +108,7 @@ pub struct Variable {
 }
 
 impl Variable {
-    /// Its name in quotes, or its number from 1.
+    /// Its name in quotes, or its number from 0.
     pub fn title(&self) -> String {
         title(self.name.as_deref(), self.column)
     }
@@ -206,6 +206,11 @@ impl Schema {
     }
 
     fn fit_names(&self, path: &Path, names: &[String]) -> Result<Fit> {
+        // Laid out as the training file, in which a name may stand over columns that are left out, too.
+        let is_alike = names.len() == self.width
+            && self.variables.iter().all(|variable| {
+                names.get(variable.column).map(String::as_str) == variable.name.as_deref()
+            });
         let mut at: HashMap<&str, Vec<usize>> = HashMap::new();
         for (index, name) in names.iter().enumerate() {
             at.entry(name).or_default().push(index);
@@ -216,10 +221,11 @@ impl Schema {
             let name = variable.name.as_deref().unwrap_or_default();
             match at.get(name).map(Vec::as_slice) {
                 Some([index]) => columns.push(*index),
+                Some(_) if is_alike => columns.push(variable.column),
                 Some(indices) => differences.push(format!(
                     "the name {name:?} stands over {} columns, {}",
                     indices.len(),
-                    listed(indices.iter().map(|index| (index + 1).to_string()))
+                    listed(indices.iter().map(|index| format!("{index} (from 0)")))
                 )),
                 None => missing.push(name),
             }
@@ -262,11 +268,12 @@ impl Schema {
             };
             return Err(Error::unsuitable(path, differences, hint));
         }
-        let label = self.label.as_ref().and_then(|label| label.name.as_deref());
-        let label = label.and_then(|name| at.get(name)).and_then(|indices| match indices[..] {
-            [index] => Some(index),
-            _ => None,
-        });
+        let label =
+            self.label.as_ref().and_then(|label| match at.get(label.name.as_deref()?)?[..] {
+                [index] => Some(index),
+                ref indices if is_alike && indices.contains(&label.column) => Some(label.column),
+                _ => None,
+            });
         let is_reordered = !columns.is_sorted();
         Ok(Fit { columns, label, extra, is_reordered })
     }
@@ -304,11 +311,11 @@ impl Schema {
     }
 }
 
-/// A column's name in quotes, or its number from 1.
+/// A column's name in quotes, or its number from 0, by which `drop` and `label` call it.
 pub(crate) fn title(name: Option<&str>, column: usize) -> String {
     match name {
         Some(name) if !name.is_empty() => format!("{name:?}"),
-        _ => format!("column {}", column + 1),
+        _ => format!("column {column} (from 0)"),
     }
 }
 
@@ -360,9 +367,20 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "f: does not suit what was trained on: the column \"a\" is missing; the name \"b\" stands \
-             over 2 columns, 3, 4; 2 columns are not expected: \"p\", \"q\""
+             over 2 columns, 2 (from 0), 3 (from 0); 2 columns are not expected: \"p\", \"q\""
         );
         assert!(error.hint().unwrap().contains("in any order"));
+    }
+
+    #[test]
+    fn a_name_over_a_column_that_is_left_out_too_is_told_by_its_place() {
+        let mut schema = schema(Some(&["a", "b", "c"]), 4);
+        schema.variables[2].column = 3;
+        let fit = |found: &[&str]| schema.fit(Path::new("f"), Some(&names(found)), found.len());
+        let found = fit(&["a", "b", "a", "c"]).unwrap();
+        assert_eq!((found.columns, found.extra.len()), (vec![0, 1, 3], 0));
+        let error = fit(&["b", "a", "a", "c"]).unwrap_err().to_string();
+        assert!(error.contains("the name \"a\" stands over 2 columns"), "{error}");
     }
 
     #[test]

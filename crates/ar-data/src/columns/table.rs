@@ -30,6 +30,8 @@ const MOST_CLASSES: usize = 256;
 pub struct Table {
     path: PathBuf,
     names: Option<Vec<String>>,
+    /// The name of a last column that stands beside the table.
+    beside: Option<String>,
     width: usize,
     described: Described,
     missing: Vec<String>,
@@ -110,10 +112,11 @@ impl Table {
         let from = source.source();
         let (path, width) = (from.path().to_owned(), from.width());
         let names = from.names().map(<[String]>::to_vec);
+        let beside = from.beside().map(str::to_owned);
         let label = options.label.as_ref();
         let label = label.map(|label| resolve(from, "label", label)).transpose()?;
         let mut left_out = Vec::new();
-        let mut notes = Vec::new();
+        let mut notes = from.notes();
         for column in &options.drop {
             let column = resolve(from, "drop", column)?;
             if Some(column) == label {
@@ -184,6 +187,7 @@ impl Table {
         let table = Self {
             path,
             names,
+            beside,
             width,
             described,
             missing,
@@ -356,8 +360,10 @@ impl Table {
                 _ => Type::Real,
             }
         };
+        // An infinite number among others is no value but a fault.
+        let words = if facts.numbers > 0 { facts.words - facts.infinite } else { facts.words };
         let is_code =
-            facts.words == 0 && !facts.is_fractional && facts.least >= 0.0 && facts.most <= 255.0;
+            words == 0 && !facts.is_fractional && facts.least >= 0.0 && facts.most <= 255.0;
         let codes = || Type::Codes { levels: facts.most as u16 + 1 };
         match self.stated.get(&column) {
             Some(Stated::Category) => return Ok(self.stated_category(column, dictionary)),
@@ -381,10 +387,10 @@ impl Table {
         }
         let distinct = facts.few.len() as u64;
         let are_few = !facts.are_many && (distinct <= 2 || 2 * distinct <= facts.numbers);
-        Ok(match (facts.numbers, facts.words) {
+        Ok(match (facts.numbers, words) {
             (_, 0) if facts.is_fractional => number(),
             (_, 0) if is_code && (as_symbols || are_few) => codes(),
-            (_, 0) if are_few => labels(),
+            (_, 0) if are_few && facts.infinite == 0 => labels(),
             (_, 0) => Type::Integer,
             // Words here and there among numbers are no values but faults.
             (numbers, words) if numbers >= 9 * words && facts.are_many => number(),
@@ -441,7 +447,9 @@ impl Table {
     }
 
     fn classes(&self, column: usize) -> Result<Label> {
-        let name = named(&self.names, column).map(str::to_owned);
+        // By the name of its array a label of a `.npz` is found in other ones.
+        let beside = self.beside.clone().filter(|_| column + 1 == self.width);
+        let name = beside.or_else(|| named(&self.names, column).map(str::to_owned));
         let classes = match &self.facts[column] {
             Some((_, dictionary)) => self.labels(column, dictionary),
             None => Vec::new(),
@@ -563,7 +571,7 @@ fn check_names(path: &Path, names: Option<&[String]>, left_out: &[usize]) -> Res
             continue;
         }
         if let Some(first) = seen.insert(name, column) {
-            let found = format!("{name:?} over columns {} and {}", first + 1, column + 1);
+            let found = format!("{name:?} over columns {first} and {column} (from 0)");
             let hint = format!(
                 "name one of them otherwise, or leave one out by its index: {first} or {column}"
             );

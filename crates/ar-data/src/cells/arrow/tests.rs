@@ -751,3 +751,30 @@ fn flipped_bits_are_an_answer_and_no_panic() {
         }
     }
 }
+
+#[test]
+fn both_zeros_are_one_number_and_an_infinite_one_is_none() {
+    let place = Saved::new();
+    for way in WAYS {
+        let values = [-0.0, 1.5, f64::INFINITY, -0.0, 0.25, 1.5];
+        let ids: [i64; 6] = std::array::from_fn(|row| 9_007_199_254_740_993 + row as i64);
+        let of = batch(vec![
+            ("x", Arc::new(Float64Array::from(values.to_vec())) as ArrayRef),
+            ("id", Arc::new(Int64Array::from(ids.to_vec()))),
+        ]);
+        let path = place.save(&way.write(&[of]));
+        let (mut source, mut builders) = (way.open(&path).unwrap(), Vec::new());
+        builders.extend(["x", "id"].map(|name| Some(Builder::open(name.to_owned()))));
+        let mut sink = Sink::new(&path, builders, Notation::new(&[]));
+        while source.read(10, &mut sink).unwrap() {}
+        let taken = sink.take();
+        let [Some(x), Some(id)] = &taken.parts[..] else { panic!() };
+        let State::Numbers(numbers) = &x.values else { panic!("{x:?}") };
+        assert_eq!((numbers[0].to_bits(), numbers[3].to_bits()), (0, 0));
+        assert_eq!(x.words, [(2, "inf".to_owned())]);
+        // Every second one is no double.
+        let words: Vec<&str> = id.words.iter().map(|(_, word)| word.as_str()).collect();
+        let codes = matches!(&id.values, State::Codes(values) if values == &[0, 1, 2, 3, 4, 5]);
+        assert!(codes || words.len() == 3, "{id:?}");
+    }
+}
