@@ -305,7 +305,9 @@ pub(crate) fn model_hint(error: &ar_models::Error) -> String {
             format!("set model.classes = {} or more", usize::from(*label) + 1)
         }
         Error::Mismatch { found, .. } if found == "real numbers" => {
-            "set model.kind = \"rnade\", or bin the values into at most 256 symbols first".into()
+            "set model.kind = \"rnade\", or bin the values into at most 256 symbols first; grey levels that were scaled to 0 to 1 are \
+             symbols again as np.rint(255 * array).astype(np.uint8)"
+                .into()
         }
         Error::Mismatch { needed, .. } if needed == "real numbers" => {
             "set data.kind = \"real\" if the values are real numbers that happen to be whole, or \

@@ -34,7 +34,8 @@ pub(crate) struct FileArgs {
     /// repeated
     #[arg(long, value_name = "COLUMN", value_parser = column)]
     pub(crate) drop: Vec<Column>,
-    /// The column of classes, if it is called otherwise than in the run's own data
+    /// The column of classes, if it is called otherwise than in the run's own data; of images the file of their
+    /// labels
     #[arg(long, value_name = "COLUMN", value_parser = column)]
     pub(crate) label: Option<Column>,
     /// Make any difference between the columns and those of the run an error: another order, one too many

@@ -320,9 +320,11 @@ impl Runs {
                 return Err(names("", found, expected));
             }
         }
-        let names = first.data.class_names().and_then(|names| {
-            let name = |&class: &u8| names.get(usize::from(class)).cloned();
-            classes.iter().map(name).collect()
+        let names = first.data.class_names().map(|names| {
+            // A class that training never saw has no name but its label.
+            let name = |class: &u8| names.get(usize::from(*class)).cloned();
+            let title = |class: &u8| name(class).unwrap_or_else(|| class.to_string());
+            classes.iter().map(title).collect()
         });
         Ok(Self { opened, classes, names, event })
     }

@@ -306,9 +306,11 @@ impl DataConfig {
                 let builtin = builtin::find(name).ok()?;
                 (builtin.shape.to_vec(), builtin.levels)
             }
-            DataSource::Files { kind: Some(Kind::Columns), .. } => {
+            DataSource::Files { kind: Some(Kind::Columns), shape, .. } => {
                 let variables = &self.schema.as_ref()?.variables;
-                return Some(EventSpec::columns(variables.iter().map(column_of).collect()));
+                let event = EventSpec::columns(variables.iter().map(column_of).collect());
+                let shape = shape.clone().unwrap_or_else(|| event.shape.clone());
+                return Some(EventSpec { shape, ..event });
             }
             DataSource::Files { kind, levels, shape, .. } => {
                 let levels = match kind {

@@ -562,6 +562,9 @@ impl RawData {
                 None if classes.is_empty() || classes.len() > 256 => {
                     format!("{} classes", classes.len())
                 }
+                None if classes.iter().any(|class| class.trim().is_empty()) => {
+                    "a class without a name".to_owned()
+                }
                 None => String::new(),
             };
             if !what.is_empty() {

@@ -158,7 +158,8 @@ pub(crate) fn prepare(
         return Err(Mistake::new(
             format!("{}: real numbers, expected symbols", data.name()),
             "remove data.requantize, data.binarize, data.dequantize and data.flip, or state data.kind = \"symbols\" \
-             if the values are whole numbers of at most 255",
+             if the values are whole numbers of at most 255; grey levels that were scaled to 0 to 1 are symbols again \
+             as np.rint(255 * array).astype(np.uint8)",
         )
         .of(ErrorKind::Data)
         .into());

@@ -187,9 +187,21 @@ fn with_labels(part: Dataset, data: &DataConfig, split: Split) -> Result<Dataset
             part.with_labels(labels).with_context(beside)?
         }
     };
-    match &data.classes {
-        Some(classes) => Ok(part.labelled_as(classes)?),
+    let Some(classes) = &data.classes else { return Ok(part) };
+    let part = part.labelled_as(classes)?;
+    let most = part.labels().and_then(|labels| labels.iter().max().copied());
+    match most.filter(|&most| usize::from(most) >= classes.len()) {
         None => Ok(part),
+        Some(most) => Err(Mistake::new(
+            format!(
+                "data.classes names {} classes, and {} has the label {most}",
+                classes.len(),
+                part.name()
+            ),
+            format!("name the classes of the labels 0 to {most}, or remove data.classes"),
+        )
+        .of(ErrorKind::Data)
+        .into()),
     }
 }
 

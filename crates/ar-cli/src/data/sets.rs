@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use ar_data::{
-    BadRow, Chunk, Chunks, Encoding, Kind, Locations, Match, ReadOptions, Reading, Spec, Split,
-    TableOptions, read_as, scan_levels,
+    BadRow, Chunk, Chunks, Column, Dataset, Encoding, Kind, Locations, Match, ReadOptions, Reading,
+    Spec, Split, TableOptions, read_as, read_labels, scan_levels,
 };
 use ar_models::config::EventSpec;
 use ar_models::examples::Examples as _;
@@ -285,7 +285,7 @@ impl Set {
                 } else {
                     drop(chunks);
                     let (data, bad, _) = read_as(&path, &reading)?;
-                    (data, bad)
+                    (labelled(data, &path, &reading)?, bad)
                 };
                 say_bad_rows(&path, &bad, data.len() + bad.len(), skips, terminal)?;
                 let data = match classes {
@@ -342,6 +342,20 @@ impl Set {
             }
         }
     }
+}
+
+/// Images with the labels of a file that `--label` names.
+fn labelled(data: Dataset, path: &Path, reading: &Reading) -> Result<Dataset> {
+    let Some(label) = &reading.how.label else { return Ok(data) };
+    let Column::Name(file) = label else {
+        return Err(mistake(
+            format!("--label with {}, which is no table", path.display()),
+            "name the file of its labels: IDX or .npy of one axis",
+        ));
+    };
+    let labels = read_labels(Path::new(file))
+        .with_context(|| format!("--label {file} beside {}", path.display()))?;
+    Ok(data.with_labels(labels)?)
 }
 
 fn show(bar: &ProgressBar, (done, total): (u64, u64)) {

@@ -142,6 +142,8 @@ impl Columns {
                 rows,
                 header: data.table.header,
                 key: data.table.key.clone(),
+                // Runs of before schemas had the names of arrays beside the table.
+                label: data.table.label.clone(),
                 ..TableOptions::default()
             },
         })
@@ -231,7 +233,10 @@ fn say_warnings(table: &Table, schema: &Schema, terminal: &Terminal) {
     }
     let profiles = table.profile(schema);
     let of_one = |(variable, profile): (&Variable, &Profile)| {
-        let said = profile.warnings.iter().filter(|warning| **warning != Warning::Constant);
+        // Words among numbers are rows that cannot be read, which are told of anyway.
+        let is_said =
+            |warning: &&Warning| !matches!(warning, Warning::Constant | Warning::Words { .. });
+        let said = profile.warnings.iter().filter(is_said);
         let said: Vec<String> = said.map(ToString::to_string).collect();
         (!said.is_empty()).then(|| format!("{}: {}", variable.title(), said.join("; ")))
     };

@@ -177,9 +177,9 @@ fn what_cannot_be_a_density_is_named() {
     assert!(train("data.binarize=threshold").contains("real numbers, expected symbols"));
     assert!(train("model.min_scale=0.0").contains("`model.min_scale = 0`, expected 0.000001 to 1"));
     assert!(train("model.components=0").contains("`model.components = 0`, expected 1 to 4096"));
-    let message = train("model={ kind = \"nade\", hidden = 4 }");
+    let message = train("model={ kind = \"logistic\" }");
     assert!(
-        message.contains("model `nade` describes categories, which these are not: \"width\""),
+        message.contains("model `logistic` describes categories, which these are not: \"width\""),
         "{message}"
     );
     assert!(message.contains("model.kind = \"rnade\" describes numbers"), "{message}");

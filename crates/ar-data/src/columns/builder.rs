@@ -620,6 +620,11 @@ impl Builder {
                         match (cell, number) {
                             (Cell::Missing, _) => refuse(Flaw::Missing, expected, fill()),
                             (_, None) => refuse(Flaw::NonNumeric, expected, Some(NO_NUMBER.into())),
+                            (_, Some(number)) if number.fract() != 0.0 => {
+                                let hint = "it is no whole number: a model of numbers (rnade), or of columns \
+                                            of any type (nade), describes it";
+                                refuse(Flaw::OutOfRange, expected, Some(hint.into()));
+                            }
                             (_, Some(_)) => refuse(
                                 Flaw::OutOfRange,
                                 expected,

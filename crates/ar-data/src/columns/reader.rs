@@ -166,6 +166,19 @@ impl TableReader {
             let hint = "without --strict columns are found by their names and others left out";
             return Err(Error::unsuitable(&path, remarks, hint));
         }
+        // Positions are a guess where one side has names.
+        let is_named =
+            source.names().is_some_and(|names| names.iter().any(|name| !name.is_empty()));
+        match schema.names().is_some() {
+            true if !is_named => remarks.push(
+                "it has no names, so its columns go by their positions in the training file".to_owned(),
+            ),
+            false if is_named => remarks.push(
+                "the training file has no names, so columns go by their positions, whatever they are called"
+                    .to_owned(),
+            ),
+            _ => {}
+        }
         let builders = schema.builders(&fit.columns, label, source.width(), encoding);
         let sink = Sink::new(&path, builders, notation);
         Ok(Self {
