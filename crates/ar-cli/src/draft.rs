@@ -2,7 +2,8 @@
 //!
 //! | what is in the file | model |
 //! |---|---|
-//! | a table | `nade` of its columns, each by its type |
+//! | numbers, none of them missing, categories that are numbers among them | `rnade` |
+//! | any other table | `nade` of its columns, each by its type |
 //! | images | `nade` of their bits |
 //!
 //! Columns that count the rows, name them or repeat another are left out; and under a model of one kind of values
@@ -13,8 +14,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use ar_data::{
-    Column, Profile, ReadOptions, Table, TableOptions, Type, Variable, Warning, holds_table,
-    read_path,
+    Column, Profile, ReadOptions, Schema, Table, TableOptions, Type, Variable, Warning,
+    holds_table, read_path,
 };
 use ar_models::config::ModelConfig;
 
@@ -88,7 +89,7 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
     let table = Table::read(path, &options)?;
     let schema = table.infer(None)?;
     let profiles = table.profile(&schema);
-    let kind = wishes.model.unwrap_or("nade");
+    let kind = wishes.model.unwrap_or_else(|| suits(&schema, &profiles));
     let (mut left_out, mut stays) = (Vec::new(), Vec::new());
     for (variable, profile) in schema.variables.iter().zip(&profiles) {
         match reason(kind, (variable, profile), table.len() as u64) {
@@ -178,6 +179,21 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
     });
     let warnings = warnings.collect();
     Ok(Draft { text, notes, warnings })
+}
+
+/// The kind of model that suits a table.
+fn suits(schema: &Schema, profiles: &[Profile]) -> &'static str {
+    let has = |is: &dyn Fn(&Variable, &Profile) -> bool| {
+        schema.variables.iter().zip(profiles).any(|(variable, profile)| is(variable, profile))
+    };
+    let has_numbers = has(&|variable, _| variable.kind.outcomes().is_none());
+    let has_words = has(&|variable, profile| {
+        // What is left out anyway decides nothing.
+        let stays = !profile.warnings.iter().any(Warning::is_no_variable);
+        stays && !variable.kind.is_numeric()
+    });
+    let has_holes = has(&|_, profile| profile.missing > 0);
+    if has_numbers && !has_words && !has_holes { "rnade" } else { "nade" }
 }
 
 /// Why a model does not describe a column of a table of so many rows; `None` where it does.

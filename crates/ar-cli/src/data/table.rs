@@ -84,12 +84,12 @@ impl Columns {
         let describes_columns = matches!(config.model, ModelConfig::Nade { .. });
         let may_be_columns = matches!(kind, None | Some(Kind::Columns)) && levels.is_none();
         if describes_columns && may_be_columns && !changes_symbols {
-            let schema = table.infer(None)?;
-            let are_bits = schema.symbols() == Some(Encoding::Symbols { levels: 2 })
-                && *kind != Some(Kind::Columns);
+            let schema = table.infer(Some(Encoding::Columns))?;
+            let bits = Some(Encoding::Symbols { levels: 2 });
+            let are_bits = *kind != Some(Kind::Columns)
+                && table.infer(Some(symbols)).ok().and_then(|schema| schema.symbols()) == bits;
             if !are_bits {
                 say_warnings(&table, &schema, terminal);
-                let schema = with_constants(&table, schema);
                 return Ok((table, Self { schema, encoding: Encoding::Columns }));
             }
         }
@@ -179,12 +179,9 @@ fn unsuitable(config: &Config, path: &Path, schema: &Schema, needs_symbols: bool
         .into();
     }
     let (what, other) = if needs_symbols {
-        ("categories, which these are not", "model.kind = \"rnade\" describes numbers")
+        ("categories, which these are not", "model.kind = \"nade\" describes columns of any types")
     } else {
-        (
-            "numbers, which these are not",
-            "a model of symbols, such as nade or markov, describes categories",
-        )
+        ("numbers, which these are not", "model.kind = \"nade\" describes columns of any types")
     };
     let hint = if good.is_empty() {
         format!("{other}; or say in [data.columns] what the columns are")
@@ -206,19 +203,6 @@ fn unsuitable(config: &Config, path: &Path, schema: &Schema, needs_symbols: bool
     .of(ErrorKind::Data)
     .in_file(path)
     .into()
-}
-
-/// A schema in which a column of one value in all rows is a category of one label, which costs nothing until it
-/// changes: its density as a number would have no bound.
-fn with_constants(table: &Table, mut schema: Schema) -> Schema {
-    let profiles = table.profile(&schema);
-    for (variable, profile) in schema.variables.iter_mut().zip(profiles) {
-        let is_number = variable.kind.outcomes().is_none();
-        if let (true, 1, Some(value)) = (is_number, profile.distinct, profile.mode) {
-            variable.kind = Type::Category { labels: vec![value] };
-        }
-    }
-    schema
 }
 
 /// Columns with a warning that are named.

@@ -182,7 +182,7 @@ fn what_cannot_be_a_density_is_named() {
         message.contains("model `logistic` describes categories, which these are not: \"width\""),
         "{message}"
     );
-    assert!(message.contains("model.kind = \"rnade\" describes numbers"), "{message}");
+    assert!(message.contains("model.kind = \"nade\" describes columns of any types"), "{message}");
 
     place.file("n.toml", NADE);
     let symbols = ["train", "n.toml", "--set", "model={ kind = \"rnade\", hidden = 4 }"];

@@ -99,7 +99,7 @@ pub struct Variable {
     pub name: Option<String>,
     /// Its position in the file that the schema is of, from 0.
     pub column: usize,
-    /// Whether a cell was missing in training; of a category that is an outcome of its own.
+    /// Whether a cell was missing in training. That is an outcome of its own, but where all columns are read as numbers.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub can_be_missing: bool,
     /// What it is.

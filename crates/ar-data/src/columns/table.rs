@@ -253,7 +253,8 @@ impl Table {
     }
 
     /// What the columns are. Where `prefer` is [`Encoding::Symbols`], whole numbers within 0 to 255 are codes
-    /// however many there are.
+    /// however many there are; where it is [`Encoding::Columns`], codes are the labels that occur, and a column of one
+    /// number is a category of that label.
     ///
     /// # Errors
     ///
@@ -264,11 +265,22 @@ impl Table {
         let mut variables = Vec::new();
         for (column, facts, dictionary) in self.variables() {
             let as_symbols = matches!(prefer, Some(Encoding::Symbols { .. }));
-            match self.type_of(column, facts, dictionary, as_symbols) {
+            let kind = self.type_of(column, facts, dictionary, as_symbols).map(|kind| {
+                let is_constant =
+                    kind.outcomes().is_none() && !facts.are_many && facts.few.len() == 1;
+                let is_code = matches!(kind, Type::Codes { .. });
+                let is_open =
+                    prefer == Some(Encoding::Columns) && !self.stated.contains_key(&column);
+                match is_open && (is_code || is_constant) {
+                    true => Type::Category { labels: self.labels(column, dictionary) },
+                    false => kind,
+                }
+            });
+            match kind {
                 Ok(kind) => variables.push(Variable {
                     name: named(&self.names, column).map(str::to_owned),
                     column,
-                    can_be_missing: facts.missing > 0 && kind.outcomes().is_some(),
+                    can_be_missing: facts.missing > 0,
                     kind,
                 }),
                 Err(difference) => differences.push(difference),
