@@ -41,7 +41,7 @@ pub(crate) struct Table {
 }
 
 enum File {
-    Csv(csv::Writer<Output>),
+    Csv(Box<csv::Writer<Output>>),
     #[cfg(feature = "arrow")]
     Parquet(Box<ar_data::write::ParquetWriter<Output>>),
 }
@@ -69,7 +69,7 @@ impl Table {
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(output);
                 write_record(&mut writer, columns.iter().map(|(name, _)| name))?;
-                File::Csv(writer)
+                File::Csv(Box::new(writer))
             }
         };
         Ok(Self { file, what })
@@ -83,7 +83,7 @@ impl Table {
         match &mut self.file {
             File::Csv(writer) => write_record(writer, row.iter().map(Cell::text)),
             #[cfg(feature = "arrow")]
-            File::Parquet(writer) => writer.push(&row).with_context(|| self.what.clone()),
+            File::Parquet(writer) => writer.push(row).with_context(|| self.what.clone()),
         }
     }
 
@@ -95,7 +95,7 @@ impl Table {
         match self.file {
             File::Csv(mut writer) => {
                 writer.flush().map_err(|error| writer.get_ref().failed(error))?;
-                let file = writer.into_inner().map_err(csv::IntoInnerError::into_error);
+                let file = (*writer).into_inner().map_err(csv::IntoInnerError::into_error);
                 file.context(Internal("rows that were flushed are not"))?.commit()
             }
             #[cfg(feature = "arrow")]

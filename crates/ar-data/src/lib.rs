@@ -23,7 +23,7 @@
 //! | [`read_as`] | a whole file by a schema |
 //! | [`Chunks`] | a file of any length, a chunk at a time |
 //! | [`read_path`] | a file of any format as values of one kind |
-//! | [`write`] | cells of tables that are written, as Parquet with the feature `arrow` |
+//! | [`mod@write`] | cells of tables that are written, as Parquet with the feature `arrow` |
 //! | [`Fingerprint`] | whether rows are those that were read before, and where they differ |
 //!
 //! ```

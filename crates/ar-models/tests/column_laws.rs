@@ -34,14 +34,14 @@ fn training(columns: &[Column]) -> InMemory {
     let cell = |column: &Column, i: usize| match *column {
         Column::Category { labels } => (i % labels) as f64,
         Column::Grid { step, can_be_missing } => {
-            if can_be_missing && i % 5 == 0 {
+            if can_be_missing && i.is_multiple_of(5) {
                 f64::NAN
             } else {
                 step * ((i * 7) % 5) as f64
             }
         }
         Column::Real { can_be_missing } => {
-            if can_be_missing && i % 4 == 0 {
+            if can_be_missing && i.is_multiple_of(4) {
                 f64::NAN
             } else {
                 3.0 + ((i * 3) % 7) as f64 / 7.0

@@ -423,7 +423,7 @@ fn formats_that_are_not_read_are_named_with_a_way_on() {
 fn classes_with_names_are_told_apart_by_them() {
     let place = Place::new();
     let image = |folder: &str, i: u8, is_dark: bool| {
-        let pixels = (0..4).map(|k| 255 * u8::from((k + i) % 3 == 0 || is_dark)).collect();
+        let pixels = (0..4).map(|k| 255 * u8::from((k + i).is_multiple_of(3) || is_dark)).collect();
         let image = image::GrayImage::from_raw(2, 2, pixels).unwrap();
         fs::create_dir_all(place.path(folder)).unwrap();
         image.save(place.path(folder).join(format!("{i}.png"))).unwrap();

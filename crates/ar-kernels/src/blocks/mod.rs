@@ -16,7 +16,7 @@
 //! kernel (flex and ndarray in f32), and as plain tensor operations ([`mod@reference`]) elsewhere. [`cpu`] has
 //! the kernels themselves, on slices.
 //!
-//! o_[t] holds the parameters of p(x_t | x_<t); what they mean is not the recurrence's business.
+//! The outputs of t are the parameters of p(x_t | x_<t); what they mean is not the recurrence's business.
 //!
 //! # References
 //! Uria, Murray, Larochelle, *RNADE: The real-valued neural autoregressive density-estimator*, NIPS 2013,
@@ -94,6 +94,7 @@ pub fn outputs(x: Tensor<2>, weights: Weights, blocks: &Blocks) -> Tensor<2> {
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray")
 )]
+#[expect(clippy::too_many_arguments, reason = "one argument per tensor is how burn dispatches")]
 pub trait BlockOps: Backend {
     /// Outputs `[batch, outputs]` from `x` `[batch, features]` and the weights.
     fn block_outputs(

@@ -108,14 +108,13 @@ pub enum Fault {
         /// What there is.
         here: String,
     },
-    /// The model's variables are real numbers.
-    #[error(
-        "`{model}` is a model of real numbers, whose densities are no probabilities; expected one of \
-         symbols"
-    )]
+    /// The model's variables are real numbers, or columns of different types.
+    #[error("`{model}` is a model of {what}; expected one of symbols")]
     NoSymbols {
         /// Kind of the model.
         model: &'static str,
+        /// What it describes.
+        what: &'static str,
     },
     /// The walk did not reproduce the encoder's conditionals.
     #[error(
@@ -143,7 +142,11 @@ impl<'a> Codec<'a> {
     /// # Errors
     /// When the model is of real numbers.
     pub fn new(model: &'a Model, config: &ModelConfig, event: &EventSpec) -> Result<Self, Error> {
-        let none = Fault::NoSymbols { model: model.kind() };
+        let what = match event.columns {
+            Some(_) => "columns of different types, which no coder is written for yet",
+            None => "real numbers, whose densities are no probabilities",
+        };
+        let none = Fault::NoSymbols { model: model.kind(), what };
         let levels = event.levels.ok_or_else(|| none.clone())?;
         model.walker(levels, Isa::Portable).ok_or(none)?;
         let about = serde_json::to_vec(&(config, &event.shape, levels))

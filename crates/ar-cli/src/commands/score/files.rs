@@ -89,15 +89,14 @@ impl Files {
         let width = 4 + 4 * usize::from(is_calibrated) + 2 * costliest;
         let columns = Columns { is_calibrated, costliest, names, width };
         let (mut table, mut npy) = (None, None);
-        match &args.out {
-            Some(path) => match tables::Format::of(path)? {
+        if let Some(path) = &args.out {
+            match tables::Format::of(path)? {
                 Some(format) => table = Some(Table::create(out(path), format, &columns.heading())?),
                 None => {
                     let numbers = if is_calibrated { 4 } else { 2 };
                     npy = Some(GrowingNpy::create::<f64>(out(path), &[numbers])?);
                 }
-            },
-            None => {}
+            }
         }
         let costs = costs_of(args);
         let costs = costs.map(|asked| GrowingNpy::create::<f32>(asked, shape)).transpose()?;
