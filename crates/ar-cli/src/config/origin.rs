@@ -216,7 +216,8 @@ mod tests {
             (
                 "hidden = 20",
                 "hiden = 20",
-                "c.toml:9: unknown key `model.hiden`, expected hidden, ordering, init_scale, classes\n\
+                "c.toml:9: unknown key `model.hiden`, expected hidden, ordering, init_scale, classes, \
+                 components\n\
                  hint: did you mean `hidden`?\n",
             ),
             (
