@@ -1,12 +1,16 @@
-//! NADE over columns as a program uses it: trained, stored, continued and drawn from, in single precision.
+//! NADE over columns as a program uses it: trained, stored and drawn from, in single precision; and its likelihoods
+//! beside those of prob-core.
 
+use ar_kernels::columns::{self, Family, Head, Heads, Missing};
 use ar_models::columns::Column;
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::InMemory;
 use ar_models::model::Model;
 use ar_models::scoring::evaluate;
 use ar_models::train::{Run, TrainConfig, train};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
+use prob_core::Density;
+use prob_core::dist::{DiscretizedLogisticMixture, GaussianMixture, Grid};
 use prob_core::ordering::OrderingKind;
 
 const ALL: [Column; 4] = [
@@ -99,4 +103,39 @@ fn a_model_comes_back_from_its_bytes() {
     let mut other = ALL.to_vec();
     other[0] = Column::Category { labels: 4 };
     assert!(Model::from_bytes(&config, &EventSpec::columns(other), &bytes, &device).is_err());
+}
+
+#[test]
+fn the_kernel_has_the_likelihoods_of_prob_core() {
+    let device = Device::default();
+    let row = |values: &[f64]| {
+        let data = TensorData::new(values.to_vec(), [1, values.len()]);
+        Tensor::<2>::from_data(data, &device)
+    };
+    let (logits, means, log_scales) = ([0.3, -0.4, 1.1], [-2.0, 0.1, 3.0], [-1.5, 0.2, -3.0]);
+    let outputs = [logits, means, log_scales].concat();
+    let share: f64 = 0.01;
+    let head =
+        |family| Head::Number { components: 3, family, floor: 0.0, missing: Missing::Never(share) };
+    let grid = Grid::unbounded(0.0, 0.25).unwrap();
+    let [l, m, s] = [logits, means, log_scales].map(|values| row(&values));
+    let discretized =
+        DiscretizedLogisticMixture::new(l.clone(), m.clone(), s.clone(), grid).unwrap();
+    let gaussians = GaussianMixture::new(l, m, s).unwrap();
+    for x in [-40.0, -2.0, 0.0, 0.25, 2.75, 3.0, 90.0] {
+        let event = Tensor::<1>::from_data([x], &device);
+        for (family, expected) in [
+            (Family::Grid { half: 0.125 }, discretized.log_prob(event.clone())),
+            (Family::Gaussian { log_unit: 0.0 }, gaussians.log_prob(event.clone())),
+        ] {
+            let heads = Heads::new(vec![head(family)]);
+            let found = columns::log_prob(row(&outputs), row(&[x]), &heads).into_scalar::<f64>();
+            let expected = expected.into_scalar::<f64>() + (-share).ln_1p();
+            let error = (found - expected).abs();
+            assert!(
+                error < 1e-5 * (1.0 + expected.abs()),
+                "{family:?} at {x}: {found}, {expected}"
+            );
+        }
+    }
 }

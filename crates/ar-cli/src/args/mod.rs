@@ -202,7 +202,7 @@ pub(crate) struct SampleArgs {
     /// The run directory
     pub(crate) run: PathBuf,
     /// The file to write: a grid of images (.png), an array [count, ...event shape] of u8, or f32 for
-    /// real numbers (.npy), the same as IDX (-ubyte), or a table with a row per sample (.csv); - is
+    /// real numbers (.npy), the same as IDX (-ubyte), or a table with a row per sample (.csv, .parquet); - is
     /// standard output, as a table
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -282,7 +282,7 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_parser = split_parser())]
     pub(crate) split: Option<Split>,
     /// The file to write, a row per row of the data: row, log_prob_nats, bits_per_dim, with --calibrate
-    /// p_low_likelihood, flag_low_likelihood, p_typicality, flag_typicality, and error (.csv); or the
+    /// p_low_likelihood, flag_low_likelihood, p_typicality, flag_typicality, and error (.csv, .parquet); or the
     /// log-likelihood, bits/dim and the two p-values, NaN where there is none, as f64 (.npy); - is standard
     /// output, as a table
     #[arg(long, value_name = "FILE")]
@@ -418,7 +418,7 @@ pub(crate) struct ClassifyArgs {
     #[arg(long, value_name = "T|valid", default_value = "1")]
     pub(crate) temperature: Temperature,
     /// Also write a table with a row per example: label, prediction, p(y | x) of each class, log p(x)
-    #[arg(long, value_name = "FILE.csv")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// The file of the data.
     #[command(flatten)]
@@ -515,7 +515,7 @@ pub(crate) struct DecompressArgs {
     #[arg(value_name = "FILE.chr")]
     pub(crate) file: PathBuf,
     /// The file to write: an array [count, ...event shape] of u8 (.npy), the same as IDX (-ubyte), a
-    /// table with a row per example (.csv), or a grid of images (.png); - is standard output, as a table
+    /// table with a row per example (.csv, .parquet), or a grid of images (.png); - is standard output, as a table
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Columns of the grid (.png only) [default: about a square]
@@ -621,7 +621,7 @@ pub(crate) enum DataCommand {
         /// Which part of the data [default: test]
         #[arg(long, value_parser = split_parser())]
         split: Option<Split>,
-        /// The file to write: .npy, -ubyte, .csv or .png, or - for standard output, as for `sample`
+        /// The file to write: .npy, -ubyte, .csv, .parquet or .png, or - for standard output, as for `sample`
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// Only the first N examples

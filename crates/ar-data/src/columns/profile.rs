@@ -166,8 +166,8 @@ impl Table {
                 warnings.push(Warning::Identifier);
             } else if is_key {
                 // Prices, squares and nanoseconds are as wide apart: a name or a sequence says more.
-                let is_sure = distinct == values.len()
-                    && (says_identifier(variable.name.as_deref()) || is_sequence(&values));
+                let is_sure = says_identifier(variable.name.as_deref())
+                    || (distinct == values.len() && is_sequence(&values));
                 warnings.push(if is_sure { Warning::Identifier } else { Warning::Distinct });
             }
         }
