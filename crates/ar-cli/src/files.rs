@@ -132,27 +132,28 @@ impl Events<'_> {
         };
         let columns: Vec<_> = (0..width).map(|i| (title(i), cells(i))).collect();
         let mut table = Table::create(out(path), format, &columns)?;
-        match self.values {
-            Values::Symbols(values) => {
-                for row in values.chunks_exact(width) {
-                    let cell = |(i, &symbol): (usize, &u8)| match words {
-                        Some(schema) => word(&schema.variables[i], symbol.into()),
-                        None => Cell::Whole(symbol.into()),
-                    };
-                    table.push(&row.iter().enumerate().map(cell).collect::<Vec<_>>())?;
-                }
-            }
-            Values::Reals(values) => {
-                for row in values.chunks_exact(width) {
-                    let cell = |(i, &value): (usize, &f64)| match words {
-                        Some(schema) => cell_of(&schema.variables[i], value),
-                        None => Cell::Number(value),
-                    };
-                    table.push(&row.iter().enumerate().map(cell).collect::<Vec<_>>())?;
-                }
-            }
-        }
+        (0..self.values.len() / width).try_for_each(|row| table.push(&self.row(row)))?;
         table.complete()
+    }
+
+    /// A row as the cells of a table.
+    fn row(&self, row: usize) -> Vec<Cell> {
+        let width = self.variables();
+        let words = self.words();
+        let cell = |i: usize| match (self.values, words.map(|schema| &schema.variables[i])) {
+            (Values::Symbols(values), Some(own)) => word(own, values[row * width + i].into()),
+            (Values::Symbols(values), None) => Cell::Whole(values[row * width + i].into()),
+            (Values::Reals(values), Some(own)) => cell_of(own, values[row * width + i]),
+            (Values::Reals(values), None) => Cell::Number(values[row * width + i]),
+        };
+        (0..width).map(cell).collect()
+    }
+
+    /// The rows in the words of their schema, where they have one.
+    pub(crate) fn in_words(&self) -> Option<Vec<Vec<String>>> {
+        self.words()?;
+        let text = |row| self.row(row).iter().map(Cell::text).collect();
+        Some((0..self.values.len() / self.variables()).map(text).collect())
     }
 
     /// The schema in whose words the values are written, if they are any.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use ar_data::Split;
+use ar_data::{Schema, Split};
 use ar_models::Isa;
 use ar_models::codec::{Codec, Source};
 use ar_models::config::{EventSpec, ModelConfig};
@@ -20,7 +20,7 @@ use crate::baselines::{self, Baseline};
 use crate::config::Config;
 use crate::data::{Prepared, load_split, prepare};
 use crate::device;
-use crate::files::Layout;
+use crate::files::{Events, Layout};
 use crate::output::{RECORD_VERSION, Terminal, human_seconds, human_shape};
 use crate::outputs::{Inputs, check, out};
 use crate::report::{Completions, Costs, Picture, Report, Samples, Scored, Size, render};
@@ -97,7 +97,9 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
     let columns = columns_of(&config, &event);
     let symbols = config.symbols();
     let shown = symbols.as_ref().unwrap_or(&event);
-    let reporter = Reporter { model: &model, event: &event, shown, columns: &columns, terminal };
+    let schema = config.data.schema.as_ref();
+    let reporter =
+        Reporter { model: &model, event: &event, shown, columns: &columns, schema, terminal };
     let part = Part::of(&test, args.examples);
     let nll_nats = reporter.scores(&part, &test_name);
     let mut sizes = Vec::new();
@@ -233,6 +235,8 @@ struct Reporter<'a> {
     /// What events look like to people: symbols again where noise has made them real numbers.
     shown: &'a EventSpec,
     columns: &'a [String],
+    /// What the columns of a table are, in whose words its rows are shown.
+    schema: Option<&'a Schema>,
     terminal: &'a Terminal,
 }
 
@@ -327,7 +331,13 @@ impl Reporter<'_> {
     /// Rows drawn from the model, in words.
     fn table(&self, rows: usize, rng: &mut dyn rand::Rng) -> Vec<Vec<String>> {
         let variables = self.event.variables();
-        match self.seen(self.model.sample_rows(rows, rng)) {
+        let drawn = self.seen(self.model.sample_rows(rows, rng));
+        let (event, schema) = (self.shown, self.schema);
+        let events = Events { values: drawn.values(), event, names: None, schema };
+        if let Some(words) = events.in_words() {
+            return words;
+        }
+        match drawn {
             Rows::Symbols(values) => in_words(&values, variables, ToString::to_string),
             Rows::Reals(values) => in_words(&values, variables, |value| format!("{value:.4}")),
         }

@@ -219,11 +219,9 @@ impl Units {
             Column::Grid { step, .. } => {
                 // Of 0.1 the multiples are those of 1/10: a division is exact where a product is not.
                 let (index, inverse) = ((x / step).round(), (1.0 / step).round());
-                if inverse >= 1.0 && (inverse * step - 1.0).abs() < 1e-12 {
-                    index / inverse
-                } else {
-                    index * step
-                }
+                let is_whole = inverse >= 1.0 && (inverse * step - 1.0).abs() < 1e-12;
+                // There is one zero.
+                0.0 + if is_whole { index / inverse } else { index * step }
             }
             _ => x,
         }
@@ -300,6 +298,7 @@ mod tests {
             assert_eq!(units.number(1, z + 0.3), x);
         }
         assert_eq!(units.number(3, 0.4), 7.0);
+        assert!(units.number(3, -7.2).is_sign_positive(), "no −0");
     }
 
     #[test]
