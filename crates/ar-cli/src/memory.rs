@@ -17,6 +17,7 @@
 
 use anyhow::Result;
 use ar_data::memory::available_memory;
+use ar_models::columns::Column;
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::pixel::{ImageLayout, PixelKind, PixelSettings};
 use ar_models::train::TrainConfig;
@@ -164,6 +165,11 @@ fn activations(model: &ModelConfig, event: &EventSpec) -> BigUint {
     let values = match model {
         ModelConfig::Made(settings) => layers(&settings.hidden) * settings.masks,
         ModelConfig::OrderlessNade(settings) => layers(&settings.hidden),
+        // Features, and outputs, parameters and their gradients.
+        ModelConfig::Nade { components, .. } => {
+            let of = |column: &Column| column.features() + 4 * column.outputs(*components);
+            event.columns.iter().flatten().map(of).sum::<usize>().into()
+        }
         other => match other.pixel() {
             Some((kind, settings)) => of_pixels(kind, settings, event),
             None => BigUint::ZERO,
