@@ -165,7 +165,7 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
         writeln!(text, "bad_rows = \"skip\"  # {count} cannot be read")?;
         notes.push(format!("{count} cannot be read and are left out"));
     }
-    let rows = table.len() - table.bad_rows().len().min(table.len());
+    let rows = table.len();
     if schema.missing != TableOptions::default().missing {
         writeln!(text, "missing = {:?}", schema.missing)?;
     }

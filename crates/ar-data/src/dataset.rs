@@ -4,9 +4,11 @@
 //! sees, or reals. Values lie row-major: all of event 0, then all of event 1; inside an event the
 //! last axis runs fastest.
 
+use crate::columns::Variable;
 use crate::error::{Error, Result};
 use crate::split::Splits;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The values of all events, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +30,8 @@ pub enum Values {
     Columns {
         /// `[len * event_len]`.
         data: Vec<f64>,
+        /// What each column is.
+        variables: Arc<[Variable]>,
     },
 }
 
@@ -36,7 +40,7 @@ impl Values {
     pub fn len(&self) -> usize {
         match self {
             Self::Symbols { data, .. } => data.len(),
-            Self::Reals { data } | Self::Columns { data } => data.len(),
+            Self::Reals { data } | Self::Columns { data, .. } => data.len(),
         }
     }
 
@@ -325,7 +329,7 @@ impl Dataset {
     /// [`Error::Inconsistent`] if the values are symbols.
     pub fn reals(&self) -> Result<&[f64]> {
         match &self.values {
-            Values::Reals { data } | Values::Columns { data } => Ok(data),
+            Values::Reals { data } | Values::Columns { data, .. } => Ok(data),
             Values::Symbols { levels, .. } => Err(Error::inconsistent(
                 &self.name,
                 "values",
@@ -416,23 +420,15 @@ impl Dataset {
                 row.to_string(),
             ));
         }
-        let events = rows.iter().map(|&row| row * width..(row + 1) * width);
         let values = match &self.values {
             Values::Symbols { data, levels } => {
-                let mut chosen = Vec::with_capacity(rows.len() * width);
-                events.for_each(|range| chosen.extend_from_slice(&data[range]));
-                Values::Symbols { data: chosen, levels: *levels }
+                Values::Symbols { data: chosen(data, rows, width), levels: *levels }
             }
-            Values::Reals { data } => {
-                let mut chosen = Vec::with_capacity(rows.len() * width);
-                events.for_each(|range| chosen.extend_from_slice(&data[range]));
-                Values::Reals { data: chosen }
-            }
-            Values::Columns { data } => {
-                let mut chosen = Vec::with_capacity(rows.len() * width);
-                events.for_each(|range| chosen.extend_from_slice(&data[range]));
-                Values::Columns { data: chosen }
-            }
+            Values::Reals { data } => Values::Reals { data: chosen(data, rows, width) },
+            Values::Columns { data, variables } => Values::Columns {
+                data: chosen(data, rows, width),
+                variables: Arc::clone(variables),
+            },
         };
         Ok(Self {
             name: self.name.clone(),
@@ -460,7 +456,9 @@ impl Dataset {
                 *levels = of_more.max(*levels);
             }
             (Values::Reals { data }, Values::Reals { data: more })
-            | (Values::Columns { data }, Values::Columns { data: more }) => data.extend(more),
+            | (Values::Columns { data, .. }, Values::Columns { data: more, .. }) => {
+                data.extend(more);
+            }
             _ => panic!("parts of one kind"),
         }
         self.labels = match (self.labels.take(), other.labels) {
@@ -494,7 +492,9 @@ impl Dataset {
                     Values::Symbols { data: data[range].to_vec(), levels: *levels }
                 }
                 Values::Reals { data } => Values::Reals { data: data[range].to_vec() },
-                Values::Columns { data } => Values::Columns { data: data[range].to_vec() },
+                Values::Columns { data, variables } => {
+                    Values::Columns { data: data[range].to_vec(), variables: Arc::clone(variables) }
+                }
             },
             shape: self.shape.clone(),
             event_len: self.event_len,
@@ -522,7 +522,7 @@ impl Dataset {
                 data.truncate(keep * self.event_len);
                 data.shrink_to_fit();
             }
-            Values::Reals { data } | Values::Columns { data } => {
+            Values::Reals { data } | Values::Columns { data, .. } => {
                 data.truncate(keep * self.event_len);
                 data.shrink_to_fit();
             }
@@ -590,6 +590,13 @@ pub(crate) fn check_levels(name: &str, levels: u16) -> Result<()> {
         return Ok(());
     }
     Err(Error::inconsistent(name, "levels", "2 to 256", levels.to_string()))
+}
+
+/// The rows `rows` of values that have `width` each.
+fn chosen<T: Copy>(data: &[T], rows: &[usize], width: usize) -> Vec<T> {
+    let mut chosen = Vec::with_capacity(rows.len() * width);
+    rows.iter().for_each(|&row| chosen.extend_from_slice(&data[row * width..(row + 1) * width]));
+    chosen
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl Fingerprint {
             let mut hash = Sha256::new();
             match data.values() {
                 Values::Symbols { data, .. } => hash.update(&data[values]),
-                Values::Reals { data } | Values::Columns { data } => {
+                Values::Reals { data } | Values::Columns { data, .. } => {
                     bytes.clear();
                     bytes.extend(data[values].iter().flat_map(|value| value.to_le_bytes()));
                     hash.update(&bytes);

@@ -298,10 +298,6 @@ impl Data {
             rows,
             schema,
         };
-        let data = match config.event().filter(|event| event.columns.is_some()) {
-            Some(event) => data.of_columns(&event),
-            None => data,
-        };
         config.check_event(data.event())?;
         config.check_labels("training", &data.train)?;
         if let Some(valid) = data.valid.as_ref().filter(|valid| all_labels(*valid).is_some()) {
@@ -312,13 +308,6 @@ impl Data {
 
     fn event(&self) -> &EventSpec {
         &self.train.event
-    }
-
-    /// The same, of columns that the run's schema knows.
-    fn of_columns(mut self, event: &EventSpec) -> Self {
-        let parts = [Some(&mut self.train), self.valid.as_mut(), self.test.as_mut()];
-        parts.into_iter().flatten().for_each(|part| part.event.clone_from(event));
-        self
     }
 }
 

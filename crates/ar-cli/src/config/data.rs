@@ -308,7 +308,7 @@ impl DataConfig {
             }
             DataSource::Files { kind: Some(Kind::Columns), shape, .. } => {
                 let variables = &self.schema.as_ref()?.variables;
-                let event = EventSpec::columns(variables.iter().map(column_of).collect());
+                let event = event_of_columns(variables);
                 let shape = shape.clone().unwrap_or_else(|| event.shape.clone());
                 return Some(EventSpec { shape, ..event });
             }
@@ -380,8 +380,13 @@ impl DataConfig {
     }
 }
 
+/// An event of columns, in one row.
+pub(crate) fn event_of_columns(variables: &[Variable]) -> EventSpec {
+    EventSpec::columns(variables.iter().map(column_of).collect())
+}
+
 /// What a variable of a schema is to a model. A missing cell of a category is one more label.
-pub(crate) fn column_of(variable: &Variable) -> models::Column {
+fn column_of(variable: &Variable) -> models::Column {
     let can_be_missing = variable.can_be_missing;
     match variable.kind {
         Type::Integer => models::Column::Grid { step: 1.0, can_be_missing },

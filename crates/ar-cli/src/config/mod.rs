@@ -32,7 +32,9 @@ use overrides::apply_override;
 use parents::NamedParents;
 use raw::{RawConfig, RawData};
 
-pub(crate) use data::{Binarize, DataConfig, DataSource, Paths, Preprocessing, holds_out};
+pub(crate) use data::{
+    Binarize, DataConfig, DataSource, Paths, Preprocessing, event_of_columns, holds_out,
+};
 pub(crate) use differences::Difference;
 pub(crate) use paper::{Deviations, Paper};
 

@@ -24,7 +24,7 @@ use ar_data::{Dataset, Split};
 use ar_models::config::EventSpec;
 use ar_models::examples::{Examples, copy_rows};
 
-use crate::config::{Binarize, Preprocessing};
+use crate::config::{Binarize, Preprocessing, event_of_columns};
 use crate::error::{ErrorKind, Mistake};
 
 /// A split as a model sees it.
@@ -169,6 +169,12 @@ pub(crate) fn prepare(
     let levels = how.levels(data.levels());
     let columns = data.columns().map(<[String]>::to_vec);
     let shape = data.shape().to_vec();
+    let event = match data.values() {
+        ar_data::Values::Columns { variables, .. } => {
+            EventSpec { shape, ..event_of_columns(variables) }
+        }
+        _ => EventSpec::of(shape, levels),
+    };
     let data = match how.train_examples {
         Some(most) if training.is_some() && most < data.len() => data.rows(0..most)?,
         _ => data,
@@ -193,10 +199,10 @@ pub(crate) fn prepare(
         }
     };
     let flips = match training {
-        Some(seed) if how.flip => Some(Flips { mirror: Mirror::of(&shape)?, seed }),
+        Some(seed) if how.flip => Some(Flips { mirror: Mirror::of(&event.shape)?, seed }),
         _ => None,
     };
-    Ok(Prepared { name, event: EventSpec::of(shape, levels), raw_levels, columns, values, flips })
+    Ok(Prepared { name, event, raw_levels, columns, values, flips })
 }
 
 /// Row r of the training set and row r of the test set must not be drawn with the same uniforms.

@@ -81,21 +81,21 @@ impl Columns {
             || pre.binarize != Binarize::None
             || pre.dequantize.is_some()
             || pre.flip;
-        let describes_columns = matches!(config.model, ModelConfig::Nade { .. });
-        let may_be_columns = matches!(kind, None | Some(Kind::Columns)) && levels.is_none();
-        if describes_columns && may_be_columns && !changes_symbols {
-            let schema = table.infer(Some(Encoding::Columns))?;
-            let bits = Some(Encoding::Symbols { levels: 2 });
-            let are_bits = *kind != Some(Kind::Columns)
-                && table.infer(Some(symbols)).ok().and_then(|schema| schema.symbols()) == bits;
-            if !are_bits {
-                say_warnings(&table, &schema, terminal);
-                return Ok((table, Self { schema, encoding: Encoding::Columns }));
-            }
-        }
         let needs_symbols = !config.model.is_real() || changes_symbols;
         let schema = table.infer(needs_symbols.then_some(symbols))?;
         let encoding = if needs_symbols { schema.symbols() } else { schema.reals() };
+        let describes_columns = matches!(config.model, ModelConfig::Nade { .. });
+        let may_be_columns = matches!(kind, None | Some(Kind::Columns)) && levels.is_none();
+        let are_bits = encoding == Some(Encoding::Symbols { levels: 2 });
+        if describes_columns
+            && may_be_columns
+            && !changes_symbols
+            && (!are_bits || *kind == Some(Kind::Columns))
+        {
+            let schema = table.infer(Some(Encoding::Columns))?;
+            say_warnings(&table, &schema, terminal);
+            return Ok((table, Self { schema, encoding: Encoding::Columns }));
+        }
         match encoding {
             Some(own) => {
                 say_warnings(&table, &schema, terminal);

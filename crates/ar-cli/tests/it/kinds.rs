@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::common::Place;
+use crate::common::{Place, npy};
 
 /// A model of the table below, and what of it is possible.
 struct Kind {
@@ -80,12 +80,8 @@ fn config(kind: &Kind, data: &str, more: &str) -> String {
 }
 
 fn fortran() -> Vec<u8> {
-    let header = "{'descr': '|i1', 'fortran_order': True, 'shape': (80, 6), }\n";
-    let mut bytes = b"\x93NUMPY\x01\0".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    (0..6).for_each(|k| bytes.extend(rows().iter().map(|(bits, _)| bits[k])));
-    bytes
+    let columns = (0..6).flat_map(|k| rows().into_iter().map(move |(bits, _)| bits[k]));
+    npy("|i1", true, "80, 6", &columns.collect::<Vec<u8>>())
 }
 
 #[test]

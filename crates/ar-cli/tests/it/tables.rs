@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::common::{Place, text};
+use crate::common::{Place, npy, text};
 
 /// 60 rows of three decimals with names, and the same as Parquet (columns c, a, b; three row groups) and as
 /// Arrow (four batches), both written by pyarrow 26.
@@ -36,17 +36,6 @@ fn joined(header: &str, separator: &str, row: impl Fn(usize, &[&str]) -> Vec<Str
 
 fn own(_: usize, cells: &[&str]) -> Vec<String> {
     cells.iter().map(|&cell| cell.to_owned()).collect()
-}
-
-fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
-    let order = if fortran { "True" } else { "False" };
-    let header =
-        format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': ({shape}), }}\n");
-    let mut bytes = b"\x93NUMPY\x01\0".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(data);
-    bytes
 }
 
 fn nll(record: &Value) -> f64 {
@@ -599,6 +588,16 @@ fn a_table_of_words_numbers_and_holes_is_described_whole() {
         .map(|line| line.split(',').nth(1).unwrap().parse().unwrap())
         .collect();
     assert!(nats[1..].iter().all(|&odd| odd.is_finite() && odd < nats[0]), "{nats:?}");
+    // What was trained on is exported in the table's own words, too.
+    place.json(&["data", "export", "run", "--split", "train", "--out", "e.csv"]);
+    let exported = fs::read_to_string(place.path("e.csv")).unwrap();
+    let own: Vec<String> = rows.lines().map(|line| line.replace('?', "")).collect();
+    for line in exported.lines().skip(1) {
+        let line = line.split(',').collect::<Vec<_>>();
+        let weight = format!("{:.1}", line[2].parse::<f64>().unwrap());
+        let line = [line[0], line[1], &weight, line[3]].join(",");
+        assert!(own.contains(&line), "{line} is no row of the table");
+    }
     for command in [
         &["features", "run", "--data", "t.csv", "--out", "f.npy"][..],
         &["report", "run", "--against", "new.csv"],

@@ -23,20 +23,22 @@ pub enum Encoding {
     Columns,
 }
 
-impl Encoding {
-    /// No values of this kind, with room for so many.
-    pub(crate) fn values(self, capacity: usize) -> Values {
-        match self {
-            Self::Symbols { levels } => {
+impl Schema {
+    /// No values of its variables, with room for so many rows.
+    pub(crate) fn values(&self, encoding: Encoding, rows: usize) -> Values {
+        let capacity = rows * self.variables.len();
+        match encoding {
+            Encoding::Symbols { levels } => {
                 Values::Symbols { data: Vec::with_capacity(capacity), levels }
             }
-            Self::Reals => Values::Reals { data: Vec::with_capacity(capacity) },
-            Self::Columns => Values::Columns { data: Vec::with_capacity(capacity) },
+            Encoding::Reals => Values::Reals { data: Vec::with_capacity(capacity) },
+            Encoding::Columns => Values::Columns {
+                data: Vec::with_capacity(capacity),
+                variables: self.variables.clone().into(),
+            },
         }
     }
-}
 
-impl Schema {
     /// The symbols that all variables can be; `None` if one is a number, or has more than 256 outcomes.
     pub fn symbols(&self) -> Option<Encoding> {
         let levels: Option<Vec<usize>> = self.variables.iter().map(Variable::levels).collect();
@@ -144,7 +146,7 @@ pub(crate) fn append(parts: &[&Part], values: &mut Values) {
             });
             interleave(&columns.collect::<Vec<Cow<'_, [u8]>>>(), data);
         }
-        Values::Reals { data } | Values::Columns { data } => {
+        Values::Reals { data } | Values::Columns { data, .. } => {
             let columns = parts.iter().map(|part| match &part.values {
                 State::Numbers(values) => Cow::Borrowed(&values[..]),
                 State::Codes(values) => values.iter().map(|&code| f64::from(code)).collect(),

@@ -219,7 +219,7 @@ impl TableReader {
             return Ok(None);
         }
         let Taken { parts, rows, bad } = self.sink.take();
-        let mut values = self.encoding.values(rows.len() * self.columns.len());
+        let mut values = self.schema.values(self.encoding, rows.len());
         let of_variables: Vec<&Part> =
             self.columns.iter().filter_map(|&column| parts[column].as_ref()).collect();
         encode::append(&of_variables, &mut values);

@@ -509,7 +509,7 @@ impl Table {
             return Err(Error::inconsistent(name, "drop", expected, variable.title()));
         }
         let width = schema.variables.len();
-        let mut values = encoding.values(rows * width);
+        let mut values = schema.values(encoding, rows);
         let builders = schema.builders(&fit.columns, fit.label, facts.len(), encoding);
         // What counted as missing when the table was read is missing already.
         let mut sink = Sink::new(&path, builders, Notation::new(&[]));

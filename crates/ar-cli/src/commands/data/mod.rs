@@ -154,7 +154,7 @@ impl Part {
     fn of(data: &Dataset, split: &str) -> Self {
         let values: Box<dyn Iterator<Item = f64>> = match data.values() {
             Values::Symbols { data, .. } => Box::new(data.iter().map(|&value| f64::from(value))),
-            Values::Reals { data } | Values::Columns { data } => Box::new(data.iter().copied()),
+            Values::Reals { data } | Values::Columns { data, .. } => Box::new(data.iter().copied()),
         };
         let start = (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0_u64);
         let (min, max, sum, count) = values.fold(start, |(min, max, sum, count), value| {
