@@ -211,6 +211,20 @@ pub(crate) fn check_classes(classes: Option<usize>) -> Result<(), Error> {
     }
 }
 
+/// A model of columns is given no labels.
+fn check_no_classes(classes: Option<usize>) -> Result<(), Error> {
+    match classes {
+        None => Ok(()),
+        Some(classes) => Err(Error::Config {
+            key: "model.classes",
+            value: classes.to_string(),
+            expected:
+                "none for columns of different types; a run per class with data.class classifies"
+                    .into(),
+        }),
+    }
+}
+
 impl ModelConfig {
     /// The names that `kind` may take.
     pub const KINDS: [&'static str; 15] = [
@@ -367,17 +381,14 @@ impl ModelConfig {
             return settings.check().and_then(|()| self.ordering(event).map(|_| ()));
         }
         if let (Self::Nade { classes, .. }, Some(_)) = (self, &event.columns) {
-            self.check_columns(*classes)?;
-            return self.check_nade().and_then(|()| self.ordering(event).map(|_| ()));
-        }
-        if self.is_neural() && event.levels != Some(2) {
+            check_no_classes(*classes)?;
+        } else if self.is_neural() && event.levels != Some(2) {
             return Err(Error::Mismatch {
                 model: self.kind(),
                 needed: "binary data (2 levels)".into(),
                 found: event.values(),
             });
-        }
-        if event.levels.is_none() {
+        } else if event.levels.is_none() {
             return Err(Error::Mismatch {
                 model: self.kind(),
                 needed: "symbols (values of 2 to 256 levels)".into(),
@@ -434,17 +445,5 @@ impl ModelConfig {
             return refuse("model.components", components.to_string(), "1 to 4096 components");
         }
         Ok(())
-    }
-
-    fn check_columns(&self, classes: Option<usize>) -> Result<(), Error> {
-        match classes {
-            None => Ok(()),
-            Some(classes) => Err(Error::Config {
-                key: "model.classes",
-                value: classes.to_string(),
-                expected: "none for columns of different types; a run per class with data.class classifies"
-                    .into(),
-            }),
-        }
     }
 }

@@ -3,18 +3,25 @@
 
 use rayon::prelude::*;
 
+use super::mixture::Component;
 use super::{Head, Heads, category, mixture};
 
 /// Rows that a thread takes at a time.
 const CHUNK: usize = 16;
 
-/// log p of one value, and where `slope` is there the gradient of its outputs, times `grad`.
-fn column(outputs: &[f32], x: f32, head: &Head, slope: Option<(&mut [f32], f64)>) -> f64 {
+/// log p of one value, and where `slope` is there the gradient of its outputs, times the factor in it.
+fn column(
+    outputs: &[f32],
+    x: f32,
+    head: &Head,
+    slope: Option<(&mut [f32], f64)>,
+    scratch: &mut Vec<Component>,
+) -> f64 {
     match *head {
         Head::Category { labels, other } => category::log_prob(outputs, x, labels, other, slope),
         Head::Number { components, family, floor, missing } => {
             let number = mixture::Number { components, family, floor, missing };
-            number.log_prob(outputs, x, slope)
+            number.log_prob(outputs, x, slope, scratch)
         }
     }
 }
@@ -34,10 +41,11 @@ pub fn log_prob(outputs: &[f32], x: &[f32], heads: &Heads) -> Vec<f32> {
         .zip(x.par_chunks(CHUNK * columns))
         .zip(outputs.par_chunks(CHUNK * width))
         .for_each(|((out, x), outputs)| {
+            let scratch = &mut Vec::new();
             let rows = out.chunks_exact_mut(columns).zip(x.chunks_exact(columns));
             for ((out, x), outputs) in rows.zip(outputs.chunks_exact(width)) {
                 for ((out, &x), (head, at)) in out.iter_mut().zip(x).zip(heads.with_outputs()) {
-                    *out = finite(column(&outputs[at], x, head, None));
+                    *out = finite(column(&outputs[at], x, head, None, scratch));
                 }
             }
         });
@@ -60,12 +68,13 @@ pub fn slope(outputs: &[f32], x: &[f32], grad: &[f32], heads: &Heads) -> Vec<f32
         .zip(outputs.par_chunks(CHUNK * width))
         .zip(x.par_chunks(CHUNK * columns).zip(grad.par_chunks(CHUNK * columns)))
         .for_each(|((out, outputs), (x, grad))| {
+            let scratch = &mut Vec::new();
             let rows = out.chunks_exact_mut(width).zip(outputs.chunks_exact(width));
             let values = x.chunks_exact(columns).zip(grad.chunks_exact(columns));
             for ((out, outputs), (x, grad)) in rows.zip(values) {
                 for ((&x, &grad), (head, at)) in x.iter().zip(grad).zip(heads.with_outputs()) {
                     let slope = Some((&mut out[at.clone()], f64::from(grad)));
-                    column(&outputs[at], x, head, slope);
+                    column(&outputs[at], x, head, slope, scratch);
                 }
             }
         });

@@ -12,8 +12,8 @@ pub(super) struct Number {
 }
 
 /// log p_k, and its derivatives by the mean and by the logarithm of the scale.
-#[derive(Clone, Copy, Default)]
-struct Component {
+#[derive(Clone, Copy)]
+pub(super) struct Component {
     log_prob: f64,
     by_mean: f64,
     by_log_scale: f64,
@@ -21,12 +21,13 @@ struct Component {
 
 impl Number {
     /// log p of `x` in standardized units, or of its being missing where it is NaN, and the gradient of the outputs
-    /// times the factor in `slope`.
+    /// times the factor in `slope`. `scratch` is room for the components.
     pub(super) fn log_prob(
         &self,
         outputs: &[f32],
         x: f32,
         slope: Option<(&mut [f32], f64)>,
+        scratch: &mut Vec<Component>,
     ) -> f64 {
         let (there, missing, outputs, slope) = match self.missing {
             Missing::Never(share) => ((-share).ln_1p(), share.ln(), outputs, slope),
@@ -40,11 +41,21 @@ impl Number {
                 (-softplus(bit), -softplus(-bit), outputs, slope)
             }
         };
-        if x.is_nan() { missing } else { there + self.mixture(outputs, f64::from(x), slope) }
+        if x.is_nan() {
+            missing
+        } else {
+            there + self.mixture(outputs, f64::from(x), slope, scratch)
+        }
     }
 
     /// log Σ_k π_k p_k.
-    fn mixture(&self, outputs: &[f32], z: f64, slope: Option<(&mut [f32], f64)>) -> f64 {
+    fn mixture(
+        &self,
+        outputs: &[f32],
+        z: f64,
+        slope: Option<(&mut [f32], f64)>,
+        scratch: &mut Vec<Component>,
+    ) -> f64 {
         let count = self.components;
         let (logits, rest) = outputs.split_at(count);
         let (means, log_scales) = rest.split_at(count);
@@ -58,18 +69,19 @@ impl Number {
             // ∂ ln s / ∂ o^s, since s = exp(o^s) + floor.
             Component { by_log_scale: own.by_log_scale * raw / scale, ..own }
         };
-        let joint = |k: usize, log_prob: f64| f64::from(logits[k]) - log_weights + log_prob;
-        // Two passes, so that nothing is kept: the largest term, then the sum relative to it.
-        let most = (0..count).map(|k| joint(k, each(k).log_prob)).fold(f64::NEG_INFINITY, f64::max);
+        scratch.clear();
+        scratch.extend((0..count).map(each));
+        let joint = |k: usize, own: &Component| f64::from(logits[k]) - log_weights + own.log_prob;
+        let joints = || scratch.iter().enumerate().map(|(k, own)| joint(k, own));
+        let most = joints().fold(f64::NEG_INFINITY, f64::max);
         if most == f64::NEG_INFINITY {
             return most;
         }
-        let sum: f64 = (0..count).map(|k| (joint(k, each(k).log_prob) - most).exp()).sum();
+        let sum: f64 = joints().map(|joint| (joint - most).exp()).sum();
         let log_prob = most + sum.ln();
         if let Some((slope, factor)) = slope {
-            for k in 0..count {
-                let own = each(k);
-                let posterior = (joint(k, own.log_prob) - log_prob).exp();
+            for (k, own) in scratch.iter().enumerate() {
+                let posterior = (joint(k, own) - log_prob).exp();
                 let weight = (f64::from(logits[k]) - log_weights).exp();
                 slope[k] = (factor * (posterior - weight)) as f32;
                 slope[count + k] = (factor * posterior * own.by_mean) as f32;

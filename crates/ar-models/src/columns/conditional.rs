@@ -1,5 +1,7 @@
 //! p(x_t | x_<t) of a column.
 
+use std::sync::Arc;
+
 use ar_kernels::columns::{self, Family, Head, Heads, Missing};
 use burn::tensor::{Tensor, TensorData};
 use prob_core::{Density, Sample, standard_normal, uniform};
@@ -11,7 +13,7 @@ use crate::neural::data_dtype;
 /// The conditional of one column, one row of parameters for each row of a batch.
 #[derive(Clone, Debug)]
 pub struct ColumnConditional {
-    pub(super) units: Units,
+    pub(super) units: Arc<Units>,
     /// The column, in event order.
     pub(super) column: usize,
     pub(super) head: Head,

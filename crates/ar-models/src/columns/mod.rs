@@ -78,18 +78,4 @@ impl Column {
             }
         }
     }
-
-    /// Whether the value is a mass, and not a density.
-    pub fn has_mass(&self) -> bool {
-        !matches!(self, Self::Real { .. })
-    }
-
-    /// In words.
-    pub fn describe(&self) -> String {
-        match *self {
-            Self::Category { labels } => format!("category of {labels}"),
-            Self::Grid { step, .. } => format!("grid of step {step}"),
-            Self::Real { .. } => "real".into(),
-        }
-    }
 }

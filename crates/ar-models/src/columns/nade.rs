@@ -22,6 +22,8 @@
 //! Variables are of different types. Numbers are conditioned on as asinh z, so that one far away moves the hidden units
 //! by its logarithm.
 
+use std::sync::Arc;
+
 use ar_kernels::blocks::{self, Blocks, Weights};
 use ar_kernels::columns::{self, Family, Head, Heads};
 use burn::module::{Module, Param};
@@ -87,7 +89,7 @@ impl ColumnNadeConfig {
             v: Param::from_tensor(v),
             b: Param::from_tensor(b),
             ordering: self.ordering.clone(),
-            units,
+            units: Arc::new(units),
             blocks,
             heads,
             links,
@@ -200,7 +202,7 @@ pub struct ColumnNade {
     #[module(skip)]
     ordering: Ordering,
     #[module(skip)]
-    units: Units,
+    units: Arc<Units>,
     #[module(skip)]
     blocks: Blocks,
     #[module(skip)]
@@ -310,7 +312,7 @@ impl Autoregressive for ColumnNade {
         let h = relu(state.a.clone().mul(rho_t)); // [batch, hidden]
         let outputs = h.matmul(v_t.transpose()) + b_t; // [batch, outputs of t]
         ColumnConditional {
-            units: self.units.clone(),
+            units: Arc::clone(&self.units),
             column: self.ordering.as_slice()[t],
             head: self.heads.all()[t],
             outputs: self.links.parameters(outputs, at),
