@@ -5,7 +5,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::common::{Place, npy};
+use crate::common::Place;
+use crate::npy::npy;
 
 /// A model of the table below, and what of it is possible.
 struct Kind {

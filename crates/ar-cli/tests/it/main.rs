@@ -11,6 +11,7 @@ mod features;
 mod golden;
 mod kinds;
 mod memory;
+mod npy;
 mod reals;
 mod report;
 mod resume;

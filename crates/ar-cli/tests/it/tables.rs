@@ -5,7 +5,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::common::{Place, npy, text};
+use crate::common::{Place, text};
+use crate::npy::npy;
 
 /// 60 rows of three decimals with names, and the same as Parquet (columns c, a, b; three row groups) and as
 /// Arrow (four batches), both written by pyarrow 26.
