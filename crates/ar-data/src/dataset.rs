@@ -93,7 +93,12 @@ impl Dataset {
         match &values {
             Values::Symbols { data, levels } => {
                 check_levels(&name, *levels)?;
-                if let Some(index) = data.iter().position(|&value| u16::from(value) >= *levels) {
+                // The largest is found without a branch.
+                let is_above = |&value: &u8| u16::from(value) >= *levels;
+                if let Some(index) = (data.iter().max().is_some_and(is_above))
+                    .then(|| data.iter().position(is_above))
+                    .flatten()
+                {
                     return Err(Error::inconsistent(
                         name,
                         "symbols",

@@ -7,6 +7,8 @@
 use super::cell::{Cell, Notation, begins_a_number, number, word_of};
 use super::dictionary::{Dictionary, Recent};
 use super::facts::{Facts, counts};
+#[cfg(feature = "arrow")]
+use super::number::is_whole;
 use super::number::{Number, as_byte, canonical, is_too_long};
 use super::schema::{Label, Type, Variable, title};
 use crate::error::{Error, Flaw, Place, shown};
@@ -275,7 +277,7 @@ impl Builder {
                 Cell::Text([digit @ b'0'..=b'9']) if !notation.numbers_can_be_missing => {
                     Some(digit - b'0')
                 }
-                Cell::Whole(value) => u8::try_from(value).ok(),
+                Cell::Whole(value) if !notation.numbers_can_be_missing => u8::try_from(value).ok(),
                 _ => None,
             };
             match (&self.want, byte) {
@@ -294,11 +296,8 @@ impl Builder {
         match (&mut self.part.values, cell) {
             (State::Numbers(values), cell) => {
                 let number = match cell {
-                    Cell::Text(text)
-                        if notation.numbers_can_be_missing || !begins_a_number(text) =>
-                    {
-                        None
-                    }
+                    _ if notation.numbers_can_be_missing => None,
+                    Cell::Text(text) if !begins_a_number(text) => None,
                     cell => number(cell, notation).filter(|number| number.value.is_finite()),
                 };
                 if let Some(number) = number {
@@ -423,7 +422,7 @@ impl Builder {
                     }
                     None => true,
                 });
-                facts.numbers(&values[before..], places);
+                facts.numbers(&values[before..], places, false);
                 other
             }
             _ => cells.next(),
@@ -492,21 +491,73 @@ impl Builder {
         }
     }
 
-    /// Adds the cells of many rows that are bytes.
+    /// Adds the cells of many rows, which are whole numbers.
     #[cfg(feature = "arrow")]
-    pub(crate) fn push_bytes(&mut self, bytes: &[u8], notation: &Notation) {
-        let most = match &self.want {
-            Want::Open(_) => 256,
-            Want::Codes { most, .. } => *most,
-            Want::Words(_) | Want::Labels { .. } | Want::Numbers { .. } => 0,
+    pub(crate) fn push_wholes<T: Copy>(
+        &mut self,
+        mut cells: &[T],
+        whole: impl Fn(T) -> i64,
+        notation: &Notation,
+    ) {
+        const MOST: i64 = (1 << 53) - 1;
+        let most_byte = match &self.want {
+            Want::Open(_) => 255,
+            Want::Codes { most, .. } => i64::from(*most) - 1,
+            Want::Words(_) | Want::Labels { .. } | Want::Numbers { .. } => -1,
         };
-        match &mut self.part.values {
-            State::Bytes(values)
-                if most == 256 || bytes.iter().max().is_none_or(|&byte| u16::from(byte) < most) =>
-            {
-                values.extend_from_slice(bytes);
+        while !cells.is_empty() {
+            let taken = match (&mut self.part.values, &mut self.want) {
+                _ if notation.numbers_can_be_missing => 0,
+                (State::Bytes(values), _) => {
+                    let some = first(cells, |cell| (0..=most_byte).contains(&whole(cell)));
+                    values.extend(some.iter().map(|&cell| whole(cell) as u8));
+                    some.len()
+                }
+                (State::Numbers(values), want) => {
+                    let some = first(cells, |cell| (-MOST..=MOST).contains(&whole(cell)));
+                    values.extend(some.iter().map(|&cell| whole(cell) as f64));
+                    if let Want::Open(facts) = want {
+                        facts.numbers(&values[values.len() - some.len()..], 0, false);
+                    }
+                    some.len()
+                }
+                _ => 0,
+            };
+            cells = &cells[taken..];
+            if let Some((&other, rest)) = cells.split_first() {
+                self.push(Cell::Whole(whole(other)), notation);
+                cells = rest;
             }
-            _ => bytes.iter().for_each(|&byte| self.push(Cell::Whole(byte.into()), notation)),
+        }
+    }
+
+    /// Adds the cells of many rows, which are binary numbers.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn push_floats<T: Copy>(
+        &mut self,
+        mut cells: &[T],
+        float: impl Fn(T) -> f64,
+        notation: &Notation,
+    ) {
+        while !cells.is_empty() {
+            if let (State::Numbers(values), want) = (&mut self.part.values, &mut self.want)
+                && !notation.numbers_can_be_missing
+            {
+                let some = first(cells, |cell| float(cell).is_finite());
+                // Both zeros are one number.
+                values.extend(some.iter().map(|&cell| float(cell) + 0.0));
+                if let Want::Open(facts) = want {
+                    let added = &values[values.len() - some.len()..];
+                    let are_whole = added.iter().all(|&value| is_whole(value));
+                    let places = if are_whole { 0 } else { Number::FLOAT };
+                    facts.numbers(added, places, true);
+                }
+                cells = &cells[some.len()..];
+            }
+            if let Some((&other, rest)) = cells.split_first() {
+                self.push(Cell::Float(float(other)), notation);
+                cells = rest;
+            }
         }
     }
 
@@ -562,7 +613,10 @@ impl Builder {
             {
                 Cell::Missing
             }
-            Cell::Float(value) if value.is_nan() => Cell::Missing,
+            Cell::Float(value) if value.is_nan() || notation.is_missing_number(value) => {
+                Cell::Missing
+            }
+            Cell::Whole(value) if notation.is_missing_number(value as f64) => Cell::Missing,
             cell => cell,
         };
         if matches!(self.want, Want::Open(_)) {
@@ -779,6 +833,16 @@ fn small(text: &[u8]) -> Option<u16> {
         let digit = byte.wrapping_sub(b'0');
         (digit <= 9).then(|| 10 * number + u16::from(digit))
     })
+}
+
+/// The cells before the first that is not as wanted.
+#[cfg(feature = "arrow")]
+fn first<T: Copy>(cells: &[T], is_wanted: impl Fn(T) -> bool) -> &[T] {
+    // Many at a time, without a branch between them, while all are.
+    let are_wanted = |some: &&[T]| some.iter().fold(true, |all, &cell| all & is_wanted(cell));
+    let known = cells.chunks(64).take_while(are_wanted).map(<[T]>::len).sum::<usize>();
+    let end = cells[known..].iter().position(|&cell| !is_wanted(cell));
+    &cells[..end.map_or(cells.len(), |end| known + end)]
 }
 
 /// The labels that codes stand for.

@@ -24,6 +24,8 @@ pub(crate) enum Cell<'a> {
 pub(crate) struct Notation {
     /// Words that count as missing.
     missing: Vec<Vec<u8>>,
+    /// Those of the words that are numbers, in whatever notation a file has them.
+    missing_numbers: Vec<f64>,
     /// Whether one of them is a number.
     pub(super) numbers_can_be_missing: bool,
     /// Whether the decimal mark is a comma.
@@ -34,9 +36,12 @@ pub(crate) struct Notation {
 
 impl Notation {
     pub(crate) fn new(missing: &[String]) -> Self {
-        let is_number = |word: &String| Number::parse(word.as_bytes(), false).is_some();
+        let number = |word: &String| Number::parse(word.as_bytes(), false);
+        let missing_numbers: Vec<f64> =
+            missing.iter().filter_map(number).map(|number| number.value).collect();
         Self {
-            numbers_can_be_missing: missing.iter().any(is_number),
+            numbers_can_be_missing: !missing_numbers.is_empty(),
+            missing_numbers,
             missing: missing.iter().map(|word| word.clone().into_bytes()).collect(),
             comma: false,
             latin1: false,
@@ -45,6 +50,13 @@ impl Notation {
 
     pub(crate) fn is_missing(&self, text: &[u8]) -> bool {
         self.missing.iter().any(|word| word == text)
+            || (self.numbers_can_be_missing
+                && Number::parse(text, self.comma)
+                    .is_some_and(|number| self.is_missing_number(number.value)))
+    }
+
+    pub(super) fn is_missing_number(&self, value: f64) -> bool {
+        self.missing_numbers.contains(&value)
     }
 
     pub(super) fn text<'a>(&self, bytes: &'a [u8]) -> Cow<'a, str> {
@@ -90,5 +102,22 @@ pub(super) fn word_of<'a>(cell: Cell<'a>, notation: &Notation) -> Cow<'a, str> {
         Cell::Float(value) => Cow::Owned(canonical(value)),
         Cell::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
         Cell::Missing => Cow::Borrowed("a missing value"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_stands_for_a_missing_one_does_so_however_it_is_written() {
+        let notation = Notation::new(&["NA".to_owned(), "-999".to_owned()]);
+        for text in ["NA", "-999", "-999.0", "-9.99e2"] {
+            assert!(notation.is_missing(text.as_bytes()), "{text}");
+        }
+        for text in ["", "na", "999", "-999.5"] {
+            assert!(!notation.is_missing(text.as_bytes()), "{text}");
+        }
+        assert!(notation.is_missing_number(-999.0));
     }
 }

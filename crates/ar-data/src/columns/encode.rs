@@ -118,6 +118,9 @@ impl Schema {
 /// Rows that are laid out at a time: as many as stay in the cache beside each other.
 const TILE: usize = 64;
 
+/// Columns whose cells are written beside each other at a time.
+const BESIDE: usize = 16;
+
 /// Lays columns out row by row behind `out`.
 fn interleave<T: Copy + Default>(columns: &[Cow<'_, [T]>], out: &mut Vec<T>) {
     let (rows, width) = (columns.first().map_or(0, |column| column.len()), columns.len());
@@ -125,9 +128,20 @@ fn interleave<T: Copy + Default>(columns: &[Cow<'_, [T]>], out: &mut Vec<T>) {
     out.resize(start + rows * width, T::default());
     for (tile, out) in out[start..].chunks_mut((TILE * width).max(1)).enumerate() {
         let first = tile * TILE;
-        for (k, column) in columns.iter().enumerate() {
-            let column = &column[first..(first + TILE).min(rows)];
-            for (row, &value) in column.iter().enumerate() {
+        let here = first..(first + TILE).min(rows);
+        let (groups, rest) = columns.as_chunks::<BESIDE>();
+        for (group, columns) in groups.iter().enumerate() {
+            let columns: [&[T]; BESIDE] = columns.each_ref().map(|column| &column[here.clone()]);
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                let out = &mut out[group * BESIDE..(group + 1) * BESIDE];
+                for (out, column) in out.iter_mut().zip(columns) {
+                    *out = column[row];
+                }
+            }
+        }
+        for (k, column) in rest.iter().enumerate() {
+            let k = groups.len() * BESIDE + k;
+            for (row, &value) in column[here.clone()].iter().enumerate() {
                 out[row * width + k] = value;
             }
         }

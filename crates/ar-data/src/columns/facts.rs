@@ -4,6 +4,14 @@ use super::number::{Number, is_whole};
 
 /// How often each byte occurs.
 pub(super) fn counts(bytes: &[u8]) -> [u32; 256] {
+    // Most columns of bytes are of bits.
+    if bytes.iter().fold(0, |most, &byte| byte.max(most)) <= 1 {
+        let mut counts = [0; 256];
+        let ones = |part: &[u8]| u32::from(part.iter().sum::<u8>());
+        counts[1] = bytes.chunks(255).map(ones).sum();
+        counts[0] = bytes.len() as u32 - counts[1];
+        return counts;
+    }
     // Several counters each, as the same one twice in a row has to wait for itself.
     let mut counts = [[0_u32; 256]; 4];
     let mut fours = bytes.chunks_exact(4);
@@ -69,8 +77,8 @@ impl Facts {
         }
     }
 
-    /// Of many numbers of a text, none of which has more than so many places.
-    pub(super) fn numbers(&mut self, values: &[f64], places: u8) {
+    /// Of many numbers, none of which has more than so many places.
+    pub(super) fn numbers(&mut self, values: &[f64], places: u8, are_floats: bool) {
         let Some(&first) = values.first() else { return };
         if self.numbers == 0 {
             (self.least, self.most) = (first, first);
@@ -83,7 +91,11 @@ impl Facts {
             most = if value > most { value } else { most };
         }
         (self.least, self.most) = (least, most);
-        self.is_fractional = self.is_fractional || !values.iter().all(|&value| is_whole(value));
+        let is_known = self.is_fractional && (self.is_float || !are_floats);
+        if !is_known && !values.iter().all(|&value| is_whole(value)) {
+            self.is_fractional = true;
+            self.is_float |= are_floats;
+        }
         for &value in values {
             if self.are_many {
                 break;

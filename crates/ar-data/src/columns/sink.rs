@@ -102,11 +102,19 @@ impl Sink {
         self.rows = rows;
     }
 
-    /// Adds the cells of many rows that are bytes to a column.
+    /// Adds the cells of many rows to a column, which are whole numbers.
     #[cfg(feature = "arrow")]
-    pub(crate) fn bytes(&mut self, column: usize, bytes: &[u8]) {
+    pub(crate) fn wholes<T: Copy>(&mut self, column: usize, cells: &[T], whole: impl Fn(T) -> i64) {
         if let Some(Some(builder)) = self.builders.get_mut(column) {
-            builder.push_bytes(bytes, &self.notation);
+            builder.push_wholes(cells, whole, &self.notation);
+        }
+    }
+
+    /// Adds the cells of many rows to a column, which are binary numbers.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn floats<T: Copy>(&mut self, column: usize, cells: &[T], float: impl Fn(T) -> f64) {
+        if let Some(Some(builder)) = self.builders.get_mut(column) {
+            builder.push_floats(cells, float, &self.notation);
         }
     }
 

@@ -47,7 +47,7 @@ pub struct Table {
 }
 
 /// Values that are read at a time, and rows at most.
-const VALUES: usize = 1 << 20;
+const VALUES: usize = 1 << 22;
 
 impl Table {
     /// Reads a table of any format.

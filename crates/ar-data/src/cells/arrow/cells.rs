@@ -159,9 +159,6 @@ pub(super) fn give(sink: &mut Sink, column: usize, array: &dyn Array) {
         DataType::Int16 => to.whole::<Int16Type>(i64::from),
         DataType::Int32 => to.whole::<Int32Type>(i64::from),
         DataType::Int64 => to.whole::<Int64Type>(|value| value),
-        DataType::UInt8 if array.null_count() == 0 => {
-            to.sink.bytes(column, array.as_primitive::<UInt8Type>().values());
-        }
         DataType::UInt8 => to.whole::<UInt8Type>(i64::from),
         DataType::UInt16 => to.whole::<UInt16Type>(i64::from),
         DataType::UInt32 => to.whole::<UInt32Type>(i64::from),
@@ -262,24 +259,31 @@ impl<'a> Column<'_, 'a> {
         }
     }
 
-    fn primitive<T: ArrowPrimitiveType>(self, cell: impl Fn(T::Native) -> Cell<'static>) {
-        let values = self.array.as_primitive::<T>().values().iter();
-        match self.array.nulls().filter(|nulls| nulls.null_count() > 0) {
-            None => self.sink.cells(self.column, values.map(|&value| cell(value))),
-            Some(nulls) => {
-                let cells = values.zip(nulls);
-                let cell = |(&value, is_valid)| if is_valid { cell(value) } else { Cell::Missing };
-                self.sink.cells(self.column, cells.map(cell));
-            }
+    /// Gives the values between nulls to `give`, and a missing cell for each null.
+    fn primitive<T: ArrowPrimitiveType>(self, give: impl Fn(&mut Sink, usize, &[T::Native])) {
+        let Self { sink, column, array } = self;
+        let values = array.as_primitive::<T>().values();
+        let Some(nulls) = array.nulls().filter(|nulls| nulls.null_count() > 0) else {
+            return give(sink, column, values);
+        };
+        let missing = |sink: &mut Sink, count| {
+            sink.cells(column, std::iter::repeat_n(Cell::Missing, count));
+        };
+        let mut at = 0;
+        for (start, end) in nulls.valid_slices() {
+            missing(sink, start - at);
+            give(sink, column, &values[start..end]);
+            at = end;
         }
+        missing(sink, values.len() - at);
     }
 
     fn whole<T: ArrowPrimitiveType>(self, whole: impl Fn(T::Native) -> i64) {
-        self.primitive::<T>(|value| Cell::Whole(whole(value)));
+        self.primitive::<T>(|sink, column, values| sink.wholes(column, values, &whole));
     }
 
     fn float<T: ArrowPrimitiveType>(self, float: impl Fn(T::Native) -> f64) {
-        self.primitive::<T>(|value| Cell::Float(float(value)));
+        self.primitive::<T>(|sink, column, values| sink.floats(column, values, &float));
     }
 
     /// Whole numbers with their last `scale` digits after the mark, as the text of their digits, but for those that

@@ -337,7 +337,7 @@ fn numbers_and_truth_values_stay_what_they_are() {
 }
 
 #[test]
-fn cells_of_which_each_is_one_of_a_few_are_what_they_are_one_by_one() {
+fn many_cells_are_what_they_are_one_by_one() {
     let variable = |kind, can_be_missing| Variable { name: None, column: 0, can_be_missing, kind };
     let labels = || Type::Category { labels: ["3", "b", "true"].map(str::to_owned).to_vec() };
     let builders = || {
@@ -357,11 +357,16 @@ fn cells_of_which_each_is_one_of_a_few_are_what_they_are_one_by_one() {
             of(Type::Real, false),
         ]
     };
-    let notation = Notation::new(&["NA".to_owned()]);
     let words =
         [Cell::Text(b"b"), Cell::Text(b"NA"), Cell::Text(b"3"), Cell::Bool(true), Cell::Missing];
-    let bytes = [3_u8, 0, 200];
-    for rows in [&[0, 0, 3, 9, 0][..], &[2, 2, 0], &[1, 0, 1, 0], &[0, 2, 0, 2, 4, 3, 3, 1]] {
+    let wholes = [3_i64, 0, 200, 7, 256, -4, 1 << 53, (1 << 53) + 1, 7, 9];
+    let floats = [1.0_f32, -0.0, 7.0, 0.5, f32::INFINITY, 2.0, f32::NAN, 3e30, 7.0];
+    let rows = [&[0, 0, 3, 9, 0][..], &[2, 2, 0], &[1, 0, 1, 0], &[0, 2, 0, 2, 4, 3, 3, 1]];
+    let missing = [&["NA"][..], &["NA", "7.0"]];
+    for (rows, missing) in rows.into_iter().flat_map(|rows| missing.map(|missing| (rows, missing)))
+    {
+        let notation =
+            Notation::new(&missing.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
         for (mut one, mut all) in builders().into_iter().zip(builders()) {
             for _ in 0..2 {
                 let places = rows.iter().map(|&row| Some(row).filter(|&row| row < words.len()));
@@ -369,8 +374,10 @@ fn cells_of_which_each_is_one_of_a_few_are_what_they_are_one_by_one() {
                     one.push(place.map_or(Cell::Missing, |place| words[place]), &notation);
                 }
                 all.push_coded(words.len(), |place| words[place], places, &notation);
-                bytes.iter().for_each(|&byte| one.push(Cell::Whole(byte.into()), &notation));
-                all.push_bytes(&bytes, &notation);
+                wholes.iter().for_each(|&whole| one.push(Cell::Whole(whole), &notation));
+                all.push_wholes(&wholes, |whole| whole, &notation);
+                floats.iter().for_each(|&float| one.push(Cell::Float(float.into()), &notation));
+                all.push_floats(&floats, f64::from, &notation);
                 assert_eq!(
                     format!("{:?}", (all.take(), &all.refused)),
                     format!("{:?}", (one.take(), &one.refused))
