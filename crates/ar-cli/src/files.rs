@@ -198,6 +198,44 @@ impl Events<'_> {
     }
 }
 
+/// Rows of a table that were filled in, `samples` of each.
+pub(crate) struct Filled<'a> {
+    /// `[rows, samples, columns]`.
+    pub(crate) values: &'a [f64],
+    pub(crate) schema: &'a Schema,
+    /// Names of the variables.
+    pub(crate) names: Option<&'a [String]>,
+    pub(crate) samples: usize,
+}
+
+impl Filled<'_> {
+    /// Writes a row for each, with the number of the row from 0 and of the sample where there are several.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn write(&self, path: &Path, format: tables::Format) -> Result<()> {
+        let variables = &self.schema.variables;
+        let title = |i: usize| self.names.map_or_else(|| format!("x{i}"), |names| names[i].clone());
+        let are_several = self.samples > 1;
+        let mut columns = Vec::new();
+        if are_several {
+            columns.extend(["row", "sample"].map(|name| (name.to_owned(), Cells::Whole)));
+        }
+        columns.extend(variables.iter().enumerate().map(|(i, own)| (title(i), cells_of(own))));
+        let mut table = Table::create(out(path), format, &columns)?;
+        for (k, row) in self.values.chunks_exact(variables.len()).enumerate() {
+            let mut cells = Vec::with_capacity(columns.len());
+            if are_several {
+                let places = [k / self.samples, k % self.samples];
+                cells.extend(places.map(|place| Cell::Whole(place as i64)));
+            }
+            cells.extend(variables.iter().zip(row).map(|(own, &value)| cell_of(own, value)));
+            table.push(&cells)?;
+        }
+        table.complete()
+    }
+}
+
 /// What the cells of a variable are written as.
 fn cells_of(variable: &Variable) -> Cells {
     match variable.kind {

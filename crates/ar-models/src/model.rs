@@ -14,7 +14,9 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density};
 use rand::Rng;
 
-use crate::columns::{Column, ColumnNade, ColumnNadeConfig, Links, Origin, Units};
+use crate::columns::{
+    self, Column, ColumnNade, ColumnNadeConfig, Draws, Effort, Links, Origin, Region, Units,
+};
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
 use crate::examples::{Examples, Rows, Values, check_values, for_chunks, read_all};
@@ -339,7 +341,7 @@ impl Model {
                 &n * (&n + 1_u8) / 2_u8
             }
             Self::Nade(model) => BigUint::from(model.num_params()),
-            Self::ColumnNade(model) => BigUint::from(model.num_params()),
+            Self::ColumnNade(model) => BigUint::from(model.free_parameters()),
             Self::Rnade(model) => BigUint::from(model.num_params()),
             Self::Made(model) => BigUint::from(model.free_parameters()),
             Self::OrderlessNade(model) => BigUint::from(model.num_params()),
@@ -552,6 +554,69 @@ impl Model {
         )
     }
 
+    /// Rows drawn given where their cells lie ([`Region`]), by sequential Monte Carlo, and given that they hold nothing
+    /// else that training never saw; `None` of a model whose events are no columns of different types.
+    ///
+    /// # Shapes
+    /// `regions` is `[n, variables]` in event order.
+    ///
+    /// # Panics
+    /// When `regions` is not whole rows, or the effort is none.
+    pub fn draws_given(
+        &self,
+        regions: &[Region],
+        effort: Effort,
+        rng: &mut dyn Rng,
+    ) -> Option<Draws> {
+        let ordering = self.ordering().as_slice();
+        match self {
+            Self::ColumnNade(model) => {
+                let (units, width) = (model.units(), self.variables());
+                let seen = |(at, region)| units.seen(at % width, region);
+                let regions: Vec<Region> = regions.iter().enumerate().map(seen).collect();
+                Some(columns::draws(model, ordering, &regions, effort, &device_of(model), rng))
+            }
+            _ => None,
+        }
+    }
+
+    /// ln of the probability that the cells of a row lie in these regions, in nats, where that can be enumerated:
+    /// see [`columns`].
+    ///
+    /// # Shapes
+    /// `regions` is `[variables]` in event order.
+    pub fn log_prob_of_regions(&self, regions: &[Region]) -> Option<f64> {
+        let ordering = self.ordering().as_slice();
+        match self {
+            Self::ColumnNade(model) => {
+                let (of, device) = (model.units().columns(), device_of(model));
+                columns::exact(model, ordering, of, regions, MOST_ENUMERATED, &device)
+            }
+            _ => None,
+        }
+    }
+
+    /// Logarithms of `particles` independent numbers whose expectation is the probability that the cells of a row lie in
+    /// these regions; `None` of a model whose events are no columns of different types.
+    ///
+    /// # Shapes
+    /// `regions` is `[variables]` in event order.
+    pub fn log_weights_of_regions(
+        &self,
+        regions: &[Region],
+        particles: usize,
+        rng: &mut dyn Rng,
+    ) -> Option<Vec<f64>> {
+        let ordering = self.ordering().as_slice();
+        match self {
+            Self::ColumnNade(model) => {
+                let device = device_of(model);
+                Some(columns::probability(model, ordering, regions, particles, &device, rng))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether `complete` draws from p(missing | observed) whatever is observed, not only where that is a
     /// prefix of the ordering.
     pub fn takes_any_mask(&self) -> bool {
@@ -702,9 +767,15 @@ impl Model {
         if let Self::ColumnNade(model) = self {
             let units = model.units();
             let (links, unseen) = (model.links(), &[units.unseen()][..]);
+            let ranges = (0..units.columns().len()).map(|i| units.range(i));
+            let (lows, highs): (Vec<f64>, Vec<f64>) = ranges.unzip();
+            let spikes: Vec<f64> = units.spikes().iter().map(|&count| count as f64).collect();
             for (name, values) in [
                 (COLUMN_MEANS, units.means()),
                 (COLUMN_SCALES, units.scales()),
+                (COLUMN_LOWS, &lows),
+                (COLUMN_HIGHS, &highs),
+                (COLUMN_SPIKES, &spikes),
                 (UNSEEN, unseen),
                 (GAINS, &links.gains),
                 (SHIFTS, &links.shifts),
@@ -747,8 +818,9 @@ impl Model {
         if config.is_neural() {
             let start = match (&event.columns, event.levels) {
                 (Some(columns), _) => {
-                    let links = arrays.links(columns, config)?;
-                    Start::Units(arrays.units(columns)?, Origin::Stored(links))
+                    let units = arrays.units(columns)?;
+                    let links = arrays.links(&units, config)?;
+                    Start::Units(units, Origin::Stored(links))
                 }
                 (None, Some(_)) => Start::Means(vec![0.5; event.variables()]),
                 (None, None) => Start::Standardization(arrays.standardization(event.variables())?),
@@ -827,6 +899,12 @@ const SCALES: &str = "standardization.scales";
 /// Names of the arrays of columns' units.
 const COLUMN_MEANS: &str = "columns.means";
 const COLUMN_SCALES: &str = "columns.scales";
+/// The most rows that are enumerated for a probability.
+const MOST_ENUMERATED: usize = 1 << 14;
+
+const COLUMN_LOWS: &str = "columns.lows";
+const COLUMN_HIGHS: &str = "columns.highs";
+const COLUMN_SPIKES: &str = "columns.spikes";
 const UNSEEN: &str = "columns.unseen";
 const GAINS: &str = "columns.gains";
 const SHIFTS: &str = "columns.shifts";
@@ -847,11 +925,12 @@ impl Arrays {
     }
 
     /// The links of the outputs of columns.
-    fn links(&self, columns: &[Column], config: &ModelConfig) -> Result<Links, Error> {
+    fn links(&self, units: &Units, config: &ModelConfig) -> Result<Links, Error> {
         let ModelConfig::Nade { components, .. } = config else {
             return Err(Error::Stored(format!("a model `{}` of columns", config.kind())));
         };
-        let outputs = columns.iter().map(|column| column.outputs(*components)).sum();
+        let columns = units.columns().iter().map(|column| column.outputs(*components));
+        let outputs = columns.sum::<usize>() + 3 * units.spikes().iter().sum::<usize>();
         Ok(Links { gains: self.numbers(GAINS, outputs)?, shifts: self.numbers(SHIFTS, outputs)? })
     }
 
@@ -860,7 +939,11 @@ impl Arrays {
         let means = self.numbers(COLUMN_MEANS, columns.len())?;
         let scales = self.numbers(COLUMN_SCALES, columns.len())?;
         let unseen = self.numbers(UNSEEN, 1)?;
-        Units::new(columns, means, scales, unseen.first().copied().unwrap_or_default())
+        let lows = self.numbers(COLUMN_LOWS, columns.len())?;
+        let highs = self.numbers(COLUMN_HIGHS, columns.len())?;
+        let unseen = unseen.first().copied().unwrap_or_default();
+        let spikes = self.numbers(COLUMN_SPIKES, columns.len())?;
+        Units::new(columns, means, scales, unseen)?.with_ranges(&lows, &highs)?.with_spikes(&spikes)
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Purpose {
     Orderings = 11,
     /// What a training loss that is an estimate draws.
     TrainingLoss = 12,
+    /// The walks of a probability that is estimated.
+    Probability = 13,
 }
 
 /// The generator of one purpose, of which there are many by `index`.

@@ -252,11 +252,20 @@ fn draws_have_the_frequencies_of_the_mass_and_stay_on_the_grid() {
         };
         rows.chunks_exact(2).position(same).expect("a label, and a point of the grid")
     };
-    // Given that nothing unseen is drawn: other labels have the share 1/10.
+    // Given that nothing unseen is drawn: no other label, whose share is 1/10, and then no number beyond 0 to 2.
+    let is_seen = |row: &[f64]| row[0] < 3.0 && !(row[1] < 0.0 || row[1] > 2.0);
+    let share = |label: f64, all: bool| -> f64 {
+        let own = rows.chunks_exact(2).zip(&log_probs);
+        let own = own.filter(|(row, _)| row[0] == label && (all || is_seen(row)));
+        own.map(|(_, log_prob)| log_prob.exp()).sum()
+    };
     let seen: Vec<f64> = rows
         .chunks_exact(2)
         .zip(&log_probs)
-        .map(|(row, &l)| if row[0] == 3.0 { f64::NEG_INFINITY } else { l - 0.9_f64.ln() })
+        .map(|(row, &log_prob)| match is_seen(row) {
+            true => log_prob + (share(row[0], true) / share(row[0], false) / 0.9).ln(),
+            false => f64::NEG_INFINITY,
+        })
         .collect();
     let cells: Vec<usize> = drawn.chunks_exact(2).map(index).collect();
     sampler_cells(&seen, cells.iter().copied(), 1e-4).unwrap();

@@ -68,6 +68,8 @@ pub(crate) struct Finder<'a> {
     pub(crate) file: &'a FileArgs,
     /// Whether classes are read.
     pub(crate) with_labels: bool,
+    /// Whether missing cells of a file are told from labels that training never saw, as [`Encoding::Holes`] does.
+    pub(crate) holes: bool,
 }
 
 /// Values read at a time, and rows at most: 2,000 are as many as are evaluated at a time.
@@ -165,6 +167,7 @@ impl Finder<'_> {
             schema: data.schema_of(event.variables()),
             encoding: match (kind, levels) {
                 (Kind::Real, _) => Encoding::Reals,
+                (Kind::Columns, _) if self.holes => Encoding::Holes,
                 (Kind::Columns, _) => Encoding::Columns,
                 (Kind::Binary, _) => Encoding::Symbols { levels: 2 },
                 (Kind::Symbols, levels) => Encoding::Symbols { levels: levels.unwrap_or(256) },

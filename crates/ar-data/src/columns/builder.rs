@@ -78,6 +78,9 @@ pub(super) fn retain<T>(values: &mut Vec<T>, stays: &[bool]) {
     });
 }
 
+/// The code of a missing cell that is to be filled in.
+pub(super) const HOLE: u32 = u32::MAX;
+
 /// What is wrong with a cell, before its place is known.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refused {
@@ -193,8 +196,9 @@ impl Builder {
         Self::new(variable.title(), want)
     }
 
-    /// Of a variable that takes any label, and any number or none: what training never saw is an outcome, too.
-    pub(crate) fn of_column(variable: &Variable) -> Self {
+    /// Of a variable that takes any label, and any number or none: what training never saw is an outcome, too. With
+    /// `holes` a missing label is [`HOLE`], whatever training had of them.
+    pub(crate) fn of_column(variable: &Variable, holes: bool) -> Self {
         let labels = match &variable.kind {
             Type::Codes { levels } => (0..*levels).map(|code| code.to_string()).collect(),
             Type::Category { labels } => labels.clone(),
@@ -206,9 +210,10 @@ impl Builder {
         let other = known + u32::from(variable.can_be_missing);
         let dictionary = Arc::new(Dictionary::of(&labels));
         // A cell that is missing for the first time is one more label that training never saw.
+        let missing = if variable.can_be_missing { known } else { other };
         let want = Want::Labels {
             dictionary,
-            missing: Some(if variable.can_be_missing { known } else { other }),
+            missing: Some(if holes { HOLE } else { missing }),
             other: Some(other),
         };
         Self::new(variable.title(), want)

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use ar_kernels::columns::{self, Family, Head, Heads, Missing};
+use ar_kernels::columns::{self, Head, Heads};
 use burn::tensor::{Tensor, TensorData};
-use prob_core::{Density, Sample, standard_normal, uniform};
+use prob_core::{Density, Sample};
 use rand::Rng;
 
-use super::Units;
+use super::cell::Cell;
+use super::{Region, Units};
 use crate::neural::data_dtype;
 
 /// The conditional of one column, one row of parameters for each row of a batch.
@@ -22,48 +23,16 @@ pub struct ColumnConditional {
 }
 
 impl ColumnConditional {
-    /// A value of the row with these outputs.
-    fn draw(&self, outputs: &[f64], rng: &mut dyn Rng) -> f64 {
-        match self.head {
-            // What training never saw is not drawn: nobody can say what it would be.
-            Head::Category { .. } => index(outputs, uniform(rng)) as f64,
-            Head::Number { components, family, floor, missing } => {
-                let (is_missing, outputs) = match missing {
-                    Missing::Never(_) => (false, outputs),
-                    Missing::Learned => {
-                        let share = 1.0 / (1.0 + (-outputs[0]).exp());
-                        (uniform(rng) < share, &outputs[1..])
-                    }
-                };
-                let k = index(&outputs[..components], uniform(rng));
-                let mean = outputs[components + k];
-                let scale = outputs[2 * components + k].exp() + floor;
-                let z = match family {
-                    Family::Gaussian { .. } => mean + scale * standard_normal(rng),
-                    // The inverse of σ((z − μ)/s); the grid's point whose cell it is in has the cell's mass.
-                    Family::Grid { .. } => {
-                        let u = uniform(rng).max(f64::MIN_POSITIVE);
-                        mean + scale * (u.ln() - (-u).ln_1p())
-                    }
-                };
-                if is_missing { f64::NAN } else { self.units.number(self.column, z) }
-            }
-        }
+    /// The outputs on the host, a row after the other, and how many there are of each.
+    pub(super) fn host(&self) -> (Vec<f64>, usize) {
+        let [_, width] = self.outputs.dims();
+        (self.outputs.to_data().iter::<f64>().collect(), width)
     }
-}
 
-/// The label that a uniform number falls on under a softmax.
-fn index(logits: &[f64], uniform: f64) -> usize {
-    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weight = |logit: &f64| (logit - most).exp();
-    let mut left = uniform * logits.iter().map(weight).sum::<f64>();
-    for (k, logit) in logits.iter().enumerate() {
-        left -= weight(logit);
-        if left < 0.0 {
-            return k;
-        }
+    /// The distribution of one cell, given the outputs of its row.
+    pub(super) fn cell<'a>(&'a self, outputs: &'a [f64]) -> Cell<'a> {
+        Cell { units: &self.units, column: self.column, head: self.head, outputs }
     }
-    logits.len() - 1
 }
 
 /// An event is `[batch]`: indices of labels, or numbers, NaN where one is missing.
@@ -80,16 +49,17 @@ impl Density for ColumnConditional {
     }
 }
 
-/// Given that nothing is drawn that training never saw: neither another label, nor a missing number in a column
-/// without any.
+/// Given that nothing is drawn that training never saw: no other label, no number beyond its range, and no missing number
+/// in a column without any.
 impl Sample for ColumnConditional {
     /// # Panics
     /// When `n` is not the number of rows.
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<1> {
-        let [batch, width] = self.outputs.dims();
+        let [batch, _] = self.outputs.dims();
         assert_eq!(n, batch, "one draw for each row");
-        let outputs: Vec<f64> = self.outputs.to_data().iter::<f64>().collect();
-        let drawn: Vec<f64> = outputs.chunks_exact(width).map(|row| self.draw(row, rng)).collect();
+        let (outputs, width) = self.host();
+        let row = |row| self.cell(row).draw(&Region::Seen, rng);
+        let drawn: Vec<f64> = outputs.chunks_exact(width).map(row).collect();
         let device = self.outputs.device();
         Tensor::from_data(TensorData::new(drawn, [n]), (&device, data_dtype(&device)))
     }

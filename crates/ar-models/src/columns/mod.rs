@@ -7,18 +7,26 @@
 //! | [`Column::Category`] | the index of its label; the number of labels for any other label | one of the labels |
 //! | [`Column::Grid`], [`Column::Real`] | the number | NaN |
 //!
+//! A [`Region`] says what is known of a cell: a row is drawn, filled in, or found probable under such conditions.
+//!
 //! [`Units`] is what the columns look like in training, by which numbers are standardized; [`ColumnNade`] is the
 //! NADE of such events.
 
+mod cell;
 mod conditional;
+mod given;
 mod nade;
+mod region;
 mod units;
 
 use serde::{Deserialize, Serialize};
 
 pub use conditional::ColumnConditional;
+pub use given::{Draws, Effort};
+pub(crate) use given::{draws, exact, probability};
 pub(crate) use nade::Origin;
 pub use nade::{ColumnNade, ColumnNadeConfig, Links};
+pub use region::Region;
 pub use units::Units;
 pub(crate) use units::check;
 

@@ -118,6 +118,9 @@ pub struct Links {
     pub(crate) shifts: Vec<f64>,
 }
 
+/// ln of a scale that adds nothing to the least one.
+const NARROW: f64 = -30.0;
+
 /// Where links come from.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
@@ -127,16 +130,22 @@ pub(crate) enum Origin {
 
 impl Links {
     /// Such that zeros are labels with the frequencies of training, and mixtures whose components stand at its
-    /// quantiles and reach as far as the next ones.
+    /// quantiles and reach as far as the next ones; and one component on each spike, in a single cell, of which the
+    /// outputs say the weight alone.
     fn of(heads: &Heads, walk: &[usize], frequencies: &Frequencies) -> Self {
         let mut links = Self { gains: Vec::new(), shifts: Vec::new() };
         for (head, &i) in heads.all().iter().zip(walk) {
-            links.push(head, &frequencies.counts[i], &frequencies.values[i]);
+            links.push(
+                head,
+                &frequencies.counts[i],
+                &frequencies.values[i],
+                &frequencies.spikes[i],
+            );
         }
         links
     }
 
-    fn push(&mut self, head: &Head, counts: &[u64], values: &[f64]) {
+    fn push(&mut self, head: &Head, counts: &[u64], values: &[f64], spikes: &[(f64, f64)]) {
         match *head {
             Head::Category { labels, .. } => {
                 let count = |label: usize| counts[label] as f64 + 1.0;
@@ -147,7 +156,9 @@ impl Links {
                 if missing == columns::Missing::Learned {
                     self.shifts.push(((counts[1] as f64 + 1.0) / (counts[0] as f64 + 1.0)).ln());
                 }
-                let (before, share) = (self.shifts.len(), |k: f64| k / components as f64);
+                let before = self.shifts.len();
+                let components = components - spikes.len();
+                let share = |k: f64| k / components as f64;
                 let quantile = |share: f64| {
                     let at = (share * values.len() as f64) as usize;
                     values.get(at.min(values.len().saturating_sub(1))).copied().unwrap_or_default()
@@ -160,11 +171,20 @@ impl Links {
                     let (low, high) = (share(k as f64), share(k as f64 + 1.0));
                     (0.5 * (quantile(high) - quantile(low))).max(least)
                 };
-                self.shifts.extend(std::iter::repeat_n(0.0, components));
+                let smooth = 1.0 - spikes.iter().map(|(_, share)| share).sum::<f64>();
+                let log_share = (smooth.max(1e-3) / components as f64).ln();
+                let none = || std::iter::repeat_n(0.0, spikes.len());
+                self.shifts.extend(std::iter::repeat_n(log_share, components));
+                self.shifts.extend(spikes.iter().map(|(_, share)| share.ln()));
                 self.shifts.extend((0..components).map(|k| quantile(share(k as f64 + 0.5))));
+                self.shifts.extend(spikes.iter().map(|(z, _)| z));
                 self.shifts.extend((0..components).map(|k| (reach(k) - floor).ln()));
-                self.gains.resize(before + components, 1.0);
+                self.shifts.extend(spikes.iter().map(|_| NARROW));
+                self.gains.resize(before + components + spikes.len(), 1.0);
                 self.gains.extend((0..components).map(reach));
+                self.gains.extend(none());
+                self.gains.resize(self.gains.len() + components, 1.0);
+                self.gains.extend(none());
             }
         }
         self.gains.resize(self.shifts.len(), 1.0);
@@ -215,6 +235,13 @@ impl ColumnNade {
     /// What the columns look like.
     pub fn units(&self) -> &Units {
         &self.units
+    }
+
+    /// Number of weights that the likelihood depends on: not those of an output that stays where it is.
+    pub(crate) fn free_parameters(&self) -> usize {
+        let [hidden] = self.c.dims();
+        let fixed = self.links.gains.iter().filter(|gain| **gain == 0.0).count();
+        self.num_params() - fixed * (hidden + 1)
     }
 
     /// What the outputs are before they are parameters.
