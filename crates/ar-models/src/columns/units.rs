@@ -196,8 +196,21 @@ impl Units {
         }
     }
 
-    /// Adds the features of a cell: a one for its label, or asinh z, which is z near the mean and grows as its
-    /// logarithm far away; and whether it is missing.
+    /// The input of a cell to the recurrence: the index of its label, or asinh z, which is z near the mean and grows
+    /// as its logarithm far away; and whether it is missing.
+    pub(crate) fn write_input<E>(&self, i: usize, x: f64, out: &mut [E], to: fn(f64) -> E) {
+        match self.columns[i] {
+            Column::Category { .. } => out[0] = to(x),
+            Column::Grid { can_be_missing, .. } | Column::Real { can_be_missing } => {
+                out[0] = to(if x.is_nan() { 0.0 } else { self.target(i, x).asinh() });
+                if can_be_missing {
+                    out[1] = to(f64::from(u8::from(x.is_nan())));
+                }
+            }
+        }
+    }
+
+    /// Adds the features of a cell: [the input](Self::write_input) with a one for a label in the place of its index.
     pub(crate) fn push_features(&self, i: usize, x: f64, out: &mut Vec<f64>) {
         match self.columns[i] {
             Column::Category { labels } => {
