@@ -84,7 +84,7 @@ impl ColumnNadeConfig {
             Origin::Training(frequencies) => Links::of(&heads, walk, frequencies),
             Origin::Stored(links) => links.clone(),
         };
-        assert_eq!(links.gains.len(), blocks.outputs(), "a link of every output");
+        let heads = heads.linked(&links.gains, &links.shifts);
         let b = Tensor::zeros([blocks.outputs()], device);
         ColumnNade {
             w: Param::from_tensor(w),
@@ -281,8 +281,7 @@ impl ColumnNade {
     fn walk_log_probs(&self, x: Tensor<2>) -> Tensor<2> {
         let (inputs, targets) = self.encoded(x);
         let outputs = blocks::outputs(inputs, self.weights(), &self.blocks);
-        let parameters = self.links.parameters(outputs, 0..self.blocks.outputs());
-        columns::log_prob(parameters, targets, &self.heads)
+        columns::log_prob(outputs, targets, &self.heads)
     }
 }
 
