@@ -316,6 +316,11 @@ impl Set {
         }
     }
 
+    /// Whether there is more than one part.
+    pub(crate) fn is_streamed(&self) -> bool {
+        matches!(self.source, Source::File { .. })
+    }
+
     /// Shows how much of a file has been read; of a set in memory, `done` rows are.
     pub(crate) fn advance(&mut self, bar: &ProgressBar, done: usize) {
         match &mut self.source {

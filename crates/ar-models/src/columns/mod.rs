@@ -19,6 +19,7 @@ mod nade;
 mod region;
 mod units;
 
+use ar_kernels::blocks::Input;
 use serde::{Deserialize, Serialize};
 
 pub use conditional::ColumnConditional;
@@ -74,6 +75,14 @@ impl Column {
             Self::Grid { can_be_missing, .. } | Self::Real { can_be_missing } => {
                 1 + usize::from(can_be_missing)
             }
+        }
+    }
+
+    /// How its features stand in a row of the input of the recurrence: a category as the index of its label.
+    pub fn input(&self) -> Input {
+        match *self {
+            Self::Category { labels } => Input::Label(labels),
+            _ => Input::Numbers(self.features()),
         }
     }
 

