@@ -14,7 +14,9 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density};
 use rand::Rng;
 
-use crate::columns::{Column, ColumnNade, ColumnNadeConfig, Links, Origin, Units};
+use crate::columns::{
+    Column, ColumnNade, ColumnNadeConfig, ColumnSteps, ColumnWalker, Links, Origin, Units,
+};
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
 use crate::examples::{Examples, Rows, Values, check_values, for_chunks, read_all};
@@ -662,6 +664,14 @@ impl Model {
             tabular model => Some(Box::new(Tabulated(model.tables()))),
             neural model => Neural::walker(model, levels, isa),
         )
+    }
+
+    /// The walk of an entropy coder over columns; `None` where the variables are no columns.
+    pub(crate) fn column_walker(&self) -> Option<Box<dyn ColumnWalker + '_>> {
+        match self {
+            Self::ColumnNade(model) => Some(Box::new(ColumnSteps { model, units: model.units() })),
+            _ => None,
+        }
     }
 
     /// The model as a safetensors file that holds its own SHA-256.

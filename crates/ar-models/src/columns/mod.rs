@@ -12,6 +12,7 @@
 
 mod conditional;
 mod nade;
+mod steps;
 mod units;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use conditional::ColumnConditional;
 pub(crate) use nade::Origin;
 pub use nade::{ColumnNade, ColumnNadeConfig, Links};
+pub(crate) use steps::{ColumnSteps, ColumnWalker};
 pub use units::Units;
 pub(crate) use units::check;
 
