@@ -380,8 +380,8 @@ fn other_content(header: &Header) -> Fault {
 
 /// The digest of a model and of what it is about: its config, and what its events are.
 fn digest_of_model(model: &Model, about: &impl serde::Serialize) -> Result<[u8; 8], Error> {
-    let about = serde_json::to_vec(about)
-        .map_err(|error| Error::Stored(format!("not JSON: {error}")))?;
+    let about =
+        serde_json::to_vec(about).map_err(|error| Error::Stored(format!("not JSON: {error}")))?;
     Ok(first(Sha256::new_with_prefix(about).chain_update(model.content_bytes()?)))
 }
 

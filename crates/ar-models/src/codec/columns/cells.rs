@@ -52,7 +52,9 @@ impl Numbers {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Coding {
     /// A category with so many labels in the header beside those of training.
-    Category { others: usize },
+    Category {
+        others: usize,
+    },
     Numbers(Numbers),
 }
 

@@ -1,9 +1,7 @@
 //! The file of a table: a header, then the streams.
 
 use super::super::Fault;
-use super::super::format::{
-    Arithmetic, Fields, MAGIC, Stream, digest_of, write_varint,
-};
+use super::super::format::{Arithmetic, Fields, MAGIC, Stream, digest_of, write_varint};
 use super::lattice;
 
 const VERSION: u8 = 2;
@@ -145,17 +143,8 @@ impl TableHeader {
         if digest_of::<8>(payload) != payload_digest {
             return Err(Fault::Damaged("content"));
         }
-        let header = Self {
-            arithmetic,
-            columns,
-            rows,
-            model,
-            together,
-            streams,
-            lattices,
-            others,
-            content,
-        };
+        let header =
+            Self { arithmetic, columns, rows, model, together, streams, lattices, others, content };
         header.check_sizes()?;
         Ok((header, payload))
     }

@@ -226,8 +226,9 @@ mod tests {
                 }
                 let [low, middle, high] = points;
                 assert_eq!(mixture.mass(&low, &high).max(LEAST), LEAST, "{family:?} {z}");
-                let bits = [false, true]
-                    .map(|is_second| mixture.split(&low, &middle, &high, 0.0).interval(is_second).bits());
+                let bits = [false, true].map(|is_second| {
+                    mixture.split(&low, &middle, &high, 0.0).interval(is_second).bits()
+                });
                 assert!(bits[0] < 1.0 && bits[1] > 1.0, "{family:?} {z}: {bits:?}");
             }
         }

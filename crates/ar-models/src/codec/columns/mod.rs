@@ -368,7 +368,11 @@ impl<'a> TableCodec<'a> {
                 let i = ordering[t];
                 match coder.cell(&mut reader, &codings[i], head, outputs, None) {
                     Ok(cell) => {
-                        cells[row * width + i] = cell.value + cell.other as f64;
+                        // Not the sum of a number and 0, which makes 0 of −0.
+                        cells[row * width + i] = match cell.other {
+                            0 => cell.value,
+                            other => cell.value + other as f64,
+                        };
                         cell.value
                     }
                     Err(broken) => {
