@@ -21,6 +21,9 @@ pub enum Encoding {
     /// A number for each cell, by the type of its column: the index of a label of a category, and the number of its
     /// outcomes for any other label; a number as itself, and NaN where it is missing.
     Columns,
+    /// The same, but each other label has an index of its own behind them; what they are is
+    /// [`Chunks::others`](crate::Chunks::others).
+    Cells,
 }
 
 impl Schema {
@@ -32,7 +35,7 @@ impl Schema {
                 Values::Symbols { data: Vec::with_capacity(capacity), levels }
             }
             Encoding::Reals => Values::Reals { data: Vec::with_capacity(capacity) },
-            Encoding::Columns => Values::Columns {
+            Encoding::Columns | Encoding::Cells => Values::Columns {
                 data: Vec::with_capacity(capacity),
                 variables: self.variables.clone().into(),
             },
@@ -68,7 +71,7 @@ impl Schema {
                 _ => variable.levels().is_some_and(|own| own <= usize::from(levels)),
             },
             Encoding::Reals => variable.kind.is_numeric(),
-            Encoding::Columns => true,
+            Encoding::Columns | Encoding::Cells => true,
         };
         let others: Vec<&Variable> = self.variables.iter().filter(|v| !suits(v)).collect();
         if others.is_empty() {
@@ -79,7 +82,7 @@ impl Schema {
         );
         let what = match encoding {
             Encoding::Symbols { levels } => format!("a category of at most {levels} outcomes"),
-            Encoding::Reals | Encoding::Columns => "a number".to_owned(),
+            Encoding::Reals | Encoding::Columns | Encoding::Cells => "a number".to_owned(),
         };
         Err(Error::unsuitable(
             path,
@@ -105,6 +108,7 @@ impl Schema {
                     Builder::of(&Variable { kind: Type::Real, ..variable.clone() }, 0)
                 }
                 Encoding::Columns => Builder::of_column(variable),
+                Encoding::Cells => Builder::of_cells(variable),
             };
             builders[column] = Some(builder);
         }
