@@ -119,7 +119,13 @@ impl Events<'_> {
     }
 
     fn table(&self, path: &Path, format: tables::Format) -> Result<()> {
-        let width = self.variables();
+        let mut table = Table::create(out(path), format, &self.columns())?;
+        self.rows().try_for_each(|row| table.push(&row))?;
+        table.complete()
+    }
+
+    /// The names of a table's columns, and what their cells are.
+    pub(crate) fn columns(&self) -> Vec<(String, Cells)> {
         let words = self.words();
         let title = |i: usize| match self.names {
             Some(names) => names[i].clone(),
@@ -130,10 +136,12 @@ impl Events<'_> {
             (Values::Reals(_), None) => Cells::Number,
             _ => Cells::Whole,
         };
-        let columns: Vec<_> = (0..width).map(|i| (title(i), cells(i))).collect();
-        let mut table = Table::create(out(path), format, &columns)?;
-        (0..self.values.len() / width).try_for_each(|row| table.push(&self.row(row)))?;
-        table.complete()
+        (0..self.variables()).map(|i| (title(i), cells(i))).collect()
+    }
+
+    /// The rows as the cells of a table.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Vec<Cell>> {
+        (0..self.values.len() / self.variables()).map(|row| self.row(row))
     }
 
     /// A row as the cells of a table.
@@ -248,7 +256,7 @@ fn cells_of(variable: &Variable) -> Cells {
 /// A cell of a column in the words of its table.
 fn cell_of(variable: &Variable, value: f64) -> Cell {
     match variable.kind {
-        Type::Category { .. } | Type::Codes { .. } => word(variable, value as u16),
+        Type::Category { .. } | Type::Codes { .. } => word(variable, value as usize),
         _ if value.is_nan() => Cell::Missing,
         Type::Integer => Cell::Whole(value as i64),
         Type::Decimal { .. } | Type::Real => Cell::Number(value),
@@ -256,14 +264,16 @@ fn cell_of(variable: &Variable, value: f64) -> Cell {
 }
 
 /// A symbol in the words of its table: a label, a code, or nothing for a missing cell.
-fn word(variable: &Variable, symbol: u16) -> Cell {
+fn word(variable: &Variable, symbol: usize) -> Cell {
     match &variable.kind {
-        Type::Category { labels } => match labels.get(usize::from(symbol)) {
+        Type::Category { labels } => match labels.get(symbol) {
             Some(label) => Cell::Word(label.clone()),
             None => Cell::Missing,
         },
-        Type::Codes { levels } if variable.can_be_missing && symbol == *levels => Cell::Missing,
-        _ => Cell::Whole(symbol.into()),
+        Type::Codes { levels } if variable.can_be_missing && symbol == usize::from(*levels) => {
+            Cell::Missing
+        }
+        _ => Cell::Whole(symbol as i64),
     }
 }
 

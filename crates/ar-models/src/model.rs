@@ -15,7 +15,8 @@ use prob_core::{Autoregressive, Density};
 use rand::Rng;
 
 use crate::columns::{
-    self, Column, ColumnNade, ColumnNadeConfig, Draws, Effort, Links, Origin, Region, Units,
+    self, Column, ColumnNade, ColumnNadeConfig, ColumnSteps, ColumnWalker, Draws, Effort, Links,
+    Origin, Region, Units,
 };
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
@@ -727,6 +728,14 @@ impl Model {
             tabular model => Some(Box::new(Tabulated(model.tables()))),
             neural model => Neural::walker(model, levels, isa),
         )
+    }
+
+    /// The walk of an entropy coder over columns; `None` where the variables are no columns.
+    pub(crate) fn column_walker(&self) -> Option<Box<dyn ColumnWalker + '_>> {
+        match self {
+            Self::ColumnNade(model) => Some(Box::new(ColumnSteps { model, units: model.units() })),
+            _ => None,
+        }
     }
 
     /// The model as a safetensors file that holds its own SHA-256.

@@ -4,6 +4,7 @@ pub(crate) mod classify;
 pub(crate) mod complete;
 pub(crate) mod completions;
 pub(crate) mod compress;
+mod compress_table;
 pub(crate) mod count;
 pub(crate) mod data;
 pub(crate) mod decompress;

@@ -161,25 +161,15 @@ impl Finder<'_> {
         // Flips and fewer examples are for training.
         let Preprocessing { flip, train_examples, .. } = how;
         let does_nothing = how == Preprocessing { flip, train_examples, ..Default::default() };
-        let FileArgs { drop, label, strict, key } = self.file.clone();
-        let matching = Match { drop, label, with_labels: self.with_labels, strict };
-        let reading = |kind, levels: Option<u16>| Reading {
-            schema: data.schema_of(event.variables()),
-            encoding: match (kind, levels) {
+        let reading = |kind, levels: Option<u16>| {
+            let encoding = match (kind, levels) {
                 (Kind::Real, _) => Encoding::Reals,
                 (Kind::Columns, _) if self.holes => Encoding::Holes,
                 (Kind::Columns, _) => Encoding::Columns,
                 (Kind::Binary, _) => Encoding::Symbols { levels: 2 },
                 (Kind::Symbols, levels) => Encoding::Symbols { levels: levels.unwrap_or(256) },
-            },
-            shape: event.shape.clone(),
-            is_binary: kind == Kind::Binary,
-            how: matching.clone(),
-            table: TableOptions {
-                header: data.table.header.filter(|_| is_own_format(data, path)),
-                key: key.clone().or_else(|| data.table.key.clone().filter(|_| is_npz(path))),
-                ..TableOptions::default()
-            },
+            };
+            Reading { is_binary: kind == Kind::Binary, ..self.reading(path, event, encoding) }
         };
         let raw_levels = data.raw_levels();
         let (kind, levels, how) = match (raw_levels, self.levels) {
@@ -234,6 +224,24 @@ impl Finder<'_> {
         let path = path.to_owned();
         let classes = data.classes.clone().filter(|_| self.with_labels);
         Ok(Set { name, split: None, source: Source::File { chunks, path, reading, how, classes } })
+    }
+
+    /// How a file is read for the run.
+    pub(super) fn reading(&self, path: &Path, event: &EventSpec, encoding: Encoding) -> Reading {
+        let data = &self.config.data;
+        let FileArgs { drop, label, strict, key } = self.file.clone();
+        Reading {
+            schema: data.schema_of(event.variables()),
+            encoding,
+            shape: event.shape.clone(),
+            is_binary: false,
+            how: Match { drop, label, with_labels: self.with_labels, strict },
+            table: TableOptions {
+                header: data.table.header.filter(|_| is_own_format(data, path)),
+                key: key.or_else(|| data.table.key.clone().filter(|_| is_npz(path))),
+                ..TableOptions::default()
+            },
+        }
     }
 
     /// Level count that a file's values ask for: what its format says, or its values do, of those rows that have

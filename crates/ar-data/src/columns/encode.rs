@@ -23,6 +23,9 @@ pub enum Encoding {
     Columns,
     /// The same, but NaN for every missing cell, of a category too: what is to be filled in.
     Holes,
+    /// The same, but each other label has an index of its own behind them; what they are is
+    /// [`Chunks::others`](crate::Chunks::others).
+    Cells,
 }
 
 impl Schema {
@@ -34,7 +37,7 @@ impl Schema {
                 Values::Symbols { data: Vec::with_capacity(capacity), levels }
             }
             Encoding::Reals => Values::Reals { data: Vec::with_capacity(capacity) },
-            Encoding::Columns | Encoding::Holes => Values::Columns {
+            Encoding::Columns | Encoding::Holes | Encoding::Cells => Values::Columns {
                 data: Vec::with_capacity(capacity),
                 variables: self.variables.clone().into(),
             },
@@ -70,7 +73,7 @@ impl Schema {
                 _ => variable.levels().is_some_and(|own| own <= usize::from(levels)),
             },
             Encoding::Reals => variable.kind.is_numeric(),
-            Encoding::Columns | Encoding::Holes => true,
+            Encoding::Columns | Encoding::Holes | Encoding::Cells => true,
         };
         let others: Vec<&Variable> = self.variables.iter().filter(|v| !suits(v)).collect();
         if others.is_empty() {
@@ -81,7 +84,9 @@ impl Schema {
         );
         let what = match encoding {
             Encoding::Symbols { levels } => format!("a category of at most {levels} outcomes"),
-            Encoding::Reals | Encoding::Columns | Encoding::Holes => "a number".to_owned(),
+            Encoding::Reals | Encoding::Columns | Encoding::Holes | Encoding::Cells => {
+                "a number".to_owned()
+            }
         };
         Err(Error::unsuitable(
             path,
@@ -108,6 +113,7 @@ impl Schema {
                 }
                 Encoding::Columns => Builder::of_column(variable, false),
                 Encoding::Holes => Builder::of_column(variable, true),
+                Encoding::Cells => Builder::of_cells(variable),
             };
             builders[column] = Some(builder);
         }

@@ -17,6 +17,7 @@ mod conditional;
 mod given;
 mod nade;
 mod region;
+mod steps;
 mod units;
 
 use ar_kernels::blocks::Input;
@@ -28,6 +29,7 @@ pub(crate) use given::{draws, exact, probability};
 pub(crate) use nade::Origin;
 pub use nade::{ColumnNade, ColumnNadeConfig, Links};
 pub use region::Region;
+pub(crate) use steps::{ColumnSteps, ColumnWalker};
 pub use units::Units;
 pub(crate) use units::check;
 
