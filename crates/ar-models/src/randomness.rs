@@ -26,6 +26,8 @@ pub enum Purpose {
     Orderings = 11,
     /// What a training loss that is an estimate draws.
     TrainingLoss = 12,
+    /// Training rows that a model keeps.
+    Rows = 13,
 }
 
 /// The generator of one purpose, of which there are many by `index`.

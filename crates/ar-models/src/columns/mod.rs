@@ -20,7 +20,7 @@ pub use conditional::ColumnConditional;
 pub(crate) use nade::Origin;
 pub use nade::{ColumnNade, ColumnNadeConfig, Links};
 pub use units::Units;
-pub(crate) use units::check;
+pub(crate) use units::{check, on_grid};
 
 /// What a column is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
