@@ -23,6 +23,8 @@ const QUERIES: usize = 2_000;
 const CELLS: usize = 200_000_000;
 /// Fewer rows than this are not looked at for the sake of time.
 const LEAST_QUERIES: usize = 200;
+/// The part of them that all values of a bandwidth are tried on.
+const ROUGHLY: usize = 4;
 
 /// Values of h that are tried: from 0.02 to 3, each by about a third wider.
 const WIDTHS: Range = Range { least: 0.02, most: 3.0, values: 18 };
@@ -97,11 +99,10 @@ struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    fn new(cells: &'a [Cells], rows: &'a [f64], rng: &mut dyn Rng) -> Self {
+    fn new(cells: &'a [Cells], rows: &'a [f64], most: usize, rng: &mut dyn Rng) -> Self {
         let width = cells.len();
         let len = rows.len() / width;
-        let most = (CELLS / rows.len().max(1)).clamp(LEAST_QUERIES, QUERIES).min(len);
-        let mut looked_at = sample(rng, len, most).into_vec();
+        let mut looked_at = sample(rng, len, most.min(len)).into_vec();
         looked_at.sort_unstable();
         let of = |&row: &usize| &rows[row * width..(row + 1) * width];
         let values = looked_at.iter().flat_map(of).copied().collect();
@@ -126,7 +127,10 @@ pub(super) fn choose(
     how: Bandwidth,
     rng: &mut dyn Rng,
 ) -> (Bandwidths, Option<f64>) {
-    let question = Question::new(cells, rows, rng);
+    let most = (CELLS / rows.len().max(1)).clamp(LEAST_QUERIES, QUERIES);
+    // Which region is best takes fewer rows to say than which value in it.
+    let rough = Question::new(cells, rows, (most / ROUGHLY).max(LEAST_QUERIES), rng);
+    let question = Question::new(cells, rows, most, rng);
     let start = vec![START; cells.len()];
     let mut chosen = Bandwidths { numbers: start, labels: START };
     if rows.len() <= cells.len() {
@@ -134,28 +138,28 @@ pub(super) fn choose(
     }
     let has_numbers = cells.iter().any(Cells::has_numbers);
     let has_labels = cells.iter().any(Cells::has_labels);
-    let of_width = |chosen: &Bandwidths, h: f64| {
+    let of_width = |question: &Question<'_>, chosen: &Bandwidths, h: f64| {
         let numbers = vec![h; cells.len()];
         question.log_prob(&Bandwidths { numbers, ..chosen.clone() }, true)
     };
-    let of_share = |chosen: &Bandwidths, lambda: f64| {
+    let of_share = |question: &Question<'_>, chosen: &Bandwidths, lambda: f64| {
         question.log_prob(&Bandwidths { labels: lambda, ..chosen.clone() }, true)
     };
     // What is best for the ones depends on the others.
     for _ in 0..if has_numbers && has_labels { 2 } else { 1 } {
         if has_numbers {
-            chosen.numbers = vec![WIDTHS.best(|h| of_width(&chosen, h)); cells.len()];
+            chosen.numbers = vec![WIDTHS.best(|h| of_width(&rough, &chosen, h)); cells.len()];
         }
         if has_labels {
-            chosen.labels = SHARES.best(|lambda| of_share(&chosen, lambda));
+            chosen.labels = SHARES.best(|lambda| of_share(&rough, &chosen, lambda));
         }
     }
     if has_numbers {
-        let h = WIDTHS.refine(chosen.numbers[0], |h| of_width(&chosen, h));
+        let h = WIDTHS.refine(chosen.numbers[0], |h| of_width(&question, &chosen, h));
         chosen.numbers = vec![h; cells.len()];
     }
     if has_labels {
-        chosen.labels = SHARES.refine(chosen.labels, |lambda| of_share(&chosen, lambda));
+        chosen.labels = SHARES.refine(chosen.labels, |lambda| of_share(&question, &chosen, lambda));
     }
     if how == Bandwidth::PerColumn {
         each_column(&question, &mut chosen);
@@ -220,7 +224,7 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let rows: Vec<f64> = (0..300).map(|_| standard_normal(&mut rng)).collect();
         let cells = reals(1);
-        let question = Question::new(&cells, &rows, &mut rng);
+        let question = Question::new(&cells, &rows, QUERIES, &mut rng);
         let best = |leaves_out| {
             let of = |h| Bandwidths { numbers: vec![h], labels: 0.5 };
             WIDTHS.best(|h| question.log_prob(&of(h), leaves_out))
