@@ -242,8 +242,9 @@ mod tests {
             [side + 0.05 * standard_normal(rng), standard_normal(rng)]
         };
         let rows: Vec<f64> = (0..400).flat_map(|i| row(i, &mut rng)).collect();
-        let (common, of_common) = choose(&reals(2), &rows, Bandwidth::Common, &mut rng.clone());
-        let (own, of_own) = choose(&reals(2), &rows, Bandwidth::PerColumn, &mut rng);
+        let chosen = |how| choose(&reals(2), &rows, how, &mut ChaCha8Rng::seed_from_u64(4));
+        let (common, of_common) = chosen(Bandwidth::Common);
+        let (own, of_own) = chosen(Bandwidth::PerColumn);
         assert_eq!(common.numbers[0], common.numbers[1]);
         assert!(own.numbers[1] > 2.0 * own.numbers[0] && of_own > of_common, "{own:?}");
     }
