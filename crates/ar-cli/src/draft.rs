@@ -18,6 +18,7 @@ use ar_data::{
     holds_table, read_path,
 };
 use ar_models::config::ModelConfig;
+use ar_models::window::MAX_ROWS;
 
 use crate::error::{ErrorKind, Mistake, mistake, nearest};
 
@@ -118,7 +119,7 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
     // A missing cell is an outcome of its own, but of a number under a model of numbers alone, or of symbols.
     let holes = |(variable, profile): &&(&Variable, &Profile)| {
         let is_number = variable.kind.outcomes().is_none();
-        profile.missing > 0 && kind != "nade" && (kind == "rnade" || is_number)
+        profile.missing > 0 && !describes_all(kind) && (kind == "rnade" || is_number)
     };
     let holey: Vec<String> = stays
         .iter()
@@ -196,9 +197,14 @@ fn suits(schema: &Schema, profiles: &[Profile]) -> &'static str {
     if has_numbers && !has_words && !has_holes { "rnade" } else { "nade" }
 }
 
+/// Whether a kind of model describes columns of any types.
+fn describes_all(kind: &str) -> bool {
+    matches!(kind, "nade" | "kernel")
+}
+
 /// Why a model does not describe a column of a table of so many rows; `None` where it does.
 fn reason(kind: &str, (variable, profile): (&Variable, &Profile), rows: u64) -> Option<String> {
-    let describes_all = kind == "nade";
+    let describes_all = describes_all(kind);
     if !describes_all {
         // Such a column may well be constant among the rows that are learned from.
         let rare = rows - profile.missing - profile.mode_count;
@@ -216,7 +222,7 @@ fn reason(kind: &str, (variable, profile): (&Variable, &Profile), rows: u64) -> 
         return Some(warning.to_string());
     }
     let suits = match (kind, &variable.kind) {
-        ("nade", _) => true,
+        ("nade" | "kernel", _) => true,
         ("rnade", kind) => kind.is_numeric(),
         (_, Type::Codes { .. }) => true,
         (_, Type::Category { labels }) => labels.len() < 256,
@@ -343,6 +349,10 @@ fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
             let hidden = if rows < 2_000 { 50 } else { 100 };
             text.push_str(&format!("hidden = {hidden}  # units that all conditionals share\n"));
         }
+        "kernel" => text.push_str(&format!(
+            "max_rows = {MAX_ROWS}  # training rows that are kept; of more, so many are drawn by rows_seed\n\
+             bandwidth = \"common\"  # one for all numbers; or \"per-column\", which takes longer to choose\n",
+        )),
         "made" | "orderless-nade" => text.push_str("hidden = [200]\n"),
         "markov" => text.push_str("order = 1  # each column given the one before it\n"),
         "neighbourhood" => text.push_str("offsets = [[0, -1], [-1, -1], [-1, 0], [-1, 1]]  # W, NW, N, NE\n"),
@@ -354,7 +364,13 @@ fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
     }
     let is_neural = !matches!(
         kind,
-        "uniform" | "independent" | "markov" | "neighbourhood" | "bayesian-network" | "full-table"
+        "uniform"
+            | "independent"
+            | "markov"
+            | "neighbourhood"
+            | "bayesian-network"
+            | "full-table"
+            | "kernel"
     );
     if is_neural {
         let learned = if rows >= DIVISIBLE { rows * 8 / 10 } else { rows };

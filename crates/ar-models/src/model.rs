@@ -32,6 +32,7 @@ use crate::rnade::Rnade;
 use crate::standardization::Standardization;
 use crate::store::Arrays;
 use crate::walk::{Completions, Tabulated, Walker, monte_carlo};
+use crate::window::KernelWindow;
 
 /// A model of any kind.
 #[derive(Clone, Debug)]
@@ -49,6 +50,8 @@ pub enum Model {
     BayesianNetwork(BayesianNetwork),
     /// [`FullTable`].
     FullTable(FullTable),
+    /// [`KernelWindow`].
+    Kernel(KernelWindow),
     /// [`Logistic`].
     Logistic(Logistic),
     /// [`Nade`].
@@ -63,6 +66,12 @@ pub enum Model {
     OrderlessNade(OrderlessNade),
     /// [`Pixel`].
     Pixel(Pixel),
+}
+
+impl From<KernelWindow> for Model {
+    fn from(model: KernelWindow) -> Self {
+        Self::Kernel(model)
+    }
 }
 
 impl From<Logistic> for Model {
@@ -107,15 +116,21 @@ impl From<Pixel> for Model {
     }
 }
 
-/// Runs one expression for whichever tabular model it is, another for whichever neural one; or one of
-/// the latter for symbols and one for real numbers.
+/// Runs one expression for whichever tabular model it is, another for a window, another for whichever neural one; or
+/// one of the latter for symbols and one for real numbers.
 macro_rules! each {
-    ($model:expr, tabular $t:ident => $tabular:expr, neural $n:ident => $neural:expr $(,)?) => {
-        each!($model, tabular $t => $tabular, symbols $n => $neural, reals $n => $neural)
+    (
+        $model:expr,
+        tabular $t:ident => $tabular:expr,
+        window $w:ident => $window:expr,
+        neural $n:ident => $neural:expr $(,)?
+    ) => {
+        each!($model, tabular $t => $tabular, window $w => $window, symbols $n => $neural, reals $n => $neural)
     };
     (
         $model:expr,
         tabular $t:ident => $tabular:expr,
+        window $w:ident => $window:expr,
         symbols $n:ident => $symbols:expr,
         reals $r:ident => $reals:expr $(,)?
     ) => {
@@ -126,6 +141,7 @@ macro_rules! each {
             Model::Neighbourhood($t) => $tabular,
             Model::BayesianNetwork($t) => $tabular,
             Model::FullTable($t) => $tabular,
+            Model::Kernel($w) => $window,
             Model::Logistic($n) => $symbols,
             Model::Nade($n) => $symbols,
             Model::Made($n) => $symbols,
@@ -153,7 +169,7 @@ fn no_classes(model: &Model) -> ! {
 }
 
 impl Model {
-    /// Fits a tabular model by counting, in one pass.
+    /// Fits a tabular model by counting, in one pass, or a window.
     ///
     /// # Errors
     /// When the config is impossible for such data, the data is not such events, the tables would
@@ -168,6 +184,9 @@ impl Model {
     ) -> Result<Self, Error> {
         config.check(event)?;
         event.check_rows(TRAINING, train)?;
+        if let ModelConfig::Kernel(settings) = config {
+            return Ok(KernelWindow::fit(settings, event, train)?.into());
+        }
         if train.is_empty() && !matches!(config, ModelConfig::Uniform {}) {
             return Err(Error::Empty(TRAINING));
         }
@@ -193,6 +212,7 @@ impl Model {
             ModelConfig::FullTable { pseudo_count } => {
                 Self::FullTable(FullTable::fit(data, *pseudo_count)?)
             }
+            ModelConfig::Kernel(_) => unreachable!("it is fitted above"),
             ModelConfig::Logistic { .. }
             | ModelConfig::Nade { .. }
             | ModelConfig::Made(_)
@@ -314,6 +334,7 @@ impl Model {
             Self::Neighbourhood(_) => "neighbourhood",
             Self::BayesianNetwork(_) => "bayesian-network",
             Self::FullTable(_) => "full-table",
+            Self::Kernel(_) => "kernel",
             Self::Logistic(_) => "logistic",
             Self::Nade(_) | Self::ColumnNade(_) => "nade",
             Self::Made(_) => "made",
@@ -325,7 +346,12 @@ impl Model {
 
     /// The order of the walk.
     pub fn ordering(&self) -> &Ordering {
-        each!(self, tabular model => Tabular::ordering(model), neural model => Neural::ordering(model))
+        each!(
+            self,
+            tabular model => Tabular::ordering(model),
+            window model => model.ordering(),
+            neural model => Neural::ordering(model),
+        )
     }
 
     /// Number of variables of an event.
@@ -350,16 +376,18 @@ impl Model {
             _ => each!(
                 self,
                 tabular model => model.free_parameters(),
+                window model => BigUint::from(model.free_parameters()),
                 neural _model => unreachable!("every neural model is named above"),
             ),
         }
     }
 
-    /// Bytes that the weights or tables take.
+    /// Bytes that the weights, tables or stored rows take.
     pub fn parameter_bytes(&self) -> usize {
         each!(
             self,
             tabular model => model.table_bytes(),
+            window model => model.row_bytes(),
             neural model => model.num_params() * size_of::<f32>(),
         )
     }
@@ -379,6 +407,7 @@ impl Model {
         each!(
             self,
             tabular model => model.log_prob_rows(rows.symbols()),
+            window model => model.log_prob(rows),
             neural model => in_batches(model, rows, |model, x| host_f64(model.log_prob(x))),
         )
     }
@@ -396,6 +425,7 @@ impl Model {
         each!(
             self,
             tabular model => model.log_prob_per_variable(rows.symbols()),
+            window model => model.log_prob_per_variable(rows),
             neural model => {
                 in_batches(model, rows, |model, x| host_f64(model.log_prob_per_variable(x)))
             },
@@ -414,6 +444,7 @@ impl Model {
         let batches: Vec<Option<Vec<f32>>> = each!(
             self,
             tabular _model => return None,
+            window _model => return None,
             neural model => in_batches(model, rows.into(), |model, x| {
                 let features = model.features(x);
                 vec![features.map(|features| features.into_data().iter::<f32>().collect())]
@@ -425,7 +456,7 @@ impl Model {
 
     /// Number of classes of the labels that the model can be given; `None` for a model of x alone.
     pub fn classes(&self) -> Option<usize> {
-        each!(self, tabular _model => None, neural model => model.classes())
+        each!(self, tabular _model => None, window _model => None, neural model => model.classes())
     }
 
     /// log p(x | y) of each row, in nats; `-inf` outside the support.
@@ -510,6 +541,9 @@ impl Model {
     /// `n` independent draws of either kind, `[n, variables]` in event order.
     pub fn sample_rows(&self, n: usize, rng: &mut dyn Rng) -> Rows {
         match self {
+            Self::Kernel(model) if model.is_real() => {
+                Rows::Reals(self.complete_reals(&vec![None; n * self.variables()], rng))
+            }
             Self::Rnade(_) | Self::ColumnNade(_) => {
                 Rows::Reals(self.complete_reals(&vec![None; n * self.variables()], rng))
             }
@@ -525,6 +559,7 @@ impl Model {
         match self {
             Self::Rnade(model) => model.complete(observed, rng),
             Self::ColumnNade(model) => model.complete(observed, rng),
+            Self::Kernel(model) if model.is_real() => model.complete(observed, rng),
             _ => panic!("a model of kind `{}` draws symbols, not real numbers", self.kind()),
         }
     }
@@ -548,6 +583,7 @@ impl Model {
                 let ordering = Tabular::ordering(model).as_slice();
                 crate::walk::walk::<_, Int>(model, ordering, observed, &Device::default(), rng)
             },
+            window model => model.complete_symbols(observed, rng),
             symbols model => model.complete(observed, rng),
             reals _model => {
                 panic!("a model of kind `{}` draws real numbers, not symbols", self.kind())
@@ -621,7 +657,7 @@ impl Model {
     /// Whether `complete` draws from p(missing | observed) whatever is observed, not only where that is a
     /// prefix of the ordering.
     pub fn takes_any_mask(&self) -> bool {
-        matches!(self, Self::OrderlessNade(_))
+        matches!(self, Self::OrderlessNade(_) | Self::Kernel(_))
     }
 
     /// Number of orderings that the likelihood is a mean over, of a model that takes any; `None` elsewhere.
@@ -654,10 +690,12 @@ impl Model {
     /// # Panics
     /// When `rows` is not whole rows, or `observed` has another size.
     pub fn log_prob_conditional(&self, rows: &[u8], observed: &[bool]) -> Option<Vec<f64>> {
-        let Self::OrderlessNade(model) = self else {
-            return None;
-        };
         assert_eq!(rows.len(), observed.len(), "an entry for each variable of each row");
+        let model = match self {
+            Self::OrderlessNade(model) => model,
+            Self::Kernel(model) => return Some(model.log_prob_conditional(rows, observed)),
+            _ => return None,
+        };
         let variables = self.variables();
         // Rows of one mask go together.
         let mut of_mask: BTreeMap<&[bool], Vec<usize>> = BTreeMap::new();
@@ -710,6 +748,7 @@ impl Model {
                 let start = |walks| model.init_state(walks);
                 monte_carlo::<_, Int>(model, start, ordering, observed, counts, &Device::default(), rng)
             },
+            window model => model.complete_symbols_exactly(observed, samples, rng),
             symbols model => {
                 let start = |walks| model.init_state(walks);
                 monte_carlo(model, start, ordering, observed, counts, &device_of(model), rng)
@@ -726,6 +765,7 @@ impl Model {
         each!(
             self,
             tabular model => Some(Box::new(Tabulated(model.tables()))),
+            window model => model.walker(),
             neural model => Neural::walker(model, levels, isa),
         )
     }
@@ -761,6 +801,7 @@ impl Model {
                     arrays.f64s.push((format!("table.{k}"), vec![table.len()], table.to_vec()));
                 }
             },
+            window model => model.store(&mut arrays),
             neural model => {
                 for weight in neural::weights(model) {
                     arrays.f32s.push((weight.name, weight.shape, host_f32(weight.values)));
@@ -824,6 +865,9 @@ impl Model {
             return Err(Arrays::unchecked());
         }
         arrays.check_finite()?;
+        if let ModelConfig::Kernel(settings) = config {
+            return Ok(KernelWindow::restore(settings, event, &arrays)?.into());
+        }
         if config.is_neural() {
             let start = match (&event.columns, event.levels) {
                 (Some(columns), _) => {
@@ -879,8 +923,9 @@ impl Model {
             | ModelConfig::RowLstm(_)
             | ModelConfig::DiagonalLstm(_)
             | ModelConfig::DiagonalBilstm(_)
-            | ModelConfig::PixelCnn(_) => {
-                unreachable!("neural models are loaded above")
+            | ModelConfig::PixelCnn(_)
+            | ModelConfig::Kernel(_) => {
+                unreachable!("neural models and windows are loaded above")
             }
         })
     }

@@ -27,7 +27,9 @@ pub enum Purpose {
     /// What a training loss that is an estimate draws.
     TrainingLoss = 12,
     /// The walks of a probability that is estimated.
-    Probability = 13,
+    Probability = 14,
+    /// Training rows that a model keeps.
+    Rows = 13,
 }
 
 /// The generator of one purpose, of which there are many by `index`.

@@ -632,6 +632,8 @@ pub(crate) enum Family {
     Markov,
     /// Every pixel given earlier pixels around it
     Neighbourhood,
+    /// Parzen window over stored rows: h for numbers, λ for labels
+    Kernel,
     /// Logistic regression of every bit on all before it: n (n + 1) / 2
     Logistic,
     /// NADE: 2 n h + h + n

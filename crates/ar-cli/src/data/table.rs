@@ -84,7 +84,8 @@ impl Columns {
         let needs_symbols = !config.model.is_real() || changes_symbols;
         let schema = table.infer(needs_symbols.then_some(symbols))?;
         let encoding = if needs_symbols { schema.symbols() } else { schema.reals() };
-        let describes_columns = matches!(config.model, ModelConfig::Nade { .. });
+        let describes_columns =
+            matches!(config.model, ModelConfig::Nade { .. } | ModelConfig::Kernel(_));
         let may_be_columns = matches!(kind, None | Some(Kind::Columns)) && levels.is_none();
         let are_bits = encoding == Some(Encoding::Symbols { levels: 2 });
         if describes_columns

@@ -241,7 +241,7 @@ impl Builder {
 
     /// Of a variable that takes any cell, and tells labels apart that training never saw.
     pub(crate) fn of_cells(variable: &Variable) -> Self {
-        Self { others: Some(Box::default()), ..Self::of_column(variable) }
+        Self { others: Some(Box::default()), ..Self::of_column(variable, false) }
     }
 
     /// The labels that the schema does not have and that have codes of their own, in the order of these.

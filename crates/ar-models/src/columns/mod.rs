@@ -31,7 +31,7 @@ pub use nade::{ColumnNade, ColumnNadeConfig, Links};
 pub use region::Region;
 pub(crate) use steps::{ColumnSteps, ColumnWalker};
 pub use units::Units;
-pub(crate) use units::check;
+pub(crate) use units::{check, on_grid};
 
 /// What a column is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

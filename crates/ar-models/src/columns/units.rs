@@ -337,13 +337,7 @@ impl Units {
     pub(crate) fn number(&self, i: usize, z: f64) -> f64 {
         let x = self.means[i] + self.scales[i] * z;
         match self.columns[i] {
-            Column::Grid { step, .. } => {
-                // Of 0.1 the multiples are those of 1/10: a division is exact where a product is not.
-                let (index, inverse) = ((x / step).round(), (1.0 / step).round());
-                let is_whole = inverse >= 1.0 && (inverse * step - 1.0).abs() < 1e-12;
-                // There is one zero.
-                0.0 + if is_whole { index / inverse } else { index * step }
-            }
+            Column::Grid { step, .. } => on_grid(x, step),
             _ => x,
         }
     }
@@ -388,6 +382,15 @@ fn take_spikes(values: &mut Vec<f64>, step: f64) -> Vec<(f64, f64)> {
 fn asinh(z: f64) -> f64 {
     let far = z.abs();
     (far + (far * far + 1.0).sqrt()).ln().copysign(z)
+}
+
+/// The multiple of a step that is nearest to a number.
+pub(crate) fn on_grid(x: f64, step: f64) -> f64 {
+    // Of 0.1 the multiples are those of 1/10: a division is exact where a product is not.
+    let (index, inverse) = ((x / step).round(), (1.0 / step).round());
+    let is_whole = inverse >= 1.0 && (inverse * step - 1.0).abs() < 1e-12;
+    // There is one zero.
+    0.0 + if is_whole { index / inverse } else { index * step }
 }
 
 /// Checks that the values of rows, which an error calls `set`, can be those of the columns; `first` is the index of
