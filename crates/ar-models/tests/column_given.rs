@@ -78,7 +78,7 @@ fn parts_of_the_first_column_add_up() {
 /// p(x_0 = a, x_1 = b) and more, from the log-likelihoods of whole rows: the last column is a density, so the first three
 /// are walked by hand.
 fn by_enumeration(model: &Model, third: &[bool]) -> f64 {
-    let numbers: Vec<f64> = (-40..=60).map(f64::from).chain([f64::NAN]).collect();
+    let numbers: Vec<f64> = (-3000..=3000).map(f64::from).chain([f64::NAN]).collect();
     let mut log_probs = Vec::new();
     for a in 0..3 {
         for &b in &numbers {
@@ -166,8 +166,9 @@ fn distance(model: &Model, particles: usize) -> f64 {
     let mut rng = stream(5, Purpose::Sample, 0);
     let draws = model.draws_given(&all, Effort { particles, samples: 1 }, &mut rng).unwrap();
     assert!(draws.values.chunks_exact(4).all(|row| row[2] == 1.0));
-    // The number between them is drawn as training could have had it.
+    // The numbers are drawn as training could have had them.
     regions[1] = Region::Seen;
+    regions[3] = Region::Seen;
     let joint = |a: f64| {
         let mut regions = regions.clone();
         regions[0] = Region::Value(a);

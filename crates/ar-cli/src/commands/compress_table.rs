@@ -58,6 +58,7 @@ pub(super) fn compress(
         levels: None,
         file: &args.file.file,
         with_labels: false,
+        holes: false,
     };
     let split = args.split.unwrap_or(Split::Test);
     let table = finder.cells(&args.input, split, args.file.skips(config))?;
