@@ -122,8 +122,8 @@ pub(crate) enum Command {
     ///
     /// A range coder gives each value the part of its interval that p(x_t | what came before) says, so
     /// the file has the size of -log2 p(x) under the model. What is compressed are symbols as the model
-    /// sees them, after the run's preprocessing, without labels. Decompressing needs the same run and a
-    /// machine that computes alike: see --portable.
+    /// sees them, after the run's preprocessing, without labels; or the cells of a table, if the run is one
+    /// over columns. Decompressing needs the same run and a machine that computes alike: see --portable.
     Compress(CompressArgs),
     /// Restore what `compress` has compressed
     Decompress(DecompressArgs),
