@@ -590,7 +590,7 @@ fn integers_of_64_bits_stay_apart() {
 #[test]
 fn labels_that_a_schema_does_not_have_are_told_apart_where_that_is_asked_for() {
     let place = Place::new();
-    let path = place.file("a.csv", "a,b\nx,1\ny,0\nx,1\n,0\n".repeat(5));
+    let path = place.file("a.csv", format!("a,b\n{}", "x,1\ny,0\nx,1\n,0\n".repeat(5)));
     let table = Table::read(&path, &TableOptions::default()).unwrap();
     let schema = table.infer(Some(Encoding::Columns)).unwrap();
     let later =
