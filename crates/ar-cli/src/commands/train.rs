@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use ar_data::{Dataset, Schema, Split};
 use ar_models::config::{EventSpec, ModelConfig};
-use ar_models::examples::{Examples, all_labels};
+use ar_models::examples::{Examples, InMemory, all_labels, read_all_reals};
 use ar_models::model::Model;
 use ar_models::train::{
     Checkpoints, EpochRecord, Observer, Run, TrainConfig, Trained, epochs_done, train,
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Evaluation, Session, Subject};
 use crate::args::TrainArgs;
-use crate::config::{Config, Difference, event_of_window};
+use crate::config::{Config, Difference};
 use crate::data::{Prepared, Trained as TrainedOn, constant_columns, load_to_train, prepare};
 use crate::device::{self, Chosen};
 use crate::draft::draft;
@@ -25,6 +25,7 @@ use crate::environment::Environment;
 use crate::error::{ErrorKind, Mistake, mistake};
 use crate::memory;
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds, short_count};
+use crate::ranking::Ranking;
 use crate::run_dir::{RunDir, write_atomic};
 use crate::seal::{Rows, Seal};
 use crate::sees;
@@ -555,7 +556,15 @@ fn window_of(config: &Config, data: &Data, terminal: &Terminal) -> Result<Option
     let bar = terminal.bar(1, "{msg} {elapsed}").with_message("looking for a window");
     bar.tick();
     let settings = ModelConfig::Kernel(KernelSettings { max_rows, ..KernelSettings::default() });
-    let window = Model::fit(&settings, &event_of_window(event, schema), &data.train);
+    let window = match &event.columns {
+        Some(_) => {
+            let ranking = Ranking::of(schema);
+            let rows = ranking.ranked(&read_all_reals(&data.train, 1), &[]);
+            let rows = InMemory::reals(rows, event.variables());
+            Model::fit(&settings, ranking.event(), &rows)
+        }
+        None => Model::fit(&settings, event, &data.train),
+    };
     bar.finish_and_clear();
     Ok(Some(window?))
 }

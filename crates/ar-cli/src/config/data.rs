@@ -385,24 +385,12 @@ impl DataConfig {
 /// An event of columns, in one row.
 pub(crate) fn event_of_columns(variables: &[Variable]) -> EventSpec {
     EventSpec::columns(variables.iter().map(column_of).collect())
-        .with_label_values(variables.iter().map(|variable| values_of(variable, 3)).collect())
-}
-
-/// The same event for the window that ranks rows: two numbers are numbers there too, so that a rare one is as far from a
-/// common one as numbers of such a spread are.
-pub(crate) fn event_of_window(event: &EventSpec, schema: &Schema) -> EventSpec {
-    match event.columns {
-        Some(_) => {
-            let values = schema.variables.iter().map(|variable| values_of(variable, 2));
-            event.clone().with_label_values(values.collect())
-        }
-        None => event.clone(),
-    }
+        .with_label_values(variables.iter().map(values_of).collect())
 }
 
 /// The numbers that the labels of a category stand for, NaN for a missing one; none where one is a word, or where
-/// there are fewer than `least`: two have no order to speak of.
-fn values_of(variable: &Variable, least: usize) -> Vec<f64> {
+/// there are only two, which have no order to speak of.
+fn values_of(variable: &Variable) -> Vec<f64> {
     let numbers: Option<Vec<f64>> = match &variable.kind {
         Type::Codes { levels } => Some((0..*levels).map(f64::from).collect()),
         Type::Category { labels } => {
@@ -413,7 +401,7 @@ fn values_of(variable: &Variable, least: usize) -> Vec<f64> {
     };
     let missing = variable.can_be_missing.then_some(f64::NAN);
     match numbers {
-        Some(numbers) if numbers.len() >= least => numbers.into_iter().chain(missing).collect(),
+        Some(numbers) if numbers.len() > 2 => numbers.into_iter().chain(missing).collect(),
         _ => Vec::new(),
     }
 }

@@ -33,8 +33,7 @@ use parents::NamedParents;
 use raw::{RawConfig, RawData};
 
 pub(crate) use data::{
-    Binarize, DataConfig, DataSource, Paths, Preprocessing, event_of_columns, event_of_window,
-    holds_out,
+    Binarize, DataConfig, DataSource, Paths, Preprocessing, event_of_columns, holds_out,
 };
 pub(crate) use differences::Difference;
 pub(crate) use paper::{Deviations, Paper};

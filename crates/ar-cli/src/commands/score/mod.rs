@@ -12,12 +12,12 @@ use prob_core::anomaly::{Calibration, atypicality, auroc, average_precision};
 
 use super::{Session, finite};
 use crate::args::{ScoreArgs, ScoreKind};
-use crate::config::event_of_window;
 use crate::data::sets::{Finder, Set};
 use crate::device;
 use crate::error::mistake;
 use crate::output::RECORD_VERSION;
 use crate::outputs::Inputs;
+use crate::ranking::Ranking;
 use crate::run_dir::RunDir;
 use files::{Files, check_files, check_places, variable_names};
 use record::{AgainstRecord, CalibrationRecord, Detection, Record};
@@ -40,10 +40,9 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let device = device::choose(args.device.as_deref())?;
     let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
-    let window = match &config.data.schema {
-        Some(schema) => run.load_window(&event_of_window(&event, schema), &device.device)?,
-        None => None,
-    };
+    let ranking = config.data.schema.as_ref().filter(|_| event.columns.is_some()).map(Ranking::of);
+    let of_window = ranking.as_ref().map_or(&event, Ranking::event);
+    let window = run.load_window(of_window, &device.device)?;
     if args.score == Some(ScoreKind::Window) && window.is_none() {
         return Err(mistake(
             format!("--score window: {} keeps no training rows", run.display()),
@@ -67,6 +66,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         file: &args.file,
         with_labels: false,
         holes: false,
+        cells: window.is_some() && ranking.is_some(),
     };
     let split = args.split.unwrap_or(Split::Test);
     if let (Some(split), Some(spec)) = (args.split, &args.data)
@@ -99,6 +99,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let scorer = Scorer {
         model: &model,
         window: window.as_ref(),
+        ranking: ranking.as_ref(),
         session,
         bad_rows: args.bad_rows,
         alpha: args.alpha,

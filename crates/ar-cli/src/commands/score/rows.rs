@@ -1,6 +1,7 @@
 //! Sets scored row by row, and what is counted on the way.
 
 use anyhow::Result;
+use ar_models::examples::{Examples, InMemory, read_all_reals};
 use ar_models::model::Model;
 use ar_models::scoring::{for_costs, log_probs};
 use prob_core::anomaly::Calibration;
@@ -12,6 +13,7 @@ use crate::args::BadRows;
 use crate::data::sets::{Set, nothing_read};
 use crate::error::{Internal, data_mistake};
 use crate::output::grouped;
+use crate::ranking::Ranking;
 
 /// Bad rows that are shown of each set.
 pub(super) const SHOWN: usize = 5;
@@ -55,6 +57,8 @@ pub(super) struct Scorer<'a> {
     pub(super) model: &'a Model,
     /// What ranks rows in place of the model.
     pub(super) window: Option<&'a Model>,
+    /// What rows of a table are to the window.
+    pub(super) ranking: Option<&'a Ranking>,
     pub(super) session: &'a Session,
     pub(super) bad_rows: BadRows,
     pub(super) alpha: f64,
@@ -77,23 +81,34 @@ impl Scorer<'_> {
         while let Some(part) = ahead {
             let mut bad = part.bad.iter().peekable();
             let mut rows = part.rows;
+            let rows_of_both = self.ranking.map(|ranking| {
+                let (rows, variables) = (read_all_reals(&part.examples, 0), self.model.variables());
+                let own = |rows| InMemory::reals(rows, variables);
+                let ranked = self.window.map(|_| own(ranking.ranked(&rows, &set.others())));
+                (own(ranking.modelled(&rows)), ranked)
+            });
+            let (examples, ranked): (&dyn Examples, &dyn Examples) = match &rows_of_both {
+                Some((own, Some(ranked))) => (own, ranked),
+                Some((own, None)) => (own, own),
+                None => (&part.examples, &part.examples),
+            };
             // The next rows are read while these are scored.
             let (mut scores, mut ranks, mut next_part) = (Vec::new(), Vec::new(), Ok(None));
             let rank = || match self.window {
-                Some(window) => log_probs(window, &part.examples, |_| ()),
+                Some(window) => log_probs(window, ranked, |_| ()),
                 None => Vec::new(),
             };
             if set.is_streamed() {
                 set.advance(&bar, 0);
                 rayon::in_place_scope(|scope| {
                     scope.spawn(|_| {
-                        scores = log_probs(self.model, &part.examples, |_| ());
+                        scores = log_probs(self.model, examples, |_| ());
                         ranks = rank();
                     });
                     next_part = set.next();
                 });
             } else {
-                scores = log_probs(self.model, &part.examples, |done| set.advance(&bar, done));
+                scores = log_probs(self.model, examples, |done| set.advance(&bar, done));
                 ranks = rank();
             }
             let mut ranks = ranks.into_iter();
@@ -130,7 +145,7 @@ impl Scorer<'_> {
             };
             if need_costs {
                 let (mut scores, mut result) = (scores.iter(), Ok(()));
-                for_costs(self.model, &part.examples, |costs| {
+                for_costs(self.model, examples, |costs| {
                     for (costs, &score) in costs.chunks_exact(variables).zip(scores.by_ref()) {
                         if result.is_ok() {
                             result = next(Some((score, costs)));
