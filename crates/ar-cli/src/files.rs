@@ -214,6 +214,8 @@ pub(crate) struct Filled<'a> {
     /// Names of the variables.
     pub(crate) names: Option<&'a [String]>,
     pub(crate) samples: usize,
+    /// The label of a row and a column, where that is one that training never saw.
+    pub(crate) other: &'a dyn Fn(usize, usize) -> Option<&'a str>,
 }
 
 impl Filled<'_> {
@@ -229,7 +231,12 @@ impl Filled<'_> {
         if are_several {
             columns.extend(["row", "sample"].map(|name| (name.to_owned(), Cells::Whole)));
         }
-        columns.extend(variables.iter().enumerate().map(|(i, own)| (title(i), cells_of(own))));
+        // Codes are words too where another label is among them.
+        let kinds = |own: &Variable| match own.kind {
+            Type::Codes { .. } => Cells::Word,
+            _ => cells_of(own),
+        };
+        columns.extend(variables.iter().enumerate().map(|(i, own)| (title(i), kinds(own))));
         let mut table = Table::create(out(path), format, &columns)?;
         for (k, row) in self.values.chunks_exact(variables.len()).enumerate() {
             let mut cells = Vec::with_capacity(columns.len());
@@ -237,7 +244,14 @@ impl Filled<'_> {
                 let places = [k / self.samples, k % self.samples];
                 cells.extend(places.map(|place| Cell::Whole(place as i64)));
             }
-            cells.extend(variables.iter().zip(row).map(|(own, &value)| cell_of(own, value)));
+            let of = |(i, (own, &value)): (usize, (&Variable, &f64))| match (self.other)(
+                k / self.samples,
+                i,
+            ) {
+                Some(label) => Cell::Word(label.to_owned()),
+                None => cell_of(own, value),
+            };
+            cells.extend(variables.iter().zip(row).enumerate().map(of));
             table.push(&cells)?;
         }
         table.complete()

@@ -74,9 +74,7 @@ impl Reading {
     /// What of this concerns images.
     fn options(&self) -> ReadOptions {
         let (kind, levels) = match self.encoding {
-            Encoding::Reals | Encoding::Columns | Encoding::Holes | Encoding::Cells => {
-                (Kind::Real, None)
-            }
+            Encoding::Reals | Encoding::Columns | Encoding::Cells => (Kind::Real, None),
             Encoding::Symbols { levels: 2 } if self.is_binary => (Kind::Binary, None),
             Encoding::Symbols { levels } => (Kind::Symbols, Some(levels)),
         };

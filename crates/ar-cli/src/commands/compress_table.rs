@@ -58,7 +58,6 @@ pub(super) fn compress(
         levels: None,
         file: &args.file.file,
         with_labels: false,
-        holes: false,
         cells: false,
     };
     let split = args.split.unwrap_or(Split::Test);

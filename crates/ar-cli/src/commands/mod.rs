@@ -94,7 +94,6 @@ pub(crate) fn data_of(
         levels: None,
         file: &file.file,
         with_labels: true,
-        holes: false,
         cells: false,
     };
     let data = finder.spec(spec, split)?.into_whole(file.skips(config), terminal)?;

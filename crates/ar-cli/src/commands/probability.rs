@@ -92,7 +92,6 @@ pub(crate) fn run(args: &ProbabilityArgs, session: &Session) -> Result<()> {
                 levels: None,
                 file: &args.file.file,
                 with_labels: false,
-                holes: false,
                 cells: false,
             };
             let mut set = finder.named("--data", spec, Split::Test)?;

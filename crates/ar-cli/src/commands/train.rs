@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use ar_data::{Dataset, Schema, Split};
 use ar_models::config::{EventSpec, ModelConfig};
-use ar_models::examples::{Examples, InMemory, all_labels, read_all_reals};
+use ar_models::examples::{Examples, InMemory, Rows as MixedRows, all_labels, read_rows};
 use ar_models::model::Model;
 use ar_models::train::{
     Checkpoints, EpochRecord, Observer, Run, TrainConfig, Trained, epochs_done, train,
@@ -541,29 +541,33 @@ fn finish(
 /// The most values of training rows that a run keeps beside its model.
 const MOST_KEPT: usize = 1 << 22;
 
-/// A Parzen window over training rows, by which the rows of a table are ranked (`chainrule score`): of columns that are
-/// not all symbols of one kind, and of a model that is none itself.
+/// The most columns of bits or levels that are ranked so: more are images.
+const MOST_SYMBOLS: usize = 128;
+
+/// A Parzen window over training rows, by which the rows of a table are ranked (`chainrule score`), but for those of a
+/// window and those of many bits or levels.
 fn window_of(config: &Config, data: &Data, terminal: &Terminal) -> Result<Option<Model>> {
-    let event = data.event();
-    let Some(schema) = config.data.schema.as_ref().filter(|_| event.levels.is_none()) else {
-        return Ok(None);
-    };
+    let (event, width) = (data.event(), data.event().variables());
+    let Some(schema) = &config.data.schema else { return Ok(None) };
     let keeps = config.data.table.keep_rows.unwrap_or(KernelSettings::default().max_rows);
-    let max_rows = keeps.min(MOST_KEPT / event.variables().max(1));
-    if max_rows == 0 || matches!(config.model, ModelConfig::Kernel(_)) {
+    let max_rows = keeps.min(MOST_KEPT / width.max(1));
+    let is_wide = event.levels.is_some() && width > MOST_SYMBOLS;
+    if is_wide || max_rows == 0 || matches!(config.model, ModelConfig::Kernel(_)) {
         return Ok(None);
     }
     let bar = terminal.bar(1, "{msg} {elapsed}").with_message("looking for a window");
     bar.tick();
     let settings = ModelConfig::Kernel(KernelSettings { max_rows, ..KernelSettings::default() });
-    let window = match &event.columns {
-        Some(_) => {
-            let ranking = Ranking::of(schema);
-            let rows = ranking.ranked(&read_all_reals(&data.train, 1), &[]);
-            let rows = InMemory::reals(rows, event.variables());
-            Model::fit(&settings, ranking.event(), &rows)
-        }
-        None => Model::fit(&settings, event, &data.train),
+    let ranking = Ranking::of(schema);
+    let rows = match read_rows(&data.train, 1, &(0..data.train.len()).collect::<Vec<_>>()) {
+        MixedRows::Symbols(rows) => rows.into_iter().map(f64::from).collect(),
+        MixedRows::Reals(rows) => rows,
+    };
+    let window = if event.columns.is_some() || event.levels.is_some() {
+        let rows = InMemory::reals(ranking.ranked(&rows, &[]), width);
+        Model::fit(&settings, ranking.event(), &rows)
+    } else {
+        Model::fit(&settings, event, &data.train)
     };
     bar.finish_and_clear();
     Ok(Some(window?))

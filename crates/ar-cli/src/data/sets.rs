@@ -68,8 +68,6 @@ pub(crate) struct Finder<'a> {
     pub(crate) file: &'a FileArgs,
     /// Whether classes are read.
     pub(crate) with_labels: bool,
-    /// Whether missing cells of a file are told from labels that training never saw, as [`Encoding::Holes`] does.
-    pub(crate) holes: bool,
     /// Whether labels of a file that training never saw are told apart, as [`Encoding::Cells`] does.
     pub(crate) cells: bool,
 }
@@ -166,7 +164,6 @@ impl Finder<'_> {
         let reading = |kind, levels: Option<u16>| {
             let encoding = match (kind, levels) {
                 (Kind::Real, _) => Encoding::Reals,
-                (Kind::Columns, _) if self.holes => Encoding::Holes,
                 (Kind::Columns, _) if self.cells => Encoding::Cells,
                 (Kind::Columns, _) => Encoding::Columns,
                 (Kind::Binary, _) => Encoding::Symbols { levels: 2 },

@@ -8,6 +8,7 @@ mod complete;
 mod compress;
 mod errors;
 mod features;
+mod given;
 mod golden;
 mod kinds;
 mod memory;

@@ -79,9 +79,6 @@ pub(super) fn retain<T>(values: &mut Vec<T>, stays: &[bool]) {
     });
 }
 
-/// The code of a missing cell that is to be filled in.
-pub(super) const HOLE: u32 = u32::MAX;
-
 /// What is wrong with a cell, before its place is known.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refused {
@@ -216,9 +213,8 @@ impl Builder {
         Self::new(variable.title(), want)
     }
 
-    /// Of a variable that takes any label, and any number or none: what training never saw is an outcome, too. With
-    /// `holes` a missing label is [`HOLE`], whatever training had of them.
-    pub(crate) fn of_column(variable: &Variable, holes: bool) -> Self {
+    /// Of a variable that takes any label, and any number or none: what training never saw is an outcome, too.
+    pub(crate) fn of_column(variable: &Variable) -> Self {
         let labels = match &variable.kind {
             Type::Codes { levels } => (0..*levels).map(|code| code.to_string()).collect(),
             Type::Category { labels } => labels.clone(),
@@ -231,17 +227,13 @@ impl Builder {
         let dictionary = Arc::new(Dictionary::of(&labels));
         // A cell that is missing for the first time is one more label that training never saw.
         let missing = if variable.can_be_missing { known } else { other };
-        let want = Want::Labels {
-            dictionary,
-            missing: Some(if holes { HOLE } else { missing }),
-            other: Some(other),
-        };
+        let want = Want::Labels { dictionary, missing: Some(missing), other: Some(other) };
         Self::new(variable.title(), want)
     }
 
     /// Of a variable that takes any cell, and tells labels apart that training never saw.
     pub(crate) fn of_cells(variable: &Variable) -> Self {
-        Self { others: Some(Box::default()), ..Self::of_column(variable, false) }
+        Self { others: Some(Box::default()), ..Self::of_column(variable) }
     }
 
     /// The labels that the schema does not have and that have codes of their own, in the order of these.

@@ -12,8 +12,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use ar_data::{Schema, Split, Type, Variable};
+use ar_models::codec::Cells;
 use ar_models::columns::{Effort, Region};
-use ar_models::examples::read_all_reals;
+use ar_models::examples::{Examples as _, read_all_reals};
 use ar_models::model::Model;
 use ar_models::randomness::{Purpose, stream};
 use prob_core::logspace::logsumexp;
@@ -25,6 +26,7 @@ use super::images::is_prefix;
 use crate::args::CompleteArgs;
 use crate::conditions::present;
 use crate::config::Config;
+use crate::data::cells::Table;
 use crate::data::sets::Finder;
 use crate::data::{OTHER_ROWS, Prepared, load_split, prepare, require_split};
 use crate::device;
@@ -131,16 +133,15 @@ pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         return Err(Internal("columns without a schema").into());
     };
     let terminal = &session.terminal.beside(Some(&args.out));
-    let (data, split) = data_of(args, &config, session)?;
-    let values = read_all_reals(&data, 0);
-    let table = Holes::of(&values, schema, args);
+    let Table { name, split, cells } = data_of(args, &config, session)?;
+    let table = Holes::of(&cells, schema, args);
     let rows = table.rows();
     let with_holes: Vec<usize> = (0..rows).filter(|&row| table.has_hole(row)).collect();
-    let cells = table.is_hole.iter().filter(|is_hole| **is_hole).count();
-    if cells == 0 {
+    let holes = table.is_hole.iter().filter(|is_hole| **is_hole).count();
+    if holes == 0 {
         terminal.note(format!(
             "{}: no cell is missing in {} rows; --hide 0.1 hides a tenth of them",
-            data.name,
+            name,
             grouped(&rows.to_string())
         ));
     }
@@ -162,7 +163,7 @@ pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let mut completed = Vec::with_capacity(rows * written * table.width);
     let mut next = 0;
     for row in 0..rows {
-        let own = &values[row * table.width..][..table.width];
+        let own = &table.values[row * table.width..][..table.width];
         if !table.has_hole(row) {
             (0..written).for_each(|_| completed.extend_from_slice(own));
             continue;
@@ -178,12 +179,17 @@ pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         next += 1;
     }
     let names = config.data.columns.as_deref();
-    Filled { values: &completed, schema, names, samples: written }.write(&args.out, format)?;
+    let known = |row: usize, i: usize| {
+        let code = cells.values[row * table.width + i];
+        cells.others[i].get((code as usize).checked_sub(table.outcomes[i])?)?.as_deref()
+    };
+    let filled_in = Filled { values: &completed, schema, names, samples: written, other: &known };
+    filled_in.write(&args.out, format)?;
     let record = Record {
         version: RECORD_VERSION,
         command: "complete",
         model: model.kind().to_owned(),
-        data: data.name.clone(),
+        data: name,
         split: split.map_or_else(|| "all".to_owned(), |split| split.to_string()),
         run: run.display(),
         out: args.out.display().to_string(),
@@ -191,7 +197,7 @@ pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         samples: written,
         seed: args.seed,
         rows_with_holes: with_holes.len(),
-        cells,
+        cells: holes,
         method: if filled.exact == with_holes.len() { "exact" } else { "smc" },
         exact_rows: filled.exact,
         particles: args.particles,
@@ -203,12 +209,8 @@ pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     terminal.result(&record, || words(&record))
 }
 
-/// The rows, with missing cells told from labels that training never saw.
-fn data_of(
-    args: &CompleteArgs,
-    config: &Config,
-    session: &Session,
-) -> Result<(Prepared, Option<Split>)> {
+/// The rows, in which missing cells and labels that training never saw are told apart.
+fn data_of(args: &CompleteArgs, config: &Config, session: &Session) -> Result<Table> {
     let terminal = &session.terminal;
     let finder = Finder {
         config,
@@ -217,39 +219,51 @@ fn data_of(
         levels: None,
         file: &args.file.file,
         with_labels: false,
-        holes: true,
-        cells: false,
+        cells: true,
     };
-    match &args.data {
-        Some(spec) => {
-            let data = finder.spec(spec, args.split.unwrap_or(Split::Test))?;
-            Ok((data.into_whole(args.file.skips(config), terminal)?, None))
-        }
-        None => {
-            let split = args.split.unwrap_or(Split::Test);
-            require_split(&config.data, split, &format!("--split {split}"), OTHER_ROWS)?;
-            let data = load_split(config, split, session.reader())?;
-            Ok((prepare(data, config.data.preprocessing, split, None)?, Some(split)))
-        }
+    let split = args.split.unwrap_or(Split::Test);
+    if let Some(spec) = &args.data {
+        return finder.cells(spec, split, args.file.skips(config));
     }
+    require_split(&config.data, split, &format!("--split {split}"), OTHER_ROWS)?;
+    let data = load_split(config, split, session.reader())?;
+    let data = prepare(data, config.data.preprocessing, split, None)?;
+    let others = vec![Vec::new(); data.variables()];
+    let cells = Cells { values: read_all_reals(&data, 0), others };
+    Ok(Table { name: config.data.label(), split: Some(split), cells })
 }
 
 /// Rows and which of their cells are to be filled in, `[rows, columns]`.
-struct Holes<'a> {
-    values: &'a [f64],
+struct Holes {
+    /// As the model has them.
+    values: Vec<f64>,
     width: usize,
+    /// Outcomes of each category; more than there can be for a number.
+    outcomes: Vec<usize>,
     is_hole: Vec<bool>,
     /// Those of them that are there and were hidden.
     is_hidden: Vec<bool>,
 }
 
-impl<'a> Holes<'a> {
-    fn of(values: &'a [f64], schema: &Schema, args: &CompleteArgs) -> Self {
+impl Holes {
+    fn of(cells: &Cells, schema: &Schema, args: &CompleteArgs) -> Self {
         let width = schema.variables.len();
-        let rows = args.count.unwrap_or(usize::MAX).min(values.len() / width.max(1));
-        let values = &values[..rows * width];
-        let missing = |(at, &x): (usize, &f64)| is_missing(&schema.variables[at % width], x);
-        let mut is_hole: Vec<bool> = values.iter().enumerate().map(missing).collect();
+        let rows = args.count.unwrap_or(usize::MAX).min(cells.values.len() / width.max(1));
+        let outcomes: Vec<usize> =
+            schema.variables.iter().map(|own| own.levels().unwrap_or(usize::MAX)).collect();
+        let codes = &cells.values[..rows * width];
+        let missing = |(at, &x): (usize, &f64)| {
+            let i = at % width;
+            let other = cells.others[i].get((x as usize).wrapping_sub(outcomes[i]));
+            is_missing(&schema.variables[i], x) || other.is_some_and(Option::is_none)
+        };
+        let mut is_hole: Vec<bool> = codes.iter().enumerate().map(missing).collect();
+        // `f64::min` would make a number of a missing one.
+        let modelled = |(at, &x): (usize, &f64)| match schema.variables[at % width].levels() {
+            Some(outcomes) => x.min(outcomes as f64),
+            None => x,
+        };
+        let values = codes.iter().enumerate().map(modelled).collect();
         let mut is_hidden = vec![false; is_hole.len()];
         if let Some(share) = args.hide {
             for row in 0..rows {
@@ -260,7 +274,7 @@ impl<'a> Holes<'a> {
                 }
             }
         }
-        Self { values, width, is_hole, is_hidden }
+        Self { values, width, outcomes, is_hole, is_hidden }
     }
 
     fn rows(&self) -> usize {
@@ -303,7 +317,7 @@ struct Found {
 
 struct Filler<'a> {
     model: &'a Model,
-    table: &'a Holes<'a>,
+    table: &'a Holes,
     schema: &'a Schema,
     args: &'a CompleteArgs,
     terminal: &'a Terminal,

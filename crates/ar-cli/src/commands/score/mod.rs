@@ -40,14 +40,16 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let device = device::choose(args.device.as_deref())?;
     let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
-    let ranking = config.data.schema.as_ref().filter(|_| event.columns.is_some()).map(Ranking::of);
+    // Of real numbers alone the window has what the model has.
+    let are_reals = event.columns.is_none() && event.levels.is_none();
+    let ranking = config.data.schema.as_ref().filter(|_| !are_reals).map(Ranking::of);
     let of_window = ranking.as_ref().map_or(&event, Ranking::event);
     let window = run.load_window(of_window, &device.device)?;
     if args.score == Some(ScoreKind::Window) && window.is_none() {
         return Err(mistake(
             format!("--score window: {} keeps no training rows", run.display()),
-            "rank by --score log-prob; runs of tables whose columns are not all bits or levels keep some, unless \
-             data.keep_rows = 0 says otherwise",
+            "rank by --score log-prob; runs of tables keep some, unless data.keep_rows = 0 says otherwise or there are \
+             more than 128 columns of bits or levels",
         ));
     }
     let has_window = window.is_some();
@@ -65,7 +67,6 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         levels: args.levels,
         file: &args.file,
         with_labels: false,
-        holes: false,
         cells: window.is_some() && ranking.is_some(),
     };
     let split = args.split.unwrap_or(Split::Test);

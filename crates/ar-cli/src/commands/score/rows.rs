@@ -1,7 +1,7 @@
 //! Sets scored row by row, and what is counted on the way.
 
 use anyhow::Result;
-use ar_models::examples::{Examples, InMemory, read_all_reals};
+use ar_models::examples::{Examples, InMemory, Rows, read_rows};
 use ar_models::model::Model;
 use ar_models::scoring::{for_costs, log_probs};
 use prob_core::anomaly::Calibration;
@@ -81,15 +81,24 @@ impl Scorer<'_> {
         while let Some(part) = ahead {
             let mut bad = part.bad.iter().peekable();
             let mut rows = part.rows;
-            let rows_of_both = self.ranking.map(|ranking| {
-                let (rows, variables) = (read_all_reals(&part.examples, 0), self.model.variables());
+            let rows_of_both = self.ranking.zip(self.window).map(|(ranking, _)| {
+                let variables = self.model.variables();
                 let own = |rows| InMemory::reals(rows, variables);
-                let ranked = self.window.map(|_| own(ranking.ranked(&rows, &set.others())));
-                (own(ranking.modelled(&rows)), ranked)
+                let all: Vec<usize> = (0..part.examples.len()).collect();
+                match read_rows(&part.examples, 0, &all) {
+                    Rows::Symbols(rows) => {
+                        let rows: Vec<f64> = rows.into_iter().map(f64::from).collect();
+                        (None, own(ranking.ranked(&rows, &[])))
+                    }
+                    Rows::Reals(rows) => {
+                        let ranked = own(ranking.ranked(&rows, &set.others()));
+                        (Some(own(ranking.modelled(&rows))), ranked)
+                    }
+                }
             });
             let (examples, ranked): (&dyn Examples, &dyn Examples) = match &rows_of_both {
-                Some((own, Some(ranked))) => (own, ranked),
-                Some((own, None)) => (own, own),
+                Some((Some(own), ranked)) => (own, ranked),
+                Some((None, ranked)) => (&part.examples, ranked),
                 None => (&part.examples, &part.examples),
             };
             // The next rows are read while these are scored.
