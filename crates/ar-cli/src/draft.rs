@@ -118,7 +118,9 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
     // A missing cell is an outcome of its own, but of a number under a model of numbers alone, or of symbols.
     let holes = |(variable, profile): &&(&Variable, &Profile)| {
         let is_number = variable.kind.outcomes().is_none();
-        profile.missing > 0 && kind != "nade" && (kind == "rnade" || is_number)
+        profile.missing > 0
+            && !describes_columns(kind)
+            && (kind == "rnade" || is_number)
     };
     let holey: Vec<String> = stays
         .iter()
@@ -196,9 +198,14 @@ fn suits(schema: &Schema, profiles: &[Profile]) -> &'static str {
     if has_numbers && !has_words && !has_holes { "rnade" } else { "nade" }
 }
 
+/// Whether a kind of model describes columns of any types at once.
+fn describes_columns(kind: &str) -> bool {
+    matches!(kind, "nade" | "made" | "orderless-nade")
+}
+
 /// Why a model does not describe a column of a table of so many rows; `None` where it does.
 fn reason(kind: &str, (variable, profile): (&Variable, &Profile), rows: u64) -> Option<String> {
-    let describes_all = kind == "nade";
+    let describes_all = describes_columns(kind);
     if !describes_all {
         // Such a column may well be constant among the rows that are learned from.
         let rare = rows - profile.missing - profile.mode_count;
@@ -216,7 +223,7 @@ fn reason(kind: &str, (variable, profile): (&Variable, &Profile), rows: u64) -> 
         return Some(warning.to_string());
     }
     let suits = match (kind, &variable.kind) {
-        ("nade", _) => true,
+        _ if describes_all => true,
         ("rnade", kind) => kind.is_numeric(),
         (_, Type::Codes { .. }) => true,
         (_, Type::Category { labels }) => labels.len() < 256,
@@ -371,7 +378,7 @@ fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
             )?;
         }
         writeln!(text, "batch_size = {BATCH}")?;
-        if kind == "nade" {
+        if describes_columns(kind) {
             // Narrow components have steep slopes.
             text.push_str("clip_norm = 5.0\nschedule = { kind = \"cosine\" }\n");
         }

@@ -14,7 +14,10 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density};
 use rand::Rng;
 
-use crate::columns::{Column, ColumnNade, ColumnNadeConfig, Links, Origin, Units};
+use crate::columns::{
+    Column, ColumnMade, ColumnMadeConfig, ColumnNade, ColumnNadeConfig, Layout, Links, Mixtures,
+    Origin, Units,
+};
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
 use crate::examples::{Examples, Rows, Values, check_values, for_chunks, read_all};
@@ -54,6 +57,8 @@ pub enum Model {
     ColumnNade(ColumnNade),
     /// [`Made`].
     Made(Made),
+    /// [`ColumnMade`], MADE of columns of different types.
+    ColumnMade(ColumnMade),
     /// [`Rnade`].
     Rnade(Rnade),
     /// [`OrderlessNade`]; of several orderings, the ensemble.
@@ -83,6 +88,12 @@ impl From<ColumnNade> for Model {
 impl From<Made> for Model {
     fn from(model: Made) -> Self {
         Self::Made(model)
+    }
+}
+
+impl From<ColumnMade> for Model {
+    fn from(model: ColumnMade) -> Self {
+        Self::ColumnMade(model)
     }
 }
 
@@ -129,6 +140,7 @@ macro_rules! each {
             Model::OrderlessNade($n) => $symbols,
             Model::Pixel($n) => $symbols,
             Model::ColumnNade($r) => $reals,
+            Model::ColumnMade($r) => $reals,
             Model::Rnade($r) => $reals,
         }
     };
@@ -264,6 +276,12 @@ impl Model {
                 let units = units.clone();
                 return Ok(config.init(units, origin, &mut rng, device).into());
             }
+            (ModelConfig::Made(settings), Start::Units(units, origin)) => {
+                let mixtures =
+                    Mixtures { components: settings.components, min_scale: LEAST_SCALE };
+                let config = ColumnMadeConfig { network: settings.config(ordering), mixtures };
+                return Ok(config.init(units.clone(), origin, &mut rng, device).into());
+            }
             (_, Start::Means(means)) => means,
             (_, Start::Standardization(_) | Start::Units(..)) => {
                 unreachable!("`ModelConfig::check` knows which models are of such events")
@@ -313,7 +331,7 @@ impl Model {
             Self::FullTable(_) => "full-table",
             Self::Logistic(_) => "logistic",
             Self::Nade(_) | Self::ColumnNade(_) => "nade",
-            Self::Made(_) => "made",
+            Self::Made(_) | Self::ColumnMade(_) => "made",
             Self::Rnade(_) => "rnade",
             Self::OrderlessNade(_) => "orderless-nade",
             Self::Pixel(model) => model.kind().name(),
@@ -342,6 +360,7 @@ impl Model {
             Self::ColumnNade(model) => BigUint::from(model.num_params()),
             Self::Rnade(model) => BigUint::from(model.num_params()),
             Self::Made(model) => BigUint::from(model.free_parameters()),
+            Self::ColumnMade(model) => BigUint::from(model.free_parameters()),
             Self::OrderlessNade(model) => BigUint::from(model.num_params()),
             Self::Pixel(model) => BigUint::from(model.free_parameters()),
             _ => each!(
@@ -496,6 +515,15 @@ impl Model {
         }
     }
 
+    /// What a model of columns of different types begins and ends with.
+    fn layout(&self) -> Option<&Layout> {
+        match self {
+            Self::ColumnNade(model) => Some(model.layout()),
+            Self::ColumnMade(model) => Some(model.layout()),
+            _ => None,
+        }
+    }
+
     /// `n` independent draws, `[n, variables]` in event order.
     ///
     /// # Panics
@@ -507,7 +535,7 @@ impl Model {
     /// `n` independent draws of either kind, `[n, variables]` in event order.
     pub fn sample_rows(&self, n: usize, rng: &mut dyn Rng) -> Rows {
         match self {
-            Self::Rnade(_) | Self::ColumnNade(_) => {
+            Self::Rnade(_) | Self::ColumnNade(_) | Self::ColumnMade(_) => {
                 Rows::Reals(self.complete_reals(&vec![None; n * self.variables()], rng))
             }
             _ => Rows::Symbols(self.sample(n, rng)),
@@ -522,6 +550,7 @@ impl Model {
         match self {
             Self::Rnade(model) => model.complete(observed, rng),
             Self::ColumnNade(model) => model.complete(observed, rng),
+            Self::ColumnMade(model) => model.complete(observed, rng),
             _ => panic!("a model of kind `{}` draws symbols, not real numbers", self.kind()),
         }
     }
@@ -699,9 +728,9 @@ impl Model {
                 arrays.f64s.push((name.into(), vec![values.len()], values.to_vec()));
             }
         }
-        if let Self::ColumnNade(model) = self {
-            let units = model.units();
-            let (links, unseen) = (model.links(), &[units.unseen()][..]);
+        if let Some(layout) = self.layout() {
+            let units = layout.units();
+            let (links, unseen) = (layout.links(), &[units.unseen()][..]);
             for (name, values) in [
                 (COLUMN_MEANS, units.means()),
                 (COLUMN_SCALES, units.scales()),
@@ -761,6 +790,9 @@ impl Model {
                     Self::ColumnNade(neural::load_weights(model, &arrays.f32s)?)
                 }
                 Self::Made(model) => Self::Made(neural::load_weights(model, &arrays.f32s)?),
+                Self::ColumnMade(model) => {
+                    Self::ColumnMade(neural::load_weights(model, &arrays.f32s)?)
+                }
                 Self::Rnade(model) => Self::Rnade(neural::load_weights(model, &arrays.f32s)?),
                 Self::OrderlessNade(model) => {
                     Self::OrderlessNade(neural::load_weights(model, &arrays.f32s)?)
@@ -848,10 +880,10 @@ impl Arrays {
 
     /// The links of the outputs of columns.
     fn links(&self, columns: &[Column], config: &ModelConfig) -> Result<Links, Error> {
-        let ModelConfig::Nade { components, .. } = config else {
+        let Some(components) = config.components() else {
             return Err(Error::Stored(format!("a model `{}` of columns", config.kind())));
         };
-        let outputs = columns.iter().map(|column| column.outputs(*components)).sum();
+        let outputs = columns.iter().map(|column| column.outputs(components)).sum();
         Ok(Links { gains: self.numbers(GAINS, outputs)?, shifts: self.numbers(SHIFTS, outputs)? })
     }
 

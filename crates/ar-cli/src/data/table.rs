@@ -9,7 +9,6 @@ use ar_data::{
     Values, Variable, Warning,
 };
 
-use ar_models::config::ModelConfig;
 
 use crate::config::{Binarize, Config, DataConfig, DataSource};
 use crate::error::{ErrorKind, Internal, Mistake, data_mistake};
@@ -84,7 +83,7 @@ impl Columns {
         let needs_symbols = !config.model.is_real() || changes_symbols;
         let schema = table.infer(needs_symbols.then_some(symbols))?;
         let encoding = if needs_symbols { schema.symbols() } else { schema.reals() };
-        let describes_columns = matches!(config.model, ModelConfig::Nade { .. });
+        let describes_columns = config.model.components().is_some();
         let may_be_columns = matches!(kind, None | Some(Kind::Columns)) && levels.is_none();
         let are_bits = encoding == Some(Encoding::Symbols { levels: 2 });
         if describes_columns

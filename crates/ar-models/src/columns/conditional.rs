@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use ar_kernels::columns::{self, Family, Head, Heads, Missing};
 use burn::tensor::{Tensor, TensorData};
+use prob_core::logspace::logsumexp_dim;
 use prob_core::{Density, Sample, standard_normal, uniform};
 use rand::Rng;
 
 use super::Units;
-use crate::neural::data_dtype;
+use crate::neural::{data_dtype, host_f64};
 
 /// The conditional of one column, one row of parameters for each row of a batch.
 #[derive(Clone, Debug)]
@@ -91,6 +92,69 @@ impl Sample for ColumnConditional {
         let outputs: Vec<f64> = self.outputs.to_data().iter::<f64>().collect();
         let drawn: Vec<f64> = outputs.chunks_exact(width).map(|row| self.draw(row, rng)).collect();
         let device = self.outputs.device();
+        Tensor::from_data(TensorData::new(drawn, [n]), (&device, data_dtype(&device)))
+    }
+}
+
+/// The mixture of several conditionals of one column, as those under different masks, each row with weights of its own.
+#[derive(Clone, Debug)]
+pub struct MixedConditional {
+    members: Vec<ColumnConditional>,
+    /// Logarithms of the weights, `[batch, members]`.
+    log_weights: Tensor<2>,
+}
+
+impl MixedConditional {
+    /// `log_weights` are those of the members, `[batch, members]`.
+    pub(super) fn new(members: Vec<ColumnConditional>, log_weights: Tensor<2>) -> Self {
+        Self { members, log_weights }
+    }
+
+    /// log p of each value under each member, `[batch, members]`.
+    pub(super) fn log_prob_per_member(&self, x: Tensor<1>) -> Tensor<2> {
+        Tensor::stack(self.members.iter().map(|member| member.log_prob(x.clone())).collect(), 1)
+    }
+}
+
+/// An event is as for [`ColumnConditional`].
+impl Density for MixedConditional {
+    type Event = Tensor<1>;
+
+    fn log_prob(&self, x: Tensor<1>) -> Tensor<1> {
+        let [n] = x.dims();
+        match &self.members[..] {
+            [one] => one.log_prob(x),
+            _ if n == 0 => x,
+            _ => {
+                let joint = self.log_weights.clone() + self.log_prob_per_member(x);
+                logsumexp_dim(joint, 1).reshape([n])
+            }
+        }
+    }
+}
+
+/// A member by its weight, where there are several, and a draw from it.
+impl Sample for MixedConditional {
+    /// # Panics
+    /// When `n` is not the number of rows.
+    fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<1> {
+        let first = &self.members[0];
+        if self.members.len() == 1 {
+            return first.sample(n, rng);
+        }
+        let [batch, width] = first.outputs.dims();
+        assert_eq!(n, batch, "one draw for each row");
+        let outputs: Vec<Vec<f64>> =
+            self.members.iter().map(|member| host_f64(member.outputs.clone())).collect();
+        let weights = host_f64(self.log_weights.clone());
+        let rows = weights.chunks_exact(self.members.len()).enumerate();
+        let drawn: Vec<f64> = rows
+            .map(|(row, weights)| {
+                let k = index(weights, uniform(rng));
+                self.members[k].draw(&outputs[k][row * width..(row + 1) * width], rng)
+            })
+            .collect();
+        let device = first.outputs.device();
         Tensor::from_data(TensorData::new(drawn, [n]), (&device, data_dtype(&device)))
     }
 }

@@ -11,16 +11,44 @@
 //! NADE of such events.
 
 mod conditional;
+mod layout;
+mod made;
 mod nade;
 mod units;
 
 use serde::{Deserialize, Serialize};
 
-pub use conditional::ColumnConditional;
-pub(crate) use nade::Origin;
-pub use nade::{ColumnNade, ColumnNadeConfig, Links};
+use crate::error::Error;
+
+pub use conditional::{ColumnConditional, MixedConditional};
+pub use layout::Links;
+pub(crate) use layout::{Layout, Mixtures, Origin};
+pub use made::{ColumnMade, ColumnMadeConfig};
+pub use nade::{ColumnNade, ColumnNadeConfig};
 pub use units::Units;
 pub(crate) use units::check;
+
+/// Components of a mixture where a config does not say.
+pub(crate) fn default_components() -> usize {
+    8
+}
+
+/// Whether these are what a config that leaves them out means.
+pub(crate) fn are_default_components(components: &usize) -> bool {
+    *components == default_components()
+}
+
+/// Checks the key `model.components`.
+pub(crate) fn check_components(components: usize) -> Result<(), Error> {
+    if (1..=1 << 12).contains(&components) {
+        return Ok(());
+    }
+    Err(Error::Config {
+        key: "model.components",
+        value: components.to_string(),
+        expected: "1 to 4096 components".into(),
+    })
+}
 
 /// What a column is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
