@@ -118,9 +118,7 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
     // A missing cell is an outcome of its own, but of a number under a model of numbers alone, or of symbols.
     let holes = |(variable, profile): &&(&Variable, &Profile)| {
         let is_number = variable.kind.outcomes().is_none();
-        profile.missing > 0
-            && !describes_columns(kind)
-            && (kind == "rnade" || is_number)
+        profile.missing > 0 && !describes_columns(kind) && (kind == "rnade" || is_number)
     };
     let holey: Vec<String> = stays
         .iter()

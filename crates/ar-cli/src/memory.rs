@@ -172,7 +172,7 @@ fn activations(model: &ModelConfig, event: &EventSpec) -> BigUint {
         ModelConfig::Made(settings) => {
             layers(&settings.hidden) * settings.masks + of_columns(settings.masks)
         }
-        ModelConfig::OrderlessNade(settings) => layers(&settings.hidden),
+        ModelConfig::OrderlessNade(settings) => layers(&settings.hidden) + of_columns(1),
         ModelConfig::Nade { .. } => of_columns(1),
         other => match other.pixel() {
             Some((kind, settings)) => of_pixels(kind, settings, event),

@@ -263,7 +263,11 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
         }
         ModelConfig::OrderlessNade(settings) => {
             let ordering = settings.ordering.build(&event.shape)?;
-            let free_parameters = BigUint::from(settings.config(ordering).parameters());
+            let config = settings.config(ordering);
+            let free_parameters = BigUint::from(match &event.columns {
+                Some(columns) => config.column_parameters(columns),
+                None => config.parameters(),
+            });
             Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
         }
         other => {

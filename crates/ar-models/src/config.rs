@@ -286,6 +286,7 @@ impl ModelConfig {
         match self {
             Self::Nade { components, .. } => Some(*components),
             Self::Made(settings) => Some(settings.components),
+            Self::OrderlessNade(settings) => Some(settings.components),
             _ => None,
         }
     }

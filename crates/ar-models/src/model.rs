@@ -15,8 +15,8 @@ use prob_core::{Autoregressive, Density};
 use rand::Rng;
 
 use crate::columns::{
-    Column, ColumnMade, ColumnMadeConfig, ColumnNade, ColumnNadeConfig, Layout, Links, Mixtures,
-    Origin, Units,
+    Column, ColumnMade, ColumnMadeConfig, ColumnNade, ColumnNadeConfig, ColumnOrderless,
+    ColumnOrderlessConfig, Layout, Links, Mixtures, Origin, Units,
 };
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
@@ -24,7 +24,7 @@ use crate::examples::{Examples, Rows, Values, check_values, for_chunks, read_all
 use crate::logistic::{Logistic, LogisticConfig};
 use crate::made::Made;
 use crate::nade::{Nade, NadeConfig};
-use crate::neural::{self, Neural, ValueKind, device_of, host_f64, label_tensor};
+use crate::neural::{self, HostOf, Neural, ValueKind, device_of, host_f64, label_tensor};
 use crate::orderless::OrderlessNade;
 use crate::pixel::{ImageLayout, Pixel, PixelConfig};
 use crate::randomness::{Purpose, stream};
@@ -63,6 +63,8 @@ pub enum Model {
     Rnade(Rnade),
     /// [`OrderlessNade`]; of several orderings, the ensemble.
     OrderlessNade(OrderlessNade),
+    /// [`ColumnOrderless`], the same of columns of different types.
+    ColumnOrderless(ColumnOrderless),
     /// [`Pixel`].
     Pixel(Pixel),
 }
@@ -109,6 +111,12 @@ impl From<OrderlessNade> for Model {
     }
 }
 
+impl From<ColumnOrderless> for Model {
+    fn from(model: ColumnOrderless) -> Self {
+        Self::ColumnOrderless(model)
+    }
+}
+
 impl From<Pixel> for Model {
     fn from(model: Pixel) -> Self {
         Self::Pixel(model)
@@ -141,6 +149,7 @@ macro_rules! each {
             Model::Pixel($n) => $symbols,
             Model::ColumnNade($r) => $reals,
             Model::ColumnMade($r) => $reals,
+            Model::ColumnOrderless($r) => $reals,
             Model::Rnade($r) => $reals,
         }
     };
@@ -276,9 +285,13 @@ impl Model {
                 let units = units.clone();
                 return Ok(config.init(units, origin, &mut rng, device).into());
             }
+            (ModelConfig::OrderlessNade(settings), Start::Units(units, origin)) => {
+                let mixtures = Mixtures { components: settings.components, min_scale: LEAST_SCALE };
+                let config = ColumnOrderlessConfig { network: settings.config(ordering), mixtures };
+                return Ok(config.init(units.clone(), origin, &mut rng, device).into());
+            }
             (ModelConfig::Made(settings), Start::Units(units, origin)) => {
-                let mixtures =
-                    Mixtures { components: settings.components, min_scale: LEAST_SCALE };
+                let mixtures = Mixtures { components: settings.components, min_scale: LEAST_SCALE };
                 let config = ColumnMadeConfig { network: settings.config(ordering), mixtures };
                 return Ok(config.init(units.clone(), origin, &mut rng, device).into());
             }
@@ -333,7 +346,7 @@ impl Model {
             Self::Nade(_) | Self::ColumnNade(_) => "nade",
             Self::Made(_) | Self::ColumnMade(_) => "made",
             Self::Rnade(_) => "rnade",
-            Self::OrderlessNade(_) => "orderless-nade",
+            Self::OrderlessNade(_) | Self::ColumnOrderless(_) => "orderless-nade",
             Self::Pixel(model) => model.kind().name(),
         }
     }
@@ -362,6 +375,7 @@ impl Model {
             Self::Made(model) => BigUint::from(model.free_parameters()),
             Self::ColumnMade(model) => BigUint::from(model.free_parameters()),
             Self::OrderlessNade(model) => BigUint::from(model.num_params()),
+            Self::ColumnOrderless(model) => BigUint::from(model.num_params()),
             Self::Pixel(model) => BigUint::from(model.free_parameters()),
             _ => each!(
                 self,
@@ -389,14 +403,19 @@ impl Model {
     /// When `rows` is not whole rows, or not of the model's kind of values.
     pub fn log_prob<'a>(&self, rows: impl Into<Values<'a>>) -> Vec<f64> {
         let rows = rows.into();
-        if let Self::OrderlessNade(model) = self {
-            return in_batches(model, rows, |model, x| host_f64(model.ensemble().log_prob(x)));
+        match self {
+            Self::OrderlessNade(model) => {
+                in_batches(model, rows, |model, x| host_f64(model.ensemble().log_prob(x)))
+            }
+            Self::ColumnOrderless(model) => {
+                in_batches(model, rows, |model, x| host_f64(model.ensemble().log_prob(x)))
+            }
+            _ => each!(
+                self,
+                tabular model => model.log_prob_rows(rows.symbols()),
+                neural model => in_batches(model, rows, |model, x| host_f64(model.log_prob(x))),
+            ),
         }
-        each!(
-            self,
-            tabular model => model.log_prob_rows(rows.symbols()),
-            neural model => in_batches(model, rows, |model, x| host_f64(model.log_prob(x))),
-        )
     }
 
     /// log p(x_i | those before it) for each variable, in nats; of an ensemble over orderings, those of its
@@ -520,6 +539,7 @@ impl Model {
         match self {
             Self::ColumnNade(model) => Some(model.layout()),
             Self::ColumnMade(model) => Some(model.layout()),
+            Self::ColumnOrderless(model) => Some(model.layout()),
             _ => None,
         }
     }
@@ -535,7 +555,10 @@ impl Model {
     /// `n` independent draws of either kind, `[n, variables]` in event order.
     pub fn sample_rows(&self, n: usize, rng: &mut dyn Rng) -> Rows {
         match self {
-            Self::Rnade(_) | Self::ColumnNade(_) | Self::ColumnMade(_) => {
+            Self::Rnade(_)
+            | Self::ColumnNade(_)
+            | Self::ColumnMade(_)
+            | Self::ColumnOrderless(_) => {
                 Rows::Reals(self.complete_reals(&vec![None; n * self.variables()], rng))
             }
             _ => Rows::Symbols(self.sample(n, rng)),
@@ -551,6 +574,7 @@ impl Model {
             Self::Rnade(model) => model.complete(observed, rng),
             Self::ColumnNade(model) => model.complete(observed, rng),
             Self::ColumnMade(model) => model.complete(observed, rng),
+            Self::ColumnOrderless(model) => model.ensemble().complete(observed, rng),
             _ => panic!("a model of kind `{}` draws symbols, not real numbers", self.kind()),
         }
     }
@@ -584,13 +608,14 @@ impl Model {
     /// Whether `complete` draws from p(missing | observed) whatever is observed, not only where that is a
     /// prefix of the ordering.
     pub fn takes_any_mask(&self) -> bool {
-        matches!(self, Self::OrderlessNade(_))
+        matches!(self, Self::OrderlessNade(_) | Self::ColumnOrderless(_))
     }
 
     /// Number of orderings that the likelihood is a mean over, of a model that takes any; `None` elsewhere.
     pub fn orderings(&self) -> Option<usize> {
         match self {
             Self::OrderlessNade(model) => Some(model.orderings().len()),
+            Self::ColumnOrderless(model) => Some(model.orderings().len()),
             _ => None,
         }
     }
@@ -603,6 +628,7 @@ impl Model {
     pub fn with_orderings(self, orderings: usize) -> Option<Self> {
         match self {
             Self::OrderlessNade(model) => Some(model.with_orderings(orderings).into()),
+            Self::ColumnOrderless(model) => Some(model.with_orderings(orderings).into()),
             _ => None,
         }
     }
@@ -616,29 +642,23 @@ impl Model {
     ///
     /// # Panics
     /// When `rows` is not whole rows, or `observed` has another size.
-    pub fn log_prob_conditional(&self, rows: &[u8], observed: &[bool]) -> Option<Vec<f64>> {
-        let Self::OrderlessNade(model) = self else {
-            return None;
-        };
-        assert_eq!(rows.len(), observed.len(), "an entry for each variable of each row");
-        let variables = self.variables();
-        // Rows of one mask go together.
-        let mut of_mask: BTreeMap<&[bool], Vec<usize>> = BTreeMap::new();
-        for (row, mask) in observed.chunks_exact(variables).enumerate() {
-            of_mask.entry(mask).or_default().push(row);
-        }
-        let mut log_probs = vec![0.0; rows.len() / variables];
-        for (mask, members) in of_mask {
-            let of = |&row: &usize| &rows[row * variables..(row + 1) * variables];
-            let own: Vec<u8> = members.iter().flat_map(of).copied().collect();
-            let own = in_batches(model, (&own[..]).into(), |model, x| {
-                host_f64(model.log_prob_conditional(x, mask))
-            });
-            for (row, log_prob) in members.into_iter().zip(own) {
-                log_probs[row] = log_prob;
+    pub fn log_prob_conditional<'a>(
+        &self,
+        rows: impl Into<Values<'a>>,
+        observed: &[bool],
+    ) -> Option<Vec<f64>> {
+        let rows = rows.into();
+        match self {
+            Self::OrderlessNade(model) => {
+                let given = |x, mask: &[bool]| host_f64(model.log_prob_conditional(x, mask));
+                Some(by_mask(model, rows, observed, given))
             }
+            Self::ColumnOrderless(model) => {
+                let given = |x, mask: &[bool]| host_f64(model.log_prob_conditional(x, mask));
+                Some(by_mask(model, rows, observed, given))
+            }
+            _ => None,
         }
-        Some(log_probs)
     }
 
     /// [`monte_carlo`] over the model's walk: completions that tend to draws from
@@ -796,6 +816,9 @@ impl Model {
                 Self::Rnade(model) => Self::Rnade(neural::load_weights(model, &arrays.f32s)?),
                 Self::OrderlessNade(model) => {
                     Self::OrderlessNade(neural::load_weights(model, &arrays.f32s)?)
+                }
+                Self::ColumnOrderless(model) => {
+                    Self::ColumnOrderless(neural::load_weights(model, &arrays.f32s)?)
                 }
                 Self::Pixel(model) => Self::Pixel(neural::load_weights(model, &arrays.f32s)?),
                 _ => unreachable!("`init_with` makes neural models"),
@@ -977,6 +1000,33 @@ fn in_labelled_batches<M: Neural>(
         f(model, x, label_tensor(labels, &device))
     });
     batches.collect()
+}
+
+/// Evaluates a neural model over rows that are observed in part, those of one mask together, a batch at a time.
+fn by_mask<M: Neural>(
+    model: &M,
+    rows: Values<'_>,
+    observed: &[bool],
+    f: impl Fn(Tensor<2, M::Kind>, &[bool]) -> Vec<f64>,
+) -> Vec<f64> {
+    let (rows, variables, device) = (M::Kind::of(rows), model.event_len(), device_of(model));
+    assert_eq!(rows.len(), observed.len(), "an entry for each variable of each row");
+    let mut of_mask: BTreeMap<&[bool], Vec<usize>> = BTreeMap::new();
+    for (row, mask) in observed.chunks_exact(variables).enumerate() {
+        of_mask.entry(mask).or_default().push(row);
+    }
+    let mut log_probs = vec![0.0; rows.len() / variables];
+    for (mask, members) in of_mask {
+        for members in members.chunks(model.batch()) {
+            let of = |&row: &usize| &rows[row * variables..(row + 1) * variables];
+            let own: Vec<HostOf<M>> = members.iter().flat_map(of).copied().collect();
+            let own = f(M::Kind::to_device(&own, variables, &device), mask);
+            for (&row, log_prob) in members.iter().zip(own) {
+                log_probs[row] = log_prob;
+            }
+        }
+    }
+    log_probs
 }
 
 /// Evaluates a neural model over rows, a batch at a time.

@@ -9,7 +9,6 @@ use ar_data::{
     Values, Variable, Warning,
 };
 
-
 use crate::config::{Binarize, Config, DataConfig, DataSource};
 use crate::error::{ErrorKind, Internal, Mistake, data_mistake};
 use crate::output::{Terminal, grouped};

@@ -42,8 +42,7 @@ impl Layout {
         assert_eq!(units.columns().len(), dim, "units of every column");
         let walk = order.as_slice();
         let Mixtures { components, min_scale } = mixtures;
-        let heads: Vec<Head> =
-            walk.iter().map(|&i| units.head(i, components, min_scale)).collect();
+        let heads: Vec<Head> = walk.iter().map(|&i| units.head(i, components, min_scale)).collect();
         let features: Vec<usize> = walk.iter().map(|&i| units.columns()[i].features()).collect();
         let outputs: Vec<usize> = heads.iter().map(Head::outputs).collect();
         let (blocks, heads) = (Blocks::new(&features, &outputs), Heads::new(heads));

@@ -230,3 +230,49 @@ impl Neural for ColumnMade {
         self.log_prob_with(x, &mut Dropout::new(self.config.network.dropout, rng)).neg()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prob_core::laws::sums_to_one;
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
+
+    use super::*;
+    use crate::columns::Column;
+    use crate::examples::InMemory;
+    use crate::layers::{masked, normal};
+    use crate::neural::{host_f64, map_weights};
+
+    /// Two columns of labels, and weights far from their initial values.
+    fn made(device: &Device) -> ColumnMade {
+        let columns = [Column::Category { labels: 3 }, Column::Category { labels: 2 }];
+        let training = InMemory::reals(vec![0.0, 1.0, 1.0, 0.0, 2.0, 1.0], 2);
+        let (units, frequencies) = Units::fit(&columns, &training).unwrap();
+        let config = ColumnMadeConfig {
+            network: MadeConfig::new(Ordering::raster(2), vec![20]),
+            mixtures: Mixtures { components: 1, min_scale: 0.1 },
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let made = config.init(units, &Origin::Training(frequencies), &mut rng, device);
+        map_weights(made, |_, weight| normal(weight.dims(), 1.0, &mut rng, device))
+    }
+
+    #[test]
+    fn a_one_hot_that_leaks_its_own_block_loses_mass() {
+        let device = Device::default();
+        let made = made(&device);
+        let rows = (0..=3).flat_map(|a| (0..=2).flat_map(move |b| [f64::from(a), f64::from(b)]));
+        let x = Float::to_device(&rows.collect::<Vec<f64>>(), 2, &device);
+        let (features, targets) = made.layout.encoded(x, made.b.dtype());
+        let network = made.network();
+        let mass = |weights: &crate::made::Masked| {
+            let outputs = network.outputs(weights, features.clone(), &mut Dropout::none());
+            let log_probs = made.layout.log_probs(outputs, targets.clone()).sum_dim(1);
+            sums_to_one(host_f64(log_probs), 1e-5)
+        };
+        let good = network.masked(0);
+        mass(&good).unwrap();
+        let leaky = masked(made.v.val(), made.members[0].leaky_output());
+        mass(&crate::made::Masked { v: leaky, ..good }).unwrap_err();
+    }
+}

@@ -116,7 +116,7 @@ impl Connectivity {
 
     /// M_V as it must not be: an output sees the hidden units that know its variable.
     #[cfg(test)]
-    pub(super) fn leaky_output(&self) -> Vec<f32> {
+    pub(crate) fn leaky_output(&self) -> Vec<f32> {
         let last = self.degrees.last().expect("at least one hidden layer");
         compare(last, &self.of_outputs(), |below, above| above >= below)
     }
@@ -164,9 +164,8 @@ pub(super) fn free_weights<R: Rng>(
     };
     let masks: Vec<Vec<Vec<usize>>> =
         rngs.into_iter().map(|rng| Degrees::new(variables, rng).layers(hidden)).collect();
-    let layer = |l: usize| -> Vec<Vec<usize>> {
-        masks.iter().map(|degrees| degrees[l].clone()).collect()
-    };
+    let layer =
+        |l: usize| -> Vec<Vec<usize>> { masks.iter().map(|degrees| degrees[l].clone()).collect() };
     let of_unit = |degrees: &[Vec<usize>], pick: fn(usize, usize) -> usize| -> Vec<usize> {
         let units = 0..degrees.first().map_or(0, Vec::len);
         let over_masks = |k| degrees.iter().map(|mask| mask[k]).reduce(pick).unwrap_or(0);

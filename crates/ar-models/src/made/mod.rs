@@ -64,14 +64,16 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use masks::Connectivity;
 use masks::Hidden;
+#[cfg(test)]
+pub(crate) use network::Masked;
 pub(crate) use network::{Initial, Network, Walks};
 
 use crate::columns::{self, Column};
 use crate::error::Error;
 use crate::heads::{bernoulli_rows, impossible_from_outside_on};
 use crate::layers::dropout::{self, Dropout};
-use crate::layers::mixture;
 use crate::layers::log_odds_in_walk;
+use crate::layers::mixture;
 use crate::layers::permute::Permutation;
 use crate::neural::{Neural, device_of, event_tensor, floats};
 use crate::randomness::{Purpose, stream};
@@ -480,7 +482,6 @@ mod tests {
     use rand::rngs::ChaCha8Rng;
 
     use super::*;
-    use super::network::Masked;
     use crate::layers::{masked, normal};
     use crate::neural::{host_f64, map_weights};
 

@@ -33,9 +33,9 @@ pub(crate) struct Network<'a> {
 /// The weights under one mask.
 #[derive(Clone, Debug)]
 pub(crate) struct Masked {
-    pub(super) layers: Vec<Tensor<2>>,
-    pub(super) v: Tensor<2>,
-    pub(super) a: Option<Tensor<2>>,
+    pub(crate) layers: Vec<Tensor<2>>,
+    pub(crate) v: Tensor<2>,
+    pub(crate) a: Option<Tensor<2>>,
 }
 
 /// The initial weights but for the output biases.

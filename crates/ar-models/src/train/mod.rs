@@ -184,6 +184,7 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
         Model::ColumnMade(model) => descend(run, &device, model, observer),
         Model::Rnade(model) => descend(run, &device, model, observer),
         Model::OrderlessNade(model) => descend(run, &device, model, observer),
+        Model::ColumnOrderless(model) => descend(run, &device, model, observer),
         Model::Pixel(model) => descend(run, &device, model, observer),
         _ => unreachable!("`is_neural` names the models that `init` makes"),
     }
