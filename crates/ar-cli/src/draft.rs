@@ -348,7 +348,16 @@ fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
             let hidden = if rows < 2_000 { 50 } else { 100 };
             text.push_str(&format!("hidden = {hidden}  # units that all conditionals share\n"));
         }
-        "made" | "orderless-nade" => text.push_str("hidden = [200]\n"),
+        "made" => text.push_str(
+            "hidden = [128, 128, 128]\n\
+             residual = true  # the layers behind the first are blocks of two that add to what is there\n\
+             dropout = 0.1  # share of hidden units left out in training\n",
+        ),
+        "orderless-nade" => text.push_str(
+            "hidden = [128, 128]\n\
+             activation = \"relu\"\n\
+             orderings = 8  # that the likelihood averages over\n",
+        ),
         "markov" => text.push_str("order = 1  # each column given the one before it\n"),
         "neighbourhood" => text.push_str("offsets = [[0, -1], [-1, -1], [-1, 0], [-1, 1]]  # W, NW, N, NE\n"),
         "row-lstm" | "diagonal-lstm" | "diagonal-bilstm" | "pixel-cnn" => {

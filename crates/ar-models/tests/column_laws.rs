@@ -11,7 +11,9 @@ use ar_models::neural::Neural;
 use ar_models::orderless::{Activation, OrderlessSettings};
 use burn::tensor::{Device, Float, Tensor, TensorData};
 use common::{Tamper, device, has_the_right_gradient, shaken};
-use prob_core::laws::{Law, chain_rule, integral, same_draws, sampler_cells, sums_to_one};
+use prob_core::laws::{
+    Law, chain_rule, integral, same_draws, same_walks, sampler_cells, sums_to_one,
+};
 use prob_core::ordering::{Ordering, OrderingKind};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
@@ -77,8 +79,8 @@ fn model(config: &ModelConfig, columns: &[Column], device: &Device) -> Model {
     let event = EventSpec::columns(columns.to_vec());
     match Model::init(config, &event, &training(columns), 1, device).unwrap() {
         Model::ColumnNade(model) => shaken(model, 0.6, 2).into(),
-        Model::ColumnMade(model) => shaken(model, 0.3, 2).into(),
-        Model::ColumnOrderless(model) => shaken(model, 0.3, 2).into(),
+        Model::ColumnMade(model) => shaken(model, 0.25, 2).into(),
+        Model::ColumnOrderless(model) => shaken(model, 0.25, 2).into(),
         other => panic!("not a model of columns: {}", other.kind()),
     }
 }
@@ -196,6 +198,7 @@ fn walks_as_its_density<M: Neural<Kind = Float>>(model: &M) {
     let walk = Neural::ordering(model).clone();
     let x = tensor(&events(&ALL, 40), 5, &device());
     chain_rule(model, &walk, x.clone(), 1e-9).unwrap();
+    same_walks(model, &walk, x.clone(), 1e-9).unwrap();
     let per_column = host(model.log_prob_per_variable(x.clone()));
     let sums = per_column.chunks_exact(5).map(|row| row.iter().sum::<f64>());
     for (sum, log_prob) in sums.zip(host(model.log_prob(x.clone()))) {
