@@ -15,17 +15,16 @@ use prob_core::{Autoregressive, Density};
 use rand::Rng;
 
 use crate::columns::{
-    Column, ColumnMade, ColumnMadeConfig, ColumnNade, ColumnNadeConfig, ColumnOrderless,
-    ColumnOrderlessConfig, Layout, Links, Mixtures, Origin, Units,
+    Column, ColumnNade, ColumnNadeConfig, Layout, Links, Mixtures, Origin, Units,
 };
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
 use crate::examples::{Examples, Rows, Values, check_values, for_chunks, read_all};
 use crate::logistic::{Logistic, LogisticConfig};
-use crate::made::Made;
+use crate::made::{ColumnMade, ColumnMadeConfig, Made};
 use crate::nade::{Nade, NadeConfig};
 use crate::neural::{self, HostOf, Neural, ValueKind, device_of, host_f64, label_tensor};
-use crate::orderless::OrderlessNade;
+use crate::orderless::{ColumnOrderless, ColumnOrderlessConfig, OrderlessNade};
 use crate::pixel::{ImageLayout, Pixel, PixelConfig};
 use crate::randomness::{Purpose, stream};
 use crate::rnade::Rnade;

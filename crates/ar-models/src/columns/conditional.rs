@@ -106,12 +106,12 @@ pub struct MixedConditional {
 
 impl MixedConditional {
     /// `log_weights` are those of the members, `[batch, members]`.
-    pub(super) fn new(members: Vec<ColumnConditional>, log_weights: Tensor<2>) -> Self {
+    pub(crate) fn new(members: Vec<ColumnConditional>, log_weights: Tensor<2>) -> Self {
         Self { members, log_weights }
     }
 
     /// log p of each value under each member, `[batch, members]`.
-    pub(super) fn log_prob_per_member(&self, x: Tensor<1>) -> Tensor<2> {
+    pub(crate) fn log_prob_per_member(&self, x: Tensor<1>) -> Tensor<2> {
         Tensor::stack(self.members.iter().map(|member| member.log_prob(x.clone())).collect(), 1)
     }
 }

@@ -7,14 +7,13 @@
 //! | [`Column::Category`] | the index of its label; the number of labels for any other label | one of the labels |
 //! | [`Column::Grid`], [`Column::Real`] | the number | NaN |
 //!
-//! [`Units`] is what the columns look like in training, by which numbers are standardized; [`ColumnNade`],
-//! [`ColumnMade`] and [`ColumnOrderless`] are the NADE, the MADE and the order-agnostic NADE of such events.
+//! [`Units`] is what the columns look like in training, by which numbers are standardized; [`ColumnNade`] is the
+//! NADE of such events. Their [`ColumnMade`](crate::made::ColumnMade) and
+//! [`ColumnOrderless`](crate::orderless::ColumnOrderless) stand beside those of bits.
 
 mod conditional;
 mod layout;
-mod made;
 mod nade;
-mod orderless;
 mod units;
 
 use serde::{Deserialize, Serialize};
@@ -24,9 +23,7 @@ use crate::error::Error;
 pub use conditional::{ColumnConditional, MixedConditional};
 pub use layout::Links;
 pub(crate) use layout::{Layout, Mixtures, Origin};
-pub use made::{ColumnMade, ColumnMadeConfig};
 pub use nade::{ColumnNade, ColumnNadeConfig};
-pub use orderless::{ColumnOrderless, ColumnOrderlessConfig};
 pub use units::Units;
 pub(crate) use units::check;
 

@@ -1,5 +1,5 @@
 //! MADE, the masked autoencoder for distribution estimation, over binary variables; over columns of different types it
-//! is [`ColumnMade`](crate::columns::ColumnMade).
+//! is [`ColumnMade`].
 //!
 //! ```text
 //! h_0 = x;   h_l = ReLU(c_l + h_{l−1} (U_l ∘ M_l))
@@ -47,6 +47,7 @@
 //! block from N(0, 0.01²), A at 0, and output biases at the log-odds of the training means. Degrees are drawn in
 //! ResMADE too, which spreads them evenly.
 
+mod columns;
 mod masks;
 mod network;
 
@@ -62,13 +63,13 @@ use rand::Rng;
 use rand::rngs::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use masks::Connectivity;
-use masks::Hidden;
+pub use columns::{ColumnMade, ColumnMadeConfig};
+use masks::{Connectivity, Hidden};
 #[cfg(test)]
-pub(crate) use network::Masked;
-pub(crate) use network::{Initial, Network, Walks};
+use network::Masked;
+use network::{Initial, Network, Walks};
 
-use crate::columns::{self, Column};
+use crate::columns::{Column, are_default_components, check_components, default_components};
 use crate::error::Error;
 use crate::heads::{bernoulli_rows, impossible_from_outside_on};
 use crate::layers::dropout::{self, Dropout};
@@ -103,10 +104,7 @@ pub struct MadeSettings {
     #[serde(default, skip_serializing_if = "dropout::is_none")]
     pub dropout: f64,
     /// Components of the mixture of each column of numbers; of no meaning to bits.
-    #[serde(
-        default = "columns::default_components",
-        skip_serializing_if = "columns::are_default_components"
-    )]
+    #[serde(default = "default_components", skip_serializing_if = "are_default_components")]
     pub components: usize,
 }
 
@@ -134,7 +132,7 @@ impl MadeSettings {
             mask_seed: mask_seed(),
             residual: false,
             dropout: 0.0,
-            components: columns::default_components(),
+            components: default_components(),
         }
     }
 
@@ -169,7 +167,7 @@ impl MadeSettings {
             });
         }
         dropout::check(self.dropout)?;
-        columns::check_components(self.components)
+        check_components(self.components)
     }
 
     /// How to make such a network that walks along `ordering`.

@@ -1,6 +1,6 @@
 //! Order-agnostic NADE over binary variables: one network for every ordering, so that any variables can be
 //! asked for given any others. Over columns of different types it is
-//! [`ColumnOrderless`](crate::columns::ColumnOrderless).
+//! [`ColumnOrderless`].
 //!
 //! ```text
 //! p(x_i = 1 | x_o) = σ(b_i + V_i · h_L),   h_l = φ(c_l + h_{l−1} U_l),   h_1 = φ(c_1 + Σ_{j∈o} (x_j W_j + M_j))
@@ -49,6 +49,7 @@
 //! means. There is no pre-training of the first layers.
 
 mod along;
+mod columns;
 mod network;
 
 use std::sync::Arc;
@@ -65,10 +66,11 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 pub use along::{Along, AnyOrdering, Ensemble, OrderlessState};
-pub(crate) use along::{Observed, complete_along, log_prob_conditional, orderings};
-pub(crate) use network::{Initial, Network};
+use along::{Observed, complete_along, log_prob_conditional, orderings};
+pub use columns::{ColumnOrderless, ColumnOrderlessConfig};
+use network::{Initial, Network};
 
-use crate::columns::{self, Column};
+use crate::columns::{Column, are_default_components, check_components, default_components};
 use crate::error::Error;
 use crate::heads::{bernoulli_rows, impossible_from_outside_on, outside};
 use crate::layers::dropout::{self, Dropout};
@@ -126,10 +128,7 @@ pub struct OrderlessSettings {
     #[serde(default, skip_serializing_if = "dropout::is_none")]
     pub dropout: f64,
     /// Components of the mixture of each column of numbers; of no meaning to bits.
-    #[serde(
-        default = "columns::default_components",
-        skip_serializing_if = "columns::are_default_components"
-    )]
+    #[serde(default = "default_components", skip_serializing_if = "are_default_components")]
     pub components: usize,
 }
 
@@ -157,7 +156,7 @@ impl OrderlessSettings {
             orderings: one(),
             ordering_seed: seed(),
             dropout: 0.0,
-            components: columns::default_components(),
+            components: default_components(),
         }
     }
 
@@ -182,7 +181,7 @@ impl OrderlessSettings {
             });
         }
         dropout::check(self.dropout)?;
-        columns::check_components(self.components)
+        check_components(self.components)
     }
 
     /// How to make such a network that walks along `ordering`.

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The network is that of [`crate::orderless`]; features f of column j, outputs and likelihoods are those of
-//! [`ColumnNade`](super::ColumnNade). What is not known has no features and no M_j. A cell that is missing in the data
+//! [`ColumnNade`](crate::columns::ColumnNade). What is not known has no features and no M_j. A cell that is missing in the data
 //! is known to be missing, which its features say; one that is not known may be anything, missing too.
 //!
 //! # References
@@ -26,13 +26,13 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
 
-use super::{ColumnConditional, Layout, Mixtures, Origin, Units};
-use crate::layers::dropout::Dropout;
-use crate::neural::{Neural, ValueKind};
-use crate::orderless::{
+use super::{
     Along, AnyOrdering, Ensemble, Initial, Layer, Network, Observed, OrderlessConfig,
     OrderlessState, complete_along, log_prob_conditional,
 };
+use crate::columns::{ColumnConditional, Layout, Mixtures, Origin, Units};
+use crate::layers::dropout::Dropout;
+use crate::neural::{Neural, ValueKind};
 
 /// How to make a [`ColumnOrderless`].
 #[derive(Clone, Debug)]

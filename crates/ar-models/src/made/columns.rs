@@ -5,7 +5,7 @@
 //! p(x) = Π_i p(x_i | o_[i])
 //! ```
 //!
-//! Features, outputs, shifts and likelihoods are those of [`ColumnNade`](super::ColumnNade); a mask holds for all
+//! Features, outputs, shifts and likelihoods are those of [`ColumnNade`](crate::columns::ColumnNade); a mask holds for all
 //! features and outputs of a column at once, so that none of the labels of a category tells of another one. With
 //! several masks the model is the mixture of the distributions under each, exact along the walk too: what the masks
 //! before have made of a prefix says how much each counts.
@@ -27,11 +27,11 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
 
-use super::{Layout, MixedConditional, Mixtures, Origin, Units};
+use super::{Connectivity, Initial, Layer, MadeConfig, Network, Walks};
+use crate::columns::{Layout, MixedConditional, Mixtures, Origin, Units};
 use crate::layers::dropout::Dropout;
 use crate::layers::mixture;
 use crate::layers::permute::Permutation;
-use crate::made::{Connectivity, Initial, Layer, MadeConfig, Network, Walks};
 use crate::neural::{Neural, ValueKind, device_of};
 use crate::walk;
 
@@ -237,6 +237,7 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::ChaCha8Rng;
 
+    use super::super::Masked;
     use super::*;
     use crate::columns::Column;
     use crate::examples::InMemory;
@@ -265,7 +266,7 @@ mod tests {
         let x = Float::to_device(&rows.collect::<Vec<f64>>(), 2, &device);
         let (features, targets) = made.layout.encoded(x, made.b.dtype());
         let network = made.network();
-        let mass = |weights: &crate::made::Masked| {
+        let mass = |weights: &Masked| {
             let outputs = network.outputs(weights, features.clone(), &mut Dropout::none());
             let log_probs = made.layout.log_probs(outputs, targets.clone()).sum_dim(1);
             sums_to_one(host_f64(log_probs), 1e-5)
@@ -273,6 +274,6 @@ mod tests {
         let good = network.masked(0);
         mass(&good).unwrap();
         let leaky = masked(made.v.val(), made.members[0].leaky_output());
-        mass(&crate::made::Masked { v: leaky, ..good }).unwrap_err();
+        mass(&Masked { v: leaky, ..good }).unwrap_err();
     }
 }
