@@ -7,6 +7,7 @@
 //! | `nade_step` | one training step, update included | the recurrence in plain tensor operations |
 //! | `nade_eval` | log p(x) of a batch | the same |
 //! | `nade_sample` | drawing a batch | the generic walk, one conditional at a time |
+//! | `column_nade_step` | one training step and an evaluation of NADE over 20 columns | PyTorch, by `pytorch_columns.py` |
 //! | `pixel_step` | one training step of PixelRNN and PixelCNN | PyTorch, by `pytorch_pixel.py` |
 //! | `pixel_sample` | drawing 16 images, at three sizes | one full pass per pixel |
 //! | `tables` | fitting and evaluating a Markov chain | independent variables; the generic walk |

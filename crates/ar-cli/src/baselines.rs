@@ -4,12 +4,17 @@
 //! |---|---|
 //! | `packed` | values of 1, 2, 4 or 8 bits, one after the other; an event starts a byte |
 //! | `gzip -9`, `xz -9` | of the packed bits or of a byte per value, whichever is smaller |
+//! | `parquet` | of a table: Parquet, each column compressed by zstd at level 19 |
+//! | `csv` | of a table: its text; then `gzip -9` and `xz -9` are of that |
 //! | `png` | all images below each other in one PNG, with no filter or adaptive ones, whichever is smaller |
 //! | `neighbourhood-10` | bits of images: counts of the run's training set in the context of ten earlier pixels around each (that of JBIG2's second generic template, and its kind of coding), with this program's coder |
 
 use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result};
+use ar_data::write::Cell;
+#[cfg(feature = "arrow")]
+use ar_data::write::{Cells, ParquetWriter};
 use ar_models::Isa;
 use ar_models::codec::{Codec, Source};
 use ar_models::config::{EventSpec, ModelConfig};
@@ -21,7 +26,7 @@ use png::{BitDepth, ColorType, Filter};
 use serde::Serialize;
 
 use crate::error::Internal;
-use crate::files::Layout;
+use crate::files::{Events, Layout};
 
 /// The size that something else has.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,6 +60,34 @@ pub(crate) fn general(values: &[u8], event: &EventSpec) -> Result<Vec<Baseline>>
     }
     all.push(Baseline { name: "packed", bytes: packed.len() });
     Ok(all)
+}
+
+/// Compresses a table with everything general.
+///
+/// # Errors
+/// When a compressor fails, which it does not in memory.
+pub(crate) fn table(events: &Events<'_>) -> Result<Vec<Baseline>> {
+    let columns = events.columns();
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(columns.iter().map(|(name, _)| name)).context(FAILS)?;
+    for row in events.rows() {
+        csv.write_record(row.iter().map(Cell::text)).context(FAILS)?;
+    }
+    let csv = csv.into_inner().map_err(csv::IntoInnerError::into_error).context(FAILS)?;
+    Ok(vec![
+        #[cfg(feature = "arrow")]
+        Baseline { name: "parquet zstd -19", bytes: parquet(events, &columns).context(FAILS)? },
+        Baseline { name: "xz -9", bytes: xz(&csv).context(FAILS)? },
+        Baseline { name: "gzip -9", bytes: gzip(&csv).context(FAILS)? },
+        Baseline { name: "csv", bytes: csv.len() },
+    ])
+}
+
+#[cfg(feature = "arrow")]
+fn parquet(events: &Events<'_>, columns: &[(String, Cells)]) -> io::Result<usize> {
+    let mut writer = ParquetWriter::small(Vec::new(), columns)?;
+    events.rows().try_for_each(|row| writer.push(&row))?;
+    Ok(writer.finish()?.len())
 }
 
 /// No input does that.

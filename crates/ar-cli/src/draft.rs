@@ -18,6 +18,7 @@ use ar_data::{
     holds_table, read_path,
 };
 use ar_models::config::ModelConfig;
+use ar_models::window::MAX_ROWS;
 
 use crate::error::{ErrorKind, Mistake, mistake, nearest};
 
@@ -118,7 +119,7 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
     // A missing cell is an outcome of its own, but of a number under a model of numbers alone, or of symbols.
     let holes = |(variable, profile): &&(&Variable, &Profile)| {
         let is_number = variable.kind.outcomes().is_none();
-        profile.missing > 0 && !describes_columns(kind) && (kind == "rnade" || is_number)
+        profile.missing > 0 && !describes_all(kind) && (kind == "rnade" || is_number)
     };
     let holey: Vec<String> = stays
         .iter()
@@ -197,13 +198,13 @@ fn suits(schema: &Schema, profiles: &[Profile]) -> &'static str {
 }
 
 /// Whether a kind of model describes columns of any types at once.
-fn describes_columns(kind: &str) -> bool {
-    matches!(kind, "nade" | "made" | "orderless-nade")
+fn describes_all(kind: &str) -> bool {
+    matches!(kind, "nade" | "made" | "orderless-nade" | "kernel")
 }
 
 /// Why a model does not describe a column of a table of so many rows; `None` where it does.
 fn reason(kind: &str, (variable, profile): (&Variable, &Profile), rows: u64) -> Option<String> {
-    let describes_all = describes_columns(kind);
+    let describes_all = describes_all(kind);
     if !describes_all {
         // Such a column may well be constant among the rows that are learned from.
         let rare = rows - profile.missing - profile.mode_count;
@@ -358,6 +359,10 @@ fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
              activation = \"relu\"\n\
              orderings = 8  # that the likelihood averages over\n",
         ),
+        "kernel" => text.push_str(&format!(
+            "max_rows = {MAX_ROWS}  # training rows that are kept; of more, so many are drawn by rows_seed\n\
+             bandwidth = \"common\"  # one for all numbers; or \"per-column\", which takes longer to choose\n",
+        )),
         "markov" => text.push_str("order = 1  # each column given the one before it\n"),
         "neighbourhood" => text.push_str("offsets = [[0, -1], [-1, -1], [-1, 0], [-1, 1]]  # W, NW, N, NE\n"),
         "row-lstm" | "diagonal-lstm" | "diagonal-bilstm" | "pixel-cnn" => {
@@ -368,7 +373,13 @@ fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
     }
     let is_neural = !matches!(
         kind,
-        "uniform" | "independent" | "markov" | "neighbourhood" | "bayesian-network" | "full-table"
+        "uniform"
+            | "independent"
+            | "markov"
+            | "neighbourhood"
+            | "bayesian-network"
+            | "full-table"
+            | "kernel"
     );
     if is_neural {
         let learned = if rows >= DIVISIBLE { rows * 8 / 10 } else { rows };
@@ -385,7 +396,7 @@ fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
             )?;
         }
         writeln!(text, "batch_size = {BATCH}")?;
-        if describes_columns(kind) {
+        if describes_all(kind) {
             // Narrow components have steep slopes.
             text.push_str("clip_norm = 5.0\nschedule = { kind = \"cosine\" }\n");
         }

@@ -119,7 +119,13 @@ impl Events<'_> {
     }
 
     fn table(&self, path: &Path, format: tables::Format) -> Result<()> {
-        let width = self.variables();
+        let mut table = Table::create(out(path), format, &self.columns())?;
+        self.rows().try_for_each(|row| table.push(&row))?;
+        table.complete()
+    }
+
+    /// The names of a table's columns, and what their cells are.
+    pub(crate) fn columns(&self) -> Vec<(String, Cells)> {
         let words = self.words();
         let title = |i: usize| match self.names {
             Some(names) => names[i].clone(),
@@ -130,10 +136,12 @@ impl Events<'_> {
             (Values::Reals(_), None) => Cells::Number,
             _ => Cells::Whole,
         };
-        let columns: Vec<_> = (0..width).map(|i| (title(i), cells(i))).collect();
-        let mut table = Table::create(out(path), format, &columns)?;
-        (0..self.values.len() / width).try_for_each(|row| table.push(&self.row(row)))?;
-        table.complete()
+        (0..self.variables()).map(|i| (title(i), cells(i))).collect()
+    }
+
+    /// The rows as the cells of a table.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Vec<Cell>> {
+        (0..self.values.len() / self.variables()).map(|row| self.row(row))
     }
 
     /// A row as the cells of a table.
@@ -198,6 +206,44 @@ impl Events<'_> {
     }
 }
 
+/// Rows of a table that were filled in, `samples` of each.
+pub(crate) struct Filled<'a> {
+    /// `[rows, samples, columns]`.
+    pub(crate) values: &'a [f64],
+    pub(crate) schema: &'a Schema,
+    /// Names of the variables.
+    pub(crate) names: Option<&'a [String]>,
+    pub(crate) samples: usize,
+}
+
+impl Filled<'_> {
+    /// Writes a row for each, with the number of the row from 0 and of the sample where there are several.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn write(&self, path: &Path, format: tables::Format) -> Result<()> {
+        let variables = &self.schema.variables;
+        let title = |i: usize| self.names.map_or_else(|| format!("x{i}"), |names| names[i].clone());
+        let are_several = self.samples > 1;
+        let mut columns = Vec::new();
+        if are_several {
+            columns.extend(["row", "sample"].map(|name| (name.to_owned(), Cells::Whole)));
+        }
+        columns.extend(variables.iter().enumerate().map(|(i, own)| (title(i), cells_of(own))));
+        let mut table = Table::create(out(path), format, &columns)?;
+        for (k, row) in self.values.chunks_exact(variables.len()).enumerate() {
+            let mut cells = Vec::with_capacity(columns.len());
+            if are_several {
+                let places = [k / self.samples, k % self.samples];
+                cells.extend(places.map(|place| Cell::Whole(place as i64)));
+            }
+            cells.extend(variables.iter().zip(row).map(|(own, &value)| cell_of(own, value)));
+            table.push(&cells)?;
+        }
+        table.complete()
+    }
+}
+
 /// What the cells of a variable are written as.
 fn cells_of(variable: &Variable) -> Cells {
     match variable.kind {
@@ -210,7 +256,7 @@ fn cells_of(variable: &Variable) -> Cells {
 /// A cell of a column in the words of its table.
 fn cell_of(variable: &Variable, value: f64) -> Cell {
     match variable.kind {
-        Type::Category { .. } | Type::Codes { .. } => word(variable, value as u16),
+        Type::Category { .. } | Type::Codes { .. } => word(variable, value as usize),
         _ if value.is_nan() => Cell::Missing,
         Type::Integer => Cell::Whole(value as i64),
         Type::Decimal { .. } | Type::Real => Cell::Number(value),
@@ -218,14 +264,16 @@ fn cell_of(variable: &Variable, value: f64) -> Cell {
 }
 
 /// A symbol in the words of its table: a label, a code, or nothing for a missing cell.
-fn word(variable: &Variable, symbol: u16) -> Cell {
+fn word(variable: &Variable, symbol: usize) -> Cell {
     match &variable.kind {
-        Type::Category { labels } => match labels.get(usize::from(symbol)) {
+        Type::Category { labels } => match labels.get(symbol) {
             Some(label) => Cell::Word(label.clone()),
             None => Cell::Missing,
         },
-        Type::Codes { levels } if variable.can_be_missing && symbol == *levels => Cell::Missing,
-        _ => Cell::Whole(symbol.into()),
+        Type::Codes { levels } if variable.can_be_missing && symbol == usize::from(*levels) => {
+            Cell::Missing
+        }
+        _ => Cell::Whole(symbol as i64),
     }
 }
 

@@ -7,6 +7,7 @@ mod args;
 mod baselines;
 mod changes;
 mod commands;
+mod conditions;
 mod config;
 mod data;
 mod device;
@@ -90,6 +91,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Eval(args) => commands::eval::run(&args, &session),
         Command::Sample(args) => commands::sample::run(&args, &session),
         Command::Complete(args) => commands::complete::run(&args, &session),
+        Command::Probability(args) => commands::probability::run(&args, &session),
         Command::Score(args) => commands::score::run(&args, &session),
         Command::Features(args) => commands::features::run(&args, &session),
         Command::Report(args) => commands::report::run(&args, &session),

@@ -295,6 +295,7 @@ fn key_of(model: &ModelConfig, largest: &str) -> (&'static str, String) {
         ModelConfig::FullTable { .. } => {
             ("kind", "set model.kind = \"markov\" or \"nade\", which look at less or share".into())
         }
+        ModelConfig::Kernel(_) => ("max_rows", "lower model.max_rows".into()),
         ModelConfig::Logistic { .. } => {
             ("kind", "set model.kind = \"nade\", whose size grows with the variables alone".into())
         }

@@ -6,9 +6,12 @@ use ar_models::made::MadeSettings;
 use ar_models::orderless::OrderlessSettings;
 use ar_models::pixel::{ImageLayout, PixelConfig, PixelKind, PixelSettings};
 use ar_models::rnade::RnadeSettings;
+use ar_models::window::{KernelSettings, free_bandwidths};
 use num_bigint::BigUint;
 use prob_core::ordering::OrderingKind;
 use prob_core::{Error as ProbError, count, joint};
+
+use crate::output::grouped;
 
 /// What each conditional p(x_t | …) may look at, in words.
 pub(crate) fn sees(model: &ModelConfig, event: &EventSpec) -> String {
@@ -45,6 +48,13 @@ pub(crate) fn sees(model: &ModelConfig, event: &EventSpec) -> String {
             format!("its parents in a graph, at most {most}")
         }
         ModelConfig::FullTable { .. } => format!("all {many} before it"),
+        ModelConfig::Kernel(KernelSettings { max_rows, ordering, .. }) => {
+            let rows = grouped(&max_rows.to_string());
+            format!(
+                "all {many} before it in any order through at most {rows} rows{}",
+                along(ordering)
+            )
+        }
         ModelConfig::Logistic { ordering } => {
             format!("all {many} before it, linearly{}", along(ordering))
         }
@@ -190,6 +200,7 @@ pub(crate) fn ordering(model: &ModelConfig) -> String {
         ModelConfig::Made(settings) => settings.ordering.to_string(),
         ModelConfig::Rnade(settings) => settings.ordering.to_string(),
         ModelConfig::OrderlessNade(settings) => settings.ordering.to_string(),
+        ModelConfig::Kernel(settings) => settings.ordering.to_string(),
         ModelConfig::BayesianNetwork { .. } => "topological".into(),
         _ => "raster".into(),
     }
@@ -233,6 +244,11 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
         }
         // Stored as its own chain of conditionals, which has as many parameters.
         ModelConfig::FullTable { .. } => tables(0..n, m),
+        ModelConfig::Kernel(settings) => Size {
+            free_parameters: free_bandwidths(settings, event).into(),
+            // At most: how many rows there are is not known before they are read.
+            bytes: BigUint::from(settings.max_rows) * n * size_of::<f64>(),
+        },
         ModelConfig::Logistic { .. } => {
             // The masked half of the square matrix is stored too.
             let bytes = BigUint::from(n) * (n + 1) * size_of::<f32>();
@@ -363,6 +379,7 @@ mod tests {
                 "the pixels at W, NW, N, NE, NNE, (-3, 0)",
             ),
             ("kind = \"full-table\"", "all pixels before it"),
+            ("kind = \"kernel\"", "all pixels before it in any order through at most 10,000 rows"),
             ("kind = \"logistic\"", "all pixels before it, linearly"),
             (
                 "kind = \"nade\"\nhidden = 500",
@@ -441,6 +458,8 @@ mod tests {
                 3,
             ),
             ("kind = \"full-table\"", 2),
+            // Of one row, which is all that there is.
+            ("kind = \"kernel\"\nmax_rows = 1", 3),
             ("kind = \"logistic\"", 2),
             ("kind = \"nade\"\nhidden = 5", 2),
             ("kind = \"nade\"\nhidden = 5\nclasses = 3", 2),

@@ -74,7 +74,9 @@ impl Reading {
     /// What of this concerns images.
     fn options(&self) -> ReadOptions {
         let (kind, levels) = match self.encoding {
-            Encoding::Reals | Encoding::Columns => (Kind::Real, None),
+            Encoding::Reals | Encoding::Columns | Encoding::Holes | Encoding::Cells => {
+                (Kind::Real, None)
+            }
             Encoding::Symbols { levels: 2 } if self.is_binary => (Kind::Binary, None),
             Encoding::Symbols { levels } => (Kind::Symbols, Some(levels)),
         };
@@ -279,6 +281,15 @@ impl Chunks {
     /// Whether the file is a table, whose columns have types of their own.
     pub fn is_table(&self) -> bool {
         matches!(self.rows, Rows::Table(_))
+    }
+
+    /// Of each variable the labels that the schema does not have, in the order of their codes in what has been read;
+    /// `None` is a missing cell where training had none. Of [`Encoding::Cells`] alone.
+    pub fn others(&self) -> Vec<Vec<Option<String>>> {
+        match &self.rows {
+            Rows::Table(reader) => reader.others(),
+            _ => Vec::new(),
+        }
     }
 
     /// All rows that are still to come as one dataset, and those that could not be read. Errors call the file

@@ -2,7 +2,7 @@
 //! the bit for any number of threads.
 
 use ar_kernels::blocks::cpu::{Params, backward, forward};
-use ar_kernels::blocks::{Blocks, Weights, outputs, reference};
+use ar_kernels::blocks::{Blocks, Input, Weights, outputs, reference};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -123,6 +123,68 @@ fn results_are_the_same_bits_for_any_number_of_threads() {
         let one = with(1);
         for threads in [2, 3, 5] {
             assert!(with(threads) == one, "{size:?} with {threads} threads");
+        }
+    }
+}
+
+/// The columns of [`slices`] that are one-hot, as the indices of their ones; every seventh is no label.
+fn indices(x: &[f32], features: &[usize]) -> (Vec<Input>, [Vec<f32>; 2]) {
+    let input = |&m: &usize| if m > 2 { Input::Label(m) } else { Input::Numbers(m) };
+    let each: Vec<Input> = features.iter().map(input).collect();
+    let (mut dense, mut short) = (x.to_vec(), Vec::new());
+    let mut count = 0;
+    for row in dense.chunks_exact_mut(features.iter().sum()) {
+        let mut rest = row;
+        for &input in &each {
+            let (own, others) = rest.split_at_mut(input.features());
+            match input {
+                Input::Numbers(_) => short.extend_from_slice(own),
+                Input::Label(labels) => {
+                    count += 1;
+                    if count % 7 == 0 {
+                        own.fill(0.0);
+                        short.push([labels as f32, -1.0, 0.5, f32::NAN][count / 7 % 4]);
+                    } else {
+                        short.push(own.iter().position(|&x| x == 1.0).unwrap() as f32);
+                    }
+                }
+            }
+            rest = others;
+        }
+    }
+    (each, [dense, short])
+}
+
+#[test]
+fn labels_are_their_ones() {
+    for size in [SIZES[5], (130, &[3, 1, 9, 2], &[6, 3, 9, 1], 50), (1, &[5, 3], &[5, 3], 3)] {
+        let [x, w, c, rho, v, b, grad] = slices(size);
+        let (each, [dense, short]) = indices(&x, size.1);
+        let run = |blocks: &Blocks, x: &[f32]| {
+            let params = Params { w: &w, c: &c, rho: &rho, v: &v, b: &b, blocks };
+            [forward(x, params), backward(x, params, &grad)]
+        };
+        let blocks = Blocks::of(&each, size.2);
+        let [ones, labels] = [run(&Blocks::new(size.1, size.2), &dense), run(&blocks, &short)];
+        assert!(ones == labels, "{size:?}");
+        // And as plain operations, on the device's own tensors.
+        for device in devices() {
+            let weights = Weights {
+                w: Tensor::from_data(
+                    TensorData::new(w.clone(), [w.len() / size.3, size.3]),
+                    &device,
+                ),
+                c: Tensor::from_data(TensorData::new(c.clone(), [size.3]), &device),
+                rho: Tensor::from_data(TensorData::new(rho.clone(), [rho.len()]), &device),
+                v: Tensor::from_data(TensorData::new(v.clone(), [b.len(), size.3]), &device),
+                b: Tensor::from_data(TensorData::new(b.clone(), [b.len()]), &device),
+            };
+            let x = TensorData::new(short.clone(), [size.0, blocks.inputs()]);
+            let x = Tensor::<2>::from_data(x, &device);
+            let plain = reference::outputs(x, weights, &blocks).into_data();
+            for (a, b) in labels[0].iter().zip(plain.iter::<f32>()) {
+                assert!((a - b).abs() <= 2e-5, "{size:?}: {a} and {b}");
+            }
         }
     }
 }

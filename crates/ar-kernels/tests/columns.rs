@@ -3,7 +3,7 @@
 
 use ar_kernels::columns::cpu;
 use ar_kernels::columns::{Family, Head, Heads, Missing, log_prob, reference};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -83,6 +83,53 @@ fn values_and_slopes_are_those_of_plain_operations() {
             }
         }
     }
+}
+
+/// Many labels; cells that are narrow, and far from all components; one component that is as narrow as it may be.
+#[test]
+fn values_and_slopes_are_those_of_double_precision() {
+    let narrow = |half| Head::Number {
+        components: 3,
+        family: Family::Grid { half },
+        floor: half / 16.0,
+        missing: Missing::Learned,
+    };
+    let heads = vec![
+        Head::Category { labels: 700, other: 1e-6 },
+        narrow(1e-5),
+        narrow(0.01),
+        narrow(3.0),
+        Head::Category { labels: 12, other: 1e-6 },
+        number(5, Family::Gaussian { log_unit: 3.0 }, Missing::Never(1e-6)),
+    ];
+    let heads = Heads::new(heads);
+    let (gains, shifts) = (numbers(heads.outputs(), 7, 1.5), numbers(heads.outputs(), 8, 3.0));
+    let double = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+    let heads = heads.linked(&double(&gains), &double(&shifts));
+    let n = 37;
+    let x: Vec<f32> = (0..n)
+        .flat_map(|i| {
+            let z = [0.0, -0.7, 2.0, 40.0, 1e4, f32::NAN][i % 6];
+            [(19 * i % 701) as f32, z, z, z, (i % 13) as f32, z]
+        })
+        .collect();
+    let (outputs, grad) = (numbers(n * heads.outputs(), 1, 2.0), numbers(n * 6, 2, 1.0));
+    let device = Device::default().autodiff();
+    let tensor = |values: &[f32]| {
+        let width = values.len() / n;
+        let data = TensorData::new(double(values), [n, width]);
+        Tensor::<2>::from_data(data, (&device, DType::F64))
+    };
+    let plain = tensor(&outputs).require_grad();
+    let out = reference::log_prob(plain.clone(), tensor(&x), &heads);
+    let slopes = plain.grad(&(out.clone() * tensor(&grad)).sum().backward()).unwrap();
+    let near = |found: &[f32], expected: Tensor<2>| {
+        for (k, (a, b)) in found.iter().zip(expected.into_data().iter::<f64>()).enumerate() {
+            assert!((f64::from(*a) - b).abs() <= 2e-5 * (1.0 + b.abs()), "{k}: {a} and {b}");
+        }
+    };
+    near(&cpu::log_prob(&outputs, &x, &heads), out.inner());
+    near(&cpu::slope(&outputs, &x, &grad, &heads), slopes);
 }
 
 #[test]

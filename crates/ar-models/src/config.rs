@@ -11,6 +11,7 @@ use crate::made::MadeSettings;
 use crate::orderless::OrderlessSettings;
 use crate::pixel::{ImageLayout, PixelKind, PixelSettings};
 use crate::rnade::RnadeSettings;
+use crate::window::KernelSettings;
 
 /// What an event looks like to a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,9 @@ pub struct EventSpec {
     pub levels: Option<usize>,
     /// What each variable is, where they are of different types: the columns of a table.
     pub columns: Option<Vec<Column>>,
+    /// The numbers that the labels of each column stand for, NaN for one that stands for a missing number; empty
+    /// where labels are no numbers, or none of the columns have any.
+    pub label_values: Vec<Vec<f64>>,
 }
 
 impl EventSpec {
@@ -36,12 +40,35 @@ impl EventSpec {
 
     /// Symbols of so many levels, or real numbers where there are none.
     pub fn of(shape: Vec<usize>, levels: Option<usize>) -> Self {
-        Self { shape, levels, columns: None }
+        Self { shape, levels, columns: None, label_values: Vec::new() }
     }
 
     /// The columns of a table.
     pub fn columns(columns: Vec<Column>) -> Self {
-        Self { shape: vec![columns.len()], levels: None, columns: Some(columns) }
+        let (shape, label_values) = (vec![columns.len()], Vec::new());
+        Self { shape, levels: None, columns: Some(columns), label_values }
+    }
+
+    /// The same, where the labels of some columns stand for numbers: of each column one number for each label, or
+    /// nothing.
+    ///
+    /// # Panics
+    /// When a column has neither none nor as many as labels.
+    #[must_use]
+    pub fn with_label_values(self, label_values: Vec<Vec<f64>>) -> Self {
+        let columns = self.columns.as_deref().unwrap_or_default();
+        let fits = |(values, column): (&Vec<f64>, &Column)| match *column {
+            Column::Category { labels } => values.is_empty() || values.len() == labels,
+            _ => values.is_empty(),
+        };
+        let all = label_values.len() == columns.len() && label_values.iter().zip(columns).all(fits);
+        assert!(all, "a number for each label of a column, or none");
+        Self { label_values, ..self }
+    }
+
+    /// The numbers that the labels of a column stand for; empty where they are none.
+    pub fn label_values(&self, column: usize) -> &[f64] {
+        self.label_values.get(column).map_or(&[], Vec::as_slice)
     }
 
     /// Whether the variables are real numbers, all of them.
@@ -144,6 +171,8 @@ pub enum ModelConfig {
         #[serde(default = "pseudo_count")]
         pseudo_count: f64,
     },
+    /// A Parzen window.
+    Kernel(KernelSettings),
     /// Logistic autoregression (fully visible belief net).
     Logistic {
         /// The order of the walk.
@@ -222,13 +251,14 @@ fn check_no_classes(classes: Option<usize>) -> Result<(), Error> {
 
 impl ModelConfig {
     /// The names that `kind` may take.
-    pub const KINDS: [&'static str; 15] = [
+    pub const KINDS: [&'static str; 16] = [
         "uniform",
         "independent",
         "markov",
         "neighbourhood",
         "bayesian-network",
         "full-table",
+        "kernel",
         "logistic",
         "nade",
         "made",
@@ -249,6 +279,7 @@ impl ModelConfig {
             Self::Neighbourhood { .. } => "neighbourhood",
             Self::BayesianNetwork { .. } => "bayesian-network",
             Self::FullTable { .. } => "full-table",
+            Self::Kernel(_) => "kernel",
             Self::Logistic { .. } => "logistic",
             Self::Nade { .. } => "nade",
             Self::Made(_) => "made",
@@ -291,6 +322,11 @@ impl ModelConfig {
         }
     }
 
+    /// Whether the model can describe columns of different types.
+    pub fn describes_columns(&self) -> bool {
+        self.components().is_some() || matches!(self, Self::Kernel(_))
+    }
+
     /// Whether the model is trained by gradients (and takes a `[train]` table).
     pub fn is_neural(&self) -> bool {
         let of_rows = matches!(
@@ -324,6 +360,7 @@ impl ModelConfig {
             Self::Made(settings) => settings.ordering,
             Self::Rnade(settings) => settings.ordering,
             Self::OrderlessNade(settings) => settings.ordering,
+            Self::Kernel(settings) => settings.ordering,
             Self::BayesianNetwork { parents, .. } => {
                 return Ok(prob_core::joint::topological_order(parents)?);
             }
@@ -375,6 +412,9 @@ impl ModelConfig {
                 });
             }
             return Ok(());
+        }
+        if let Self::Kernel(settings) = self {
+            return settings.check().and_then(|()| self.ordering(event).map(|_| ()));
         }
         if let Self::Rnade(settings) = self {
             if !event.is_real() {

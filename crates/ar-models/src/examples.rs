@@ -266,6 +266,17 @@ pub fn read_all(examples: &dyn Examples, epoch: u64) -> Vec<u8> {
     out
 }
 
+/// All examples of a set of real numbers, in order, `[len, variables]`.
+///
+/// # Panics
+/// When the values are symbols.
+pub fn read_all_reals(examples: &dyn Examples, epoch: u64) -> Vec<f64> {
+    let rows: Vec<usize> = (0..examples.len()).collect();
+    let mut out = Vec::with_capacity(rows.len() * examples.variables());
+    examples.read_reals(epoch, &rows, &mut out);
+    out
+}
+
 /// Rows that are read at a time where a set is gone through.
 const CHUNK: usize = 2000;
 

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`nade`], [`orderless`], [`made`], [`logistic`], [`rnade`], [`pixel`] | the models trained by gradients |
 //! | [`columns`] | events whose variables are of different types, and NADE over them |
+//! | [`window`] | a Parzen window over any events: fitted, not trained |
 //! | [`model`] | every model, the tables of prob-core included, behind one enum on host symbols |
 //! | [`config`] | `[model]` as it stands in a file, checked against the data |
 //! | [`train`] | optimizers, schedules, checkpoints; one step or a whole run |
@@ -74,6 +75,7 @@ pub mod standardization;
 mod store;
 pub mod train;
 pub mod walk;
+pub mod window;
 
 pub use ar_kernels::Isa;
 pub use ar_kernels::memory::keep_freed as keep_freed_memory;

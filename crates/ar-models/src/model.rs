@@ -15,7 +15,8 @@ use prob_core::{Autoregressive, Density};
 use rand::Rng;
 
 use crate::columns::{
-    Column, ColumnNade, ColumnNadeConfig, Layout, Links, Mixtures, Origin, Units,
+    self, Column, ColumnNade, ColumnNadeConfig, ColumnSteps, ColumnWalker, Draws, Effort, Layout,
+    Links, Mixtures, Origin, Region, Units,
 };
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
@@ -31,6 +32,7 @@ use crate::rnade::Rnade;
 use crate::standardization::Standardization;
 use crate::store::Arrays;
 use crate::walk::{Completions, Tabulated, Walker, monte_carlo};
+use crate::window::KernelWindow;
 
 /// A model of any kind.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub enum Model {
     BayesianNetwork(BayesianNetwork),
     /// [`FullTable`].
     FullTable(FullTable),
+    /// [`KernelWindow`].
+    Kernel(KernelWindow),
     /// [`Logistic`].
     Logistic(Logistic),
     /// [`Nade`].
@@ -66,6 +70,12 @@ pub enum Model {
     ColumnOrderless(ColumnOrderless),
     /// [`Pixel`].
     Pixel(Pixel),
+}
+
+impl From<KernelWindow> for Model {
+    fn from(model: KernelWindow) -> Self {
+        Self::Kernel(model)
+    }
 }
 
 impl From<Logistic> for Model {
@@ -122,15 +132,21 @@ impl From<Pixel> for Model {
     }
 }
 
-/// Runs one expression for whichever tabular model it is, another for whichever neural one; or one of
-/// the latter for symbols and one for real numbers.
+/// Runs one expression for whichever tabular model it is, another for a window, another for whichever neural one; or
+/// one of the latter for symbols and one for real numbers.
 macro_rules! each {
-    ($model:expr, tabular $t:ident => $tabular:expr, neural $n:ident => $neural:expr $(,)?) => {
-        each!($model, tabular $t => $tabular, symbols $n => $neural, reals $n => $neural)
+    (
+        $model:expr,
+        tabular $t:ident => $tabular:expr,
+        window $w:ident => $window:expr,
+        neural $n:ident => $neural:expr $(,)?
+    ) => {
+        each!($model, tabular $t => $tabular, window $w => $window, symbols $n => $neural, reals $n => $neural)
     };
     (
         $model:expr,
         tabular $t:ident => $tabular:expr,
+        window $w:ident => $window:expr,
         symbols $n:ident => $symbols:expr,
         reals $r:ident => $reals:expr $(,)?
     ) => {
@@ -141,6 +157,7 @@ macro_rules! each {
             Model::Neighbourhood($t) => $tabular,
             Model::BayesianNetwork($t) => $tabular,
             Model::FullTable($t) => $tabular,
+            Model::Kernel($w) => $window,
             Model::Logistic($n) => $symbols,
             Model::Nade($n) => $symbols,
             Model::Made($n) => $symbols,
@@ -170,7 +187,7 @@ fn no_classes(model: &Model) -> ! {
 }
 
 impl Model {
-    /// Fits a tabular model by counting, in one pass.
+    /// Fits a tabular model by counting, in one pass, or a window.
     ///
     /// # Errors
     /// When the config is impossible for such data, the data is not such events, the tables would
@@ -185,6 +202,9 @@ impl Model {
     ) -> Result<Self, Error> {
         config.check(event)?;
         event.check_rows(TRAINING, train)?;
+        if let ModelConfig::Kernel(settings) = config {
+            return Ok(KernelWindow::fit(settings, event, train)?.into());
+        }
         if train.is_empty() && !matches!(config, ModelConfig::Uniform {}) {
             return Err(Error::Empty(TRAINING));
         }
@@ -210,6 +230,7 @@ impl Model {
             ModelConfig::FullTable { pseudo_count } => {
                 Self::FullTable(FullTable::fit(data, *pseudo_count)?)
             }
+            ModelConfig::Kernel(_) => unreachable!("it is fitted above"),
             ModelConfig::Logistic { .. }
             | ModelConfig::Nade { .. }
             | ModelConfig::Made(_)
@@ -341,6 +362,7 @@ impl Model {
             Self::Neighbourhood(_) => "neighbourhood",
             Self::BayesianNetwork(_) => "bayesian-network",
             Self::FullTable(_) => "full-table",
+            Self::Kernel(_) => "kernel",
             Self::Logistic(_) => "logistic",
             Self::Nade(_) | Self::ColumnNade(_) => "nade",
             Self::Made(_) | Self::ColumnMade(_) => "made",
@@ -352,7 +374,12 @@ impl Model {
 
     /// The order of the walk.
     pub fn ordering(&self) -> &Ordering {
-        each!(self, tabular model => Tabular::ordering(model), neural model => Neural::ordering(model))
+        each!(
+            self,
+            tabular model => Tabular::ordering(model),
+            window model => model.ordering(),
+            neural model => Neural::ordering(model),
+        )
     }
 
     /// Number of variables of an event.
@@ -369,26 +396,28 @@ impl Model {
                 &n * (&n + 1_u8) / 2_u8
             }
             Self::Nade(model) => BigUint::from(model.num_params()),
-            Self::ColumnNade(model) => BigUint::from(model.num_params()),
+            Self::ColumnNade(model) => BigUint::from(model.free_parameters()),
             Self::Rnade(model) => BigUint::from(model.num_params()),
             Self::Made(model) => BigUint::from(model.free_parameters()),
             Self::ColumnMade(model) => BigUint::from(model.free_parameters()),
             Self::OrderlessNade(model) => BigUint::from(model.num_params()),
-            Self::ColumnOrderless(model) => BigUint::from(model.num_params()),
+            Self::ColumnOrderless(model) => BigUint::from(model.free_parameters()),
             Self::Pixel(model) => BigUint::from(model.free_parameters()),
             _ => each!(
                 self,
                 tabular model => model.free_parameters(),
+                window model => BigUint::from(model.free_parameters()),
                 neural _model => unreachable!("every neural model is named above"),
             ),
         }
     }
 
-    /// Bytes that the weights or tables take.
+    /// Bytes that the weights, tables or stored rows take.
     pub fn parameter_bytes(&self) -> usize {
         each!(
             self,
             tabular model => model.table_bytes(),
+            window model => model.row_bytes(),
             neural model => model.num_params() * size_of::<f32>(),
         )
     }
@@ -412,6 +441,7 @@ impl Model {
             _ => each!(
                 self,
                 tabular model => model.log_prob_rows(rows.symbols()),
+                window model => model.log_prob(rows),
                 neural model => in_batches(model, rows, |model, x| host_f64(model.log_prob(x))),
             ),
         }
@@ -430,6 +460,7 @@ impl Model {
         each!(
             self,
             tabular model => model.log_prob_per_variable(rows.symbols()),
+            window model => model.log_prob_per_variable(rows),
             neural model => {
                 in_batches(model, rows, |model, x| host_f64(model.log_prob_per_variable(x)))
             },
@@ -448,6 +479,7 @@ impl Model {
         let batches: Vec<Option<Vec<f32>>> = each!(
             self,
             tabular _model => return None,
+            window _model => return None,
             neural model => in_batches(model, rows.into(), |model, x| {
                 let features = model.features(x);
                 vec![features.map(|features| features.into_data().iter::<f32>().collect())]
@@ -459,7 +491,7 @@ impl Model {
 
     /// Number of classes of the labels that the model can be given; `None` for a model of x alone.
     pub fn classes(&self) -> Option<usize> {
-        each!(self, tabular _model => None, neural model => model.classes())
+        each!(self, tabular _model => None, window _model => None, neural model => model.classes())
     }
 
     /// log p(x | y) of each row, in nats; `-inf` outside the support.
@@ -554,6 +586,9 @@ impl Model {
     /// `n` independent draws of either kind, `[n, variables]` in event order.
     pub fn sample_rows(&self, n: usize, rng: &mut dyn Rng) -> Rows {
         match self {
+            Self::Kernel(model) if model.is_real() => {
+                Rows::Reals(self.complete_reals(&vec![None; n * self.variables()], rng))
+            }
             Self::Rnade(_)
             | Self::ColumnNade(_)
             | Self::ColumnMade(_)
@@ -574,6 +609,7 @@ impl Model {
             Self::ColumnNade(model) => model.complete(observed, rng),
             Self::ColumnMade(model) => model.complete(observed, rng),
             Self::ColumnOrderless(model) => model.ensemble().complete(observed, rng),
+            Self::Kernel(model) if model.is_real() => model.complete(observed, rng),
             _ => panic!("a model of kind `{}` draws symbols, not real numbers", self.kind()),
         }
     }
@@ -597,6 +633,7 @@ impl Model {
                 let ordering = Tabular::ordering(model).as_slice();
                 crate::walk::walk::<_, Int>(model, ordering, observed, &Device::default(), rng)
             },
+            window model => model.complete_symbols(observed, rng),
             symbols model => model.complete(observed, rng),
             reals _model => {
                 panic!("a model of kind `{}` draws real numbers, not symbols", self.kind())
@@ -604,10 +641,112 @@ impl Model {
         )
     }
 
+    /// Rows drawn given where their cells lie ([`Region`]), by sequential Monte Carlo, and given that they hold nothing
+    /// else that training never saw; `None` of a model that [answers for no regions](Self::takes_regions).
+    ///
+    /// # Shapes
+    /// `regions` is `[n, variables]` in event order.
+    ///
+    /// # Panics
+    /// When `regions` is not whole rows, or the effort is none.
+    pub fn draws_given(
+        &self,
+        regions: &[Region],
+        effort: Effort,
+        rng: &mut dyn Rng,
+    ) -> Option<Draws> {
+        let (ordering, width) = (self.ordering().as_slice(), self.variables());
+        if let Self::ColumnOrderless(model) = self {
+            return Some(model.draws_given(regions, effort, rng));
+        }
+        let units = self.layout()?.units();
+        let seen = |(at, region)| units.seen(at % width, region);
+        let regions: Vec<Region> = regions.iter().enumerate().map(seen).collect();
+        match self {
+            Self::ColumnNade(model) => {
+                Some(columns::draws(model, ordering, &regions, effort, &device_of(model), rng))
+            }
+            Self::ColumnMade(model) => {
+                Some(columns::draws(model, ordering, &regions, effort, &device_of(model), rng))
+            }
+            _ => None,
+        }
+    }
+
+    /// ln of the probability that the cells of a row lie in these regions, in nats, where that can be enumerated:
+    /// see [`columns`]. A model that takes any mask has a probability along each ordering with the known cells first.
+    ///
+    /// # Shapes
+    /// `regions` is `[variables]` in event order.
+    pub fn log_prob_of_regions(&self, regions: &[Region]) -> Option<f64> {
+        let ordering = self.ordering().as_slice();
+        let (of, most) = (self.layout()?.units().columns(), MOST_ENUMERATED);
+        match self {
+            Self::ColumnNade(model) => {
+                columns::exact(model, ordering, of, regions, most, &device_of(model))
+            }
+            Self::ColumnMade(model) => {
+                columns::exact(model, ordering, of, regions, most, &device_of(model))
+            }
+            Self::ColumnOrderless(model) => model.log_prob_of_regions(regions, most),
+            _ => None,
+        }
+    }
+
+    /// Logarithms of `particles` independent numbers whose expectation is the probability that the cells of a row lie in
+    /// these regions; `None` of a model that [answers for no regions](Self::takes_regions).
+    ///
+    /// # Shapes
+    /// `regions` is `[variables]` in event order.
+    pub fn log_weights_of_regions(
+        &self,
+        regions: &[Region],
+        particles: usize,
+        rng: &mut dyn Rng,
+    ) -> Option<Vec<f64>> {
+        let ordering = self.ordering().as_slice();
+        match self {
+            Self::ColumnNade(model) => {
+                let device = device_of(model);
+                Some(columns::probability(model, ordering, regions, particles, &device, rng))
+            }
+            Self::ColumnMade(model) => {
+                let device = device_of(model);
+                Some(columns::probability(model, ordering, regions, particles, &device, rng))
+            }
+            Self::ColumnOrderless(model) => {
+                Some(model.log_weights_of_regions(regions, particles, rng))
+            }
+            _ => None,
+        }
+    }
+
+    /// ln p that cell `i` of a row lies in each of `regions` given the values that `row` knows of other cells, exact, of
+    /// columns of different types and a model that [takes any mask](Self::takes_any_mask); `None` elsewhere.
+    ///
+    /// # Shapes
+    /// `row` is `[variables]` in event order; returns one for each of `regions`.
+    pub fn log_probs_of_cell(
+        &self,
+        row: &[Region],
+        i: usize,
+        regions: &[Region],
+    ) -> Option<Vec<f64>> {
+        match self {
+            Self::ColumnOrderless(model) => Some(model.log_probs_of_cell(row, i, regions)),
+            _ => None,
+        }
+    }
+
+    /// Whether it draws rows given regions of their cells, and says how probable these are.
+    pub fn takes_regions(&self) -> bool {
+        self.layout().is_some()
+    }
+
     /// Whether `complete` draws from p(missing | observed) whatever is observed, not only where that is a
     /// prefix of the ordering.
     pub fn takes_any_mask(&self) -> bool {
-        matches!(self, Self::OrderlessNade(_) | Self::ColumnOrderless(_))
+        matches!(self, Self::OrderlessNade(_) | Self::ColumnOrderless(_) | Self::Kernel(_))
     }
 
     /// Number of orderings that the likelihood is a mean over, of a model that takes any; `None` elsewhere.
@@ -648,6 +787,7 @@ impl Model {
     ) -> Option<Vec<f64>> {
         let rows = rows.into();
         match self {
+            Self::Kernel(model) => Some(model.log_prob_conditional(rows, observed)),
             Self::OrderlessNade(model) => {
                 let given = |x, mask: &[bool]| host_f64(model.log_prob_conditional(x, mask));
                 Some(by_mask(model, rows, observed, given))
@@ -692,6 +832,7 @@ impl Model {
                 let start = |walks| model.init_state(walks);
                 monte_carlo::<_, Int>(model, start, ordering, observed, counts, &Device::default(), rng)
             },
+            window model => model.complete_symbols_exactly(observed, samples, rng),
             symbols model => {
                 let start = |walks| model.init_state(walks);
                 monte_carlo(model, start, ordering, observed, counts, &device_of(model), rng)
@@ -708,8 +849,17 @@ impl Model {
         each!(
             self,
             tabular model => Some(Box::new(Tabulated(model.tables()))),
+            window model => model.walker(),
             neural model => Neural::walker(model, levels, isa),
         )
+    }
+
+    /// The walk of an entropy coder over columns; `None` where the variables are no columns.
+    pub(crate) fn column_walker(&self) -> Option<Box<dyn ColumnWalker + '_>> {
+        match self {
+            Self::ColumnNade(model) => Some(Box::new(ColumnSteps { model, units: model.units() })),
+            _ => None,
+        }
     }
 
     /// The model as a safetensors file that holds its own SHA-256.
@@ -735,6 +885,7 @@ impl Model {
                     arrays.f64s.push((format!("table.{k}"), vec![table.len()], table.to_vec()));
                 }
             },
+            window model => model.store(&mut arrays),
             neural model => {
                 for weight in neural::weights(model) {
                     arrays.f32s.push((weight.name, weight.shape, host_f32(weight.values)));
@@ -750,9 +901,15 @@ impl Model {
         if let Some(layout) = self.layout() {
             let units = layout.units();
             let (links, unseen) = (layout.links(), &[units.unseen()][..]);
+            let ranges = (0..units.columns().len()).map(|i| units.range(i));
+            let (lows, highs): (Vec<f64>, Vec<f64>) = ranges.unzip();
+            let spikes: Vec<f64> = units.spikes().iter().map(|&count| count as f64).collect();
             for (name, values) in [
                 (COLUMN_MEANS, units.means()),
                 (COLUMN_SCALES, units.scales()),
+                (COLUMN_LOWS, &lows),
+                (COLUMN_HIGHS, &highs),
+                (COLUMN_SPIKES, &spikes),
                 (UNSEEN, unseen),
                 (GAINS, &links.gains),
                 (SHIFTS, &links.shifts),
@@ -792,11 +949,15 @@ impl Model {
             return Err(Arrays::unchecked());
         }
         arrays.check_finite()?;
+        if let ModelConfig::Kernel(settings) = config {
+            return Ok(KernelWindow::restore(settings, event, &arrays)?.into());
+        }
         if config.is_neural() {
             let start = match (&event.columns, event.levels) {
                 (Some(columns), _) => {
-                    let links = arrays.links(columns, config)?;
-                    Start::Units(arrays.units(columns)?, Origin::Stored(links))
+                    let units = arrays.units(columns)?;
+                    let links = arrays.links(&units, config)?;
+                    Start::Units(units, Origin::Stored(links))
                 }
                 (None, Some(_)) => Start::Means(vec![0.5; event.variables()]),
                 (None, None) => Start::Standardization(arrays.standardization(event.variables())?),
@@ -852,8 +1013,9 @@ impl Model {
             | ModelConfig::RowLstm(_)
             | ModelConfig::DiagonalLstm(_)
             | ModelConfig::DiagonalBilstm(_)
-            | ModelConfig::PixelCnn(_) => {
-                unreachable!("neural models are loaded above")
+            | ModelConfig::PixelCnn(_)
+            | ModelConfig::Kernel(_) => {
+                unreachable!("neural models and windows are loaded above")
             }
         })
     }
@@ -881,6 +1043,12 @@ const SCALES: &str = "standardization.scales";
 /// Names of the arrays of columns' units.
 const COLUMN_MEANS: &str = "columns.means";
 const COLUMN_SCALES: &str = "columns.scales";
+/// The most rows that are enumerated for a probability.
+const MOST_ENUMERATED: usize = 1 << 14;
+
+const COLUMN_LOWS: &str = "columns.lows";
+const COLUMN_HIGHS: &str = "columns.highs";
+const COLUMN_SPIKES: &str = "columns.spikes";
 const UNSEEN: &str = "columns.unseen";
 const GAINS: &str = "columns.gains";
 const SHIFTS: &str = "columns.shifts";
@@ -901,11 +1069,12 @@ impl Arrays {
     }
 
     /// The links of the outputs of columns.
-    fn links(&self, columns: &[Column], config: &ModelConfig) -> Result<Links, Error> {
+    fn links(&self, units: &Units, config: &ModelConfig) -> Result<Links, Error> {
         let Some(components) = config.components() else {
             return Err(Error::Stored(format!("a model `{}` of columns", config.kind())));
         };
-        let outputs = columns.iter().map(|column| column.outputs(components)).sum();
+        let columns = units.columns().iter().map(|column| column.outputs(components));
+        let outputs = columns.sum::<usize>() + 3 * units.spikes().iter().sum::<usize>();
         Ok(Links { gains: self.numbers(GAINS, outputs)?, shifts: self.numbers(SHIFTS, outputs)? })
     }
 
@@ -914,7 +1083,11 @@ impl Arrays {
         let means = self.numbers(COLUMN_MEANS, columns.len())?;
         let scales = self.numbers(COLUMN_SCALES, columns.len())?;
         let unseen = self.numbers(UNSEEN, 1)?;
-        Units::new(columns, means, scales, unseen.first().copied().unwrap_or_default())
+        let lows = self.numbers(COLUMN_LOWS, columns.len())?;
+        let highs = self.numbers(COLUMN_HIGHS, columns.len())?;
+        let unseen = unseen.first().copied().unwrap_or_default();
+        let spikes = self.numbers(COLUMN_SPIKES, columns.len())?;
+        Units::new(columns, means, scales, unseen)?.with_ranges(&lows, &highs)?.with_spikes(&spikes)
     }
 }
 

@@ -26,6 +26,10 @@ pub enum Purpose {
     Orderings = 11,
     /// What a training loss that is an estimate draws.
     TrainingLoss = 12,
+    /// The walks of a probability that is estimated.
+    Probability = 14,
+    /// Training rows that a model keeps.
+    Rows = 13,
 }
 
 /// The generator of one purpose, of which there are many by `index`.

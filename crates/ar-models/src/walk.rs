@@ -293,7 +293,7 @@ where
 }
 
 /// The effective sample size (Σ w)² / Σ w², 0 where all weights are.
-fn effective(log_weights: &[f64]) -> f64 {
+pub(crate) fn effective(log_weights: &[f64]) -> f64 {
     let squares: Vec<f64> = log_weights.iter().map(|weight| 2.0 * weight).collect();
     let log_size = 2.0 * logsumexp(log_weights) - logsumexp(&squares);
     if log_size.is_nan() { 0.0 } else { log_size.exp() }
@@ -301,7 +301,7 @@ fn effective(log_weights: &[f64]) -> f64 {
 
 /// `count` indices in ascending order, index j on average `count · w_j / Σ w` times, by one uniform; any of
 /// them alike where all weights are 0.
-fn systematic(log_weights: &[f64], count: usize, uniform: f64) -> Vec<usize> {
+pub(crate) fn systematic(log_weights: &[f64], count: usize, uniform: f64) -> Vec<usize> {
     let total = logsumexp(log_weights);
     let weight = |j: usize| {
         if total == f64::NEG_INFINITY {

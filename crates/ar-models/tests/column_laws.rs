@@ -303,12 +303,21 @@ fn draws_have_the_frequencies_of_the_mass_and_stay_on_the_grid() {
         let n = 20_000;
         let drawn = model.complete_reals(&vec![None; 2 * n], &mut rng);
         let log_probs = model.log_prob(&rows);
-        // Given that nothing unseen is drawn: other labels have the share 1/10.
-        let seen: Vec<f64> = rows
-            .chunks_exact(2)
-            .zip(&log_probs)
-            .map(|(row, &l)| if row[0] == 3.0 { f64::NEG_INFINITY } else { l - 0.9_f64.ln() })
-            .collect();
+        // Given that nothing unseen is drawn: no other label, whose share is 1/10, and no number beyond 0.5 to 2, given
+        // the label where that comes first.
+        let is_within = |row: &[f64]| !(row[1] < 0.5 || row[1] > 2.0);
+        let is_label_first = model.ordering()[0] == 0;
+        let share = |label: f64, within: bool| -> f64 {
+            let own = rows.chunks_exact(2).zip(&log_probs).filter(|(row, _)| {
+                (!is_label_first || row[0] == label) && (!within || is_within(row))
+            });
+            own.map(|(_, log_prob)| log_prob.exp()).sum()
+        };
+        let log_seen = |(row, &log_prob): (&[f64], &f64)| match row[0] < 3.0 && is_within(row) {
+            true => log_prob + (share(row[0], false) / share(row[0], true) / 0.9).ln(),
+            false => f64::NEG_INFINITY,
+        };
+        let seen: Vec<f64> = rows.chunks_exact(2).zip(&log_probs).map(log_seen).collect();
         let cells: Vec<usize> = drawn.chunks_exact(2).map(index).collect();
         sampler_cells(&seen, cells.iter().copied(), 1e-4).unwrap();
         // Negative control: every draw a point too far.
@@ -354,16 +363,46 @@ fn any_columns_are_answered_given_any_others_and_the_ensemble_averages_joint_pro
         if observed.contains(&true) {
             assert!(sums_to_one(model.log_prob(&rows), 1e-3).is_err());
         }
-        // Draws follow it, given that nothing unseen is drawn.
+        // Draws follow it, given that nothing unseen is drawn: along each ordering no number beyond 0.5 to 2, given what
+        // comes before.
         let kept = [1, 2].into_iter().filter(|&i| !observed[i]).count() as f64;
-        let of_seen = |(row, &log_prob): (&[f64], &f64)| {
+        let is_within = |row: &[f64]| observed[0] || !(row[0] < 0.5 || row[0] > 2.0);
+        let is_other = |row: &[f64]| {
             let is_other = |i: usize, labels: f64| !observed[i] && row[i] == labels;
-            match is_other(1, 3.0) || is_other(2, 2.0) {
-                true => f64::NEG_INFINITY,
-                false => log_prob - kept * 0.9_f64.ln(),
-            }
+            is_other(1, 3.0) || is_other(2, 2.0)
         };
-        let seen: Vec<f64> = rows.chunks_exact(3).zip(&given).map(of_seen).collect();
+        let shares: Vec<Vec<f64>> = network
+            .orderings()
+            .iter()
+            .map(|ordering| {
+                let mut moved = ordering.as_slice().to_vec();
+                moved.sort_by_key(|&i| !observed[i]);
+                let before = moved[..moved.iter().position(|&i| i == 0).unwrap()].to_vec();
+                let along = network.along(Ordering::from_vec(moved).unwrap());
+                let log_probs =
+                    host(prob_core::Density::log_prob(&along, tensor(&rows, 3, &device())));
+                let all = prob_core::logspace::logsumexp(&log_probs);
+                let share = |row: &[f64], within: bool| -> f64 {
+                    let same = |other: &[f64]| before.iter().all(|&i| other[i] == row[i]);
+                    let own = rows.chunks_exact(3).zip(&log_probs);
+                    own.filter(|(other, _)| same(other) && (!within || is_within(other)))
+                        .map(|(_, log_prob)| log_prob.exp())
+                        .sum()
+                };
+                let of_row =
+                    |(row, log_prob): (&[f64], &f64)| match is_other(row) || !is_within(row) {
+                        true => 0.0,
+                        false => {
+                            (log_prob - all).exp() * share(row, false)
+                                / share(row, true)
+                                / 0.9_f64.powf(kept)
+                        }
+                    };
+                rows.chunks_exact(3).zip(&log_probs).map(of_row).collect()
+            })
+            .collect();
+        let mean = |at: usize| shares.iter().map(|own| own[at]).sum::<f64>() / shares.len() as f64;
+        let seen: Vec<f64> = (0..rows.len() / 3).map(|at| mean(at).ln()).collect();
         let holes: Vec<Option<f64>> = (0..3).map(|i| observed[i].then_some(row[i])).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         let drawn = model.complete_reals(&holes.repeat(20_000), &mut rng);

@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Draw samples from a trained model
     Sample(SampleArgs),
-    /// Draw the missing part of images, given what is observed of them
+    /// Draw the missing part of images or fill in the missing cells of a table, given what is observed
     ///
     /// The walk that draws a sample, but what is observed stays as it is. The completions are exact draws
     /// from p(missing | observed) where the observed pixels are a prefix of the model's ordering (the top
@@ -77,7 +77,16 @@ pub(crate) enum Command {
     /// (orderless-nade). Elsewhere they come from sequential Monte Carlo: many walks at a time, of which
     /// those go on that make the observed pixels likely; the more particles, the nearer to p(missing |
     /// observed). The record says which: `method` is "exact" or "smc".
+    ///
+    /// Of a table every missing cell of a row is filled in given all others of the row, in the table's own words.
+    /// --hide measures how well.
     Complete(CompleteArgs),
+    /// How probable it is that a row of a table meets conditions
+    ///
+    /// Exact where the columns up to the last condition can be enumerated; elsewhere the mean over walks that draw
+    /// allowed values alone and multiply the masses that these have (progressive sampling), with its standard
+    /// error. With --data the fraction of its rows that meet the conditions stands beside it.
+    Probability(ProbabilityArgs),
     /// Score each row of a set: its log-likelihood, and whether it is an anomaly
     ///
     /// A conformal p-value is the rank of a row's score among those of held-out normal rows
@@ -215,6 +224,10 @@ pub(crate) struct SampleArgs {
     /// Draw given this label, for a model with classes [default: of all labels]
     #[arg(long, value_name = "Y", value_parser = whole_number::<usize>(0, 255))]
     pub(crate) class: Option<usize>,
+    /// Draw rows of a table for which this holds, such as 'age=30..40', 'sex=Female|Male', 'hours>=20' or 'age='
+    /// (missing); several hold together
+    #[arg(long, value_name = "CONDITION")]
+    pub(crate) given: Vec<String>,
     /// Columns of the grid (.png only) [default: about a square]
     #[arg(long, value_name = "C", value_parser = count_parser())]
     pub(crate) columns: Option<usize>,
@@ -226,15 +239,15 @@ pub(crate) struct SampleArgs {
 /// `chainrule complete`.
 #[derive(Debug, Args)]
 pub(crate) struct CompleteArgs {
-    /// The run directory; its events must be images
+    /// The run directory; its events must be images, or rows of a table
     pub(crate) run: PathBuf,
-    /// What is observed: top-half, left-half, every-other-row, fraction:P (each pixel with
+    /// What is observed of images: top-half, left-half, every-other-row, fraction:P (each pixel with
     /// probability P), or MASK.png (an image of the same size, not black where it is observed)
     #[arg(long, value_name = "WHAT")]
-    pub(crate) observe: String,
+    pub(crate) observe: Option<String>,
     /// The file to write: a row per image of the original, what is observed (the rest in blue) and
     /// the completions (.png), or the completions as an array [count, samples, ...event shape] of u8
-    /// (.npy)
+    /// (.npy); of a table its rows with every missing cell filled in (.csv, .parquet)
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Other data than the run's: a built-in name, or a path (which has no splits)
@@ -243,22 +256,58 @@ pub(crate) struct CompleteArgs {
     /// Which part of the data [default: test]
     #[arg(long, value_parser = split_parser())]
     pub(crate) split: Option<Split>,
-    /// Number of images, from the first on
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count_parser())]
-    pub(crate) count: usize,
-    /// Completions of each image
-    #[arg(long, value_name = "K", default_value_t = 4, value_parser = count_parser())]
-    pub(crate) samples: usize,
-    /// Walks of each image at a time, where completions come from sequential Monte Carlo; 1 does not look
+    /// Number of images or rows, from the first on [default: 8 images, all rows]
+    #[arg(long, value_name = "N", value_parser = count_parser())]
+    pub(crate) count: Option<usize>,
+    /// Completions of each image [default: 4], or of each row [default: 1]
+    #[arg(long, value_name = "K", value_parser = count_parser())]
+    pub(crate) samples: Option<usize>,
+    /// Fill each missing cell of a table with the commonest label or the median of its draws, in place of one draw
+    #[arg(long, conflicts_with = "samples")]
+    pub(crate) most_likely: bool,
+    /// Hide this fraction of the cells of a table that are there, fill them in, and say how good that is, column by
+    /// column, beside the frequencies of the training rows
+    #[arg(long, value_name = "P", value_parser = fraction)]
+    pub(crate) hide: Option<f64>,
+    /// Walks of each image or row at a time, where completions come from sequential Monte Carlo; 1 does not look
     /// ahead at all
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = count_parser())]
     pub(crate) particles: usize,
-    /// Seed of the completions and of `fraction:P`
+    /// Seed of the completions, of `fraction:P` and of --hide
     #[arg(long, value_name = "S", default_value_t = 1, value_parser = seed_parser())]
     pub(crate) seed: u64,
     /// Draw given this label, for a model with classes [default: of all labels]
     #[arg(long, value_name = "Y", value_parser = whole_number::<usize>(0, 255))]
     pub(crate) class: Option<usize>,
+    /// The file of the data.
+    #[command(flatten)]
+    pub(crate) file: WholeFileArgs,
+    /// The run's own data.
+    #[command(flatten)]
+    pub(crate) own_data: OwnData,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+}
+
+/// `chainrule probability`.
+#[derive(Debug, Args)]
+pub(crate) struct ProbabilityArgs {
+    /// The run directory; its events must be rows of a table
+    pub(crate) run: PathBuf,
+    /// A condition on a column, such as 'age>=30', 'age=30..40', 'sex=Female', 'sex!=Female', or 'age=' (missing);
+    /// several hold together
+    #[arg(long = "where", value_name = "CONDITION", required = true)]
+    pub(crate) conditions: Vec<String>,
+    /// Also count the rows of this data for which the conditions hold: a path, or a split of the run's own data
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) data: Option<String>,
+    /// Walks of the estimate, where the probability cannot be enumerated
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = count_parser())]
+    pub(crate) particles: usize,
+    /// Seed of the walks
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = seed_parser())]
+    pub(crate) seed: u64,
     /// The file of the data.
     #[command(flatten)]
     pub(crate) file: WholeFileArgs,
@@ -583,6 +632,8 @@ pub(crate) enum Family {
     Markov,
     /// Every pixel given earlier pixels around it
     Neighbourhood,
+    /// Parzen window over stored rows: h for numbers, λ for labels
+    Kernel,
     /// Logistic regression of every bit on all before it: n (n + 1) / 2
     Logistic,
     /// NADE: 2 n h + h + n

@@ -10,7 +10,7 @@ use ar_models::examples::{Examples as _, read_all};
 use ar_models::scoring::evaluate;
 use serde::Serialize;
 
-use super::{Session, data_of, finite};
+use super::{Session, compress_table, data_of, finite};
 use crate::args::CompressArgs;
 use crate::baselines::{self, Baseline};
 use crate::config::Config;
@@ -23,40 +23,50 @@ use crate::run_dir::RunDir;
 
 /// What the command prints.
 #[derive(Debug, Serialize)]
-struct Record {
-    version: u32,
-    command: &'static str,
-    model: String,
-    data: String,
-    split: String,
-    run: String,
-    out: String,
+pub(super) struct Record {
+    pub(super) version: u32,
+    pub(super) command: &'static str,
+    pub(super) model: String,
+    pub(super) data: String,
+    pub(super) split: String,
+    pub(super) run: String,
+    pub(super) out: String,
     /// Events compressed.
-    events: usize,
+    pub(super) events: usize,
     /// Variables of an event.
-    variables: usize,
+    pub(super) variables: usize,
     /// Whether the values are those of the input: `unchanged`, `binarized` or `requantized`.
-    values: &'static str,
+    pub(super) values: &'static str,
     /// What computed the conditionals.
-    arithmetic: String,
+    pub(super) arithmetic: String,
     /// Size of the file.
-    bytes: usize,
-    bits_per_event: f64,
-    bits_per_dim: f64,
-    /// −log₂ p(x) of all events, in bytes; `null` if one of them is impossible.
-    nll_bytes: Option<f64>,
+    pub(super) bytes: usize,
+    pub(super) bits_per_event: f64,
+    pub(super) bits_per_dim: f64,
+    /// −log₂ p(x) of all events, in bytes; `null` if one of them is impossible. Of a table that of its categories and
+    /// of its numbers on a grid.
+    pub(super) nll_bytes: Option<f64>,
+    /// Columns of a table whose numbers are real, so that their likelihood is a density and no code length.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) real_columns: usize,
+    /// What of the file they take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) real_bytes: Option<f64>,
+    /// Labels that training never saw, which the file holds as words.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) unseen_labels: usize,
     /// Time that compressing took.
-    seconds: f64,
-    events_per_second: f64,
+    pub(super) seconds: f64,
+    pub(super) events_per_second: f64,
     /// Time that decoding for `--verify` took.
     #[serde(skip_serializing_if = "Option::is_none")]
-    verify_seconds: Option<f64>,
+    pub(super) verify_seconds: Option<f64>,
     /// What other compressors make of the same values.
-    baselines: Vec<Baseline>,
-    device: String,
+    pub(super) baselines: Vec<Baseline>,
+    pub(super) device: String,
     /// How the run's own data has changed since it was trained, where that was accepted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    accepted_changes: Vec<String>,
+    pub(super) accepted_changes: Vec<String>,
 }
 
 /// Compresses, verifies, writes and prints.
@@ -75,6 +85,10 @@ pub(crate) fn run(args: &CompressArgs, session: &Session) -> Result<()> {
     let device = device::choose(args.device.as_deref())?;
     let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
+    if event.columns.is_some() {
+        let of_run = (&run, &config, &event);
+        return compress_table::compress(args, of_run, (&model, &device.name), session);
+    }
     let codec = Codec::new(&model, &config.model, &event)?;
     let (data, split) = data_of(Some(&args.input), args.split, &config, &args.file, session)?;
     let isa = if args.portable { Isa::Portable } else { Isa::detect() };
@@ -158,6 +172,9 @@ pub(crate) fn run(args: &CompressArgs, session: &Session) -> Result<()> {
         bits_per_event,
         bits_per_dim: bits_per_event / event.variables() as f64,
         nll_bytes: finite(nll_bits / 8.0),
+        real_columns: 0,
+        real_bytes: None,
+        unseen_labels: 0,
         seconds,
         events_per_second: data.len() as f64 / seconds,
         verify_seconds,
@@ -214,7 +231,12 @@ fn compare(
     Ok(all)
 }
 
-fn words(record: &Record) -> String {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+pub(super) fn words(record: &Record) -> String {
     let speed = |seconds: f64| {
         let each = format!("{:.0}", record.events as f64 / seconds);
         format!("{} ({} events/s)", human_seconds(seconds), grouped(&each))
@@ -240,10 +262,27 @@ fn words(record: &Record) -> String {
     };
     let mut rows = vec![row(&record.model, record.bytes as f64)];
     if let Some(bytes) = record.nll_bytes {
-        let mut nll = row("its -log2 p", bytes);
-        let over = 100.0 * (record.bytes as f64 / bytes - 1.0);
-        nll.push(format!("the file is {over:.2}% larger"));
-        rows.push(nll);
+        // A density is no code length: what real columns take is beside what the likelihood says of the others.
+        let others = record.bytes as f64 - record.real_bytes.unwrap_or(0.0);
+        let over = 100.0 * (others / bytes - 1.0);
+        match record.real_bytes {
+            Some(real) => {
+                let count = record.real_columns;
+                let s = if count == 1 { "" } else { "s" };
+                rows.push(row(&format!("{count} real column{s} of it"), real));
+                if record.real_columns < record.variables {
+                    rows.push(row("the others", others));
+                    let mut nll = row("their -log2 p", bytes);
+                    nll.push(format!("they are {over:.2}% larger"));
+                    rows.push(nll);
+                }
+            }
+            None => {
+                let mut nll = row("its -log2 p", bytes);
+                nll.push(format!("the file is {over:.2}% larger"));
+                rows.push(nll);
+            }
+        }
     }
     rows.extend(record.baselines.iter().map(|b| row(b.name, b.bytes as f64)));
     text + &columns(&rows)

@@ -82,6 +82,9 @@ fn name_of(family: Family) -> String {
 /// The largest answer: about 1.2 million digits, which takes about a second.
 const MAX_BITS: u64 = 4_000_000;
 
+/// Bandwidths of a window over numbers and labels.
+const KERNEL_BANDWIDTHS: u32 = 2;
+
 /// The most bit operations for the chain rule's sum, which is made term by term.
 const MAX_SUM_BITS: u64 = 1 << 37;
 
@@ -210,6 +213,8 @@ fn answer(question: &Question) -> Result<BigUint> {
                 if question.neighbours == Some(10) { &TEN_NEIGHBOURS } else { &FOUR_NEIGHBOURS };
             count::neighbourhood(shape, offsets, m)?
         }
+        // However many rows it stores, which are no parameters that anything is fitted to.
+        Family::Kernel => BigUint::from(KERNEL_BANDWIDTHS),
         Family::Logistic => sees::logistic(n),
         Family::Nade => sees::nade(n, question.hidden.unwrap_or(1)),
         Family::OrderlessNade => sees::orderless_nade(n, question.hidden.unwrap_or(1)),
@@ -230,6 +235,7 @@ fn words(record: &Record, family: Family) -> String {
         Family::Independent => "n (m − 1)",
         Family::Markov => "Σ_t m^min(t, k) (m − 1)",
         Family::Neighbourhood => "Σ_i m^(neighbours of i in the image) (m − 1)",
+        Family::Kernel => "h of all numbers and λ of all labels",
         Family::Logistic => "n (n + 1) / 2",
         Family::Nade => "2 n h + h + n",
         Family::OrderlessNade => "3 n h + h + n",
@@ -286,6 +292,7 @@ mod tests {
             (n(Family::Independent, 784, 2), "784"),
             (CountArgs { order: Some(1), ..n(Family::Markov, 784, 2) }, "1567"),
             (CountArgs { shape: Some("28x28".into()), ..args(Family::Neighbourhood) }, "11611"),
+            (n(Family::Kernel, 784, 2), "2"),
             (n(Family::Logistic, 784, 2), "307720"),
             (CountArgs { hidden: Some(500), ..n(Family::Nade, 784, 2) }, "785284"),
             (CountArgs { hidden: Some(500), ..n(Family::Made, 784, 2) }, "393284"),

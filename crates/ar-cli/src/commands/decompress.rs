@@ -7,7 +7,7 @@ use ar_data::memory::content_limit;
 use ar_models::codec::{Codec, Header, Source};
 use serde::Serialize;
 
-use super::Session;
+use super::{Session, compress_table};
 use crate::args::DecompressArgs;
 use crate::device;
 use crate::error::cannot;
@@ -55,6 +55,32 @@ pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
     let bytes =
         reading::bytes(&args.file, content_limit()).with_context(|| cannot("read", &args.file))?;
     let decoding = || cannot("decompress", &args.file);
+    let names = config.data.columns.as_deref();
+    if event.columns.is_some() {
+        let device = device::choose(args.device.as_deref())?;
+        let model = run.load_model(&config, &event, &device.device)?;
+        let of_run = (&config, &event, &model);
+        let table = compress_table::decompress(&bytes, of_run, &decoding, terminal)?;
+        let schema = Some(&table.schema);
+        // An array has no words: its codes are those of the run.
+        let values = if format == Format::Npy { &table.codes } else { &table.in_words };
+        let events = Events { values: values.into(), event: &event, names, schema };
+        events.write(&args.out, format, args.columns)?;
+        let record = Record {
+            version: RECORD_VERSION,
+            command: "decompress",
+            model: model.kind().to_owned(),
+            run: run.display(),
+            file: args.file.display().to_string(),
+            out: args.out.display().to_string(),
+            events: table.rows,
+            values: Source::Unchanged.name(),
+            seconds: table.seconds,
+            events_per_second: table.rows as f64 / table.seconds,
+            device: device.name,
+        };
+        return terminal.result(&record, || words(&record));
+    }
     let header = Header::read(&bytes).map_err(ar_models::Error::from).with_context(decoding)?;
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
@@ -67,7 +93,6 @@ pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
         .with_context(decoding)?;
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
-    let names = config.data.columns.as_deref();
     let schema = config.data.schema.as_ref();
     let events = Events { values: (&values).into(), event: &event, names, schema };
     events.write(&args.out, format, args.columns)?;
@@ -85,13 +110,7 @@ pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
         device: device.name,
     };
     terminal.result(&record, || {
-        let mut text = format!(
-            "{} events to {} in {} ({} events/s)\n",
-            grouped(&record.events.to_string()),
-            record.out,
-            human_seconds(seconds),
-            grouped(&format!("{:.0}", record.events_per_second))
-        );
+        let mut text = words(&record);
         if header.source != Source::Unchanged {
             text.push_str(&format!(
                 "the values were {} before they were compressed: they are what the model sees\n",
@@ -100,4 +119,14 @@ pub(crate) fn run(args: &DecompressArgs, session: &Session) -> Result<()> {
         }
         text
     })
+}
+
+fn words(record: &Record) -> String {
+    format!(
+        "{} events to {} in {} ({} events/s)\n",
+        grouped(&record.events.to_string()),
+        record.out,
+        human_seconds(record.seconds),
+        grouped(&format!("{:.0}", record.events_per_second))
+    )
 }

@@ -5,7 +5,7 @@ use ar_models::config::EventSpec;
 use ar_models::train::TrainConfig;
 use serde::Serialize;
 
-use super::train::Record as Training;
+use super::train::{Record as Training, Window};
 use super::{Evaluation, Session};
 use crate::args::InspectArgs;
 use crate::config::{Binarize, Config};
@@ -71,6 +71,8 @@ struct Trained<'a> {
     epochs: usize,
     best_epoch: Option<usize>,
     seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<&'a Window>,
     valid: Option<&'a Evaluation>,
     test: Option<&'a Evaluation>,
 }
@@ -190,6 +192,7 @@ fn describe<'a>(run: &RunDir, training: Option<&'a Training>) -> Result<Trained<
         },
         best_epoch: training.map(|training| training.best_epoch),
         seconds: training.map(|training| training.seconds),
+        window: training.and_then(|training| training.window.as_ref()),
         valid: training.and_then(|training| training.valid.as_ref()),
         test: training.and_then(|training| training.test.as_ref()),
     })
@@ -257,6 +260,7 @@ fn rows(record: &Record<'_>) -> Vec<Vec<String>> {
         let best = run.best_epoch.map_or_else(String::new, |best| format!(", the best was {best}"));
         let seconds = run.seconds.map_or_else(String::new, |s| format!(", {}", human_seconds(s)));
         rows.push(row("epochs", format!("{}{best}{seconds}", run.epochs)));
+        rows.extend(run.window.map(|window| row("window", window.words())));
         for evaluation in [run.valid, run.test].into_iter().flatten() {
             let cells = evaluation.cells();
             rows.push(row(&cells[0], cells[1..].join(", ")));

@@ -4,6 +4,7 @@ pub(crate) mod classify;
 pub(crate) mod complete;
 pub(crate) mod completions;
 pub(crate) mod compress;
+mod compress_table;
 pub(crate) mod count;
 pub(crate) mod data;
 pub(crate) mod decompress;
@@ -11,6 +12,7 @@ pub(crate) mod eval;
 pub(crate) mod features;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod probability;
 pub(crate) mod report;
 pub(crate) mod sample;
 pub(crate) mod score;
@@ -19,7 +21,7 @@ pub(crate) mod train;
 use std::time::Instant;
 
 use anyhow::Result;
-use ar_data::{Locations, Spec, Split};
+use ar_data::{Locations, Schema, Spec, Split};
 use ar_models::examples::Examples as _;
 use ar_models::model::Model;
 use ar_models::scoring::{Score, evaluate_labelled};
@@ -29,8 +31,9 @@ use crate::args::{Global, WholeFileArgs};
 use crate::config::Config;
 use crate::data::sets::Finder;
 use crate::data::{OTHER_ROWS, Prepared, Reader, load_split, prepare, require_split};
-use crate::error::mistake;
+use crate::error::{ErrorKind, Mistake, mistake};
 use crate::output::Terminal;
+use crate::run_dir::RunDir;
 
 /// What the global flags say.
 #[derive(Debug)]
@@ -91,9 +94,50 @@ pub(crate) fn data_of(
         levels: None,
         file: &file.file,
         with_labels: true,
+        holes: false,
     };
     let data = finder.spec(spec, split)?.into_whole(file.skips(config), terminal)?;
     Ok((data, (!is_path).then_some(split)))
+}
+
+/// The schema of a run whose events are the columns of a table, and their names.
+///
+/// # Errors
+/// When they are anything else.
+pub(crate) fn columns_of<'a>(
+    run: &RunDir,
+    config: &'a Config,
+) -> Result<(&'a Schema, Vec<String>)> {
+    match &config.data.schema {
+        Some(schema) if config.data.is_of_columns() => {
+            let position = |i: usize| format!("x{i}");
+            let all = 0..schema.variables.len();
+            let names = config.data.columns.clone().unwrap_or_else(|| all.map(position).collect());
+            Ok((schema, names))
+        }
+        _ => Err(Mistake::new(
+            format!("{}: not a run of a table's columns of any type", run.display()),
+            "conditions are on the columns of a table: train with `chainrule train FILE --model nade`",
+        )
+        .of(ErrorKind::Run)
+        .into()),
+    }
+}
+
+/// Checks that a model of a table's columns can be asked for rows under conditions.
+///
+/// # Errors
+/// When it cannot.
+pub(crate) fn require_regions(model: &Model) -> Result<()> {
+    if model.takes_regions() {
+        return Ok(());
+    }
+    Err(Mistake::new(
+        format!("a run of model `{}`: rows under conditions are not to be had of it", model.kind()),
+        "`nade`, `made` and `orderless-nade` of a table's columns draw and fill in rows under conditions",
+    )
+    .of(ErrorKind::Run)
+    .into())
 }
 
 /// At most `most` of the indices below `len`, evenly spaced, since some data is sorted by label.

@@ -4,15 +4,17 @@ use std::time::Instant;
 
 use anyhow::Result;
 use ar_data::dequantize::quantize;
+use ar_models::columns::{Effort, Region};
 use ar_models::examples::Rows;
 use ar_models::model::Model;
 use ar_models::randomness::{Purpose, stream};
 use serde::Serialize;
 
-use super::{Session, class_of};
+use super::{Session, class_of, columns_of};
 use crate::args::SampleArgs;
+use crate::conditions::regions;
 use crate::device;
-use crate::error::mistake;
+use crate::error::{Internal, mistake};
 use crate::files::{Events, Format};
 use crate::output::{RECORD_VERSION, Terminal, human_seconds};
 use crate::outputs::{Inputs, check, out};
@@ -30,6 +32,12 @@ struct Record {
     /// The label that the samples are given.
     #[serde(skip_serializing_if = "Option::is_none")]
     class: Option<u8>,
+    /// The conditions that the samples meet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    given: Vec<String>,
+    /// `exact`, or `smc` for sequential Monte Carlo; of samples under conditions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
     seconds: f64,
     device: String,
 }
@@ -67,12 +75,26 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
         out(&args.out).refuse_terminal()?;
     }
     check(&[out(&args.out)], &Inputs::of_run(&run, &config, &session.locations))?;
+    let given = match &args.given[..] {
+        [] => None,
+        conditions => {
+            let (schema, names) = columns_of(&run, &config)?;
+            Some(regions("--given", conditions, schema, &names)?)
+        }
+    };
     let terminal = session.terminal.beside(Some(&args.out));
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
     let class = class_of(args.class, &model)?;
     let start = Instant::now();
-    let values = draw(&model, args.count, class, args.seed, &terminal);
+    if given.is_some() {
+        super::require_regions(&model)?;
+    }
+    let given = given.as_ref().map(|regions| Given::of(regions, &model));
+    let values = match &given {
+        Some(given) => given.draw(&model, args, &terminal)?,
+        None => draw(&model, args.count, class, args.seed, &terminal),
+    };
     let seconds = start.elapsed().as_secs_f64();
     let values = match (symbols.as_ref().and_then(|event| event.levels), values) {
         (Some(levels), Rows::Reals(values)) => quantized(&values, levels),
@@ -90,14 +112,83 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
         count: args.count,
         seed: args.seed,
         class,
+        given: args.given.clone(),
+        method: given.as_ref().map(Given::method),
         seconds,
         device: device.name,
     };
     terminal.result(&record, || {
-        let given = class.map_or_else(String::new, |class| format!(" of class {class}"));
+        let given = match (class, record.method) {
+            (Some(class), _) => format!(" of class {class}"),
+            (_, Some("exact")) => format!(" given {}", record.given.join(", ")),
+            (_, Some(_)) => {
+                format!(" given {} by sequential Monte Carlo", record.given.join(", "))
+            }
+            _ => String::new(),
+        };
         let seconds = human_seconds(seconds);
         format!("{} samples{given} to {} in {seconds}", record.count, record.out)
     })
+}
+
+/// Conditions that rows are drawn under.
+struct Given<'a> {
+    regions: &'a [Region],
+    /// Whether the walk meets no condition after a cell that is drawn, so that each walk is a draw.
+    is_exact: bool,
+}
+
+/// Walks for each sample where walks are chosen among.
+const WALKS_PER_SAMPLE: usize = 4;
+
+/// The fewest walks to choose among.
+const FEWEST_WALKS: usize = 4000;
+
+impl<'a> Given<'a> {
+    fn of(regions: &'a [Region], model: &Model) -> Self {
+        let ordering = model.ordering().as_slice();
+        let after = ordering.iter().rposition(|&i| !regions[i].is_any()).unwrap_or(0);
+        // A region that is no single value is drawn from, too: nothing known may come after it.
+        let is_known = |region: &Region| matches!(region, Region::Value(_));
+        let is_exact = if model.takes_any_mask() {
+            // Known cells come first, and then one of another condition.
+            regions.iter().filter(|region| !region.is_any() && !is_known(region)).count() <= 1
+        } else {
+            ordering[..after].iter().all(|&i| is_known(&regions[i]))
+        };
+        Self { regions, is_exact }
+    }
+
+    fn method(&self) -> &'static str {
+        if self.is_exact { "exact" } else { "smc" }
+    }
+
+    fn draw(&self, model: &Model, args: &SampleArgs, terminal: &Terminal) -> Result<Rows> {
+        let bar = terminal.examples_bar(args.count, "sampling");
+        let mut values = Vec::new();
+        for (index, first) in (0..args.count).step_by(BATCH).enumerate() {
+            let mut rng = stream(args.seed, Purpose::Sample, index as u64);
+            let samples = BATCH.min(args.count - first);
+            let particles = if self.is_exact {
+                samples
+            } else {
+                (WALKS_PER_SAMPLE * samples).max(FEWEST_WALKS)
+            };
+            let effort = Effort { particles, samples };
+            let drawn = model.draws_given(self.regions, effort, &mut rng);
+            let drawn = drawn.ok_or(Internal("a model of columns without regions"))?;
+            if drawn.log_prob.contains(&f64::NEG_INFINITY) {
+                return Err(mistake(
+                    "--given: the conditions are impossible under the model",
+                    "`chainrule probability RUN --where CONDITION` says how probable each is",
+                ));
+            }
+            values.extend(drawn.values);
+            bar.set_position((first + samples) as u64);
+        }
+        bar.finish_and_clear();
+        Ok(Rows::Reals(values))
+    }
 }
 
 /// Real numbers as the symbols that they lie in.

@@ -23,7 +23,7 @@ use crate::draft::draft;
 use crate::environment::Environment;
 use crate::error::{ErrorKind, Mistake, mistake};
 use crate::memory;
-use crate::output::{RECORD_VERSION, Terminal, columns, human_seconds, short_count};
+use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds, short_count};
 use crate::run_dir::{RunDir, write_atomic};
 use crate::seal::{Rows, Seal};
 use crate::sees;
@@ -62,6 +62,9 @@ pub(crate) struct Record {
     pub(crate) sees: String,
     /// The ordering.
     pub(crate) ordering: String,
+    /// What was chosen of a window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) window: Option<Window>,
     /// The kept weights on the validation split, if there is one.
     pub(crate) valid: Option<Evaluation>,
     /// The kept weights on the test split, if there is one.
@@ -72,6 +75,54 @@ pub(crate) struct Record {
     /// What the numbers were computed with; of a version before that was noted, nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) environment: Option<Environment>,
+}
+
+/// What a window is made of.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Window {
+    /// Training rows that it keeps.
+    pub(crate) rows: usize,
+    /// Bandwidth of all columns of numbers, in their standard deviations, if they have one in common.
+    pub(crate) bandwidth: Option<f64>,
+    /// Of each column, in event order, where they have their own; 1 of labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bandwidths: Option<Vec<f64>>,
+    /// How often a label is drawn from all alike, if there are labels.
+    pub(crate) share_of_labels: Option<f64>,
+    /// Mean cost in nats of rows under the window of all others, by which these were chosen.
+    pub(crate) leave_one_out_nll_nats: Option<f64>,
+}
+
+impl Window {
+    fn of(model: &Model) -> Option<Self> {
+        let Model::Kernel(window) = model else { return None };
+        let bandwidth = window.common_width();
+        let widths = &window.bandwidths().numbers;
+        let have_own = bandwidth.is_none() && window.has_numbers();
+        Some(Self {
+            rows: window.stored(),
+            bandwidth,
+            bandwidths: have_own.then(|| widths.clone()),
+            share_of_labels: window.share_of_labels(),
+            leave_one_out_nll_nats: window.leave_one_out_nll_nats(),
+        })
+    }
+
+    /// In words.
+    pub(crate) fn words(&self) -> String {
+        let mut parts = vec![format!("{} rows", grouped(&self.rows.to_string()))];
+        parts.extend(self.bandwidth.map(|h| format!("bandwidth {h:.3} standard deviations")));
+        if let Some(widths) = &self.bandwidths {
+            let least = widths.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = widths.iter().copied().fold(0.0, f64::max);
+            parts.push(format!("bandwidths {least:.3} to {most:.3} standard deviations"));
+        }
+        parts.extend(
+            self.share_of_labels.map(|share| format!("{share:.4} of labels from all alike")),
+        );
+        parts.extend(self.leave_one_out_nll_nats.map(|nll| format!("leave-one-out {nll:.4} nats")));
+        parts.join(", ")
+    }
 }
 
 /// Trains, saves, evaluates and prints.
@@ -472,6 +523,7 @@ fn finish(
         seconds: trained.history.iter().map(|epoch| epoch.seconds).sum(),
         sees: sees::sees(&config.model, data.event()),
         ordering: sees::ordering(&config.model),
+        window: Window::of(&model),
         valid: evaluate(&data.valid, Split::Valid),
         test: evaluate(&data.test, Split::Test),
         accepted_changes: run.seal().map_or_else(Vec::new, |seal| seal.accepted_changes.clone()),
@@ -500,6 +552,9 @@ fn words(record: &Record) -> String {
     );
     let scores: Vec<_> =
         [&record.valid, &record.test].into_iter().flatten().map(Evaluation::cells).collect();
+    if let Some(window) = &record.window {
+        text.push_str(&format!("{}\n", window.words()));
+    }
     text.push_str(&columns(&scores));
     let epochs = match record.epochs {
         1 => "1 epoch".to_owned(),

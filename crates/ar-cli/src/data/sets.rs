@@ -68,6 +68,8 @@ pub(crate) struct Finder<'a> {
     pub(crate) file: &'a FileArgs,
     /// Whether classes are read.
     pub(crate) with_labels: bool,
+    /// Whether missing cells of a file are told from labels that training never saw, as [`Encoding::Holes`] does.
+    pub(crate) holes: bool,
 }
 
 /// Values read at a time, and rows at most: 2,000 are as many as are evaluated at a time.
@@ -159,24 +161,15 @@ impl Finder<'_> {
         // Flips and fewer examples are for training.
         let Preprocessing { flip, train_examples, .. } = how;
         let does_nothing = how == Preprocessing { flip, train_examples, ..Default::default() };
-        let FileArgs { drop, label, strict, key } = self.file.clone();
-        let matching = Match { drop, label, with_labels: self.with_labels, strict };
-        let reading = |kind, levels: Option<u16>| Reading {
-            schema: data.schema_of(event.variables()),
-            encoding: match (kind, levels) {
+        let reading = |kind, levels: Option<u16>| {
+            let encoding = match (kind, levels) {
                 (Kind::Real, _) => Encoding::Reals,
+                (Kind::Columns, _) if self.holes => Encoding::Holes,
                 (Kind::Columns, _) => Encoding::Columns,
                 (Kind::Binary, _) => Encoding::Symbols { levels: 2 },
                 (Kind::Symbols, levels) => Encoding::Symbols { levels: levels.unwrap_or(256) },
-            },
-            shape: event.shape.clone(),
-            is_binary: kind == Kind::Binary,
-            how: matching.clone(),
-            table: TableOptions {
-                header: data.table.header.filter(|_| is_own_format(data, path)),
-                key: key.clone().or_else(|| data.table.key.clone().filter(|_| is_npz(path))),
-                ..TableOptions::default()
-            },
+            };
+            Reading { is_binary: kind == Kind::Binary, ..self.reading(path, event, encoding) }
         };
         let raw_levels = data.raw_levels();
         let (kind, levels, how) = match (raw_levels, self.levels) {
@@ -231,6 +224,24 @@ impl Finder<'_> {
         let path = path.to_owned();
         let classes = data.classes.clone().filter(|_| self.with_labels);
         Ok(Set { name, split: None, source: Source::File { chunks, path, reading, how, classes } })
+    }
+
+    /// How a file is read for the run.
+    pub(super) fn reading(&self, path: &Path, event: &EventSpec, encoding: Encoding) -> Reading {
+        let data = &self.config.data;
+        let FileArgs { drop, label, strict, key } = self.file.clone();
+        Reading {
+            schema: data.schema_of(event.variables()),
+            encoding,
+            shape: event.shape.clone(),
+            is_binary: false,
+            how: Match { drop, label, with_labels: self.with_labels, strict },
+            table: TableOptions {
+                header: data.table.header.filter(|_| is_own_format(data, path)),
+                key: key.or_else(|| data.table.key.clone().filter(|_| is_npz(path))),
+                ..TableOptions::default()
+            },
+        }
     }
 
     /// Level count that a file's values ask for: what its format says, or its values do, of those rows that have
@@ -311,6 +322,11 @@ impl Set {
             Source::Whole { len, .. } => terminal.examples_bar(len, what),
             Source::File { .. } => terminal.share_bar(what),
         }
+    }
+
+    /// Whether there is more than one part.
+    pub(crate) fn is_streamed(&self) -> bool {
+        matches!(self.source, Source::File { .. })
     }
 
     /// Shows how much of a file has been read; of a set in memory, `done` rows are.

@@ -82,7 +82,7 @@ impl Columns {
         let needs_symbols = !config.model.is_real() || changes_symbols;
         let schema = table.infer(needs_symbols.then_some(symbols))?;
         let encoding = if needs_symbols { schema.symbols() } else { schema.reals() };
-        let describes_columns = config.model.components().is_some();
+        let describes_columns = config.model.describes_columns();
         let may_be_columns = matches!(kind, None | Some(Kind::Columns)) && levels.is_none();
         let are_bits = encoding == Some(Encoding::Symbols { levels: 2 });
         if describes_columns

@@ -28,13 +28,14 @@ const fn neural(kind: &'static str, keys: &'static str, has_classes: bool) -> Ki
 }
 
 /// All kinds of bits.
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     counted("uniform", ""),
     counted("independent", ""),
     counted("markov", "order = 2"),
     counted("neighbourhood", "offsets = [[0, -1], [-1, 0]]"),
     counted("bayesian-network", "parents = { b = [\"a\"], f = [\"e\", 0] }"),
     counted("full-table", ""),
+    counted("kernel", ""),
     Kind { has_features: false, ..neural("logistic", "", false) },
     neural("nade", "hidden = 4", true),
     neural("made", "hidden = [5]", false),

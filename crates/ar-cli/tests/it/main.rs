@@ -18,3 +18,4 @@ mod resume;
 mod score;
 mod tables;
 mod transcripts;
+mod window;

@@ -12,6 +12,7 @@ use super::number::is_whole;
 use super::number::{Number, as_byte, canonical, is_too_long};
 use super::schema::{Label, Type, Variable, title};
 use crate::error::{Error, Flaw, Place, shown};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,6 +79,9 @@ pub(super) fn retain<T>(values: &mut Vec<T>, stays: &[bool]) {
     });
 }
 
+/// The code of a missing cell that is to be filled in.
+pub(super) const HOLE: u32 = u32::MAX;
+
 /// What is wrong with a cell, before its place is known.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refused {
@@ -119,8 +123,27 @@ pub(crate) struct Builder {
     dictionary: Dictionary,
     /// Words that were met, whatever the schema.
     recent: Recent,
+    /// Labels that the schema does not have, where each of them has a code of its own.
+    others: Option<Box<Others>>,
     /// Cells that the schema has no place for.
     pub(crate) refused: Vec<Refused>,
+}
+
+/// Labels that a schema does not have, in the order in which they were met; `None` is a missing cell.
+#[derive(Debug, Clone, Default)]
+struct Others {
+    labels: Vec<Option<String>>,
+    places: HashMap<Option<String>, u32>,
+}
+
+impl Others {
+    fn place(&mut self, label: Option<String>) -> u32 {
+        let labels = &mut self.labels;
+        *self.places.entry(label).or_insert_with_key(|label| {
+            labels.push(label.clone());
+            labels.len() as u32 - 1
+        })
+    }
 }
 
 impl Part {
@@ -193,8 +216,9 @@ impl Builder {
         Self::new(variable.title(), want)
     }
 
-    /// Of a variable that takes any label, and any number or none: what training never saw is an outcome, too.
-    pub(crate) fn of_column(variable: &Variable) -> Self {
+    /// Of a variable that takes any label, and any number or none: what training never saw is an outcome, too. With
+    /// `holes` a missing label is [`HOLE`], whatever training had of them.
+    pub(crate) fn of_column(variable: &Variable, holes: bool) -> Self {
         let labels = match &variable.kind {
             Type::Codes { levels } => (0..*levels).map(|code| code.to_string()).collect(),
             Type::Category { labels } => labels.clone(),
@@ -206,12 +230,23 @@ impl Builder {
         let other = known + u32::from(variable.can_be_missing);
         let dictionary = Arc::new(Dictionary::of(&labels));
         // A cell that is missing for the first time is one more label that training never saw.
+        let missing = if variable.can_be_missing { known } else { other };
         let want = Want::Labels {
             dictionary,
-            missing: Some(if variable.can_be_missing { known } else { other }),
+            missing: Some(if holes { HOLE } else { missing }),
             other: Some(other),
         };
         Self::new(variable.title(), want)
+    }
+
+    /// Of a variable that takes any cell, and tells labels apart that training never saw.
+    pub(crate) fn of_cells(variable: &Variable) -> Self {
+        Self { others: Some(Box::default()), ..Self::of_column(variable, false) }
+    }
+
+    /// The labels that the schema does not have and that have codes of their own, in the order of these.
+    pub(crate) fn others(&self) -> Vec<Option<String>> {
+        self.others.as_ref().map(|others| others.labels.clone()).unwrap_or_default()
     }
 
     /// Of a column of classes.
@@ -228,6 +263,7 @@ impl Builder {
             part: Part::empty(),
             dictionary: Dictionary::default(),
             recent: Recent::default(),
+            others: None,
             refused: Vec::new(),
         };
         builder.part.values = builder.none();
@@ -695,6 +731,14 @@ impl Builder {
                 let code = match cell {
                     Cell::Missing => *missing,
                     cell => dictionary.code(cell, notation).or(*other),
+                };
+                let code = match &mut self.others {
+                    Some(others) if code.is_some() && code == *other => {
+                        let is_missing = cell == Cell::Missing;
+                        let label = (!is_missing).then(|| word_of(cell, notation).into_owned());
+                        code.map(|code| code + others.place(label))
+                    }
+                    _ => code,
                 };
                 values.push(code.unwrap_or(0));
                 if code.is_none() {

@@ -1,7 +1,7 @@
 //! Columns as the events that models describe: symbols of one number of levels, real numbers, or columns of their own
 //! types.
 
-use super::builder::{Builder, Part, State};
+use super::builder::{Builder, HOLE, Part, State};
 use super::schema::{Schema, Type, Variable, listed};
 use crate::dataset::Values;
 use crate::error::{Error, Result};
@@ -21,6 +21,11 @@ pub enum Encoding {
     /// A number for each cell, by the type of its column: the index of a label of a category, and the number of its
     /// outcomes for any other label; a number as itself, and NaN where it is missing.
     Columns,
+    /// The same, but NaN for every missing cell, of a category too: what is to be filled in.
+    Holes,
+    /// The same, but each other label has an index of its own behind them; what they are is
+    /// [`Chunks::others`](crate::Chunks::others).
+    Cells,
 }
 
 impl Schema {
@@ -32,7 +37,7 @@ impl Schema {
                 Values::Symbols { data: Vec::with_capacity(capacity), levels }
             }
             Encoding::Reals => Values::Reals { data: Vec::with_capacity(capacity) },
-            Encoding::Columns => Values::Columns {
+            Encoding::Columns | Encoding::Holes | Encoding::Cells => Values::Columns {
                 data: Vec::with_capacity(capacity),
                 variables: self.variables.clone().into(),
             },
@@ -68,7 +73,7 @@ impl Schema {
                 _ => variable.levels().is_some_and(|own| own <= usize::from(levels)),
             },
             Encoding::Reals => variable.kind.is_numeric(),
-            Encoding::Columns => true,
+            Encoding::Columns | Encoding::Holes | Encoding::Cells => true,
         };
         let others: Vec<&Variable> = self.variables.iter().filter(|v| !suits(v)).collect();
         if others.is_empty() {
@@ -79,7 +84,9 @@ impl Schema {
         );
         let what = match encoding {
             Encoding::Symbols { levels } => format!("a category of at most {levels} outcomes"),
-            Encoding::Reals | Encoding::Columns => "a number".to_owned(),
+            Encoding::Reals | Encoding::Columns | Encoding::Holes | Encoding::Cells => {
+                "a number".to_owned()
+            }
         };
         Err(Error::unsuitable(
             path,
@@ -104,7 +111,9 @@ impl Schema {
                 Encoding::Reals => {
                     Builder::of(&Variable { kind: Type::Real, ..variable.clone() }, 0)
                 }
-                Encoding::Columns => Builder::of_column(variable),
+                Encoding::Columns => Builder::of_column(variable, false),
+                Encoding::Holes => Builder::of_column(variable, true),
+                Encoding::Cells => Builder::of_cells(variable),
             };
             builders[column] = Some(builder);
         }
@@ -163,7 +172,10 @@ pub(crate) fn append(parts: &[&Part], values: &mut Values) {
         Values::Reals { data } | Values::Columns { data, .. } => {
             let columns = parts.iter().map(|part| match &part.values {
                 State::Numbers(values) => Cow::Borrowed(&values[..]),
-                State::Codes(values) => values.iter().map(|&code| f64::from(code)).collect(),
+                State::Codes(values) => {
+                    let cell = |&code| if code == HOLE { f64::NAN } else { f64::from(code) };
+                    values.iter().map(cell).collect()
+                }
                 State::Bytes(_) => unreachable!("a real variable is a number"),
             });
             interleave(&columns.collect::<Vec<Cow<'_, [f64]>>>(), data);

@@ -1,6 +1,6 @@
 //! A table of any length, read by a schema.
 
-use super::builder::Part;
+use super::builder::{Builder, Part};
 use super::dictionary::Dictionary;
 use super::encode::{self, Encoding};
 use super::number::Number;
@@ -196,6 +196,12 @@ impl TableReader {
     /// What a user should know of how the file was matched.
     pub(crate) fn remarks(&self) -> &[String] {
         &self.remarks
+    }
+
+    /// Of each variable the labels that the schema does not have and that have codes of their own.
+    pub(crate) fn others(&self) -> Vec<Vec<Option<String>>> {
+        let of = |&column: &usize| self.sink.builders[column].as_ref().map(Builder::others);
+        self.columns.iter().map(|column| of(column).unwrap_or_default()).collect()
     }
 
     /// How much has been read, and how much there is.

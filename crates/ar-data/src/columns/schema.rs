@@ -186,7 +186,10 @@ impl Schema {
     pub(crate) fn kind_of(encoding: super::Encoding) -> Type {
         match encoding {
             super::Encoding::Symbols { levels } => Type::Codes { levels },
-            super::Encoding::Reals | super::Encoding::Columns => Type::Real,
+            super::Encoding::Reals
+            | super::Encoding::Columns
+            | super::Encoding::Holes
+            | super::Encoding::Cells => Type::Real,
         }
     }
 

@@ -5,7 +5,7 @@ use arrow_array::builder::{Float64Builder, Int64Builder, StringBuilder};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use std::io::{Error, ErrorKind, Result, Write};
@@ -35,6 +35,19 @@ impl<W: Write + Send> ParquetWriter<W> {
     ///
     /// If it cannot be written to.
     pub fn new(file: W, columns: &[(String, Cells)]) -> Result<Self> {
+        Self::with(file, columns, Compression::SNAPPY)
+    }
+
+    /// The same, but as small as the format's compressors make it: zstd at level 19.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written to.
+    pub fn small(file: W, columns: &[(String, Cells)]) -> Result<Self> {
+        Self::with(file, columns, Compression::ZSTD(ZstdLevel::try_new(19).map_err(io)?))
+    }
+
+    fn with(file: W, columns: &[(String, Cells)], compression: Compression) -> Result<Self> {
         let field = |(name, cells): &(String, Cells)| {
             let kind = match cells {
                 Cells::Whole => DataType::Int64,
@@ -44,7 +57,7 @@ impl<W: Write + Send> ParquetWriter<W> {
             Field::new(name, kind, true)
         };
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let properties = WriterProperties::builder().set_compression(compression).build();
         let file = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(io)?;
         let builder = |(_, cells): &(String, Cells)| match cells {
             Cells::Whole => Builder::Whole(Int64Builder::new()),

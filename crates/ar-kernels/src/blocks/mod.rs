@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | a real number under K Gaussians (RNADE) | 1 | 3K |
 //! | a number on a grid under K logistics | 1 | 3K |
-//! | a category of m labels | m, of which at most one is 1 | m |
+//! | a category of m labels | m, of which at most one is 1: the input is its index ([`Input::Label`]) | m |
 //! | a number that may be missing | 1, and whether it is missing | 3K + 1 |
 //!
 //! [`outputs`] runs it as one op with a hand-written backward pass where the device and the precision have a
@@ -39,7 +39,7 @@ use burn::tensor::Tensor;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 use crate::slices::Slices;
 
-pub use layout::Blocks;
+pub use layout::{Blocks, Input};
 
 /// Trainable tensors of the recurrence. Those of position t of the ordering are its block of rows.
 #[derive(Clone, Debug)]
@@ -61,20 +61,20 @@ pub struct Weights {
 /// Differentiable with respect to the weights; `x` is data and gets no gradient.
 ///
 /// # Shapes
-/// `x` is `[batch, features]`, returns `[batch, outputs]`, both by blocks in the order of the walk.
+/// `x` is `[batch, inputs]`, returns `[batch, outputs]`, both by blocks in the order of the walk; see [`Input`].
 ///
 /// # Panics
 /// When the shapes do not belong together.
 pub fn outputs(x: Tensor<2>, weights: Weights, blocks: &Blocks) -> Tensor<2> {
-    let [batch, features] = x.dims();
+    let [batch, inputs] = x.dims();
     let [hidden] = weights.c.dims();
-    assert_eq!(features, blocks.features(), "x must be [batch, features]");
+    assert_eq!(inputs, blocks.inputs(), "x must be [batch, inputs]");
     assert_eq!(weights.v.dims(), [blocks.outputs(), hidden], "v must be [outputs, hidden]");
-    assert_eq!(weights.w.dims(), [features, hidden], "w must be [features, hidden]");
+    assert_eq!(weights.w.dims(), [blocks.features(), hidden], "w must be [features, hidden]");
     assert_eq!(weights.rho.dims(), [blocks.dim()], "rho must be [dim]");
     assert_eq!(weights.b.dims(), [blocks.outputs()], "b must be [outputs]");
     // An empty batch needs no kernel, and `x` with a gradient (a Jacobian, say) needs the reference.
-    if batch == 0 || blocks.dim() == 0 || !crate::has_kernel(&weights.w) || x.is_require_grad() {
+    if batch == 0 || blocks.inputs() == 0 || !crate::has_kernel(&weights.w) || x.is_require_grad() {
         return reference::outputs(x, weights, blocks);
     }
     Tensor::from_dispatch(<Dispatch as BlockOps>::block_outputs(
@@ -96,7 +96,7 @@ pub fn outputs(x: Tensor<2>, weights: Weights, blocks: &Blocks) -> Tensor<2> {
 )]
 #[expect(clippy::too_many_arguments, reason = "one argument per tensor is how burn dispatches")]
 pub trait BlockOps: Backend {
-    /// Outputs `[batch, outputs]` from `x` `[batch, features]` and the weights.
+    /// Outputs `[batch, outputs]` from `x` `[batch, inputs]` and the weights.
     fn block_outputs(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
@@ -152,7 +152,7 @@ macro_rules! on_slices {
             ) -> FloatTensor<Self> {
                 let [x, weights @ ..] = [x, w, c, rho, v, b].map(Self::contiguous);
                 let (x, params) = (Self::as_slice(&x), params::<Self>(&weights, &blocks));
-                let shape = [x.len() / blocks.features(), blocks.outputs()];
+                let shape = [x.len() / blocks.inputs(), blocks.outputs()];
                 Self::from_vec(cpu::forward(x, params), burn::tensor::Shape::new(shape))
             }
 

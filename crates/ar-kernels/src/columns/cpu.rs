@@ -1,29 +1,120 @@
 //! The likelihoods of columns on `&[f32]` slices, shared by the flex and ndarray adapters. Rows are independent, so
-//! threads take some each; within a row everything is computed in double precision.
+//! threads take some each. Columns of numbers and those of few labels have a row in each lane, the others some of their
+//! labels. All is single precision without cancellation: see [`lanes`](super::lanes) and the tests, which compare it
+//! with double precision.
+
+use core::marker::PhantomData;
 
 use rayon::prelude::*;
 
-use super::mixture::Component;
-use super::{Head, Heads, category, mixture};
+use super::lanes::{LANES, Lane};
+use super::mixture::{Component, Number};
+use super::{Head, Heads, category};
+use crate::simd::{Isa, Lanes, dispatch};
 
-/// Rows that a thread takes at a time.
-const CHUNK: usize = 16;
+/// Labels from which on a category has them in the lanes.
+const MANY: usize = 12;
 
-/// log p of one value, and where `slope` is there the gradient of its outputs, times the factor in it.
-fn column(
+/// Log-probabilities of at most [`LANES`] rows, and where there are gradients of them, those of the outputs.
+///
+/// # Safety
+/// The contract of [`Lanes`].
+#[inline(always)]
+unsafe fn tile<L: Lanes>(
+    _: PhantomData<L>,
     outputs: &[f32],
-    x: f32,
-    head: &Head,
-    slope: Option<(&mut [f32], f64)>,
-    scratch: &mut Vec<Component>,
-) -> f64 {
-    match *head {
-        Head::Category { labels, other } => category::log_prob(outputs, x, labels, other, slope),
-        Head::Number { components, family, floor, missing } => {
-            let number = mixture::Number { components, family, floor, missing };
-            number.log_prob(outputs, x, slope, scratch)
+    x: &[f32],
+    heads: &Heads,
+    log_probs: Option<&mut [f32]>,
+    slope: Option<(&[f32], &mut [f32])>,
+) {
+    let (columns, width) = (heads.all().len(), heads.outputs());
+    let n = x.len() / columns;
+    let (mut log_probs, mut slope) = (log_probs, slope);
+    let (mut each, mut components): (Vec<Lane>, Vec<Component>) = (Vec::new(), Vec::new());
+    let mut row = Vec::new();
+    for (c, (head, at)) in heads.with_outputs().enumerate() {
+        let link = heads.link(at.clone());
+        let mut of_column = [0.0; LANES];
+        if let Head::Category { labels: MANY.., other } = *head {
+            for r in 0..n {
+                row.clear();
+                let own = &outputs[r * width..][at.clone()];
+                match link {
+                    Some((gains, shifts)) => {
+                        let linked = own.iter().zip(gains).zip(shifts);
+                        row.extend(linked.map(|((o, gain), shift)| o * gain + shift));
+                    }
+                    None => row.extend_from_slice(own),
+                }
+                let factor = slope.as_ref().map(|(grad, _)| grad[r * columns + c]);
+                of_column[r] = category::log_prob(&mut row, x[r * columns + c], other, factor);
+                if let Some((_, out)) = &mut slope {
+                    let out = &mut out[r * width..][at.clone()];
+                    match link {
+                        Some((gains, _)) => {
+                            for ((out, slope), gain) in out.iter_mut().zip(&row).zip(gains) {
+                                *out = slope * gain;
+                            }
+                        }
+                        None => out.copy_from_slice(&row),
+                    }
+                }
+            }
+        } else {
+            each.clear();
+            each.resize(at.len(), [0.0; LANES]);
+            let (mut own, mut factor) = ([0.0; LANES], [0.0; LANES]);
+            for r in 0..n {
+                own[r] = x[r * columns + c];
+                for (lane, &o) in each.iter_mut().zip(&outputs[r * width..][at.clone()]) {
+                    lane[r] = o;
+                }
+            }
+            if let Some((gains, shifts)) = link {
+                for ((lane, gain), shift) in each.iter_mut().zip(gains).zip(shifts) {
+                    lane.iter_mut().for_each(|o| *o = *o * gain + shift);
+                }
+            }
+            if let Some((grad, _)) = &slope {
+                (0..n).for_each(|r| factor[r] = grad[r * columns + c]);
+            }
+            let by = slope.is_some().then_some(&factor);
+            of_column = match *head {
+                Head::Category { other, .. } => category::log_probs(&mut each, &own, other, by),
+                Head::Number { components: count, family, floor, missing } => {
+                    let number = Number { components: count, family, floor, missing };
+                    number.log_probs(&mut each, &own, by, &mut components)
+                }
+            };
+            if let Some((_, out)) = &mut slope {
+                if let Some((gains, _)) = link {
+                    for (lane, gain) in each.iter_mut().zip(gains) {
+                        lane.iter_mut().for_each(|slope| *slope *= gain);
+                    }
+                }
+                for r in 0..n {
+                    for (out, lane) in out[r * width..][at.clone()].iter_mut().zip(&each) {
+                        *out = lane[r];
+                    }
+                }
+            }
+        }
+        if let Some(log_probs) = &mut log_probs {
+            (0..n).for_each(|r| log_probs[r * columns + c] = of_column[r]);
         }
     }
+}
+
+dispatch! {
+    /// [`tile`] for what the processor has.
+    fn tile_f32(
+        outputs: &[f32],
+        x: &[f32],
+        heads: &Heads,
+        log_probs: Option<&mut [f32]>,
+        slope: Option<(&[f32], &mut [f32])>,
+    ) = tile
 }
 
 /// log p of each value.
@@ -37,18 +128,11 @@ pub fn log_prob(outputs: &[f32], x: &[f32], heads: &Heads) -> Vec<f32> {
     let (columns, width) = (heads.all().len(), heads.outputs());
     assert_eq!(x.len() * width, outputs.len() * columns, "as many rows of outputs as of values");
     let mut out = vec![0.0_f32; x.len()];
-    out.par_chunks_mut(CHUNK * columns)
-        .zip(x.par_chunks(CHUNK * columns))
-        .zip(outputs.par_chunks(CHUNK * width))
-        .for_each(|((out, x), outputs)| {
-            let scratch = &mut Vec::new();
-            let rows = out.chunks_exact_mut(columns).zip(x.chunks_exact(columns));
-            for ((out, x), outputs) in rows.zip(outputs.chunks_exact(width)) {
-                for ((out, &x), (head, at)) in out.iter_mut().zip(x).zip(heads.with_outputs()) {
-                    *out = finite(column(&outputs[at], x, head, None, scratch));
-                }
-            }
-        });
+    let isa = Isa::detect();
+    out.par_chunks_mut(LANES * columns)
+        .zip(x.par_chunks(LANES * columns))
+        .zip(outputs.par_chunks(LANES * width))
+        .for_each(|((out, x), outputs)| tile_f32(isa, outputs, x, heads, Some(out), None));
     out
 }
 
@@ -64,28 +148,12 @@ pub fn slope(outputs: &[f32], x: &[f32], grad: &[f32], heads: &Heads) -> Vec<f32
     assert_eq!(x.len() * width, outputs.len() * columns, "as many rows of outputs as of values");
     assert_eq!(x.len(), grad.len(), "one gradient per value");
     let mut out = vec![0.0_f32; outputs.len()];
-    out.par_chunks_mut(CHUNK * width)
-        .zip(outputs.par_chunks(CHUNK * width))
-        .zip(x.par_chunks(CHUNK * columns).zip(grad.par_chunks(CHUNK * columns)))
+    let isa = Isa::detect();
+    out.par_chunks_mut(LANES * width)
+        .zip(outputs.par_chunks(LANES * width))
+        .zip(x.par_chunks(LANES * columns).zip(grad.par_chunks(LANES * columns)))
         .for_each(|((out, outputs), (x, grad))| {
-            let scratch = &mut Vec::new();
-            let rows = out.chunks_exact_mut(width).zip(outputs.chunks_exact(width));
-            let values = x.chunks_exact(columns).zip(grad.chunks_exact(columns));
-            for ((out, outputs), (x, grad)) in rows.zip(values) {
-                for ((&x, &grad), (head, at)) in x.iter().zip(grad).zip(heads.with_outputs()) {
-                    let slope = Some((&mut out[at.clone()], f64::from(grad)));
-                    column(&outputs[at], x, head, slope, scratch);
-                }
-            }
+            tile_f32(isa, outputs, x, heads, None, Some((grad, out)));
         });
     out
-}
-
-/// In single precision; what is too unlikely for it is the least that it has, and not impossible.
-fn finite(log_prob: f64) -> f32 {
-    if log_prob == f64::NEG_INFINITY {
-        f32::NEG_INFINITY
-    } else {
-        log_prob.max(f64::from(f32::MIN)) as f32
-    }
 }

@@ -1,5 +1,6 @@
 //! A number: whether it is missing, and where it is not a mixture.
 
+use super::lanes::{LANES, Lane, each, exp, larger, ln, one_minus_exp};
 use super::{Family, Missing};
 
 /// A column of numbers; see [`super::Head::Number`].
@@ -11,122 +12,151 @@ pub(super) struct Number {
     pub(super) missing: Missing,
 }
 
-/// log p_k, and its derivatives by the mean and by the logarithm of the scale.
-#[derive(Clone, Copy)]
+/// Of one component of the row in each lane.
+#[derive(Clone, Copy, Default)]
 pub(super) struct Component {
-    log_prob: f64,
-    by_mean: f64,
-    by_log_scale: f64,
+    /// e^(o^π − max o^π)
+    weight: Lane,
+    /// ln π_k p_k, and what is left of it after the logarithm of the sum of all.
+    joint: Lane,
+    by_mean: Lane,
+    by_log_scale: Lane,
 }
 
 impl Number {
-    /// log p of `x` in standardized units, or of its being missing where it is NaN, and the gradient of the outputs
-    /// times the factor in `slope`. `scratch` is room for the components.
-    pub(super) fn log_prob(
+    /// log p of each lane's `x` in standardized units, or of its being missing where it is NaN. The outputs become the
+    /// gradient of themselves, times `factor` if there is one. `scratch` is room for the components.
+    #[inline(always)]
+    pub(super) fn log_probs(
         &self,
-        outputs: &[f32],
-        x: f32,
-        slope: Option<(&mut [f32], f64)>,
+        outputs: &mut [Lane],
+        x: &Lane,
+        factor: Option<&Lane>,
         scratch: &mut Vec<Component>,
-    ) -> f64 {
-        let (there, missing, outputs, slope) = match self.missing {
-            Missing::Never(share) => ((-share).ln_1p(), share.ln(), outputs, slope),
+    ) -> Lane {
+        let (there, missing, outputs) = match self.missing {
+            Missing::Never(share) => {
+                ([(-share).ln_1p() as f32; LANES], [share.ln() as f32; LANES], outputs)
+            }
             Missing::Learned => {
-                let (bit, outputs) = (f64::from(outputs[0]), &outputs[1..]);
-                let slope = slope.map(|(slope, factor)| {
-                    let is_missing = f64::from(u8::from(x.is_nan()));
-                    slope[0] = (factor * (is_missing - sigmoid(bit))) as f32;
-                    (&mut slope[1..], factor)
-                });
-                (-softplus(bit), -softplus(-bit), outputs, slope)
+                let (bit, outputs) = outputs.split_first_mut().expect("its bit");
+                let e = each(|k| exp(-bit[k].abs()));
+                let log = each(|k| ln(1.0 + e[k]));
+                let there = each(|k| -larger(bit[k], 0.0) - log[k]);
+                let missing = each(|k| -larger(-bit[k], 0.0) - log[k]);
+                if let Some(factor) = factor {
+                    let share = each(|k| (if bit[k] >= 0.0 { 1.0 } else { e[k] }) / (1.0 + e[k]));
+                    *bit = each(|k| factor[k] * (f32::from(x[k].is_nan()) - share[k]));
+                }
+                (there, missing, outputs)
             }
         };
-        if x.is_nan() {
-            missing
-        } else {
-            there + self.mixture(outputs, f64::from(x), slope, scratch)
-        }
+        let z = each(|k| if x[k].is_nan() { 0.0 } else { x[k] });
+        let factor = factor.map(|factor| each(|k| if x[k].is_nan() { 0.0 } else { factor[k] }));
+        let mixture = self.mixture(outputs, &z, factor.as_ref(), scratch);
+        each(|k| if x[k].is_nan() { missing[k] } else { there[k] + mixture[k] })
     }
 
     /// log Σ_k π_k p_k.
+    #[inline(always)]
     fn mixture(
         &self,
-        outputs: &[f32],
-        z: f64,
-        slope: Option<(&mut [f32], f64)>,
+        outputs: &mut [Lane],
+        z: &Lane,
+        factor: Option<&Lane>,
         scratch: &mut Vec<Component>,
-    ) -> f64 {
+    ) -> Lane {
         let count = self.components;
-        let (logits, rest) = outputs.split_at(count);
-        let (means, log_scales) = rest.split_at(count);
-        let most_logit = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let weights: f64 = logits.iter().map(|&logit| (f64::from(logit) - most_logit).exp()).sum();
-        let log_weights = most_logit + weights.ln();
-        let each = |k: usize| {
-            let raw = f64::from(log_scales[k]).exp();
-            let scale = raw + self.floor;
-            let own = component(self.family, z, f64::from(means[k]), scale);
-            // ∂ ln s / ∂ o^s, since s = exp(o^s) + floor.
-            Component { by_log_scale: own.by_log_scale * raw / scale, ..own }
-        };
+        let (logits, rest) = outputs.split_at_mut(count);
+        let (means, log_scales) = rest.split_at_mut(count);
+        let mut most = [f32::NEG_INFINITY; LANES];
+        for logits in &*logits {
+            most = each(|k| larger(most[k], logits[k]));
+        }
         scratch.clear();
-        scratch.extend((0..count).map(each));
-        let joint = |k: usize, own: &Component| f64::from(logits[k]) - log_weights + own.log_prob;
-        let joints = || scratch.iter().enumerate().map(|(k, own)| joint(k, own));
-        let most = joints().fold(f64::NEG_INFINITY, f64::max);
-        if most == f64::NEG_INFINITY {
-            return most;
+        scratch.resize(count, Component::default());
+        let mut weights = [0.0; LANES];
+        for (own, logits) in scratch.iter_mut().zip(&*logits) {
+            own.weight = each(|k| exp(logits[k] - most[k]));
+            weights = each(|k| weights[k] + own.weight[k]);
         }
-        let sum: f64 = joints().map(|joint| (joint - most).exp()).sum();
-        let log_prob = most + sum.ln();
-        if let Some((slope, factor)) = slope {
-            for (k, own) in scratch.iter().enumerate() {
-                let posterior = (joint(k, own) - log_prob).exp();
-                let weight = (f64::from(logits[k]) - log_weights).exp();
-                slope[k] = (factor * (posterior - weight)) as f32;
-                slope[count + k] = (factor * posterior * own.by_mean) as f32;
-                slope[2 * count + k] = (factor * posterior * own.by_log_scale) as f32;
+        let log_weights = each(|k| most[k] + ln(weights[k]));
+        let mut most = [f32::NEG_INFINITY; LANES];
+        for (j, own) in scratch.iter_mut().enumerate() {
+            match self.family {
+                Family::Gaussian { log_unit } => {
+                    self.gaussian(
+                        own,
+                        z,
+                        &means[j],
+                        &log_scales[j],
+                        (HALF_LN_TAU + log_unit) as f32,
+                    );
+                }
+                Family::Grid { half } => {
+                    self.logistic(own, z, &means[j], &log_scales[j], half as f32);
+                }
+            }
+            own.joint = each(|k| own.joint[k] + (logits[j][k] - log_weights[k]));
+            most = each(|k| larger(most[k], own.joint[k]));
+        }
+        let mut sum = [0.0; LANES];
+        for own in scratch.iter_mut() {
+            own.joint = each(|k| exp(own.joint[k] - most[k]));
+            sum = each(|k| sum[k] + own.joint[k]);
+        }
+        if let Some(factor) = factor {
+            let by_sum = each(|k| 1.0 / sum[k]);
+            let by_weights = each(|k| 1.0 / weights[k]);
+            for (j, own) in scratch.iter().enumerate() {
+                let posterior = each(|k| factor[k] * (own.joint[k] * by_sum[k]));
+                logits[j] = each(|k| posterior[k] - factor[k] * (own.weight[k] * by_weights[k]));
+                means[j] = each(|k| posterior[k] * own.by_mean[k]);
+                log_scales[j] = each(|k| posterior[k] * own.by_log_scale[k]);
             }
         }
-        log_prob
+        // What is too unlikely for single precision is the least that it has, and not impossible.
+        each(|k| larger(most[k] + ln(sum[k]), f32::MIN))
     }
-}
 
-fn component(family: Family, z: f64, mean: f64, scale: f64) -> Component {
-    let u = (z - mean) / scale;
-    match family {
-        Family::Gaussian { log_unit } => Component {
-            log_prob: -0.5 * u * u - scale.ln() - HALF_LN_TAU - log_unit,
-            by_mean: u / scale,
-            by_log_scale: u * u - 1.0,
-        },
-        // σ(b) − σ(a) = σ(b) σ(−a) (1 − e^(a−b)), of which no factor cancels.
-        Family::Grid { half } => {
-            let d = 2.0 * half / scale;
-            let (a, b) = (u - 0.5 * d, u + 0.5 * d);
-            Component {
-                log_prob: -softplus(-b) - softplus(a) + ln_1m_exp(d),
-                by_mean: (sigmoid(a) - sigmoid(-b)) / scale,
-                by_log_scale: a * sigmoid(a) - b * sigmoid(-b) - d / d.exp_m1(),
-            }
-        }
+    #[inline(always)]
+    fn gaussian(&self, own: &mut Component, z: &Lane, mean: &Lane, log_scale: &Lane, unit: f32) {
+        let floor = self.floor as f32;
+        let raw = each(|k| exp(log_scale[k]));
+        let by_scale = each(|k| 1.0 / (raw[k] + floor));
+        let log_scale = each(|k| ln(raw[k] + floor));
+        // Where u² is no number any more, it is as far as it goes.
+        let u = each(|k| ((z[k] - mean[k]) * by_scale[k]).clamp(-1.8e19, 1.8e19));
+        own.joint = each(|k| -0.5 * u[k] * u[k] - log_scale[k] - unit);
+        own.by_mean = each(|k| u[k] * by_scale[k]);
+        // ∂ ln s / ∂ o^s, since s = exp(o^s) + floor.
+        own.by_log_scale = each(|k| (u[k] * u[k] - 1.0) * (raw[k] * by_scale[k]));
+    }
+
+    /// σ(b) − σ(a) = σ(b) σ(−a) (1 − e^(a−b)), of which no factor cancels.
+    #[inline(always)]
+    fn logistic(&self, own: &mut Component, z: &Lane, mean: &Lane, log_scale: &Lane, half: f32) {
+        let floor = self.floor as f32;
+        let raw = each(|k| exp(log_scale[k]));
+        let by_scale = each(|k| 1.0 / (raw[k] + floor));
+        let u = each(|k| ((z[k] - mean[k]) * by_scale[k]).clamp(-1e38, 1e38));
+        let d = each(|k| 2.0 * half * by_scale[k]);
+        let a = each(|k| u[k] - 0.5 * d[k]);
+        let b = each(|k| u[k] + 0.5 * d[k]);
+        let exp_d = each(|k| exp(-d[k]));
+        let cell = each(|k| one_minus_exp(d[k], exp_d[k]));
+        let (exp_a, exp_b) = (each(|k| exp(-a[k].abs())), each(|k| exp(-b[k].abs())));
+        let (by_a, by_b) = (each(|k| 1.0 / (1.0 + exp_a[k])), each(|k| 1.0 / (1.0 + exp_b[k])));
+        let log = each(|k| ln(cell[k] * by_a[k] * by_b[k]));
+        own.joint = each(|k| log[k] - larger(a[k], 0.0) - larger(-b[k], 0.0));
+        // σ(a) and σ(−b).
+        let above = each(|k| (if a[k] >= 0.0 { 1.0 } else { exp_a[k] }) * by_a[k]);
+        let below = each(|k| (if b[k] >= 0.0 { exp_b[k] } else { 1.0 }) * by_b[k]);
+        own.by_mean = each(|k| (above[k] - below[k]) * by_scale[k]);
+        let slope = each(|k| a[k] * above[k] - b[k] * below[k] - d[k] * exp_d[k] / cell[k]);
+        own.by_log_scale = each(|k| slope[k] * (raw[k] * by_scale[k]));
     }
 }
 
 /// ½ ln 2π.
 const HALF_LN_TAU: f64 = 0.918_938_533_204_672_8;
-
-/// ln(1 + e^x), without overflow.
-fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
-/// ln(1 − e^−d) for d > 0 (Mächler 2012, "Accurately computing log(1 − exp(−|a|))", Eq. 7).
-fn ln_1m_exp(d: f64) -> f64 {
-    if d > core::f64::consts::LN_2 { (-(-d).exp()).ln_1p() } else { (-(-d).exp_m1()).ln() }
-}
-
-fn sigmoid(x: f64) -> f64 {
-    let e = (-x.abs()).exp();
-    if x >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
-}

@@ -23,6 +23,7 @@
 mod autodiff;
 mod category;
 pub mod cpu;
+mod lanes;
 mod mixture;
 pub mod reference;
 
@@ -100,6 +101,16 @@ pub struct Heads {
     heads: Arc<[Head]>,
     /// Where the outputs of each begin, and where the last ones end.
     starts: Arc<[usize]>,
+    /// What each output is multiplied by, and what is added, before it means anything.
+    links: Option<Arc<Links>>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Links {
+    gains: Vec<f64>,
+    shifts: Vec<f64>,
+    /// The same in single precision.
+    single: [Vec<f32>; 2],
 }
 
 impl Heads {
@@ -110,7 +121,30 @@ impl Heads {
             Some(*end)
         });
         let starts = core::iter::once(0).chain(ends).collect();
-        Self { starts, heads: heads.into() }
+        Self { starts, heads: heads.into(), links: None }
+    }
+
+    /// The same, of outputs that are `shift + gain · o` before they mean anything.
+    ///
+    /// # Panics
+    /// When there is not one of each for every output.
+    #[must_use]
+    pub fn linked(self, gains: &[f64], shifts: &[f64]) -> Self {
+        assert!([gains, shifts].iter().all(|each| each.len() == self.outputs()), "one per output");
+        let single = [gains, shifts].map(|each| each.iter().map(|&x| x as f32).collect());
+        let links = Links { gains: gains.to_vec(), shifts: shifts.to_vec(), single };
+        Self { links: Some(Arc::new(links)), ..self }
+    }
+
+    /// Gains and shifts of all outputs, if they have any.
+    pub(crate) fn links(&self) -> Option<(&[f64], &[f64])> {
+        self.links.as_deref().map(|links| (&links.gains[..], &links.shifts[..]))
+    }
+
+    /// Gains and shifts of some of the outputs in single precision, if they have any.
+    pub(crate) fn link(&self, at: core::ops::Range<usize>) -> Option<(&[f32], &[f32])> {
+        let [gains, shifts] = &self.links.as_deref()?.single;
+        Some((&gains[at.clone()], &shifts[at]))
     }
 
     /// Each column.

@@ -3,7 +3,7 @@
 //! They are differentiable by burn's autodiff and work in any precision.
 
 use burn::tensor::activation::{log_sigmoid, log_softmax};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use super::{Family, Head, Heads, Missing};
 
@@ -16,6 +16,16 @@ pub fn log_prob(outputs: Tensor<2>, x: Tensor<2>, heads: &Heads) -> Tensor<2> {
     if batch == 0 || columns == 0 {
         return x;
     }
+    let outputs = match heads.links() {
+        Some((gains, shifts)) => {
+            let like = (&outputs.device(), outputs.dtype());
+            let row = |values: &[f64]| {
+                Tensor::<2>::from_data(TensorData::new(values.to_vec(), [1, values.len()]), like)
+            };
+            outputs.mul(row(gains)) + row(shifts)
+        }
+        None => outputs,
+    };
     let each = heads.with_outputs().enumerate().map(|(column, (head, at))| {
         let outputs = outputs.clone().narrow(1, at.start, at.len());
         let x = x.clone().narrow(1, column, 1); // [batch, 1]

@@ -50,8 +50,26 @@ impl Frequencies {
         let usable = top.is_finite() && !logits.iter().any(|logit| logit.is_nan());
         self.weights.clear();
         self.weights.extend(logits.iter().map(|&l| if usable { exp(l - top) } else { 1.0 }));
+        self.share(likeliest);
+    }
+
+    /// From weights, one per symbol, none of them negative. Symbols are alike where one is not finite or all are 0.
+    pub(super) fn set_weights(&mut self, weights: &[f64]) {
+        let sum: f64 = weights.iter().sum();
+        let usable = sum > 0.0 && sum.is_finite();
+        self.weights.clear();
+        self.weights.extend(weights.iter().map(|&weight| if usable { weight } else { 1.0 }));
+        let heavier = |best: usize, symbol: usize| {
+            if self.weights[symbol] > self.weights[best] { symbol } else { best }
+        };
+        let likeliest = (0..weights.len()).fold(0, heavier);
+        self.share(likeliest);
+    }
+
+    /// Shares the total out by the weights, and gives what is left over to the likeliest symbol.
+    fn share(&mut self, likeliest: usize) {
         let sum: f64 = self.weights.iter().sum();
-        let scale = f64::from(TOTAL - logits.len() as u32) / sum;
+        let scale = f64::from(TOTAL - self.weights.len() as u32) / sum;
         let part = |weight: f64| 1 + (weight * scale) as u32;
         let given: u32 = self.weights.iter().map(|&weight| part(weight)).sum();
         let left_over = TOTAL - given;
@@ -95,11 +113,52 @@ fn exp(x: f64) -> f64 {
     sum * f64::from_bits(((k as i64 + 1023) as u64) << 52)
 }
 
+/// A decision between two of which the first has the width `left`, at least 1 and less than 2^20.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Split(u32);
+
+impl Split {
+    /// By the weights of the two; both are alike where one is no number or both are 0.
+    pub(super) fn of(first: f64, second: f64) -> Self {
+        let share = first / (first + second);
+        // NaN too is not within.
+        let share = if (0.0..=1.0).contains(&share) { share } else { 0.5 };
+        Self(1 + (share * f64::from(TOTAL - 2)) as u32)
+    }
+
+    pub(super) fn interval(self, is_second: bool) -> Interval {
+        let (left, width) = if is_second { (self.0, TOTAL - self.0) } else { (0, self.0) };
+        Interval { left, width: NonZeroU32::new(width).expect("neither is impossible") }
+    }
+}
+
+/// A decision between so many that are alike, at least 1 and at most 2^16.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Even(pub(super) u32);
+
+impl Even {
+    fn start(self, symbol: u32) -> u32 {
+        ((u64::from(symbol) << PRECISION) / u64::from(self.0)) as u32
+    }
+
+    pub(super) fn interval(self, symbol: u32) -> Interval {
+        let (left, right) = (self.start(symbol), self.start(symbol + 1));
+        Interval { left, width: NonZeroU32::new(right - left).expect("no more than 2^16") }
+    }
+}
+
 /// Left end and width of a symbol's part of `0..2^20`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interval {
     left: u32,
     width: NonZeroU32,
+}
+
+impl Interval {
+    /// What it costs.
+    pub(super) fn bits(self) -> f64 {
+        PRECISION as f64 - f64::from(self.width.get()).log2()
+    }
 }
 
 impl EntropyModel<PRECISION> for Interval {
@@ -129,6 +188,35 @@ impl DecoderModel<PRECISION> for &Frequencies {
         let symbol = self.cumulative.partition_point(|&left| left <= quantile) - 1;
         let Interval { left, width } = self.of(symbol as u8);
         (symbol as u8, left, width)
+    }
+}
+
+impl EntropyModel<PRECISION> for Split {
+    type Symbol = bool;
+    type Probability = u32;
+}
+
+impl DecoderModel<PRECISION> for Split {
+    #[inline]
+    fn quantile_function(&self, quantile: u32) -> (bool, u32, NonZeroU32) {
+        let is_second = quantile >= self.0;
+        let Interval { left, width } = self.interval(is_second);
+        (is_second, left, width)
+    }
+}
+
+impl EntropyModel<PRECISION> for Even {
+    type Symbol = u32;
+    type Probability = u32;
+}
+
+impl DecoderModel<PRECISION> for Even {
+    #[inline]
+    fn quantile_function(&self, quantile: u32) -> (u32, u32, NonZeroU32) {
+        // The last symbol that starts at the quantile or before it.
+        let symbol = ((u64::from(quantile) + 1) * u64::from(self.0) - 1) >> PRECISION;
+        let Interval { left, width } = self.interval(symbol as u32);
+        (symbol as u32, left, width)
     }
 }
 
@@ -176,6 +264,14 @@ impl<'a> Reader<'a> {
 
     pub(super) fn next(&mut self, frequencies: &Frequencies) -> Result<u8, Broken> {
         self.coder.decode_symbol(frequencies).map_err(|_| Broken)
+    }
+
+    pub(super) fn split(&mut self, split: Split) -> Result<bool, Broken> {
+        self.coder.decode_symbol(split).map_err(|_| Broken)
+    }
+
+    pub(super) fn even(&mut self, even: Even) -> Result<u32, Broken> {
+        self.coder.decode_symbol(even).map_err(|_| Broken)
     }
 
     /// That nothing is left.
@@ -269,6 +365,24 @@ mod tests {
                 logits.iter().zip(&f).map(|(l, &f)| cost((l - top).exp() / sum, f)).sum();
             let bound = 1.45 * logits.len() as f64 / f64::from(TOTAL);
             prop_assert!((-1e-12..bound).contains(&excess), "{} of {}", excess, bound);
+        }
+
+        #[test]
+        fn decisions_between_two_and_between_many_alike_are_read_as_written(
+            choices in proptest::collection::vec((0.0..1.0f64, 1..=1_u32 << 16, 0..=u32::MAX), 0..300),
+        ) {
+            let mut writer = Writer::default();
+            for &(share, n, choice) in &choices {
+                writer.push(Split::of(share.powi(40), 1.0).interval(choice % 2 == 1));
+                writer.push(Even(n).interval(choice % n));
+            }
+            let bytes = writer.take();
+            let mut reader = Reader::new(&bytes).unwrap();
+            for &(share, n, choice) in &choices {
+                prop_assert_eq!(reader.split(Split::of(share.powi(40), 1.0)), Ok(choice % 2 == 1));
+                prop_assert_eq!(reader.even(Even(n)), Ok(choice % n));
+            }
+            prop_assert_eq!(reader.finish(), Ok(()));
         }
 
         #[test]

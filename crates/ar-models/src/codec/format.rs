@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Fault;
 
-const MAGIC: [u8; 4] = *b"\x89CHR";
+pub(super) const MAGIC: [u8; 4] = *b"\x89CHR";
 const VERSION: u8 = 1;
 
 /// The most axes of a shape, and values of all events: limits of what a file may claim before anything is
@@ -35,7 +35,7 @@ const ISAS: [&str; 3] = ["portable", "avx2", "avx512"];
 const BACKENDS: [&str; 5] = ["flex", "ndarray", "cuda", "wgpu", "another"];
 
 impl Arithmetic {
-    fn code(self) -> u8 {
+    pub(super) fn code(self) -> u8 {
         let place = |names: &[&str], name| names.iter().position(|n| *n == name).unwrap_or(0) as u8;
         match self {
             Self::Plain => 0,
@@ -46,7 +46,7 @@ impl Arithmetic {
         }
     }
 
-    fn of_code(code: u8) -> Option<Self> {
+    pub(super) fn of_code(code: u8) -> Option<Self> {
         let isa = |k: u8| ISAS.get(usize::from(k)).copied();
         match code {
             0 => Some(Self::Plain),
@@ -100,7 +100,7 @@ pub(super) struct Stream {
     pub(super) bytes: usize,
 }
 
-/// What a file says of itself.
+/// What a file of symbols says of itself; that of a table is a [`super::TableHeader`].
 ///
 /// | field | bytes |
 /// |---|---|
@@ -143,11 +143,11 @@ pub(super) fn first<const N: usize>(digest: Sha256) -> [u8; N] {
     core::array::from_fn(|i| digest[i])
 }
 
-fn digest_of<const N: usize>(bytes: &[u8]) -> [u8; N] {
+pub(super) fn digest_of<const N: usize>(bytes: &[u8]) -> [u8; N] {
     first(Sha256::new_with_prefix(bytes))
 }
 
-fn write_varint(out: &mut Vec<u8>, mut value: usize) {
+pub(super) fn write_varint(out: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -268,19 +268,19 @@ impl Header {
 }
 
 /// Fields of a header, one after the other.
-struct Fields<'a> {
-    file: &'a [u8],
-    at: usize,
+pub(super) struct Fields<'a> {
+    pub(super) file: &'a [u8],
+    pub(super) at: usize,
 }
 
 impl Fields<'_> {
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+    pub(super) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let field = self.file[self.at..].first_chunk().ok_or(Fault::Truncated)?;
         self.at += N;
         Ok(*field)
     }
 
-    fn varint(&mut self, most: u64) -> Result<usize, Fault> {
+    pub(super) fn varint(&mut self, most: u64) -> Result<usize, Fault> {
         let mut value = 0_u64;
         for shift in (0..63).step_by(7) {
             let [byte] = self.bytes()?;

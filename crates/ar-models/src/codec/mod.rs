@@ -34,15 +34,17 @@
 //! *Understanding Entropy Coding With Asymmetric Numeral Systems (ANS)*, 2022, arXiv:2201.01741, whose
 //! library `constriction` has the range coder used here.
 //!
-//! [`Header`] has the format of a file.
+//! [`Header`] has the format of a file. Tables of columns of different types are [`TableCodec`]'s.
 
 mod coder;
+mod columns;
 mod format;
 
 use ar_kernels::Isa;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
+pub use columns::{Cells, Compressed, Others, TableCodec, TableHeader};
 pub use format::{Arithmetic, Header, Source};
 
 use coder::{Frequencies, Interval, Reader, Writer, least_bits};
@@ -143,16 +145,14 @@ impl<'a> Codec<'a> {
     /// When the model is of real numbers.
     pub fn new(model: &'a Model, config: &ModelConfig, event: &EventSpec) -> Result<Self, Error> {
         let what = match event.columns {
-            Some(_) => "columns of different types, which no coder is written for yet",
+            Some(_) => "columns of different types, which `TableCodec` is for",
             None => "real numbers, whose densities are no probabilities",
         };
         let none = Fault::NoSymbols { model: model.kind(), what };
         let levels = event.levels.ok_or_else(|| none.clone())?;
         model.walker(levels, Isa::Portable).ok_or(none)?;
-        let about = serde_json::to_vec(&(config, &event.shape, levels))
-            .map_err(|error| Error::Stored(format!("not JSON: {error}")))?;
-        let digest = Sha256::new_with_prefix(about).chain_update(model.content_bytes()?);
-        Ok(Self { model, shape: event.shape.clone(), levels, digest: first(digest) })
+        let digest = digest_of_model(model, &(config, &event.shape, levels))?;
+        Ok(Self { model, shape: event.shape.clone(), levels, digest })
     }
 
     /// The digest of the model as it stands in files, in hexadecimal.
@@ -376,6 +376,13 @@ impl<'a> Codec<'a> {
 
 fn other_content(header: &Header) -> Fault {
     Fault::OtherContent { arithmetic: header.arithmetic.to_string() }
+}
+
+/// The digest of a model and of what it is about: its config, and what its events are.
+fn digest_of_model(model: &Model, about: &impl serde::Serialize) -> Result<[u8; 8], Error> {
+    let about =
+        serde_json::to_vec(about).map_err(|error| Error::Stored(format!("not JSON: {error}")))?;
+    Ok(first(Sha256::new_with_prefix(about).chain_update(model.content_bytes()?)))
 }
 
 fn hex(bytes: &[u8]) -> String {

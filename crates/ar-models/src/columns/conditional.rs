@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use ar_kernels::columns::{self, Family, Head, Heads, Missing};
+use ar_kernels::columns::{self, Head, Heads};
 use burn::tensor::{Tensor, TensorData};
-use prob_core::logspace::logsumexp_dim;
-use prob_core::{Density, Sample, standard_normal, uniform};
+use prob_core::logspace::{logsumexp, logsumexp_dim};
+use prob_core::{Density, Sample, uniform};
 use rand::Rng;
 
-use super::Units;
+use super::cell::{Cell, index};
+use super::{Region, Units};
 use crate::neural::{data_dtype, host_f64};
 
 /// The conditional of one column, one row of parameters for each row of a batch.
@@ -23,48 +24,16 @@ pub struct ColumnConditional {
 }
 
 impl ColumnConditional {
-    /// A value of the row with these outputs.
-    fn draw(&self, outputs: &[f64], rng: &mut dyn Rng) -> f64 {
-        match self.head {
-            // What training never saw is not drawn: nobody can say what it would be.
-            Head::Category { .. } => index(outputs, uniform(rng)) as f64,
-            Head::Number { components, family, floor, missing } => {
-                let (is_missing, outputs) = match missing {
-                    Missing::Never(_) => (false, outputs),
-                    Missing::Learned => {
-                        let share = 1.0 / (1.0 + (-outputs[0]).exp());
-                        (uniform(rng) < share, &outputs[1..])
-                    }
-                };
-                let k = index(&outputs[..components], uniform(rng));
-                let mean = outputs[components + k];
-                let scale = outputs[2 * components + k].exp() + floor;
-                let z = match family {
-                    Family::Gaussian { .. } => mean + scale * standard_normal(rng),
-                    // The inverse of σ((z − μ)/s); the grid's point whose cell it is in has the cell's mass.
-                    Family::Grid { .. } => {
-                        let u = uniform(rng).max(f64::MIN_POSITIVE);
-                        mean + scale * (u.ln() - (-u).ln_1p())
-                    }
-                };
-                if is_missing { f64::NAN } else { self.units.number(self.column, z) }
-            }
-        }
+    /// The outputs on the host, a row after the other, and how many there are of each.
+    fn host(&self) -> (Vec<f64>, usize) {
+        let [_, width] = self.outputs.dims();
+        (self.outputs.to_data().iter::<f64>().collect(), width)
     }
-}
 
-/// The label that a uniform number falls on under a softmax.
-fn index(logits: &[f64], uniform: f64) -> usize {
-    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weight = |logit: &f64| (logit - most).exp();
-    let mut left = uniform * logits.iter().map(weight).sum::<f64>();
-    for (k, logit) in logits.iter().enumerate() {
-        left -= weight(logit);
-        if left < 0.0 {
-            return k;
-        }
+    /// The distribution of one cell, given the outputs of its row.
+    fn cell<'a>(&'a self, outputs: &'a [f64]) -> Cell<'a> {
+        Cell { units: &self.units, column: self.column, head: self.head, outputs }
     }
-    logits.len() - 1
 }
 
 /// An event is `[batch]`: indices of labels, or numbers, NaN where one is missing.
@@ -81,18 +50,13 @@ impl Density for ColumnConditional {
     }
 }
 
-/// Given that nothing is drawn that training never saw: neither another label, nor a missing number in a column
-/// without any.
+/// Given that nothing is drawn that training never saw: no other label, no number beyond its range, and no missing number
+/// in a column without any.
 impl Sample for ColumnConditional {
     /// # Panics
     /// When `n` is not the number of rows.
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<1> {
-        let [batch, width] = self.outputs.dims();
-        assert_eq!(n, batch, "one draw for each row");
-        let outputs: Vec<f64> = self.outputs.to_data().iter::<f64>().collect();
-        let drawn: Vec<f64> = outputs.chunks_exact(width).map(|row| self.draw(row, rng)).collect();
-        let device = self.outputs.device();
-        Tensor::from_data(TensorData::new(drawn, [n]), (&device, data_dtype(&device)))
+        seen(self, &self.outputs, n, rng)
     }
 }
 
@@ -133,28 +97,102 @@ impl Density for MixedConditional {
     }
 }
 
-/// A member by its weight, where there are several, and a draw from it.
+/// Given that nothing is drawn that training never saw, as of a [`ColumnConditional`].
 impl Sample for MixedConditional {
     /// # Panics
     /// When `n` is not the number of rows.
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<1> {
-        let first = &self.members[0];
-        if self.members.len() == 1 {
-            return first.sample(n, rng);
-        }
-        let [batch, width] = first.outputs.dims();
-        assert_eq!(n, batch, "one draw for each row");
-        let outputs: Vec<Vec<f64>> =
-            self.members.iter().map(|member| host_f64(member.outputs.clone())).collect();
-        let weights = host_f64(self.log_weights.clone());
-        let rows = weights.chunks_exact(self.members.len()).enumerate();
-        let drawn: Vec<f64> = rows
-            .map(|(row, weights)| {
-                let k = index(weights, uniform(rng));
-                self.members[k].draw(&outputs[k][row * width..(row + 1) * width], rng)
-            })
-            .collect();
-        let device = first.outputs.device();
-        Tensor::from_data(TensorData::new(drawn, [n]), (&device, data_dtype(&device)))
+        seen(self, &self.members[0].outputs, n, rng)
     }
+}
+
+/// A conditional whose cells have probabilities of regions, and draws within them.
+pub(crate) trait Cells: Density<Event = Tensor<1>> {
+    /// Its parameters on the host.
+    fn cells(&self) -> HostCells<'_>;
+}
+
+impl Cells for ColumnConditional {
+    fn cells(&self) -> HostCells<'_> {
+        HostCells { members: vec![HostMember::of(self)], log_weights: Vec::new() }
+    }
+}
+
+impl Cells for MixedConditional {
+    fn cells(&self) -> HostCells<'_> {
+        let log_weights = match self.members.len() {
+            1 => Vec::new(),
+            _ => host_f64(self.log_weights.clone()),
+        };
+        HostCells { members: self.members.iter().map(HostMember::of).collect(), log_weights }
+    }
+}
+
+/// The cells of a conditional on the host, one for each row of a batch:
+///
+/// ```text
+/// p(R) = Σ_k w_k p_k(R);   given the region, k ~ w_k p_k(R), then a draw of p_k within it
+/// ```
+pub(crate) struct HostCells<'a> {
+    members: Vec<HostMember<'a>>,
+    /// `[batch, members]`, none of a single one.
+    log_weights: Vec<f64>,
+}
+
+struct HostMember<'a> {
+    conditional: &'a ColumnConditional,
+    /// `[batch, width]`
+    outputs: Vec<f64>,
+    width: usize,
+}
+
+impl<'a> HostMember<'a> {
+    fn of(conditional: &'a ColumnConditional) -> Self {
+        let (outputs, width) = conditional.host();
+        Self { conditional, outputs, width }
+    }
+
+    fn cell(&self, row: usize) -> Cell<'_> {
+        self.conditional.cell(&self.outputs[row * self.width..(row + 1) * self.width])
+    }
+}
+
+impl HostCells<'_> {
+    /// ln of each member's weight and the probability of a region under it.
+    fn log_masses(&self, row: usize, region: &Region) -> Vec<f64> {
+        let weights = &self.log_weights[row * self.members.len()..][..self.members.len()];
+        let of =
+            |(member, weight): (&HostMember<'_>, &f64)| weight + member.cell(row).log_mass(region);
+        self.members.iter().zip(weights).map(of).collect()
+    }
+
+    /// ln p of a region, in nats.
+    pub(crate) fn log_mass(&self, row: usize, region: &Region) -> f64 {
+        match &self.members[..] {
+            [one] => one.cell(row).log_mass(region),
+            _ => logsumexp(&self.log_masses(row, region)),
+        }
+    }
+
+    /// A draw from a region.
+    pub(crate) fn draw(&self, row: usize, region: &Region, rng: &mut dyn Rng) -> f64 {
+        match (&self.members[..], region) {
+            (_, Region::Value(x)) => *x,
+            ([one], _) => one.cell(row).draw(region, rng),
+            _ => {
+                let k = index(&self.log_masses(row, region), uniform(rng));
+                self.members[k].cell(row).draw(region, rng)
+            }
+        }
+    }
+}
+
+/// A draw for each row of what training could have had, of the shape and device of the outputs.
+fn seen(cells: &impl Cells, outputs: &Tensor<2>, n: usize, rng: &mut dyn Rng) -> Tensor<1> {
+    let [batch, _] = outputs.dims();
+    assert_eq!(n, batch, "one draw for each row");
+    let cells = cells.cells();
+    let drawn: Vec<f64> = (0..n).map(|row| cells.draw(row, &Region::Seen, rng)).collect();
+    let device = outputs.device();
+    Tensor::from_data(TensorData::new(drawn, [n]), (&device, data_dtype(&device)))
 }

@@ -7,25 +7,37 @@
 //! | [`Column::Category`] | the index of its label; the number of labels for any other label | one of the labels |
 //! | [`Column::Grid`], [`Column::Real`] | the number | NaN |
 //!
+//! A [`Region`] says what is known of a cell: a row is drawn, filled in, or found probable under such conditions.
+//!
 //! [`Units`] is what the columns look like in training, by which numbers are standardized; [`ColumnNade`] is the
 //! NADE of such events. Their [`ColumnMade`](crate::made::ColumnMade) and
 //! [`ColumnOrderless`](crate::orderless::ColumnOrderless) stand beside those of bits.
 
+mod cell;
 mod conditional;
+mod given;
 mod layout;
 mod nade;
+mod region;
+mod steps;
 mod units;
 
+use ar_kernels::blocks::Input;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
+pub(crate) use conditional::Cells;
 pub use conditional::{ColumnConditional, MixedConditional};
+pub use given::{Draws, Effort};
+pub(crate) use given::{draws, exact, probability};
 pub use layout::Links;
 pub(crate) use layout::{Layout, Mixtures, Origin};
 pub use nade::{ColumnNade, ColumnNadeConfig};
+pub use region::Region;
+pub(crate) use steps::{ColumnSteps, ColumnWalker};
 pub use units::Units;
-pub(crate) use units::check;
+pub(crate) use units::{check, on_grid};
 
 /// Components of a mixture where a config does not say.
 pub(crate) fn default_components() -> usize {
@@ -93,6 +105,14 @@ impl Column {
             Self::Grid { can_be_missing, .. } | Self::Real { can_be_missing } => {
                 1 + usize::from(can_be_missing)
             }
+        }
+    }
+
+    /// How its features stand in a row of the input of the recurrence: a category as the index of its label.
+    pub fn input(&self) -> Input {
+        match *self {
+            Self::Category { labels } => Input::Label(labels),
+            _ => Input::Numbers(self.features()),
         }
     }
 

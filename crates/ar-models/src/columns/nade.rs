@@ -102,6 +102,17 @@ pub struct ColumnNade {
 }
 
 impl ColumnNade {
+    /// What the columns look like.
+    pub fn units(&self) -> &Units {
+        self.layout.units()
+    }
+
+    /// Number of weights that the likelihood depends on: not those of an output that stays where it is.
+    pub(crate) fn free_parameters(&self) -> usize {
+        let [hidden] = self.c.dims();
+        self.num_params() - self.layout.fixed_outputs() * (hidden + 1)
+    }
+
     /// Where the features and outputs of each column are, and what they mean.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
@@ -119,8 +130,8 @@ impl ColumnNade {
 
     /// log p(x_t | x_<t), `[batch, columns]` in the order of the walk.
     fn walk_log_probs(&self, x: Tensor<2>) -> Tensor<2> {
-        let (features, targets) = self.layout.encoded(x, self.b.dtype());
-        let outputs = blocks::outputs(features, self.weights(), self.layout.blocks());
+        let (inputs, targets) = self.layout.inputs(x, self.b.dtype());
+        let outputs = blocks::outputs(inputs, self.weights(), self.layout.blocks());
         self.layout.log_probs(outputs, targets)
     }
 }
@@ -207,8 +218,9 @@ impl Neural for ColumnNade {
 
     /// max(0, c + Σ_f x_f W_f), the hidden units after all columns but for a scale.
     fn features(&self, x: Tensor<2>) -> Option<Tensor<2>> {
-        let (features, _) = self.layout.encoded(x, self.b.dtype());
-        Some(relu(features.matmul(self.w.val()) + self.c.val().unsqueeze::<2>()))
+        let (inputs, _) = self.layout.inputs(x, self.b.dtype());
+        let (w, c) = (self.w.val(), self.c.val());
+        Some(relu(blocks::reference::activations(inputs, w, c, self.layout.blocks())))
     }
 
     fn complete(&self, observed: &[Option<f64>], rng: &mut dyn Rng) -> Vec<f64> {

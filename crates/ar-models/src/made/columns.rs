@@ -21,6 +21,7 @@
 
 use std::sync::Arc;
 
+use ar_kernels::blocks::Blocks;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Float, Int, Tensor};
 use prob_core::ordering::Ordering;
@@ -99,10 +100,14 @@ impl ColumnMade {
         self.members.len()
     }
 
-    /// Number of weights that some mask lets through.
+    /// Number of weights that some mask lets through and that the likelihood depends on: not those of an output that
+    /// stays where it is.
     pub fn free_parameters(&self) -> usize {
-        let columns = self.layout.units().columns();
-        self.config.network.column_parameters(columns, self.config.mixtures.components)[1]
+        let (network, blocks) = (&self.config.network, self.layout.blocks());
+        let of = |&i: &usize| (blocks.features_of(i).len(), self.layout.free_outputs_of(i));
+        let (features, outputs): (Vec<_>, Vec<_>) =
+            network.ordering.as_slice().iter().map(of).unzip();
+        network.parameters_of(&Blocks::new(&features, &outputs))[1]
     }
 
     /// Where the features and outputs of each column are, and what they mean.

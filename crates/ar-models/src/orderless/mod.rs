@@ -50,6 +50,7 @@
 
 mod along;
 mod columns;
+mod given;
 mod network;
 
 use std::sync::Arc;

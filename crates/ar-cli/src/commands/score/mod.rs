@@ -51,6 +51,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         levels: args.levels,
         file: &args.file,
         with_labels: false,
+        holes: false,
     };
     let split = args.split.unwrap_or(Split::Test);
     if let (Some(split), Some(spec)) = (args.split, &args.data)

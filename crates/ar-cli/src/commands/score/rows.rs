@@ -69,10 +69,21 @@ impl Scorer<'_> {
         let variables = self.model.variables();
         let bar = set.bar(terminal, format!("scoring {}", set.name));
         let mut tally = Tally::default();
-        while let Some(part) = set.next()? {
+        let mut ahead = set.next()?;
+        while let Some(part) = ahead {
             let mut bad = part.bad.iter().peekable();
             let mut rows = part.rows;
-            let scores = log_probs(self.model, &part.examples, |done| set.advance(&bar, done));
+            // The next rows are read while these are scored.
+            let (mut scores, mut next_part) = (Vec::new(), Ok(None));
+            if set.is_streamed() {
+                set.advance(&bar, 0);
+                rayon::in_place_scope(|scope| {
+                    scope.spawn(|_| scores = log_probs(self.model, &part.examples, |_| ()));
+                    next_part = set.next();
+                });
+            } else {
+                scores = log_probs(self.model, &part.examples, |done| set.advance(&bar, done));
+            }
             // The good rows and the bad ones between them.
             let mut next = |score: Option<(f64, &[f64])>| -> Result<()> {
                 for number in rows.by_ref() {
@@ -118,6 +129,7 @@ impl Scorer<'_> {
                 }
             }
             next(None)?;
+            ahead = next_part?;
         }
         bar.finish_and_clear();
         if tally.scored == 0 {

@@ -1,15 +1,4 @@
-//! `chainrule complete RUN --observe WHAT --out FILE`: draws what is not observed of images.
-//!
-//! ```text
-//! for t in 0..n:   x_t = observed value, or a draw from p(x_t | x before t)
-//! missing NLL:     mean over images of −log p(missing | observed), missing and observed of the original
-//! ```
-//!
-//! Where the observed variables are a prefix of the ordering, the draws of that walk are from p(missing |
-//! observed). A model that takes any ordering is walked with the observed variables first. Elsewhere a
-//! missing variable would not feel what is observed after it, and the draws are by sequential Monte Carlo
-//! (see `ar_models::walk::monte_carlo`), which also estimates p(observed) and so, as p(x) is known,
-//! p(missing | observed). A single particle is the walk that does not look ahead.
+//! Images: draws of what is not observed.
 
 use std::iter::repeat_n;
 use std::path::{Path, PathBuf};
@@ -23,7 +12,7 @@ use ar_models::randomness::{Purpose, stream};
 use rand::RngExt as _;
 use serde::Serialize;
 
-use super::{Session, class_of, data_of, finite};
+use super::super::{Session, class_of, data_of, finite};
 use crate::args::CompleteArgs;
 use crate::device;
 use crate::error::{ErrorKind, Internal, Mistake, mistake, nearest};
@@ -87,6 +76,10 @@ enum Method {
     Smc,
 }
 
+/// Images and completions of each, unless stated.
+const COUNT: usize = 8;
+const SAMPLES: usize = 4;
+
 /// The most values drawn at once: 2 GiB of them.
 const MAX_VALUES: usize = 1 << 31;
 
@@ -102,8 +95,8 @@ const BATCH: usize = 1000;
 /// # Errors
 /// When the run is not trained, its events are no images, `--observe` says nothing that is known, or
 /// the file cannot be written.
-pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
-    let observe = Observe::parse(&args.observe)?;
+pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
+    let observe = Observe::parse(observe_of(args)?)?;
     let is_png = is_png(&args.out)?;
     let run = RunDir::open(&args.run)?;
     let config = args.own_data.accepted(run.load_config()?);
@@ -135,13 +128,14 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let model = run.load_model(&config, &event, &device.device)?;
     let class = class_of(args.class, &model)?;
     let (data, split) = data_of(args.data.as_deref(), args.split, &config, &args.file, session)?;
-    let count = args.count.min(data.len());
-    if count.saturating_mul(args.samples).saturating_mul(event.variables()) > MAX_VALUES {
+    let samples = samples_of(args);
+    let count = args.count.unwrap_or(COUNT).min(data.len());
+    if count.saturating_mul(samples).saturating_mul(event.variables()) > MAX_VALUES {
         return Err(mistake(
             format!(
                 "--samples {} of {count} images of {} variables, expected at most {MAX_VALUES} \
                  values",
-                args.samples,
+                samples,
                 event.variables()
             ),
             "draw fewer, with several values of --seed",
@@ -191,7 +185,7 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         originals: &originals,
         observed: &observed,
         values: &values,
-        samples: args.samples,
+        samples,
         shape: &event.shape,
         levels,
     };
@@ -210,9 +204,9 @@ pub(crate) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         split: split.map_or_else(|| "all".to_owned(), |split| split.to_string()),
         run: run.display(),
         out: args.out.display().to_string(),
-        observe: args.observe.clone(),
+        observe: args.observe.clone().unwrap_or_default(),
         count,
-        samples: args.samples,
+        samples,
         seed: args.seed,
         class,
         missing_variables: missing as f64 / count.max(1) as f64,
@@ -256,6 +250,27 @@ fn words(record: &Record) -> String {
         text.push_str(&format!(", which cost {about}{}", nats(observed)));
     }
     text
+}
+
+fn samples_of(args: &CompleteArgs) -> usize {
+    args.samples.unwrap_or(SAMPLES)
+}
+
+/// What is observed.
+fn observe_of(args: &CompleteArgs) -> Result<&str> {
+    if args.most_likely || args.hide.is_some() {
+        let option = if args.most_likely { "--most-likely" } else { "--hide" };
+        return Err(mistake(
+            format!("{option} for images, expected it for the rows of a table"),
+            format!("remove {option}"),
+        ));
+    }
+    args.observe.as_deref().ok_or_else(|| {
+        mistake(
+            format!("no --observe, expected {}, fraction:P or MASK.png", WORDS.join(", ")),
+            "--observe top-half shows the upper half of each image and draws the lower one",
+        )
+    })
 }
 
 /// Whether `--out` asks for a PNG or a `.npy`.
@@ -389,7 +404,7 @@ impl Mask {
 }
 
 /// Whether in the order of the walk nothing observed comes after something missing.
-pub(super) fn is_prefix(observed: &[bool], ordering: &[usize]) -> bool {
+pub(crate) fn is_prefix(observed: &[bool], ordering: &[usize]) -> bool {
     ordering.is_sorted_by_key(|&i| !observed[i])
 }
 
@@ -426,13 +441,13 @@ impl Question<'_> {
 
     /// Completions of each image by the model's own walk, `[images, samples, variables]`.
     fn draw(&self, args: &CompleteArgs, terminal: &Terminal) -> Vec<u8> {
-        let total = self.images() * args.samples;
+        let total = self.images() * samples_of(args);
         let bar = terminal.examples_bar(total, "completing");
         let mut values = Vec::with_capacity(total * self.model.variables());
         for (index, first) in (0..total).step_by(BATCH).enumerate() {
             let mut rng = stream(args.seed, Purpose::Sample, index as u64);
             let last = (first + BATCH).min(total);
-            let known = self.known((first..last).map(|k| k / args.samples));
+            let known = self.known((first..last).map(|k| k / samples_of(args)));
             values.extend(match self.class {
                 Some(class) => {
                     self.model.complete_given(&known, &vec![class; last - first], &mut rng)
@@ -470,8 +485,8 @@ impl Question<'_> {
     /// Completions are chosen among the particles. Where more are asked for than there are, each image has
     /// several groups of particles that walk on their own, and its cost is the mean over them.
     fn monte_carlo(&self, args: &CompleteArgs, terminal: &Terminal) -> (Vec<u8>, Costs) {
-        let groups = args.samples.div_ceil(args.particles);
-        let counts = (args.particles, args.samples.div_ceil(groups));
+        let groups = samples_of(args).div_ceil(args.particles);
+        let counts = (args.particles, samples_of(args).div_ceil(groups));
         let all: Vec<usize> =
             (0..self.images()).flat_map(|image| repeat_n(image, groups)).collect();
         let bar = terminal.examples_bar(all.len(), "completing");
@@ -490,7 +505,8 @@ impl Question<'_> {
         // Groups of one size may make a few completions too many.
         let variables = self.model.variables();
         let of_image = values.chunks_exact(groups * counts.1 * variables);
-        let values = of_image.flat_map(|all| &all[..args.samples * variables]).copied().collect();
+        let values =
+            of_image.flat_map(|all| &all[..samples_of(args) * variables]).copied().collect();
         let joint = match self.class {
             Some(class) => self.model.log_prob_given(self.originals, &vec![class; self.images()]),
             None => self.model.log_prob(self.originals),

@@ -1,0 +1,246 @@
+//! How much of a mixture lies between two numbers.
+//!
+//! ```text
+//! F(b) − F(a) = Σ_k π_k [F_k(b) − F_k(a)],     u = (z − μ_k) / s_k
+//! logistic   F_k = 1 / (1 + e^−u)
+//! Gaussian   F_k = erfc(−u / √2) / 2
+//! ```
+//!
+//! A difference is one of the tails on whose side the interval lies, so that it keeps its digits. Where all of that is
+//! nearly 0 the logarithms of the masses are compared: of a logistic by log σ(b) + log σ(−a) + log(1 − e^(a−b)), of a
+//! Gaussian by the logarithm of its tail (Abramowitz and Stegun, 7.1.23, where erfc ends).
+//!
+//! exp, ln and erfc are those of the crate `libm`, which makes them of operations that IEEE 754 defines.
+
+use ar_kernels::columns::Family;
+
+use super::super::coder::Split;
+
+/// Parameters, as weights and in standardized units.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mixture {
+    weights: Vec<f64>,
+    means: Vec<f64>,
+    scales: Vec<f64>,
+    is_gaussian: bool,
+    least_scale: f64,
+}
+
+/// Of each component what lies below and above a point.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Point {
+    /// In standardized units.
+    pub(super) z: f64,
+    tails: Vec<Tails>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tails {
+    u: f64,
+    below: f64,
+    above: f64,
+}
+
+/// Masses below this lose digits, and then there are none.
+const LEAST: f64 = 1e-200;
+
+impl Mixture {
+    /// From the outputs of a head, without that of a missing number.
+    pub(super) fn set(&mut self, outputs: &[f64], family: Family, floor: f64) {
+        let (logits, rest) = outputs.split_at(outputs.len() / 3);
+        let (means, log_scales) = rest.split_at(logits.len());
+        let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        self.weights.clear();
+        self.weights.extend(logits.iter().map(|logit| libm::exp(logit - most)));
+        let sum: f64 = self.weights.iter().sum();
+        self.weights.iter_mut().for_each(|weight| *weight /= sum);
+        self.means.clear();
+        self.means.extend(means);
+        self.scales.clear();
+        self.scales.extend(log_scales.iter().map(|log_scale| libm::exp(*log_scale) + floor));
+        self.is_gaussian = matches!(family, Family::Gaussian { .. });
+        self.least_scale = self.scales.iter().copied().fold(f64::INFINITY, f64::min);
+    }
+
+    /// The least scale of a component.
+    pub(super) fn least_scale(&self) -> f64 {
+        self.least_scale
+    }
+
+    /// Moves a point to z.
+    pub(super) fn place(&self, point: &mut Point, z: f64) {
+        point.z = z;
+        point.tails.clear();
+        point.tails.extend(self.means.iter().zip(&self.scales).map(|(mean, scale)| {
+            let u = (z - mean) / scale;
+            let lesser = if self.is_gaussian {
+                0.5 * libm::erfc(u.abs() * core::f64::consts::FRAC_1_SQRT_2)
+            } else {
+                let e = libm::exp(-u.abs());
+                e / (1.0 + e)
+            };
+            let (below, above) =
+                if u < 0.0 { (lesser, 1.0 - lesser) } else { (1.0 - lesser, lesser) };
+            Tails { u, below, above }
+        }));
+    }
+
+    /// What lies between two points.
+    pub(super) fn mass(&self, low: &Point, high: &Point) -> f64 {
+        let each = self.weights.iter().zip(low.tails.iter().zip(&high.tails));
+        each.map(|(weight, (low, high))| weight * between(*low, *high)).sum()
+    }
+
+    /// What lies below a point, and what above another one.
+    pub(super) fn outside(&self, low: &Point, high: &Point) -> (f64, f64) {
+        let each = |point: &Point, of: fn(&Tails) -> f64| -> f64 {
+            self.weights.iter().zip(&point.tails).map(|(weight, tails)| weight * of(tails)).sum()
+        };
+        (each(low, |tails| tails.below), each(high, |tails| tails.above))
+    }
+
+    /// The decision whether a number between `low` and `high` is below or above `middle`, given that both halves have
+    /// `even` more each.
+    pub(super) fn split(&self, low: &Point, middle: &Point, high: &Point, even: f64) -> Split {
+        let (first, second) = (self.mass(low, middle) + even, self.mass(middle, high) + even);
+        if first + second > LEAST {
+            return Split::of(first, second);
+        }
+        let (first, second) = (self.log_mass(low, middle), self.log_mass(middle, high));
+        let most = first.max(second);
+        Split::of(libm::exp(first - most), libm::exp(second - most))
+    }
+
+    /// The logarithm of what lies between two points.
+    fn log_mass(&self, low: &Point, high: &Point) -> f64 {
+        let each = |k: usize| {
+            let width = (high.z - low.z) / self.scales[k];
+            let (low, high) = (low.tails[k].u, high.tails[k].u);
+            let own = if self.is_gaussian {
+                log_normal(low, high)
+            } else {
+                log_sigmoid(high) + log_sigmoid(-low) + log_1m_exp(-width)
+            };
+            libm::log(self.weights[k]) + own
+        };
+        let most = (0..self.weights.len()).map(each).fold(f64::NEG_INFINITY, f64::max);
+        if most == f64::NEG_INFINITY {
+            return most;
+        }
+        let sum: f64 = (0..self.weights.len()).map(|k| libm::exp(each(k) - most)).sum();
+        most + libm::log(sum)
+    }
+}
+
+fn between(low: Tails, high: Tails) -> f64 {
+    let mass = if low.u > 0.0 {
+        low.above - high.above
+    } else if high.u < 0.0 {
+        high.below - low.below
+    } else {
+        1.0 - low.below - high.above
+    };
+    // Rounding may leave less than nothing.
+    mass.max(0.0)
+}
+
+/// log σ(u).
+fn log_sigmoid(u: f64) -> f64 {
+    if u > 0.0 { -libm::log1p(libm::exp(-u)) } else { u - libm::log1p(libm::exp(u)) }
+}
+
+/// log(1 − e^x) for x ≤ 0.
+fn log_1m_exp(x: f64) -> f64 {
+    if x < -core::f64::consts::LN_2 {
+        libm::log1p(-libm::exp(x))
+    } else {
+        libm::log(-libm::expm1(x))
+    }
+}
+
+/// The logarithm of what a standard normal distribution has between two numbers.
+fn log_normal(low: f64, high: f64) -> f64 {
+    if high < 0.0 {
+        log_normal(-high, -low)
+    } else if low > 0.0 {
+        let tail = log_tail(low);
+        tail + log_1m_exp(log_tail(high) - tail)
+    } else {
+        let rest = libm::exp(log_tail(-low)) + libm::exp(log_tail(high));
+        libm::log1p(-rest)
+    }
+}
+
+/// The logarithm of what a standard normal distribution has above u ≥ 0.
+fn log_tail(u: f64) -> f64 {
+    const HALF_LN_TAU: f64 = 0.918_938_533_204_672_8;
+    if u < 30.0 {
+        return libm::log(0.5 * libm::erfc(u * core::f64::consts::FRAC_1_SQRT_2));
+    }
+    let v = 1.0 / (u * u);
+    -0.5 * u * u - HALF_LN_TAU - libm::log(u) + libm::log1p(-v + 3.0 * v * v - 15.0 * v * v * v)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mixture(family: Family) -> Mixture {
+        let mut mixture = Mixture::default();
+        mixture.set(&[0.3, -1.0, 0.0, 4.0, -0.5, -2.0], family, 0.01);
+        mixture
+    }
+
+    const FAMILIES: [Family; 2] = [Family::Grid { half: 0.1 }, Family::Gaussian { log_unit: 0.0 }];
+
+    #[test]
+    fn masses_add_up_and_their_logarithms_are_theirs() {
+        for family in FAMILIES {
+            let mixture = mixture(family);
+            let point = |z| {
+                let mut point = Point::default();
+                mixture.place(&mut point, z);
+                point
+            };
+            let ends: Vec<Point> = (-80..=80).map(|k| point(f64::from(k) / 8.0)).collect();
+            let [first, last] = [f64::NEG_INFINITY, f64::INFINITY].map(point);
+            let inner: f64 = ends.windows(2).map(|pair| mixture.mass(&pair[0], &pair[1])).sum();
+            let outer = mixture.mass(&first, &ends[0]) + mixture.mass(&ends[160], &last);
+            assert!((inner + outer - 1.0).abs() < 1e-14, "{family:?}");
+            for pair in ends.windows(2) {
+                let (mass, log) =
+                    (mixture.mass(&pair[0], &pair[1]), mixture.log_mass(&pair[0], &pair[1]));
+                assert!((mass.ln() - log).abs() < 1e-9, "{family:?} {}: {mass}, {log}", pair[0].z);
+            }
+        }
+    }
+
+    #[test]
+    fn far_out_the_halves_still_differ() {
+        for family in FAMILIES {
+            let mixture = mixture(family);
+            for z in [1e3, 1e5, 1e9] {
+                let mut points = [Point::default(), Point::default(), Point::default()];
+                for (k, point) in points.iter_mut().enumerate() {
+                    mixture.place(point, z + 0.7 * k as f64);
+                }
+                let [low, middle, high] = points;
+                assert_eq!(mixture.mass(&low, &high).max(LEAST), LEAST, "{family:?} {z}");
+                let bits = [false, true].map(|is_second| {
+                    mixture.split(&low, &middle, &high, 0.0).interval(is_second).bits()
+                });
+                assert!(bits[0] < 1.0 && bits[1] > 1.0, "{family:?} {z}: {bits:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_tail_of_a_gaussian_goes_on_where_erfc_ends() {
+        // R: pnorm(c(5, 29.9, 30.1, 100), lower.tail = FALSE, log.p = TRUE).
+        for (u, expected) in [(5.0, -15.064998393988727), (100.0, -5005.524208637)] {
+            assert!((log_tail(u) - expected).abs() < 1e-8 * expected.abs(), "{u}: {}", log_tail(u));
+        }
+        let slope = log_tail(30.0 + 1e-9) - log_tail(30.0 - 1e-9);
+        assert!((slope + 2e-9 * 30.033).abs() < 1e-9, "{slope}");
+    }
+}
