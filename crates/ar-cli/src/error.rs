@@ -349,7 +349,10 @@ pub(crate) fn model_hint(error: &ar_models::Error) -> String {
 fn compressed_hint(fault: &Fault) -> String {
     match fault {
         Fault::Foreign => "name a file that `chainrule compress` wrote",
-        Fault::Version { .. } => "decompress it with the version of the program that wrote it",
+        Fault::Version { .. } => {
+            "name the run that it was compressed with: a table has another format than symbols; or decompress it with \
+             the version of the program that wrote it"
+        }
         Fault::TooLarge { .. } => "compress the data in several parts",
         Fault::NoSymbols { .. } => {
             "bring the values to at most 256 levels, and train a model of symbols on them"

@@ -20,6 +20,7 @@ mod memory;
 mod output;
 mod outputs;
 mod panic;
+mod ranking;
 mod reading;
 mod report;
 mod run_dir;

@@ -8,6 +8,7 @@
 //! | `metrics.jsonl` | one object per epoch |
 //! | `checkpoint.safetensors` | weights, optimizer state and history, to continue from |
 //! | `model.safetensors` | the best weights, or the tables |
+//! | `window.safetensors` | of a table, training rows as they are and a Parzen window over them, by which rows are ranked |
 //! | `seal.json` | digests of the data and of the files above: [`crate::seal`] |
 //! | `result.json` | the record that `train` prints; it is written last, so it says the run is done |
 //!
@@ -24,9 +25,10 @@ use anyhow::{Context as _, Result};
 use ar_data::Schema;
 use ar_data::memory::content_limit;
 use ar_models::atomic_file::write_atomically;
-use ar_models::config::EventSpec;
+use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::model::Model;
 use ar_models::train::EpochRecord;
+use ar_models::window::KernelSettings;
 use burn::tensor::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -52,6 +54,7 @@ const ENVIRONMENT: &str = "environment.json";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const MODEL: &str = "model.safetensors";
+const WINDOW: &str = "window.safetensors";
 const SEAL: &str = "seal.json";
 const RESULT: &str = "result.json";
 
@@ -62,8 +65,8 @@ const SCHEMA_HEADER: &str = "# What the columns of the run's files are. Every fi
 const SCHEMA_BYTES: u64 = 1 << 28;
 
 /// The files whose presence makes a folder a run.
-pub(crate) const FILES: [&str; 8] =
-    [CONFIG, SCHEMA, ENVIRONMENT, METRICS, CHECKPOINT, MODEL, SEAL, RESULT];
+pub(crate) const FILES: [&str; 9] =
+    [CONFIG, SCHEMA, ENVIRONMENT, METRICS, CHECKPOINT, MODEL, WINDOW, SEAL, RESULT];
 
 /// The file of a run that `path` is, whether it is there or not.
 pub(crate) fn file_of_run(path: &Path) -> Option<&'static str> {
@@ -201,7 +204,7 @@ impl RunDir {
             let most = match name.as_str() {
                 METRICS => METRICS_BYTES,
                 SCHEMA => SCHEMA_BYTES,
-                MODEL => content_limit(),
+                MODEL | WINDOW => content_limit(),
                 _ => RECORD_BYTES,
             };
             there += usize::from(self.read(name, most)?.is_some());
@@ -348,6 +351,28 @@ impl RunDir {
         write_atomic(&self.model(), bytes)
     }
 
+    /// Writes `window.safetensors`, and in the seal that it is the run's.
+    ///
+    /// # Errors
+    /// When one of them cannot be written.
+    pub(crate) fn write_window(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut seal = self.seal.clone().unwrap_or_else(|| Seal::new(Default::default()));
+        seal.will_hold(WINDOW, bytes);
+        self.write_seal(seal)?;
+        write_atomic(&self.path.join(WINDOW), bytes)
+    }
+
+    /// The window over training rows, if the run has one.
+    ///
+    /// # Errors
+    /// When it is not the one that the run wrote.
+    pub(crate) fn load_window(&self, event: &EventSpec, device: &Device) -> Result<Option<Model>> {
+        let Some(bytes) = self.read(WINDOW, content_limit())? else { return Ok(None) };
+        let settings = ModelConfig::Kernel(KernelSettings::default());
+        let window = Model::from_bytes(&settings, event, &bytes, device);
+        window.map(Some).with_context(|| cannot("use", &self.path.join(WINDOW)))
+    }
+
     /// Writes `result.json`, and in the seal what all files of the run hold now: it is finished.
     ///
     /// # Errors
@@ -357,6 +382,7 @@ impl RunDir {
         let mut seal = self.seal.clone().unwrap_or_else(|| Seal::new(Default::default()));
         seal.config = Some(config.keys()?);
         seal.is_replaced(MODEL);
+        seal.is_replaced(WINDOW);
         let mut held = vec![(ENVIRONMENT, RECORD_BYTES), (METRICS, METRICS_BYTES)];
         if self.path.join(SCHEMA).exists() {
             held.push((SCHEMA, SCHEMA_BYTES));

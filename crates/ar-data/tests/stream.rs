@@ -588,6 +588,47 @@ fn integers_of_64_bits_stay_apart() {
 }
 
 #[test]
+fn labels_that_a_schema_does_not_have_are_told_apart_where_that_is_asked_for() {
+    let place = Place::new();
+    let path = place.file("a.csv", format!("a,b\n{}", "x,1\ny,0\nx,1\n,0\n".repeat(5)));
+    let table = Table::read(&path, &TableOptions::default()).unwrap();
+    let schema = table.infer(Some(Encoding::Columns)).unwrap();
+    let later =
+        "a,b\nx,1\nnew,7\n\"a longer word than is seen at a glance\",\n,0\nnew,7\nother,0\n";
+    let path =
+        place.file("b.csv", later.to_owned() + "\"a longer word than is seen at a glance\",7\n");
+    for rows in [1, 3, 100] {
+        let reading = |encoding| Reading {
+            schema: schema.clone(),
+            encoding,
+            shape: vec![2],
+            is_binary: false,
+            how: Match::default(),
+            table: TableOptions::default(),
+        };
+        let read = |encoding| {
+            let mut chunks = Chunks::open_as(&path, &reading(encoding), rows).unwrap();
+            let mut cells = Vec::new();
+            for chunk in &mut chunks {
+                cells.extend_from_slice(chunk.unwrap().data.reals().unwrap());
+            }
+            (cells, chunks.others())
+        };
+        let (cells, others) = read(Encoding::Cells);
+        // x, y, a missing cell; 0 and 1, which were never missing.
+        let expected = [0, 1, 3, 2, 4, 3, 2, 0, 3, 2, 5, 0, 4, 2].map(f64::from);
+        assert_eq!(cells, expected, "{rows}");
+        let word = |word: &str| Some(word.to_owned());
+        let long = word("a longer word than is seen at a glance");
+        assert_eq!(others, [vec![word("new"), long, word("other")], vec![word("7"), None]]);
+        let (cells, others) = read(Encoding::Columns);
+        let seen: Vec<f64> =
+            expected.chunks(2).flat_map(|row| [row[0].min(3.0), row[1].min(2.0)]).collect();
+        assert_eq!((cells, others), (seen, vec![vec![], vec![]]));
+    }
+}
+
+#[test]
 fn wide_characters_are_read_without_a_mark_or_named() {
     let place = Place::new();
     let text = "name;x\nä;1,5\nb;2,25\nc;3,5\n";

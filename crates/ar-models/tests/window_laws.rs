@@ -164,6 +164,25 @@ fn conditionals_in_any_order_are_those_of_the_joint() {
 }
 
 #[test]
+fn a_number_far_away_drowns_nothing_of_other_columns() {
+    let window = window(&[WHOLE, CATEGORY, REAL], 90);
+    // Both are nearest to the rows with the least number, and to no others: among those the label decides.
+    let given = |x: f64, label: f64| {
+        let weights = window.log_weights(&[Some(x), Some(label), None]);
+        sums_to_one(weights.iter().copied(), 1e-12).unwrap();
+        let costs = window.log_prob_per_variable(&[x, label, 4.0][..]);
+        (window.log_prob_given(&weights, 2, 4.0), costs[2])
+    };
+    for label in [0.0, 1.0, 2.0] {
+        let [near, far] = [-1e4, -4e9].map(|x| given(x, label));
+        assert!((near.0 - far.0).abs() < 1e-9 && (near.1 - far.1).abs() < 1e-9, "{near:?} {far:?}");
+        assert!((far.0 - far.1).abs() < 1e-9, "{far:?}");
+    }
+    // Negative control: the label does decide.
+    assert!((given(-4e9, 0.0).0 - given(-4e9, 1.0).0).abs() > 1e-3);
+}
+
+#[test]
 fn a_conditional_given_any_variables_is_a_quotient() {
     let window = window(&ALL, 50);
     let x = events(12);

@@ -122,8 +122,8 @@ pub(crate) enum Command {
     ///
     /// A range coder gives each value the part of its interval that p(x_t | what came before) says, so
     /// the file has the size of -log2 p(x) under the model. What is compressed are symbols as the model
-    /// sees them, after the run's preprocessing, without labels. Decompressing needs the same run and a
-    /// machine that computes alike: see --portable.
+    /// sees them, after the run's preprocessing, without labels; or the cells of a table, if the run is one
+    /// over columns. Decompressing needs the same run and a machine that computes alike: see --portable.
     Compress(CompressArgs),
     /// Restore what `compress` has compressed
     Decompress(DecompressArgs),
@@ -330,12 +330,16 @@ pub(crate) struct ScoreArgs {
     /// Which part of the data [default: test]
     #[arg(long, value_parser = split_parser())]
     pub(crate) split: Option<Split>,
-    /// The file to write, a row per row of the data: row, log_prob_nats, bits_per_dim, with --calibrate
+    /// The file to write, a row per row of the data: row, log_prob_nats, bits_per_dim, of a table score, with --calibrate
     /// p_low_likelihood, flag_low_likelihood, p_typicality, flag_typicality, and error (.csv, .parquet); or the
     /// log-likelihood, bits/dim and the two p-values, NaN where there is none, as f64 (.npy); - is standard
     /// output, as a table
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// What rows are ranked by: `log-prob` is log p(x) under the model, `window` that under the Parzen window over the
+    /// training rows that a run of a table keeps [default: window where the run has one]
+    #[arg(long, value_name = "SCORE", value_enum)]
+    pub(crate) score: Option<ScoreKind>,
     /// Held-out normal rows to rank among: a split of the run's own data (valid), a built-in name (its
     /// validation part), or a path
     #[arg(long, value_name = "SPEC")]
@@ -407,6 +411,25 @@ pub(crate) struct FeaturesArgs {
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,
+}
+
+/// What rows are ranked by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScoreKind {
+    /// log p(x) under the model of the run.
+    LogProb,
+    /// log p(x) under the Parzen window of the run: how near training rows are.
+    Window,
+}
+
+impl ScoreKind {
+    /// As it is written.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::LogProb => "log-prob",
+            Self::Window => "window",
+        }
+    }
 }
 
 /// What to do about a row that cannot be read.

@@ -59,6 +59,7 @@ pub(super) fn compress(
         file: &args.file.file,
         with_labels: false,
         holes: false,
+        cells: false,
     };
     let split = args.split.unwrap_or(Split::Test);
     let table = finder.cells(&args.input, split, args.file.skips(config))?;

@@ -95,6 +95,7 @@ pub(crate) fn data_of(
         file: &file.file,
         with_labels: true,
         holes: false,
+        cells: false,
     };
     let data = finder.spec(spec, split)?.into_whole(file.skips(config), terminal)?;
     Ok((data, (!is_path).then_some(split)))

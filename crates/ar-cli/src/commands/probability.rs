@@ -94,6 +94,7 @@ pub(crate) fn run(args: &ProbabilityArgs, session: &Session) -> Result<()> {
                 file: &args.file.file,
                 with_labels: false,
                 holes: false,
+                cells: false,
             };
             let mut set = finder.named("--data", spec, Split::Test)?;
             let (mut rows, mut count, width) = (0, 0, regions.len());

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use ar_data::{Dataset, Schema, Split};
-use ar_models::config::EventSpec;
-use ar_models::examples::{Examples, all_labels};
+use ar_models::config::{EventSpec, ModelConfig};
+use ar_models::examples::{Examples, InMemory, all_labels, read_all_reals};
 use ar_models::model::Model;
 use ar_models::train::{
     Checkpoints, EpochRecord, Observer, Run, TrainConfig, Trained, epochs_done, train,
 };
+use ar_models::window::KernelSettings;
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,7 @@ use crate::environment::Environment;
 use crate::error::{ErrorKind, Mistake, mistake};
 use crate::memory;
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds, short_count};
+use crate::ranking::Ranking;
 use crate::run_dir::{RunDir, write_atomic};
 use crate::seal::{Rows, Seal};
 use crate::sees;
@@ -494,6 +496,9 @@ fn finish(
     let Training { config, data, device, .. } = training;
     let bytes = trained.model.to_bytes()?;
     run.write_model(&bytes)?;
+    if let Some(window) = window_of(config, data, terminal)? {
+        run.write_window(&window.to_bytes()?)?;
+    }
     let model = Model::from_bytes(&config.model, data.event(), &bytes, &device.device)?;
     let evaluate = |data: &Option<Prepared>, split| {
         let data = data.as_ref()?;
@@ -531,6 +536,37 @@ fn finish(
     };
     run.write_result(&record, config)?;
     Ok(record)
+}
+
+/// The most values of training rows that a run keeps beside its model.
+const MOST_KEPT: usize = 1 << 22;
+
+/// A Parzen window over training rows, by which the rows of a table are ranked (`chainrule score`): of columns that are
+/// not all symbols of one kind, and of a model that is none itself.
+fn window_of(config: &Config, data: &Data, terminal: &Terminal) -> Result<Option<Model>> {
+    let event = data.event();
+    let Some(schema) = config.data.schema.as_ref().filter(|_| event.levels.is_none()) else {
+        return Ok(None);
+    };
+    let keeps = config.data.table.keep_rows.unwrap_or(KernelSettings::default().max_rows);
+    let max_rows = keeps.min(MOST_KEPT / event.variables().max(1));
+    if max_rows == 0 || matches!(config.model, ModelConfig::Kernel(_)) {
+        return Ok(None);
+    }
+    let bar = terminal.bar(1, "{msg} {elapsed}").with_message("looking for a window");
+    bar.tick();
+    let settings = ModelConfig::Kernel(KernelSettings { max_rows, ..KernelSettings::default() });
+    let window = match &event.columns {
+        Some(_) => {
+            let ranking = Ranking::of(schema);
+            let rows = ranking.ranked(&read_all_reals(&data.train, 1), &[]);
+            let rows = InMemory::reals(rows, event.variables());
+            Model::fit(&settings, ranking.event(), &rows)
+        }
+        None => Model::fit(&settings, event, &data.train),
+    };
+    bar.finish_and_clear();
+    Ok(Some(window?))
 }
 
 /// How often each label occurs, from 0 to the largest.

@@ -56,6 +56,8 @@ pub(crate) struct TableConfig {
     pub(crate) header: Option<bool>,
     /// The array of a `.npz`.
     pub(crate) key: Option<String>,
+    /// Training rows that a run keeps for its window, by which rows are ranked; a default number if none.
+    pub(crate) keep_rows: Option<usize>,
 }
 
 /// One file or several that are read one after the other, as absolute paths.

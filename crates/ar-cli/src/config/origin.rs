@@ -242,7 +242,7 @@ mod tests {
                 "kind = \"nade\"",
                 "kind = \"nadee\"",
                 "c.toml:8: `model.kind = \"nadee\"`, expected one of uniform, independent, markov, \
-                 neighbourhood, bayesian-network, full-table, logistic, nade, made, rnade, \
+                 neighbourhood, bayesian-network, full-table, kernel, logistic, nade, made, rnade, \
                  orderless-nade, \
                  row-lstm, diagonal-lstm, diagonal-bilstm, pixel-cnn\nhint: did you mean `nade`?\n",
             ),

@@ -67,6 +67,8 @@ pub(super) struct RawData {
     #[serde(skip_serializing_if = "Option::is_none")]
     bad_rows: Option<RawBadRows>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    keep_rows: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<RawKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     levels: Option<u16>,
@@ -229,8 +231,16 @@ impl RawData {
             }
             names => names.clone().map(RawColumns::Names),
         };
-        let TableConfig { label, labels, missing, skips_bad_rows, header, key, types: _ } =
-            data.table.clone();
+        let TableConfig {
+            label,
+            labels,
+            missing,
+            skips_bad_rows,
+            header,
+            key,
+            keep_rows,
+            types: _,
+        } = data.table.clone();
         let [labels, valid_labels, test_labels] = labels;
         let mut raw = Self {
             columns,
@@ -240,6 +250,7 @@ impl RawData {
             test_labels,
             missing,
             bad_rows: skips_bad_rows.then_some(RawBadRows::Skip),
+            keep_rows,
             header,
             key,
             class: data.class.map(u16::from),
@@ -596,6 +607,7 @@ impl RawData {
             types,
             header: self.header,
             key: self.key,
+            keep_rows: self.keep_rows,
         };
         let schema = None;
         Ok(DataConfig {

@@ -101,6 +101,15 @@ pub(crate) fn in_words(cells: &Cells, schema: &Schema) -> (Vec<f64>, Schema) {
         .zip(&cells.others)
         .map(|(variable, others)| (!others.is_empty()).then(|| widen(variable, others)))
         .collect();
+    // A column of whole numbers is written as such only where all of them are.
+    let width = schema.variables.len();
+    for (i, variable) in schema.variables.iter_mut().enumerate() {
+        let mut column = cells.values.iter().skip(i).step_by(width);
+        let is_whole = |x: &f64| x.is_nan() || (*x as i64 as f64).to_bits() == x.to_bits();
+        if variable.kind == Type::Integer && !column.all(is_whole) {
+            variable.kind = Type::Real;
+        }
+    }
     let mut values = cells.values.clone();
     for row in values.chunks_exact_mut(codes.len()) {
         for (value, codes) in row.iter_mut().zip(&codes) {
@@ -160,7 +169,7 @@ mod tests {
         let variables = vec![
             variable(Type::Category { labels: labels.clone() }, true),
             variable(Type::Codes { levels: 2 }, false),
-            variable(Type::Real, true),
+            variable(Type::Integer, true),
             variable(Type::Category { labels }, false),
         ];
         let schema =

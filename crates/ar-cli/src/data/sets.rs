@@ -70,6 +70,8 @@ pub(crate) struct Finder<'a> {
     pub(crate) with_labels: bool,
     /// Whether missing cells of a file are told from labels that training never saw, as [`Encoding::Holes`] does.
     pub(crate) holes: bool,
+    /// Whether labels of a file that training never saw are told apart, as [`Encoding::Cells`] does.
+    pub(crate) cells: bool,
 }
 
 /// Values read at a time, and rows at most: 2,000 are as many as are evaluated at a time.
@@ -165,6 +167,7 @@ impl Finder<'_> {
             let encoding = match (kind, levels) {
                 (Kind::Real, _) => Encoding::Reals,
                 (Kind::Columns, _) if self.holes => Encoding::Holes,
+                (Kind::Columns, _) if self.cells => Encoding::Cells,
                 (Kind::Columns, _) => Encoding::Columns,
                 (Kind::Binary, _) => Encoding::Symbols { levels: 2 },
                 (Kind::Symbols, levels) => Encoding::Symbols { levels: levels.unwrap_or(256) },
@@ -308,6 +311,14 @@ impl Set {
                 prepare(data, how, Split::Test, None)
                     .with_context(|| format!("{} does not suit the run", self.name))
             }
+        }
+    }
+
+    /// The labels of a file that training never saw, by variable, where they are told apart.
+    pub(crate) fn others(&self) -> Vec<Vec<Option<String>>> {
+        match &self.source {
+            Source::Whole { .. } => Vec::new(),
+            Source::File { chunks, .. } => chunks.others(),
         }
     }
 

@@ -237,3 +237,115 @@ fn an_input_is_not_written_over() {
     }
     assert_eq!(fs::read(place.path("v.csv")).unwrap(), before);
 }
+
+/// A table of every type of column, with what is in it for row k.
+fn birds(rows: std::ops::Range<u32>) -> String {
+    let mut text = "id;species;mass;bill;depth;sex;note\n".to_owned();
+    for k in rows {
+        let [species, sex] =
+            [["Adelie", "Gentoo", "Chinstrap"][(k % 3) as usize], ["f", "m"][(k % 2) as usize]];
+        let mass = if k % 17 == 3 { "NA".into() } else { (3000 + k * 37 % 900).to_string() };
+        let bill = 36.5 + f64::from(k * 7 % 150) / 10.0;
+        let depth = (f64::from(k) * 0.7).sin() / 3.0;
+        text.push_str(&format!("{k};{species};{mass};{bill};{depth};{sex};same\n"));
+    }
+    text
+}
+
+const BIRDS: &str = r#"
+name = "birds"
+[data]
+train = "birds.csv"
+drop = ["id"]
+label = "sex"
+[model]
+kind = "nade"
+hidden = 8
+[train]
+epochs = 3
+"#;
+
+#[test]
+fn a_table_of_columns_comes_back_cell_by_cell() {
+    let place = Place::new();
+    place.file("birds.csv", birds(0..600));
+    place.file("c.toml", BIRDS);
+    place.json(&["train", "c.toml", "--out", "run"]);
+    // What training never saw: words, a missing label and number, numbers off the grid and far away.
+    let strange = "bill;depth;mass;note;species;more\n\
+                   41.25;1e300;1e9;other;Emperor;1\n\
+                   NA;-1e-300;NA;;\"King; or; \"\"not\"\"\";2\n\
+                   -3;0.1;3500.5;same;NA;3\n\
+                   40;0;3500;other;Emperor;4\n38;0.25;3100;same;Adelie;5\n";
+    for (name, content) in [("all.csv", birds(0..2500)), ("strange.csv", strange.to_owned())] {
+        place.file(name, content);
+        let record = place.json(&["compress", "run", name, "--out", "t.chr", "--verify"]);
+        assert_eq!((&record["real_columns"], &record["values"]), (&1.into(), &"unchanged".into()));
+        let size = fs::metadata(place.path("t.chr")).unwrap().len() as f64;
+        assert_eq!(number(&record, "bytes"), size);
+        let grid = size - number(&record, "real_bytes");
+        if name == "all.csv" {
+            let nll = number(&record, "nll_bytes");
+            assert!(grid > nll && grid < 1.005 * nll + 65.0, "{record}");
+            let baselines = record["baselines"].as_array().unwrap();
+            assert!(baselines.iter().all(|other| number(other, "bytes") > size), "{record}");
+        } else {
+            assert_eq!(record["unseen_labels"], 3, "{record}");
+        }
+        for back in ["back.csv", "back.parquet", "back.npy"] {
+            let restored = place.json(&["decompress", "run", "t.chr", "--out", back]);
+            assert_eq!(restored["events"], record["events"]);
+        }
+        // Again from what came back: the same file, so the same cells.
+        let first = fs::read(place.path("t.chr")).unwrap();
+        for back in ["back.csv", "back.parquet"] {
+            place.json(&["compress", "run", back, "--out", "again.chr", "--no-baselines"]);
+            assert_eq!(fs::read(place.path("again.chr")).unwrap(), first, "{name} {back}");
+        }
+    }
+    let back = fs::read_to_string(place.path("back.csv")).unwrap();
+    let expected = "species,mass,bill,depth,note\n\
+                    Emperor,1000000000,41.25,1e300,other\n\
+                    \"King; or; \"\"not\"\"\",,,-1e-300,\n\
+                    ,3500.5,-3,0.1,same\n\
+                    Emperor,3500,40,0,other\nAdelie,3100,38,0.25,same\n";
+    assert_eq!(back, expected);
+}
+
+#[test]
+fn files_of_tables_are_of_their_run_alone() {
+    let place = Place::new();
+    place.file("birds.csv", birds(0..300));
+    place.file("c.toml", BIRDS);
+    place.json(&["train", "c.toml", "--out", "run"]);
+    place.json(&["train", "c.toml", "--out", "other", "--set", "seed=2"]);
+    for threads in ["1", "2"] {
+        let out = format!("{threads}.chr");
+        let arguments = ["compress", "run", "birds.csv", "--out", &out, "--no-baselines"];
+        place.json(&[&arguments[..], &["--threads", threads]].concat());
+    }
+    let file = fs::read(place.path("1.chr")).unwrap();
+    assert!(file == fs::read(place.path("2.chr")).unwrap());
+    let mut flipped = file.clone();
+    flipped[file.len() / 2] ^= 1;
+    place.file("flipped.chr", flipped);
+    place.file("cut.chr", &file[..file.len() - 1]);
+    for (run, file, expected) in [
+        ("other", "1.chr", "compressed with another model"),
+        ("run", "flipped.chr", "damaged"),
+        ("run", "cut.chr", "ends before its time"),
+        ("run", "birds.csv", "not a file that `compress` wrote"),
+    ] {
+        let message = place.mistake(&["decompress", run, file, "--out", "out.csv"]);
+        assert!(message.contains(expected), "{message}");
+        assert!(!place.path("out.csv").exists());
+    }
+    let message = place.mistake(&["compress", "run", "birds.csv", "--out", "p.chr", "--portable"]);
+    assert!(message.contains("--portable"), "{message}");
+    let output = place
+        .chainrule(&["compress", "run", "birds.csv", "--out", "n.chr", "--no-baselines"])
+        .output()
+        .unwrap();
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("no variables of the run: \"id\", \"sex\""), "{stderr}");
+}

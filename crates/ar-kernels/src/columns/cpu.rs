@@ -1,6 +1,6 @@
 //! The likelihoods of columns on `&[f32]` slices, shared by the flex and ndarray adapters. Rows are independent, so
 //! threads take some each. Columns of numbers and those of few labels have a row in each lane, the others some of their
-//! labels. All is single precision without cancellation: see [`lanes`](super::lanes) and the tests, which compare it
+//! labels. All is single precision without cancellation: see the module `lanes` and the tests, which compare it
 //! with double precision.
 
 use core::marker::PhantomData;

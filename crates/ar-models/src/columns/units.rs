@@ -27,7 +27,7 @@ pub struct Units {
 }
 
 /// The most numbers of a column with a component of their own.
-const MOST_SPIKES: usize = 32;
+const MOST_SPIKES: usize = 64;
 
 /// Numbers of any size.
 const UNBOUNDED: (f64, f64) = (f64::MIN, f64::MAX);
@@ -348,10 +348,11 @@ fn take_spikes(values: &mut Vec<f64>, step: f64) -> Vec<(f64, f64)> {
     const AROUND: f64 = 3.0;
     /// How many times as common as a cell around it a spike is.
     const TIMES: f64 = 4.0;
+    /// What is no accident among the rows that are looked at.
+    const LEAST: f64 = 4.0;
     let n = values.len() as f64;
     let runs: Vec<(f64, usize)> =
         values.chunk_by(|a, b| a == b).map(|run| (run[0], run.len())).collect();
-    let least = (n / 1000.0).max(8.0);
     let is_spike = |&(x, count): &(f64, usize)| {
         let near =
             |&&(other, _): &&(f64, usize)| other != x && (other - x).abs() <= (AROUND + 0.5) * step;
@@ -362,7 +363,7 @@ fn take_spikes(values: &mut Vec<f64>, step: f64) -> Vec<(f64, f64)> {
             .filter(near)
             .map(|(_, count)| count)
             .sum();
-        count as f64 >= least && count as f64 >= TIMES * around as f64 / (2.0 * AROUND)
+        count as f64 >= LEAST && count as f64 >= TIMES * around as f64 / (2.0 * AROUND)
     };
     let mut spikes: Vec<(f64, usize)> = runs.iter().filter(|run| is_spike(run)).copied().collect();
     spikes.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.total_cmp(&b.0)));

@@ -104,6 +104,15 @@ pub(super) fn log_sum(costs: &[f64]) -> f64 {
     if sum.least == f64::INFINITY { f64::NEG_INFINITY } else { sum.log() }
 }
 
+/// Makes Σ exp(−cost) one, and returns what its logarithm was.
+pub(super) fn normalize(costs: &mut [f64]) -> f64 {
+    let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
+    costs.iter_mut().for_each(|cost| *cost -= least);
+    let sum = log_sum(costs);
+    costs.iter_mut().for_each(|cost| *cost += sum);
+    sum - least
+}
+
 impl Layout {
     /// Of rows, `[len, columns]`.
     pub(super) fn new(cells: &[Cells], rows: &[f64], bandwidths: &Bandwidths) -> Self {
@@ -221,22 +230,34 @@ impl Layout {
         sums
     }
 
-    /// Adds −log K_t(x | x_{i,t}) of each stored row i to its cost.
-    pub(super) fn add(&self, t: usize, x: f64, costs: &mut [f64]) {
+    /// Adds −log K_t(x | x_{i,t}) of each stored row i to its cost, but for the least of them, which is returned: so
+    /// what tells the rows apart in other columns is not lost beside a number that is far from all. It is `inf`, and
+    /// nothing is added, where x is impossible.
+    pub(super) fn add(&self, t: usize, x: f64, costs: &mut [f64]) -> f64 {
+        let mut own = vec![0.0; self.len];
+        self.add_own(t, x, &mut own);
+        let least = own.iter().copied().fold(f64::INFINITY, f64::min);
+        if least.is_finite() {
+            costs.iter_mut().zip(own).for_each(|(cost, own)| *cost += own - least);
+        }
+        least
+    }
+
+    fn add_own(&self, t: usize, x: f64, costs: &mut [f64]) {
         if let Some((_, other)) = self.others.iter().find(|(other, _)| *other == t) {
             return Term::of(&self.kernels[t], x).add(other, 0, costs);
         }
         let Some(k) = self.plain.iter().position(|plain| *plain == t) else { return };
         let Kernel::Number(number) = &self.kernels[t] else { return };
         if x.is_nan() {
-            costs.iter_mut().for_each(|cost| *cost -= number.missing);
+            costs.fill(-number.missing);
             return;
         }
         let (at, width) = (number.at(x), self.plain.len());
         let blocks = self.numbers.as_chunks::<LANES>().0.iter().skip(k).step_by(width);
         for (costs, centres) in costs.chunks_mut(LANES).zip(blocks) {
             for (cost, centre) in costs.iter_mut().zip(centres) {
-                *cost += (at - centre) * (at - centre) - number.there;
+                *cost = (at - centre) * (at - centre) - number.there;
             }
         }
     }

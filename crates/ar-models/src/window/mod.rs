@@ -5,10 +5,10 @@
 //! p(x_t | x_S) = Σ_i w_i(x_S) K_t(x_t | x_{i,t}),   w_i ∝ Π_{s ∈ S} K_s(x_s | x_{i,s})   (2)
 //! ```
 //!
-//! Each K is a distribution ([`kernels`]), so p is one, and so are its conditionals given any variables: the model is
+//! Each K is a distribution (`kernels.rs`), so p is one, and so are its conditionals given any variables: the model is
 //! autoregressive in every ordering at once, and what is missing is drawn from p(missing | observed) exactly, by drawing
 //! a row i by its weight and then each cell around that row's. Nothing is learned but how wide the kernels are
-//! ([`bandwidth`]); the rows are the model, and are stored with it.
+//! (`bandwidth.rs`); the rows are the model, and are stored with it.
 //!
 //! It describes columns of different types, symbols (as categories) and real numbers.
 //!
@@ -51,7 +51,7 @@ use crate::walk::{Completions, Walker};
 
 pub use kernels::Bandwidths;
 use kernels::Cells;
-use layout::{Layout, log_sum};
+use layout::{Layout, log_sum, normalize};
 use walker::WindowWalker;
 
 /// Which widths there are to choose.
@@ -363,13 +363,15 @@ impl KernelWindow {
         let (rows, width) = (self.cells_of(rows.into()), self.cells.len());
         let mut log_probs = vec![0.0; rows.len()];
         log_probs.par_chunks_mut(width).zip(rows.par_chunks(width)).for_each(|(out, row)| {
-            let mut costs = vec![0.0; self.stored()];
-            let mut before = (self.stored() as f64).ln();
+            let mut costs = self.alike();
+            let mut is_possible = true;
             for &t in self.ordering.as_slice() {
-                self.layout.add(t, row[t], &mut costs);
-                let sum = log_sum(&costs);
-                out[t] = if sum == f64::NEG_INFINITY { sum } else { sum - before };
-                before = sum;
+                let least = self.layout.add(t, row[t], &mut costs);
+                is_possible &= least.is_finite();
+                out[t] = match is_possible {
+                    true => normalize(&mut costs) - least,
+                    false => f64::NEG_INFINITY,
+                };
             }
         });
         log_probs
@@ -382,24 +384,30 @@ impl KernelWindow {
     /// When `observed` has another length than an event.
     pub fn log_weights(&self, observed: &[Option<f64>]) -> Vec<f64> {
         assert_eq!(observed.len(), self.cells.len(), "an entry for each variable");
-        let mut costs = vec![0.0; self.stored()];
-        for (t, x) in observed.iter().enumerate() {
-            if let Some(x) = *x {
-                self.layout.add(t, x, &mut costs);
-            }
+        let mut costs = self.alike();
+        if self.observe(observed, &mut costs) == f64::INFINITY {
+            costs = self.alike();
         }
-        let sum = log_sum(&costs);
-        if sum == f64::NEG_INFINITY {
-            return vec![-(costs.len() as f64).ln(); costs.len()];
-        }
-        costs.into_iter().map(|cost| -cost - sum).collect()
+        normalize(&mut costs);
+        costs.into_iter().map(|cost| -cost).collect()
+    }
+
+    /// Costs of rows with the same weight.
+    fn alike(&self) -> Vec<f64> {
+        vec![(self.stored() as f64).ln(); self.stored()]
+    }
+
+    /// Adds the costs of what is observed but for what is common to all rows, which is returned.
+    fn observe(&self, observed: &[Option<f64>], costs: &mut [f64]) -> f64 {
+        let known = observed.iter().enumerate().filter_map(|(t, x)| x.map(|x| (t, x)));
+        known.map(|(t, x)| self.layout.add(t, x, costs)).sum()
     }
 
     /// log p(x_t | x_S) by the weights that x_S gives: Equation 2.
     pub fn log_prob_given(&self, log_weights: &[f64], t: usize, x: f64) -> f64 {
         let mut costs: Vec<f64> = log_weights.iter().map(|weight| -weight).collect();
-        self.layout.add(t, x, &mut costs);
-        log_sum(&costs)
+        let least = self.layout.add(t, x, &mut costs);
+        log_sum(&costs) - least
     }
 
     /// log p(missing | observed) of each row, in nats.
@@ -416,16 +424,16 @@ impl KernelWindow {
     ) -> Vec<f64> {
         let (rows, width) = (self.cells_of(rows.into()), self.cells.len());
         let of = |(row, observed): (&[f64], &[bool])| {
-            let mut costs = vec![0.0; self.stored()];
-            let mut log_probs = [(); 2].map(|()| 0.0);
-            for (is_observed, log_prob) in [true, false].into_iter().zip(&mut log_probs) {
-                for t in (0..width).filter(|&t| observed[t] == is_observed) {
-                    self.layout.add(t, row[t], &mut costs);
-                }
-                *log_prob = log_sum(&costs);
-            }
-            let [observed, all] = log_probs;
-            if all == f64::NEG_INFINITY { all } else { all - observed }
+            let part = |wanted: bool| -> Vec<Option<f64>> {
+                let cells = row.iter().zip(observed);
+                cells.map(|(&x, &is)| (is == wanted).then_some(x)).collect()
+            };
+            let mut costs = self.alike();
+            let of_observed = self.observe(&part(true), &mut costs);
+            normalize(&mut costs);
+            let of_missing = self.observe(&part(false), &mut costs);
+            // What is observed must be possible, too.
+            if of_observed.is_finite() { log_sum(&costs) - of_missing } else { f64::NEG_INFINITY }
         };
         rows.par_chunks(width).zip(observed.par_chunks(width)).map(of).collect()
     }
@@ -435,15 +443,10 @@ impl KernelWindow {
     /// # Shapes
     /// `observed` is `[n, variables]` in event order; returns `[n]`.
     pub fn log_prob_observed(&self, observed: &[Option<f64>]) -> Vec<f64> {
-        let log_n = (self.stored() as f64).ln();
         let of = |observed: &[Option<f64>]| {
-            let mut costs = vec![0.0; self.stored()];
-            for (t, x) in observed.iter().enumerate() {
-                if let Some(x) = *x {
-                    self.layout.add(t, x, &mut costs);
-                }
-            }
-            log_sum(&costs) - log_n
+            let mut costs = self.alike();
+            let least = self.observe(observed, &mut costs);
+            log_sum(&costs) - least
         };
         observed.par_chunks(self.cells.len()).map(of).collect()
     }

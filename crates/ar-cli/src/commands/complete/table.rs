@@ -219,6 +219,7 @@ fn data_of(
         file: &args.file.file,
         with_labels: false,
         holes: true,
+        cells: false,
     };
     match &args.data {
         Some(spec) => {

@@ -73,6 +73,8 @@ pub(super) struct Files {
 /// What a row of the outputs holds.
 struct Columns {
     is_calibrated: bool,
+    /// Whether what rows are ranked by stands beside their log-probability.
+    has_score: bool,
     /// How many of the costliest variables.
     costliest: usize,
     /// Names of the variables.
@@ -83,11 +85,16 @@ struct Columns {
 
 impl Files {
     /// Starts the files that are asked for.
-    pub(super) fn create(args: &ScoreArgs, shape: &[usize], names: Vec<String>) -> Result<Self> {
+    pub(super) fn create(
+        args: &ScoreArgs,
+        shape: &[usize],
+        names: Vec<String>,
+        has_score: bool,
+    ) -> Result<Self> {
         let is_calibrated = args.calibrate.is_some();
         let costliest = args.costliest.unwrap_or(0).min(names.len());
-        let width = 4 + 4 * usize::from(is_calibrated) + 2 * costliest;
-        let columns = Columns { is_calibrated, costliest, names, width };
+        let width = 4 + usize::from(has_score) + 4 * usize::from(is_calibrated) + 2 * costliest;
+        let columns = Columns { is_calibrated, has_score, costliest, names, width };
         let (mut table, mut npy) = (None, None);
         if let Some(path) = &args.out {
             match tables::Format::of(path)? {
@@ -147,6 +154,9 @@ impl Columns {
             ("log_prob_nats", Cells::Number),
             ("bits_per_dim", Cells::Number),
         ];
+        if self.has_score {
+            heading.push(("score", Cells::Number));
+        }
         if self.is_calibrated {
             heading.extend([("p_low_likelihood", Cells::Number)]);
             heading.extend([("flag_low_likelihood", Cells::Whole)]);
@@ -166,8 +176,11 @@ impl Columns {
     /// The line of a row.
     fn cells(&self, row: &Row<'_>) -> Vec<Cell> {
         let mut cells = vec![Cell::Whole(row.number as i64)];
-        if let Some(Scores { log_prob, bits_per_dim, p, costs }) = row.scores {
+        if let Some(Scores { log_prob, score, bits_per_dim, p, costs }) = row.scores {
             cells.extend([log_prob, bits_per_dim].map(Cell::Number));
+            if self.has_score {
+                cells.push(Cell::Number(score));
+            }
             if let Some(p) = p {
                 let [low, atypical] = p.flags().map(|flag| Cell::Whole(flag.into()));
                 cells.extend([Cell::Number(p.low_likelihood), low]);

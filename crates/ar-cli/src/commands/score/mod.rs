@@ -11,12 +11,13 @@ use ar_data::{Spec, Split};
 use prob_core::anomaly::{Calibration, atypicality, auroc, average_precision};
 
 use super::{Session, finite};
-use crate::args::ScoreArgs;
+use crate::args::{ScoreArgs, ScoreKind};
 use crate::data::sets::{Finder, Set};
 use crate::device;
 use crate::error::mistake;
 use crate::output::RECORD_VERSION;
 use crate::outputs::Inputs;
+use crate::ranking::Ranking;
 use crate::run_dir::RunDir;
 use files::{Files, check_files, check_places, variable_names};
 use record::{AgainstRecord, CalibrationRecord, Detection, Record};
@@ -39,6 +40,19 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let device = device::choose(args.device.as_deref())?;
     let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
+    let ranking = config.data.schema.as_ref().filter(|_| event.columns.is_some()).map(Ranking::of);
+    let of_window = ranking.as_ref().map_or(&event, Ranking::event);
+    let window = run.load_window(of_window, &device.device)?;
+    if args.score == Some(ScoreKind::Window) && window.is_none() {
+        return Err(mistake(
+            format!("--score window: {} keeps no training rows", run.display()),
+            "rank by --score log-prob; runs of tables whose columns are not all bits or levels keep some, unless \
+             data.keep_rows = 0 says otherwise",
+        ));
+    }
+    let has_window = window.is_some();
+    let window = window.filter(|_| args.score != Some(ScoreKind::LogProb));
+    let ranked_by = if window.is_some() { ScoreKind::Window } else { ScoreKind::LogProb };
     let out = args.out.as_deref();
     let terminal = &session.terminal.beside(out).beside(args.per_variable.as_deref());
     terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));
@@ -52,6 +66,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         file: &args.file,
         with_labels: false,
         holes: false,
+        cells: window.is_some() && ranking.is_some(),
     };
     let split = args.split.unwrap_or(Split::Test);
     if let (Some(split), Some(spec)) = (args.split, &args.data)
@@ -76,16 +91,23 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         Some(columns) => columns.clone(),
         None => variable_names(&event.shape),
     };
-    let mut files = Files::create(args, &event.shape, names)?;
+    let mut files = Files::create(args, &event.shape, names, has_window)?;
     if let Some(set) = &calibration {
         warn_of_calibration(set, &data, &config.data.label(), session);
     }
 
-    let scorer = Scorer { model: &model, session, bad_rows: args.bad_rows, alpha: args.alpha };
+    let scorer = Scorer {
+        model: &model,
+        window: window.as_ref(),
+        ranking: ranking.as_ref(),
+        session,
+        bad_rows: args.bad_rows,
+        alpha: args.alpha,
+    };
     let normal = calibration.as_mut().map(|set| -> Result<_> {
         let mut scores = Vec::new();
         let record = scorer.run(set, None, false, |row| {
-            scores.extend(row.scores.map(|scores| scores.log_prob));
+            scores.extend(row.scores.map(|scores| scores.score));
             Ok(())
         })?;
         let normal =
@@ -114,7 +136,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let keep = against.is_some();
     let data = scorer.run(&mut data, normal.as_ref(), files.need_costs(), |row| {
         if keep {
-            of_data.extend(row.scores.map(|scores| scores.log_prob));
+            of_data.extend(row.scores.map(|scores| scores.score));
         }
         files.write(row)
     })?;
@@ -125,6 +147,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         command: "score",
         run: run.display(),
         model: model.kind().to_owned(),
+        score: has_window.then_some(ranked_by.name()),
         device: device.name,
         data,
         calibration: calibration
@@ -139,7 +162,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     terminal.result(&record, || record.words())
 }
 
-/// How well each test tells the rows of a set from the data, whose log-likelihoods are given.
+/// How well each test tells the rows of a set from the data, whose scores are given.
 fn compare(
     scorer: &Scorer<'_>,
     set: &mut Set,
@@ -148,7 +171,7 @@ fn compare(
 ) -> Result<AgainstRecord> {
     let mut of_set = Vec::new();
     let set = scorer.run(set, normal, false, |row| {
-        of_set.extend(row.scores.map(|scores| scores.log_prob));
+        of_set.extend(row.scores.map(|scores| scores.score));
         Ok(())
     })?;
     let entropy_nats = match normal {

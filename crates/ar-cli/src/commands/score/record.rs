@@ -13,6 +13,9 @@ pub(super) struct Record {
     pub(super) run: String,
     /// Kind of the model.
     pub(super) model: String,
+    /// What rows are ranked by, where there is a choice: `log-prob` or `window`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) score: Option<&'static str>,
     pub(super) device: String,
     /// The rows that were scored.
     pub(super) data: SetRecord,
@@ -99,11 +102,14 @@ pub(super) struct Detection {
 
 impl Record {
     pub(super) fn words(&self) -> String {
-        let Self { data, calibration, against, .. } = self;
+        let Self { data, calibration, against, score, .. } = self;
         let mut sets = vec![data.cells(&format!("{} on", self.model))];
         sets.extend(calibration.iter().map(|calibration| calibration.set.cells("calibrated on")));
         sets.extend(against.iter().map(|against| against.set.cells("against")));
         let mut text = columns(&sets);
+        if *score == Some("window") {
+            text.push_str("ranked by the Parzen window over training rows; --score log-prob ranks by the model\n");
+        }
         let heading =
             |set: &SetRecord| set.flagged.map(|_| format!("flagged of {} {}", set.name, set.split));
         let sets = [Some(data), against.as_ref().map(|against| &against.set)];

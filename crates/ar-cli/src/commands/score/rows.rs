@@ -1,6 +1,7 @@
 //! Sets scored row by row, and what is counted on the way.
 
 use anyhow::Result;
+use ar_models::examples::{Examples, InMemory, read_all_reals};
 use ar_models::model::Model;
 use ar_models::scoring::{for_costs, log_probs};
 use prob_core::anomaly::Calibration;
@@ -12,6 +13,7 @@ use crate::args::BadRows;
 use crate::data::sets::{Set, nothing_read};
 use crate::error::{Internal, data_mistake};
 use crate::output::grouped;
+use crate::ranking::Ranking;
 
 /// Bad rows that are shown of each set.
 pub(super) const SHOWN: usize = 5;
@@ -28,6 +30,8 @@ pub(super) struct Row<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Scores<'a> {
     pub(super) log_prob: f64,
+    /// What rows are ranked by; higher is more normal.
+    pub(super) score: f64,
     pub(super) bits_per_dim: f64,
     pub(super) p: Option<PValues>,
     /// Of each variable, where asked for.
@@ -51,6 +55,10 @@ impl PValues {
 /// Scores sets, one after the other.
 pub(super) struct Scorer<'a> {
     pub(super) model: &'a Model,
+    /// What ranks rows in place of the model.
+    pub(super) window: Option<&'a Model>,
+    /// What rows of a table are to the window.
+    pub(super) ranking: Option<&'a Ranking>,
     pub(super) session: &'a Session,
     pub(super) bad_rows: BadRows,
     pub(super) alpha: f64,
@@ -73,17 +81,37 @@ impl Scorer<'_> {
         while let Some(part) = ahead {
             let mut bad = part.bad.iter().peekable();
             let mut rows = part.rows;
+            let rows_of_both = self.ranking.map(|ranking| {
+                let (rows, variables) = (read_all_reals(&part.examples, 0), self.model.variables());
+                let own = |rows| InMemory::reals(rows, variables);
+                let ranked = self.window.map(|_| own(ranking.ranked(&rows, &set.others())));
+                (own(ranking.modelled(&rows)), ranked)
+            });
+            let (examples, ranked): (&dyn Examples, &dyn Examples) = match &rows_of_both {
+                Some((own, Some(ranked))) => (own, ranked),
+                Some((own, None)) => (own, own),
+                None => (&part.examples, &part.examples),
+            };
             // The next rows are read while these are scored.
-            let (mut scores, mut next_part) = (Vec::new(), Ok(None));
+            let (mut scores, mut ranks, mut next_part) = (Vec::new(), Vec::new(), Ok(None));
+            let rank = || match self.window {
+                Some(window) => log_probs(window, ranked, |_| ()),
+                None => Vec::new(),
+            };
             if set.is_streamed() {
                 set.advance(&bar, 0);
                 rayon::in_place_scope(|scope| {
-                    scope.spawn(|_| scores = log_probs(self.model, &part.examples, |_| ()));
+                    scope.spawn(|_| {
+                        scores = log_probs(self.model, examples, |_| ());
+                        ranks = rank();
+                    });
                     next_part = set.next();
                 });
             } else {
-                scores = log_probs(self.model, &part.examples, |done| set.advance(&bar, done));
+                scores = log_probs(self.model, examples, |done| set.advance(&bar, done));
+                ranks = rank();
             }
+            let mut ranks = ranks.into_iter();
             // The good rows and the bad ones between them.
             let mut next = |score: Option<(f64, &[f64])>| -> Result<()> {
                 for number in rows.by_ref() {
@@ -100,22 +128,24 @@ impl Scorer<'_> {
                         return Err(Internal("a row has neither a score nor an error").into());
                     };
                     // A row so far out that its density is no number is as unlikely as can be.
-                    let log_prob = if log_prob.is_nan() { f64::NEG_INFINITY } else { log_prob };
+                    let no_nan = |x: f64| if x.is_nan() { f64::NEG_INFINITY } else { x };
+                    let log_prob = no_nan(log_prob);
+                    let score = ranks.next().map_or(log_prob, no_nan);
                     let p = normal.map(|normal| PValues {
-                        low_likelihood: normal.low_likelihood(log_prob),
-                        typicality: normal.typicality(log_prob),
+                        low_likelihood: normal.low_likelihood(score),
+                        typicality: normal.typicality(score),
                         alpha: self.alpha,
                     });
                     tally.good(log_prob, p);
                     let bits_per_dim = Nats(-log_prob).bits_per_dim(variables).0;
-                    let scores = Some(Scores { log_prob, bits_per_dim, p, costs });
+                    let scores = Some(Scores { log_prob, score, bits_per_dim, p, costs });
                     return each(Row { number, scores, error: "" });
                 }
                 Ok(())
             };
             if need_costs {
                 let (mut scores, mut result) = (scores.iter(), Ok(()));
-                for_costs(self.model, &part.examples, |costs| {
+                for_costs(self.model, examples, |costs| {
                     for (costs, &score) in costs.chunks_exact(variables).zip(scores.by_ref()) {
                         if result.is_ok() {
                             result = next(Some((score, costs)));

@@ -120,7 +120,7 @@ fn one_of<E: End>(end: &mut E, n: u64, known: Option<u64>) -> Result<u64, Broken
     if n <= 1 << PART {
         return Ok(end.even(Even(n as u32), known.map(|k| k as u32))?.into());
     }
-    let upper = one_of(end, (n - 1 >> PART) + 1, known.map(|k| k >> PART))?;
+    let upper = one_of(end, n.div_ceil(1 << PART), known.map(|k| k >> PART))?;
     let lower = end.even(Even(1 << PART), known.map(|k| (k % (1 << PART)) as u32))?;
     let k = upper << PART | u64::from(lower);
     if k < n { Ok(k) } else { Err(Broken) }
