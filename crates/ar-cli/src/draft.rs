@@ -197,9 +197,9 @@ fn suits(schema: &Schema, profiles: &[Profile]) -> &'static str {
     if has_numbers && !has_words && !has_holes { "rnade" } else { "nade" }
 }
 
-/// Whether a kind of model describes columns of any types.
+/// Whether a kind of model describes columns of any types at once.
 fn describes_all(kind: &str) -> bool {
-    matches!(kind, "nade" | "kernel")
+    matches!(kind, "nade" | "made" | "orderless-nade" | "kernel")
 }
 
 /// Why a model does not describe a column of a table of so many rows; `None` where it does.
@@ -222,7 +222,7 @@ fn reason(kind: &str, (variable, profile): (&Variable, &Profile), rows: u64) -> 
         return Some(warning.to_string());
     }
     let suits = match (kind, &variable.kind) {
-        ("nade" | "kernel", _) => true,
+        _ if describes_all => true,
         ("rnade", kind) => kind.is_numeric(),
         (_, Type::Codes { .. }) => true,
         (_, Type::Category { labels }) => labels.len() < 256,
@@ -349,11 +349,20 @@ fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
             let hidden = if rows < 2_000 { 50 } else { 100 };
             text.push_str(&format!("hidden = {hidden}  # units that all conditionals share\n"));
         }
+        "made" => text.push_str(
+            "hidden = [128, 128, 128]\n\
+             residual = true  # the layers behind the first are blocks of two that add to what is there\n\
+             dropout = 0.1  # share of hidden units left out in training\n",
+        ),
+        "orderless-nade" => text.push_str(
+            "hidden = [128, 128]\n\
+             activation = \"relu\"\n\
+             orderings = 8  # that the likelihood averages over\n",
+        ),
         "kernel" => text.push_str(&format!(
             "max_rows = {MAX_ROWS}  # training rows that are kept; of more, so many are drawn by rows_seed\n\
              bandwidth = \"common\"  # one for all numbers; or \"per-column\", which takes longer to choose\n",
         )),
-        "made" | "orderless-nade" => text.push_str("hidden = [200]\n"),
         "markov" => text.push_str("order = 1  # each column given the one before it\n"),
         "neighbourhood" => text.push_str("offsets = [[0, -1], [-1, -1], [-1, 0], [-1, 1]]  # W, NW, N, NE\n"),
         "row-lstm" | "diagonal-lstm" | "diagonal-bilstm" | "pixel-cnn" => {
@@ -387,7 +396,7 @@ fn model(text: &mut String, kind: &str, rows: usize) -> Result<()> {
             )?;
         }
         writeln!(text, "batch_size = {BATCH}")?;
-        if kind == "nade" {
+        if describes_all(kind) {
             // Narrow components have steep slopes.
             text.push_str("clip_norm = 5.0\nschedule = { kind = \"cosine\" }\n");
         }

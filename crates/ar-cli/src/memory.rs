@@ -162,14 +162,18 @@ fn masked(model: &ModelConfig, weights: &BigUint) -> BigUint {
 /// Bytes that one example keeps for the backward pass, at least.
 fn activations(model: &ModelConfig, event: &EventSpec) -> BigUint {
     let layers = |hidden: &[usize]| BigUint::from(hidden.iter().sum::<usize>());
+    // Features; and outputs, parameters and their gradients under each mask.
+    let of_columns = |masks: usize| -> BigUint {
+        let components = model.components().unwrap_or_default();
+        let of = |column: &Column| column.features() + 4 * column.outputs(components) * masks;
+        event.columns.iter().flatten().map(of).sum::<usize>().into()
+    };
     let values = match model {
-        ModelConfig::Made(settings) => layers(&settings.hidden) * settings.masks,
-        ModelConfig::OrderlessNade(settings) => layers(&settings.hidden),
-        // Features, and outputs, parameters and their gradients.
-        ModelConfig::Nade { components, .. } => {
-            let of = |column: &Column| column.features() + 4 * column.outputs(*components);
-            event.columns.iter().flatten().map(of).sum::<usize>().into()
+        ModelConfig::Made(settings) => {
+            layers(&settings.hidden) * settings.masks + of_columns(settings.masks)
         }
+        ModelConfig::OrderlessNade(settings) => layers(&settings.hidden) + of_columns(1),
+        ModelConfig::Nade { .. } => of_columns(1),
         other => match other.pixel() {
             Some((kind, settings)) => of_pixels(kind, settings, event),
             None => BigUint::ZERO,

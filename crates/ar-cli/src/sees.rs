@@ -93,11 +93,12 @@ fn made_sees(settings: &MadeSettings, many: &str, along: &str) -> String {
     let layers: Vec<String> = hidden.iter().map(usize::to_string).collect();
     let (layers, direct) = (layers.join(" and "), if *direct { " and directly" } else { "" });
     let units = if hidden[..] == [1] { "unit" } else { "units" };
+    let blocks = if settings.residual { " in residual blocks" } else { "" };
     let masks = match masks {
         1 => String::new(),
         masks => format!(", mean of {masks} masks"),
     };
-    format!("all {many} before it through {layers} masked {units}{direct}{along}{masks}")
+    format!("all {many} before it through {layers} masked {units}{blocks}{direct}{along}{masks}")
 }
 
 /// What a conditional of an order-agnostic NADE sees.
@@ -265,8 +266,11 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
             Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
         }
         ModelConfig::Made(settings) => {
-            let ordering = settings.ordering.build(&event.shape)?;
-            let [stored, free] = settings.config(ordering).parameters();
+            let config = settings.config(settings.ordering.build(&event.shape)?);
+            let [stored, free] = match &event.columns {
+                Some(columns) => config.column_parameters(columns, settings.components),
+                None => config.parameters(),
+            };
             Size { free_parameters: free.into(), bytes: BigUint::from(stored) * size_of::<f32>() }
         }
         ModelConfig::Rnade(settings) => {
@@ -275,7 +279,11 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
         }
         ModelConfig::OrderlessNade(settings) => {
             let ordering = settings.ordering.build(&event.shape)?;
-            let free_parameters = BigUint::from(settings.config(ordering).parameters());
+            let config = settings.config(ordering);
+            let free_parameters = BigUint::from(match &event.columns {
+                Some(columns) => config.column_parameters(columns),
+                None => config.parameters(),
+            });
             Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
         }
         other => {

@@ -4,7 +4,7 @@ use prob_core::joint::DEFAULT_PSEUDO_COUNT;
 use prob_core::ordering::{Ordering, OrderingKind};
 use serde::{Deserialize, Serialize};
 
-use crate::columns::Column;
+use crate::columns::{self, Column};
 use crate::error::Error;
 use crate::examples::Examples;
 use crate::made::MadeSettings;
@@ -193,7 +193,10 @@ pub enum ModelConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         classes: Option<usize>,
         /// Components of the mixture of each column of numbers; of no meaning to bits.
-        #[serde(default = "components", skip_serializing_if = "is_components")]
+        #[serde(
+            default = "columns::default_components",
+            skip_serializing_if = "columns::are_default_components"
+        )]
         components: usize,
     },
     /// Masked autoencoder for distribution estimation.
@@ -218,14 +221,6 @@ fn pseudo_count() -> f64 {
 
 fn init_scale() -> f64 {
     0.01
-}
-
-fn components() -> usize {
-    8
-}
-
-fn is_components(n: &usize) -> bool {
-    *n == components()
 }
 
 /// Checks a number of classes; labels are bytes.
@@ -314,6 +309,22 @@ impl ModelConfig {
             Self::Nade { classes, .. } => *classes,
             _ => self.pixel().and_then(|(_, settings)| settings.classes),
         }
+    }
+
+    /// Components of the mixture of each column of numbers, of a model that can describe columns of different types;
+    /// `None` for any other.
+    pub fn components(&self) -> Option<usize> {
+        match self {
+            Self::Nade { components, .. } => Some(*components),
+            Self::Made(settings) => Some(settings.components),
+            Self::OrderlessNade(settings) => Some(settings.components),
+            _ => None,
+        }
+    }
+
+    /// Whether the model can describe columns of different types.
+    pub fn describes_columns(&self) -> bool {
+        self.components().is_some() || matches!(self, Self::Kernel(_))
     }
 
     /// Whether the model is trained by gradients (and takes a `[train]` table).
@@ -415,8 +426,8 @@ impl ModelConfig {
             }
             return settings.check().and_then(|()| self.ordering(event).map(|_| ()));
         }
-        if let (Self::Nade { classes, .. }, Some(_)) = (self, &event.columns) {
-            check_no_classes(*classes)?;
+        if self.components().is_some() && event.columns.is_some() {
+            check_no_classes(self.classes())?;
         } else if self.is_neural() && event.levels != Some(2) {
             return Err(Error::Mismatch {
                 model: self.kind(),
@@ -476,9 +487,6 @@ impl ModelConfig {
             let expected = "a finite number, 0 or more";
             return refuse("model.init_scale", init_scale.to_string(), expected);
         }
-        if !(1..=1 << 12).contains(components) {
-            return refuse("model.components", components.to_string(), "1 to 4096 components");
-        }
-        Ok(())
+        columns::check_components(*components)
     }
 }

@@ -15,17 +15,17 @@ use prob_core::{Autoregressive, Density};
 use rand::Rng;
 
 use crate::columns::{
-    self, Column, ColumnNade, ColumnNadeConfig, ColumnSteps, ColumnWalker, Draws, Effort, Links,
-    Origin, Region, Units,
+    self, Column, ColumnNade, ColumnNadeConfig, ColumnSteps, ColumnWalker, Draws, Effort, Layout,
+    Links, Mixtures, Origin, Region, Units,
 };
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
 use crate::examples::{Examples, Rows, Values, check_values, for_chunks, read_all};
 use crate::logistic::{Logistic, LogisticConfig};
-use crate::made::Made;
+use crate::made::{ColumnMade, ColumnMadeConfig, Made};
 use crate::nade::{Nade, NadeConfig};
-use crate::neural::{self, Neural, ValueKind, device_of, host_f64, label_tensor};
-use crate::orderless::OrderlessNade;
+use crate::neural::{self, HostOf, Neural, ValueKind, device_of, host_f64, label_tensor};
+use crate::orderless::{ColumnOrderless, ColumnOrderlessConfig, OrderlessNade};
 use crate::pixel::{ImageLayout, Pixel, PixelConfig};
 use crate::randomness::{Purpose, stream};
 use crate::rnade::Rnade;
@@ -60,10 +60,14 @@ pub enum Model {
     ColumnNade(ColumnNade),
     /// [`Made`].
     Made(Made),
+    /// [`ColumnMade`], MADE of columns of different types.
+    ColumnMade(ColumnMade),
     /// [`Rnade`].
     Rnade(Rnade),
     /// [`OrderlessNade`]; of several orderings, the ensemble.
     OrderlessNade(OrderlessNade),
+    /// [`ColumnOrderless`], the same of columns of different types.
+    ColumnOrderless(ColumnOrderless),
     /// [`Pixel`].
     Pixel(Pixel),
 }
@@ -98,6 +102,12 @@ impl From<Made> for Model {
     }
 }
 
+impl From<ColumnMade> for Model {
+    fn from(model: ColumnMade) -> Self {
+        Self::ColumnMade(model)
+    }
+}
+
 impl From<Rnade> for Model {
     fn from(model: Rnade) -> Self {
         Self::Rnade(model)
@@ -107,6 +117,12 @@ impl From<Rnade> for Model {
 impl From<OrderlessNade> for Model {
     fn from(model: OrderlessNade) -> Self {
         Self::OrderlessNade(model)
+    }
+}
+
+impl From<ColumnOrderless> for Model {
+    fn from(model: ColumnOrderless) -> Self {
+        Self::ColumnOrderless(model)
     }
 }
 
@@ -148,6 +164,8 @@ macro_rules! each {
             Model::OrderlessNade($n) => $symbols,
             Model::Pixel($n) => $symbols,
             Model::ColumnNade($r) => $reals,
+            Model::ColumnMade($r) => $reals,
+            Model::ColumnOrderless($r) => $reals,
             Model::Rnade($r) => $reals,
         }
     };
@@ -287,6 +305,16 @@ impl Model {
                 let units = units.clone();
                 return Ok(config.init(units, origin, &mut rng, device).into());
             }
+            (ModelConfig::OrderlessNade(settings), Start::Units(units, origin)) => {
+                let mixtures = Mixtures { components: settings.components, min_scale: LEAST_SCALE };
+                let config = ColumnOrderlessConfig { network: settings.config(ordering), mixtures };
+                return Ok(config.init(units.clone(), origin, &mut rng, device).into());
+            }
+            (ModelConfig::Made(settings), Start::Units(units, origin)) => {
+                let mixtures = Mixtures { components: settings.components, min_scale: LEAST_SCALE };
+                let config = ColumnMadeConfig { network: settings.config(ordering), mixtures };
+                return Ok(config.init(units.clone(), origin, &mut rng, device).into());
+            }
             (_, Start::Means(means)) => means,
             (_, Start::Standardization(_) | Start::Units(..)) => {
                 unreachable!("`ModelConfig::check` knows which models are of such events")
@@ -337,9 +365,9 @@ impl Model {
             Self::Kernel(_) => "kernel",
             Self::Logistic(_) => "logistic",
             Self::Nade(_) | Self::ColumnNade(_) => "nade",
-            Self::Made(_) => "made",
+            Self::Made(_) | Self::ColumnMade(_) => "made",
             Self::Rnade(_) => "rnade",
-            Self::OrderlessNade(_) => "orderless-nade",
+            Self::OrderlessNade(_) | Self::ColumnOrderless(_) => "orderless-nade",
             Self::Pixel(model) => model.kind().name(),
         }
     }
@@ -371,7 +399,9 @@ impl Model {
             Self::ColumnNade(model) => BigUint::from(model.free_parameters()),
             Self::Rnade(model) => BigUint::from(model.num_params()),
             Self::Made(model) => BigUint::from(model.free_parameters()),
+            Self::ColumnMade(model) => BigUint::from(model.free_parameters()),
             Self::OrderlessNade(model) => BigUint::from(model.num_params()),
+            Self::ColumnOrderless(model) => BigUint::from(model.free_parameters()),
             Self::Pixel(model) => BigUint::from(model.free_parameters()),
             _ => each!(
                 self,
@@ -401,15 +431,20 @@ impl Model {
     /// When `rows` is not whole rows, or not of the model's kind of values.
     pub fn log_prob<'a>(&self, rows: impl Into<Values<'a>>) -> Vec<f64> {
         let rows = rows.into();
-        if let Self::OrderlessNade(model) = self {
-            return in_batches(model, rows, |model, x| host_f64(model.ensemble().log_prob(x)));
+        match self {
+            Self::OrderlessNade(model) => {
+                in_batches(model, rows, |model, x| host_f64(model.ensemble().log_prob(x)))
+            }
+            Self::ColumnOrderless(model) => {
+                in_batches(model, rows, |model, x| host_f64(model.ensemble().log_prob(x)))
+            }
+            _ => each!(
+                self,
+                tabular model => model.log_prob_rows(rows.symbols()),
+                window model => model.log_prob(rows),
+                neural model => in_batches(model, rows, |model, x| host_f64(model.log_prob(x))),
+            ),
         }
-        each!(
-            self,
-            tabular model => model.log_prob_rows(rows.symbols()),
-            window model => model.log_prob(rows),
-            neural model => in_batches(model, rows, |model, x| host_f64(model.log_prob(x))),
-        )
     }
 
     /// log p(x_i | those before it) for each variable, in nats; of an ensemble over orderings, those of its
@@ -530,6 +565,16 @@ impl Model {
         }
     }
 
+    /// What a model of columns of different types begins and ends with.
+    fn layout(&self) -> Option<&Layout> {
+        match self {
+            Self::ColumnNade(model) => Some(model.layout()),
+            Self::ColumnMade(model) => Some(model.layout()),
+            Self::ColumnOrderless(model) => Some(model.layout()),
+            _ => None,
+        }
+    }
+
     /// `n` independent draws, `[n, variables]` in event order.
     ///
     /// # Panics
@@ -544,7 +589,10 @@ impl Model {
             Self::Kernel(model) if model.is_real() => {
                 Rows::Reals(self.complete_reals(&vec![None; n * self.variables()], rng))
             }
-            Self::Rnade(_) | Self::ColumnNade(_) => {
+            Self::Rnade(_)
+            | Self::ColumnNade(_)
+            | Self::ColumnMade(_)
+            | Self::ColumnOrderless(_) => {
                 Rows::Reals(self.complete_reals(&vec![None; n * self.variables()], rng))
             }
             _ => Rows::Symbols(self.sample(n, rng)),
@@ -559,6 +607,8 @@ impl Model {
         match self {
             Self::Rnade(model) => model.complete(observed, rng),
             Self::ColumnNade(model) => model.complete(observed, rng),
+            Self::ColumnMade(model) => model.complete(observed, rng),
+            Self::ColumnOrderless(model) => model.ensemble().complete(observed, rng),
             Self::Kernel(model) if model.is_real() => model.complete(observed, rng),
             _ => panic!("a model of kind `{}` draws symbols, not real numbers", self.kind()),
         }
@@ -592,7 +642,7 @@ impl Model {
     }
 
     /// Rows drawn given where their cells lie ([`Region`]), by sequential Monte Carlo, and given that they hold nothing
-    /// else that training never saw; `None` of a model whose events are no columns of different types.
+    /// else that training never saw; `None` of a model that [answers for no regions](Self::takes_regions).
     ///
     /// # Shapes
     /// `regions` is `[n, variables]` in event order.
@@ -605,12 +655,18 @@ impl Model {
         effort: Effort,
         rng: &mut dyn Rng,
     ) -> Option<Draws> {
-        let ordering = self.ordering().as_slice();
+        let (ordering, width) = (self.ordering().as_slice(), self.variables());
+        if let Self::ColumnOrderless(model) = self {
+            return Some(model.draws_given(regions, effort, rng));
+        }
+        let units = self.layout()?.units();
+        let seen = |(at, region)| units.seen(at % width, region);
+        let regions: Vec<Region> = regions.iter().enumerate().map(seen).collect();
         match self {
             Self::ColumnNade(model) => {
-                let (units, width) = (model.units(), self.variables());
-                let seen = |(at, region)| units.seen(at % width, region);
-                let regions: Vec<Region> = regions.iter().enumerate().map(seen).collect();
+                Some(columns::draws(model, ordering, &regions, effort, &device_of(model), rng))
+            }
+            Self::ColumnMade(model) => {
                 Some(columns::draws(model, ordering, &regions, effort, &device_of(model), rng))
             }
             _ => None,
@@ -618,23 +674,27 @@ impl Model {
     }
 
     /// ln of the probability that the cells of a row lie in these regions, in nats, where that can be enumerated:
-    /// see [`columns`].
+    /// see [`columns`]. A model that takes any mask has a probability along each ordering with the known cells first.
     ///
     /// # Shapes
     /// `regions` is `[variables]` in event order.
     pub fn log_prob_of_regions(&self, regions: &[Region]) -> Option<f64> {
         let ordering = self.ordering().as_slice();
+        let (of, most) = (self.layout()?.units().columns(), MOST_ENUMERATED);
         match self {
             Self::ColumnNade(model) => {
-                let (of, device) = (model.units().columns(), device_of(model));
-                columns::exact(model, ordering, of, regions, MOST_ENUMERATED, &device)
+                columns::exact(model, ordering, of, regions, most, &device_of(model))
             }
+            Self::ColumnMade(model) => {
+                columns::exact(model, ordering, of, regions, most, &device_of(model))
+            }
+            Self::ColumnOrderless(model) => model.log_prob_of_regions(regions, most),
             _ => None,
         }
     }
 
     /// Logarithms of `particles` independent numbers whose expectation is the probability that the cells of a row lie in
-    /// these regions; `None` of a model whose events are no columns of different types.
+    /// these regions; `None` of a model that [answers for no regions](Self::takes_regions).
     ///
     /// # Shapes
     /// `regions` is `[variables]` in event order.
@@ -650,20 +710,50 @@ impl Model {
                 let device = device_of(model);
                 Some(columns::probability(model, ordering, regions, particles, &device, rng))
             }
+            Self::ColumnMade(model) => {
+                let device = device_of(model);
+                Some(columns::probability(model, ordering, regions, particles, &device, rng))
+            }
+            Self::ColumnOrderless(model) => {
+                Some(model.log_weights_of_regions(regions, particles, rng))
+            }
             _ => None,
         }
+    }
+
+    /// ln p that cell `i` of a row lies in each of `regions` given the values that `row` knows of other cells, exact, of
+    /// columns of different types and a model that [takes any mask](Self::takes_any_mask); `None` elsewhere.
+    ///
+    /// # Shapes
+    /// `row` is `[variables]` in event order; returns one for each of `regions`.
+    pub fn log_probs_of_cell(
+        &self,
+        row: &[Region],
+        i: usize,
+        regions: &[Region],
+    ) -> Option<Vec<f64>> {
+        match self {
+            Self::ColumnOrderless(model) => Some(model.log_probs_of_cell(row, i, regions)),
+            _ => None,
+        }
+    }
+
+    /// Whether it draws rows given regions of their cells, and says how probable these are.
+    pub fn takes_regions(&self) -> bool {
+        self.layout().is_some()
     }
 
     /// Whether `complete` draws from p(missing | observed) whatever is observed, not only where that is a
     /// prefix of the ordering.
     pub fn takes_any_mask(&self) -> bool {
-        matches!(self, Self::OrderlessNade(_) | Self::Kernel(_))
+        matches!(self, Self::OrderlessNade(_) | Self::ColumnOrderless(_) | Self::Kernel(_))
     }
 
     /// Number of orderings that the likelihood is a mean over, of a model that takes any; `None` elsewhere.
     pub fn orderings(&self) -> Option<usize> {
         match self {
             Self::OrderlessNade(model) => Some(model.orderings().len()),
+            Self::ColumnOrderless(model) => Some(model.orderings().len()),
             _ => None,
         }
     }
@@ -676,6 +766,7 @@ impl Model {
     pub fn with_orderings(self, orderings: usize) -> Option<Self> {
         match self {
             Self::OrderlessNade(model) => Some(model.with_orderings(orderings).into()),
+            Self::ColumnOrderless(model) => Some(model.with_orderings(orderings).into()),
             _ => None,
         }
     }
@@ -689,31 +780,24 @@ impl Model {
     ///
     /// # Panics
     /// When `rows` is not whole rows, or `observed` has another size.
-    pub fn log_prob_conditional(&self, rows: &[u8], observed: &[bool]) -> Option<Vec<f64>> {
-        assert_eq!(rows.len(), observed.len(), "an entry for each variable of each row");
-        let model = match self {
-            Self::OrderlessNade(model) => model,
-            Self::Kernel(model) => return Some(model.log_prob_conditional(rows, observed)),
-            _ => return None,
-        };
-        let variables = self.variables();
-        // Rows of one mask go together.
-        let mut of_mask: BTreeMap<&[bool], Vec<usize>> = BTreeMap::new();
-        for (row, mask) in observed.chunks_exact(variables).enumerate() {
-            of_mask.entry(mask).or_default().push(row);
-        }
-        let mut log_probs = vec![0.0; rows.len() / variables];
-        for (mask, members) in of_mask {
-            let of = |&row: &usize| &rows[row * variables..(row + 1) * variables];
-            let own: Vec<u8> = members.iter().flat_map(of).copied().collect();
-            let own = in_batches(model, (&own[..]).into(), |model, x| {
-                host_f64(model.log_prob_conditional(x, mask))
-            });
-            for (row, log_prob) in members.into_iter().zip(own) {
-                log_probs[row] = log_prob;
+    pub fn log_prob_conditional<'a>(
+        &self,
+        rows: impl Into<Values<'a>>,
+        observed: &[bool],
+    ) -> Option<Vec<f64>> {
+        let rows = rows.into();
+        match self {
+            Self::Kernel(model) => Some(model.log_prob_conditional(rows, observed)),
+            Self::OrderlessNade(model) => {
+                let given = |x, mask: &[bool]| host_f64(model.log_prob_conditional(x, mask));
+                Some(by_mask(model, rows, observed, given))
             }
+            Self::ColumnOrderless(model) => {
+                let given = |x, mask: &[bool]| host_f64(model.log_prob_conditional(x, mask));
+                Some(by_mask(model, rows, observed, given))
+            }
+            _ => None,
         }
-        Some(log_probs)
     }
 
     /// [`monte_carlo`] over the model's walk: completions that tend to draws from
@@ -814,9 +898,9 @@ impl Model {
                 arrays.f64s.push((name.into(), vec![values.len()], values.to_vec()));
             }
         }
-        if let Self::ColumnNade(model) = self {
-            let units = model.units();
-            let (links, unseen) = (model.links(), &[units.unseen()][..]);
+        if let Some(layout) = self.layout() {
+            let units = layout.units();
+            let (links, unseen) = (layout.links(), &[units.unseen()][..]);
             let ranges = (0..units.columns().len()).map(|i| units.range(i));
             let (lows, highs): (Vec<f64>, Vec<f64>) = ranges.unzip();
             let spikes: Vec<f64> = units.spikes().iter().map(|&count| count as f64).collect();
@@ -886,9 +970,15 @@ impl Model {
                     Self::ColumnNade(neural::load_weights(model, &arrays.f32s)?)
                 }
                 Self::Made(model) => Self::Made(neural::load_weights(model, &arrays.f32s)?),
+                Self::ColumnMade(model) => {
+                    Self::ColumnMade(neural::load_weights(model, &arrays.f32s)?)
+                }
                 Self::Rnade(model) => Self::Rnade(neural::load_weights(model, &arrays.f32s)?),
                 Self::OrderlessNade(model) => {
                     Self::OrderlessNade(neural::load_weights(model, &arrays.f32s)?)
+                }
+                Self::ColumnOrderless(model) => {
+                    Self::ColumnOrderless(neural::load_weights(model, &arrays.f32s)?)
                 }
                 Self::Pixel(model) => Self::Pixel(neural::load_weights(model, &arrays.f32s)?),
                 _ => unreachable!("`init_with` makes neural models"),
@@ -980,10 +1070,10 @@ impl Arrays {
 
     /// The links of the outputs of columns.
     fn links(&self, units: &Units, config: &ModelConfig) -> Result<Links, Error> {
-        let ModelConfig::Nade { components, .. } = config else {
+        let Some(components) = config.components() else {
             return Err(Error::Stored(format!("a model `{}` of columns", config.kind())));
         };
-        let columns = units.columns().iter().map(|column| column.outputs(*components));
+        let columns = units.columns().iter().map(|column| column.outputs(components));
         let outputs = columns.sum::<usize>() + 3 * units.spikes().iter().sum::<usize>();
         Ok(Links { gains: self.numbers(GAINS, outputs)?, shifts: self.numbers(SHIFTS, outputs)? })
     }
@@ -1082,6 +1172,33 @@ fn in_labelled_batches<M: Neural>(
         f(model, x, label_tensor(labels, &device))
     });
     batches.collect()
+}
+
+/// Evaluates a neural model over rows that are observed in part, those of one mask together, a batch at a time.
+fn by_mask<M: Neural>(
+    model: &M,
+    rows: Values<'_>,
+    observed: &[bool],
+    f: impl Fn(Tensor<2, M::Kind>, &[bool]) -> Vec<f64>,
+) -> Vec<f64> {
+    let (rows, variables, device) = (M::Kind::of(rows), model.event_len(), device_of(model));
+    assert_eq!(rows.len(), observed.len(), "an entry for each variable of each row");
+    let mut of_mask: BTreeMap<&[bool], Vec<usize>> = BTreeMap::new();
+    for (row, mask) in observed.chunks_exact(variables).enumerate() {
+        of_mask.entry(mask).or_default().push(row);
+    }
+    let mut log_probs = vec![0.0; rows.len() / variables];
+    for (mask, members) in of_mask {
+        for members in members.chunks(model.batch()) {
+            let of = |&row: &usize| &rows[row * variables..(row + 1) * variables];
+            let own: Vec<HostOf<M>> = members.iter().flat_map(of).copied().collect();
+            let own = f(M::Kind::to_device(&own, variables, &device), mask);
+            for (&row, log_prob) in members.iter().zip(own) {
+                log_probs[row] = log_prob;
+            }
+        }
+    }
+    log_probs
 }
 
 /// Evaluates a neural model over rows, a batch at a time.

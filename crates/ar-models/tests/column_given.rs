@@ -4,7 +4,9 @@
 use ar_models::columns::{Column, Effort, Region};
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::InMemory;
+use ar_models::made::MadeSettings;
 use ar_models::model::Model;
+use ar_models::orderless::OrderlessSettings;
 use ar_models::randomness::{Purpose, stream};
 use burn::tensor::Device;
 use prob_core::logspace::{log_mean_exp, logsumexp};
@@ -231,4 +233,64 @@ fn a_region_far_out_has_a_probability_and_draws() {
     let draws =
         model.draws_given(&regions, Effort { particles: 50, samples: 5 }, &mut rng).unwrap();
     assert!(draws.values.chunks_exact(4).all(|row| (1e6..=2e6).contains(&row[1])));
+}
+
+#[test]
+fn networks_of_every_kind_answer_for_regions() {
+    let made = |masks| MadeSettings { masks, components: 2, ..MadeSettings::new(vec![12, 9]) };
+    let orderless = |orderings| OrderlessSettings {
+        orderings,
+        components: 2,
+        ..OrderlessSettings::new(vec![12, 9])
+    };
+    let event = EventSpec::columns(COLUMNS.to_vec());
+    for config in [1, 3].into_iter().flat_map(|count| {
+        [ModelConfig::Made(made(count)), ModelConfig::OrderlessNade(orderless(count))]
+    }) {
+        let model = Model::init(&config, &event, &training(), 3, &Device::default()).unwrap();
+        let of_third = |third: &[bool]| {
+            let mut regions = any();
+            regions[2] = labels(third);
+            regions
+        };
+        let parts = |p: &dyn Fn(&[Region]) -> f64| -> f64 {
+            (0..4).map(|k| p(&of_third(&[k == 0, k == 1, k == 2, k == 3]))).sum()
+        };
+        let third = of_third(&[true, false, true, false]);
+        let (p, stderr) = estimate(&model, &third, 20_000);
+        if model.takes_any_mask() {
+            // What is asked for comes first, so that it is exact.
+            let exact = |regions: &[Region]| model.log_prob_of_regions(regions).unwrap().exp();
+            assert!((parts(&exact) - 1.0).abs() < 1e-6);
+            assert!((exact(&third) - p).abs() < 1e-6 && stderr < 1e-7, "{p} ± {stderr}");
+            // One cell given another, as of the joint distribution of both.
+            let mut row = any();
+            row[1] = Region::Value(2.0);
+            let alone = exact(&row);
+            let given = model.log_probs_of_cell(&row, 2, &[third[2].clone()]).unwrap()[0].exp();
+            row[2] = third[2].clone();
+            assert!((exact(&row) - alone * given).abs() < 1e-6);
+        } else {
+            let exact = by_enumeration(&model, &[true, false, true, false]);
+            assert!((p - exact).abs() < 5.0 * stderr + 1e-4, "{p} ± {stderr}, exact {exact}");
+        }
+        let mut regions = any();
+        regions[0] = Region::Value(1.0);
+        regions[1] = Region::Between(1.0, 3.0);
+        regions[3] = Region::Between(0.0, 0.5);
+        let mut rng = stream(7, Purpose::Sample, 0);
+        let effort = Effort { particles: 4000, samples: 100 };
+        let draws = model.draws_given(&regions, effort, &mut rng).unwrap();
+        assert_eq!(draws.values.len(), 400);
+        for row in draws.values.chunks_exact(4) {
+            assert!(row[0] == 1.0 && row[2] <= 2.0, "{row:?}");
+            assert!((1.0..=3.0).contains(&row[1]) && row[1].fract() == 0.0);
+            assert!((0.0..=0.5).contains(&row[3]));
+        }
+        // The label is drawn as training could have had it.
+        let (p, stderr) = estimate(&model, &regions, 20_000);
+        let seen = 1.0 - 1.0 / 85.0;
+        let found = draws.log_prob[0].exp();
+        assert!((found - p * seen).abs() < 10.0 * stderr + 0.01 * p, "{found} {p} ± {stderr}");
+    }
 }

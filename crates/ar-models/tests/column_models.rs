@@ -1,13 +1,18 @@
-//! NADE over columns as a program uses it: trained, stored and drawn from, in single precision; and its likelihoods
+//! Models of columns as a program uses them: trained, stored and drawn from, in single precision; and their likelihoods
 //! beside those of prob-core.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use ar_kernels::columns::{self, Family, Head, Heads, Missing};
 use ar_models::columns::Column;
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::InMemory;
+use ar_models::made::MadeSettings;
 use ar_models::model::Model;
+use ar_models::orderless::{Activation, OrderlessSettings};
 use ar_models::scoring::evaluate;
-use ar_models::train::{Run, TrainConfig, train};
+use ar_models::train::{Checkpoints, Observer, Run, TrainConfig, train};
 use burn::tensor::{Device, Tensor, TensorData};
 use prob_core::Density;
 use prob_core::dist::{DiscretizedLogisticMixture, GaussianMixture, Grid};
@@ -36,38 +41,64 @@ fn rows(n: usize) -> Vec<f64> {
         .collect()
 }
 
-fn config(hidden: usize) -> ModelConfig {
-    ModelConfig::Nade {
-        hidden,
-        ordering: OrderingKind::Random { seed: 3 },
-        init_scale: 0.01,
-        classes: None,
-        components: 6,
-    }
+fn configs(hidden: usize) -> Vec<ModelConfig> {
+    let (ordering, components) = (OrderingKind::Random { seed: 3 }, 6);
+    let nade = ModelConfig::Nade { hidden, ordering, init_scale: 0.01, classes: None, components };
+    let made =
+        |hidden: Vec<usize>| MadeSettings { ordering, components, ..MadeSettings::new(hidden) };
+    let mixture = MadeSettings { masks: 2, direct: true, ..made(vec![2 * hidden, hidden]) };
+    let residual = MadeSettings { residual: true, dropout: 0.1, ..made(vec![2 * hidden; 3]) };
+    let orderless = OrderlessSettings {
+        ordering,
+        components,
+        orderings: 2,
+        activation: Activation::Relu,
+        dropout: 0.05,
+        ..OrderlessSettings::new(vec![2 * hidden, 2 * hidden])
+    };
+    let orderless = ModelConfig::OrderlessNade(orderless);
+    vec![nade, ModelConfig::Made(mixture), ModelConfig::Made(residual), orderless]
+}
+
+/// Trains on 600 rows, from a checkpoint where there is one.
+fn trained(
+    model: &ModelConfig,
+    epochs: usize,
+    checkpoint: Option<&Path>,
+    observer: &mut dyn Observer,
+) -> Model {
+    let mut config = TrainConfig::epochs(epochs);
+    config.batch_size = 50;
+    config.checkpoint_steps = Some(4);
+    let run = Run {
+        model,
+        event: &EventSpec::columns(ALL.to_vec()),
+        config: &config,
+        seed: 1,
+        device: &Device::default(),
+        train: &InMemory::reals(rows(600), 4),
+        valid: None,
+        checkpoint: checkpoint.map(|path| Checkpoints::at(path).resume()),
+    };
+    train(&run, observer).unwrap().model
 }
 
 #[test]
 fn what_columns_have_in_common_is_learned() {
+    for config in configs(12) {
+        learns(&config);
+    }
+}
+
+fn learns(model: &ModelConfig) {
     let (data, event) = (InMemory::reals(rows(600), 4), EventSpec::columns(ALL.to_vec()));
-    let (model, device) = (config(12), Device::default());
-    let mut settings = TrainConfig::epochs(40);
-    settings.batch_size = 50;
-    let run = Run {
-        model: &model,
-        event: &event,
-        config: &settings,
-        seed: 1,
-        device: &device,
-        train: &data,
-        valid: None,
-        checkpoint: None,
-    };
-    let start = Model::init(&model, &event, &data, 1, &device).unwrap();
+    let device = Device::default();
+    let start = Model::init(model, &event, &data, 1, &device).unwrap();
     let before = evaluate(&start, &data, |_| ()).nll_nats;
-    let trained = train(&run, &mut ()).unwrap().model;
+    let trained = trained(model, 40, None, &mut ());
     let after = evaluate(&trained, &data, |_| ()).nll_nats;
     // The label tells which of two ranges, or none, and a third of each other column: more than 2 ln 3.
-    assert!(after < before - 2.0, "{before} before, {after} after");
+    assert!(after < before - 2.0, "{}: {before} before, {after} after", model.kind());
     // Draws keep together what belongs together.
     let mut rng = <rand::rngs::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(4);
     let ar_models::examples::Rows::Reals(drawn) = trained.sample_rows(500, &mut rng) else {
@@ -79,7 +110,7 @@ fn what_columns_have_in_common_is_learned() {
         _ => row[1] > 99_000.0,
     };
     let right = drawn.chunks_exact(4).filter(|row| fits(row)).count();
-    assert!(right > 400, "{right} of 500");
+    assert!(right > 400, "{}: {right} of 500", model.kind());
     assert!(
         drawn.chunks_exact(4).all(|row| (row[3] * 10.0 - (row[3] * 10.0).round()).abs() < 1e-9)
     );
@@ -93,16 +124,70 @@ fn what_columns_have_in_common_is_learned() {
 fn a_model_comes_back_from_its_bytes() {
     let device = Device::default();
     let event = EventSpec::columns(ALL.to_vec());
-    let (config, data) = (config(5), InMemory::reals(rows(50), 4));
-    let model = Model::init(&config, &event, &data, 1, &device).unwrap();
-    let bytes = model.to_bytes().unwrap();
-    let loaded = Model::from_bytes(&config, &event, &bytes, &device).unwrap();
-    let rows = rows(30);
-    assert_eq!(model.log_prob(&rows), loaded.log_prob(&rows));
-    // Columns of another type are another model.
-    let mut other = ALL.to_vec();
-    other[0] = Column::Category { labels: 4 };
-    assert!(Model::from_bytes(&config, &EventSpec::columns(other), &bytes, &device).is_err());
+    let data = InMemory::reals(rows(50), 4);
+    for config in configs(5) {
+        let model = Model::init(&config, &event, &data, 1, &device).unwrap();
+        let bytes = model.to_bytes().unwrap();
+        let loaded = Model::from_bytes(&config, &event, &bytes, &device).unwrap();
+        let rows = rows(30);
+        assert_eq!(model.log_prob(&rows), loaded.log_prob(&rows));
+        // Columns of another type are another model.
+        let mut other = ALL.to_vec();
+        other[0] = Column::Category { labels: 4 };
+        assert!(Model::from_bytes(&config, &EventSpec::columns(other), &bytes, &device).is_err());
+    }
+}
+
+/// Dies after so many steps.
+struct DiesAfter {
+    steps: usize,
+}
+
+impl Observer for DiesAfter {
+    fn step(&mut self, _: usize, _: usize, _: usize, _: f64) {
+        self.steps = self.steps.checked_sub(1).expect("killed");
+    }
+}
+
+#[test]
+fn neither_threads_nor_a_death_change_a_bit() {
+    for config in configs(5) {
+        let bytes = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| trained(&config, 2, None, &mut ()).to_bytes().unwrap())
+        };
+        let alone = bytes(1);
+        assert!(alone == bytes(3), "{} depends on the number of threads", config.kind());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint.safetensors");
+        let mut lives = 0;
+        let resumed = loop {
+            let mut observer = DiesAfter { steps: lives * 5 };
+            let life = || trained(&config, 2, Some(&path), &mut observer);
+            let result = catch_unwind(AssertUnwindSafe(life));
+            lives += 1;
+            if let Ok(model) = result {
+                break model;
+            }
+        };
+        assert!(lives > 2, "{lives} lives");
+        assert!(resumed.to_bytes().unwrap() == alone, "{} is not resumed", config.kind());
+    }
+}
+
+#[test]
+fn layers_that_cannot_be_residual_blocks_are_refused() {
+    let event = EventSpec::columns(ALL.to_vec());
+    for hidden in [vec![5], vec![5; 4], vec![5, 5, 6]] {
+        let settings = MadeSettings { residual: true, ..MadeSettings::new(hidden) };
+        let error = ModelConfig::Made(settings).check(&event).unwrap_err().to_string();
+        assert!(error.contains("model.hidden") && error.contains("two for each block"), "{error}");
+    }
+    for dropout in [1.0, -0.1, f64::NAN] {
+        let settings = MadeSettings { dropout, ..MadeSettings::new(vec![5]) };
+        let error = ModelConfig::Made(settings).check(&event).unwrap_err().to_string();
+        assert!(error.contains("model.dropout"), "{error}");
+    }
 }
 
 #[test]

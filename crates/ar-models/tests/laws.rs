@@ -48,8 +48,15 @@ fn logistic(ordering: Ordering, device: &Device) -> Logistic {
 }
 
 fn made(ordering: Ordering, hidden: &[usize], masks: usize, device: &Device) -> Made {
-    let direct = hidden.len() > 1;
-    let config = MadeConfig { direct, masks, ..MadeConfig::new(ordering, hidden.to_vec()) };
+    let (direct, residual) = (hidden.len() == 2, hidden.len() == 3);
+    let dropout = if residual { 0.3 } else { 0.0 };
+    let config = MadeConfig {
+        direct,
+        masks,
+        residual,
+        dropout,
+        ..MadeConfig::new(ordering, hidden.to_vec())
+    };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     shaken(config.init(&[0.5; VARIABLES], &mut rng, device), 1.0, 4)
 }
@@ -135,7 +142,9 @@ fn the_logistic_autoregression_obeys_the_laws_along_every_ordering() {
 #[test]
 fn made_obeys_the_laws_along_every_ordering_under_one_mask_and_many() {
     for ordering in orderings() {
-        for (hidden, masks) in [(&[12][..], 1), (&[11, 13], 1), (&[11, 13], 3)] {
+        for (hidden, masks) in
+            [(&[12][..], 1), (&[11, 13], 1), (&[11, 13], 3), (&[14; 3], 1), (&[14; 3], 2)]
+        {
             let model = made(ordering.clone(), hidden, masks, &device());
             let tracked = made(ordering.clone(), hidden, masks, &device().autodiff());
             obeys(&model, |x| tracked.logits_under(masks - 1, x));
@@ -303,6 +312,7 @@ fn gradients_match_central_differences() {
     of(&nade(ordering.clone(), &device), None).unwrap();
     of(&logistic(ordering.clone(), &device), None).unwrap();
     of(&made(ordering.clone(), &[8, 9], 2, &device), None).unwrap();
+    of(&made(ordering.clone(), &[9; 3], 2, &device), None).unwrap();
     for network in NETWORKS {
         of(&orderless(ordering.clone(), network, &device), None).unwrap();
     }

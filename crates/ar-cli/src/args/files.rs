@@ -95,8 +95,8 @@ pub(crate) struct DraftArgs {
     /// A column of a data file that is left out, likewise; may be repeated
     #[arg(long, value_name = "COLUMN", value_parser = column)]
     pub(crate) drop: Vec<Column>,
-    /// The kind of the model for a data file [default: nade for bits, markov for categories, rnade for
-    /// numbers]
+    /// The kind of the model for a data file: nade, made and orderless-nade describe columns of any types
+    /// [default: rnade for numbers alone, none of them missing, else nade]
     #[arg(long, value_name = "KIND")]
     pub(crate) model: Option<String>,
     /// The array of a .npz [default: X, or the only one]

@@ -124,6 +124,22 @@ pub(crate) fn columns_of<'a>(
     }
 }
 
+/// Checks that a model of a table's columns can be asked for rows under conditions.
+///
+/// # Errors
+/// When it cannot.
+pub(crate) fn require_regions(model: &Model) -> Result<()> {
+    if model.takes_regions() {
+        return Ok(());
+    }
+    Err(Mistake::new(
+        format!("a run of model `{}`: rows under conditions are not to be had of it", model.kind()),
+        "`nade`, `made` and `orderless-nade` of a table's columns draw and fill in rows under conditions",
+    )
+    .of(ErrorKind::Run)
+    .into())
+}
+
 /// At most `most` of the indices below `len`, evenly spaced, since some data is sorted by label.
 pub(crate) fn evenly_spaced(len: usize, most: Option<usize>) -> Vec<usize> {
     let count = most.map_or(len, |most| most.min(len));

@@ -72,6 +72,7 @@ pub(crate) fn run(args: &ProbabilityArgs, session: &Session) -> Result<()> {
     let event = config.event_of_run()?;
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
+    super::require_regions(&model)?;
     let is_density = schema.variables.iter().zip(&regions).any(|(variable, region)| {
         variable.kind == ar_data::Type::Real && matches!(region, Region::Value(x) if !x.is_nan())
     });

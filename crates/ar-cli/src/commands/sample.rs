@@ -87,6 +87,9 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
     let model = run.load_model(&config, &event, &device.device)?;
     let class = class_of(args.class, &model)?;
     let start = Instant::now();
+    if given.is_some() {
+        super::require_regions(&model)?;
+    }
     let given = given.as_ref().map(|regions| Given::of(regions, &model));
     let values = match &given {
         Some(given) => given.draw(&model, args, &terminal)?,
@@ -146,7 +149,13 @@ impl<'a> Given<'a> {
         let ordering = model.ordering().as_slice();
         let after = ordering.iter().rposition(|&i| !regions[i].is_any()).unwrap_or(0);
         // A region that is no single value is drawn from, too: nothing known may come after it.
-        let is_exact = ordering[..after].iter().all(|&i| matches!(regions[i], Region::Value(_)));
+        let is_known = |region: &Region| matches!(region, Region::Value(_));
+        let is_exact = if model.takes_any_mask() {
+            // Known cells come first, and then one of another condition.
+            regions.iter().filter(|region| !region.is_any() && !is_known(region)).count() <= 1
+        } else {
+            ordering[..after].iter().all(|&i| is_known(&regions[i]))
+        };
         Self { regions, is_exact }
     }
 

@@ -9,8 +9,6 @@ use ar_data::{
     Values, Variable, Warning,
 };
 
-use ar_models::config::ModelConfig;
-
 use crate::config::{Binarize, Config, DataConfig, DataSource};
 use crate::error::{ErrorKind, Internal, Mistake, data_mistake};
 use crate::output::{Terminal, grouped};
@@ -84,8 +82,7 @@ impl Columns {
         let needs_symbols = !config.model.is_real() || changes_symbols;
         let schema = table.infer(needs_symbols.then_some(symbols))?;
         let encoding = if needs_symbols { schema.symbols() } else { schema.reals() };
-        let describes_columns =
-            matches!(config.model, ModelConfig::Nade { .. } | ModelConfig::Kernel(_));
+        let describes_columns = config.model.describes_columns();
         let may_be_columns = matches!(kind, None | Some(Kind::Columns)) && levels.is_none();
         let are_bits = encoding == Some(Encoding::Symbols { levels: 2 });
         if describes_columns

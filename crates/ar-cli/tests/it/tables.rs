@@ -610,3 +610,49 @@ fn a_table_of_words_numbers_and_holes_is_described_whole() {
     assert!(page.contains(">bee<") && !page.contains(">-0"), "samples in the table's words");
     place.json(&["compress", "run", "t.csv", "--out", "a.chr", "--verify"]);
 }
+
+#[test]
+fn every_network_of_columns_goes_through_every_command() {
+    let place = Place::new();
+    let row = |i: usize| {
+        let kind = ["ant", "bee", "cat"][(i * 5 + i / 7) % 3];
+        let legs = if kind == "bee" { "?".to_owned() } else { (i % 40).to_string() };
+        let weight = ((i * 7) % 50) as f64 / 10.0 + if kind == "cat" { 30.0 } else { 0.0 };
+        format!("{kind},{legs},{weight:.1},{}\n", ["old", "new"][usize::from(weight > 3.0)])
+    };
+    let rows: String = (0..120).map(row).collect();
+    place.file("t.csv", format!("kind,legs,weight,age\n{rows}"));
+    for (kind, keys) in [
+        ("made", "model.masks=2"),
+        ("made", "model.dropout=0.3"),
+        ("orderless-nade", "model.orderings=3"),
+        ("orderless-nade", "model.dropout=0.3"),
+    ] {
+        let train = |out: &str, more: &[&str]| {
+            let _ = fs::remove_dir_all(place.path(out));
+            let given = ["train", "t.csv", "--model", kind, "--out", out, "--set", keys];
+            place.json(&[&given[..], &["--set", "train.epochs=3"], more].concat())
+        };
+        let trained = train("run", &[]);
+        let evaluated = place.json(&["eval", "run", "--split", "test"]);
+        assert_eq!(evaluated["nll_nats"], trained["test"]["nll_nats"], "{kind} {keys}");
+        let inspected = place.json(&["inspect", "run"]);
+        let found = (&inspected["model"], &inspected["variables"]);
+        assert_eq!(found, (&kind.into(), &4.into()), "{inspected}");
+        assert_eq!(inspected["free_parameters"], trained["free_parameters"], "{kind} {keys}");
+        place.json(&["score", "run", "--data", "t.csv", "--out", "s.csv", "--costliest", "2"]);
+        place.json(&["sample", "run", "--count", "20", "--out", "d.csv"]);
+        let drawn = fs::read_to_string(place.path("d.csv")).unwrap();
+        assert_eq!(drawn.lines().count(), 21, "{kind} {keys}: {drawn}");
+        place.json(&["score", "run", "--data", "d.csv", "--out", "s.csv"]);
+        place.json(&["features", "run", "--data", "t.csv", "--out", "f.npy"]);
+        assert!(place.json(&["report", "run", "--against", "t.csv"]).is_object());
+        // A run per class.
+        for class in ["0", "1"] {
+            let class_key = format!("data.class={class}");
+            train(class, &["--label", "age", "--set", &class_key]);
+        }
+        let classified = place.json(&["classify", "0", "1", "--split", "test"]);
+        assert!(classified["accuracy"].is_number(), "{classified}");
+    }
+}

@@ -23,7 +23,7 @@ use prob_core::logspace::{log_mean_exp, logsumexp};
 use prob_core::{Autoregressive, uniform};
 use rand::Rng;
 
-use super::{Column, ColumnConditional, Region};
+use super::{Cells, Column, Region};
 use crate::neural::ValueKind;
 use crate::walk::{effective, systematic};
 
@@ -65,7 +65,7 @@ pub(crate) fn draws<M>(
     rng: &mut dyn Rng,
 ) -> Draws
 where
-    M: Autoregressive<Conditional = ColumnConditional>,
+    M: Autoregressive<Conditional: Cells>,
 {
     let (columns, Effort { particles, samples }) = (ordering.len(), effort);
     assert!(columns > 0 && regions.len().is_multiple_of(columns), "whole rows");
@@ -119,7 +119,7 @@ pub(crate) fn probability<M>(
     rng: &mut dyn Rng,
 ) -> Vec<f64>
 where
-    M: Autoregressive<Conditional = ColumnConditional>,
+    M: Autoregressive<Conditional: Cells>,
 {
     let mut walks = Walks::start(model, particles, ordering.len());
     for &i in &ordering[..after_last(ordering, regions)] {
@@ -139,7 +139,7 @@ pub(crate) fn exact<M>(
     device: &Device,
 ) -> Option<f64>
 where
-    M: Autoregressive<Conditional = ColumnConditional>,
+    M: Autoregressive<Conditional: Cells>,
 {
     let end = after_last(ordering, regions);
     let Some((&last, before)) = ordering[..end].split_last() else { return Some(0.0) };
@@ -209,16 +209,15 @@ impl<S> Walks<S> {
         region: impl Fn(usize) -> &'r Region,
         rng: &mut dyn Rng,
     ) where
-        M: Autoregressive<State = S, Conditional = ColumnConditional>,
+        M: Autoregressive<State = S, Conditional: Cells>,
     {
         let conditional = model.conditional(&self.state);
-        let (outputs, width) = conditional.host();
+        let cells = conditional.cells();
         let mut x_t = Vec::with_capacity(self.log_weights.len());
-        for (walk, outputs) in outputs.chunks_exact(width).enumerate() {
-            let cell = conditional.cell(outputs);
+        for (walk, log_weight) in self.log_weights.iter_mut().enumerate() {
             let region = region(walk);
-            self.log_weights[walk] += cell.log_mass(region);
-            let x = cell.draw(region, rng);
+            *log_weight += cells.log_mass(walk, region);
+            let x = cells.draw(walk, region, rng);
             self.x[walk * self.columns + i] = x;
             x_t.push(x);
         }
@@ -229,12 +228,12 @@ impl<S> Walks<S> {
     /// Weighs a last region.
     fn weigh<'r, M>(&mut self, model: &M, region: impl Fn(usize) -> &'r Region)
     where
-        M: Autoregressive<State = S, Conditional = ColumnConditional>,
+        M: Autoregressive<State = S, Conditional: Cells>,
     {
         let conditional = model.conditional(&self.state);
-        let (outputs, width) = conditional.host();
-        for (walk, outputs) in outputs.chunks_exact(width).enumerate() {
-            self.log_weights[walk] += conditional.cell(outputs).log_mass(region(walk));
+        let cells = conditional.cells();
+        for (walk, log_weight) in self.log_weights.iter_mut().enumerate() {
+            *log_weight += cells.log_mass(walk, region(walk));
         }
     }
 

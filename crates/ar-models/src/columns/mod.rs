@@ -10,11 +10,13 @@
 //! A [`Region`] says what is known of a cell: a row is drawn, filled in, or found probable under such conditions.
 //!
 //! [`Units`] is what the columns look like in training, by which numbers are standardized; [`ColumnNade`] is the
-//! NADE of such events.
+//! NADE of such events. Their [`ColumnMade`](crate::made::ColumnMade) and
+//! [`ColumnOrderless`](crate::orderless::ColumnOrderless) stand beside those of bits.
 
 mod cell;
 mod conditional;
 mod given;
+mod layout;
 mod nade;
 mod region;
 mod steps;
@@ -23,15 +25,41 @@ mod units;
 use ar_kernels::blocks::Input;
 use serde::{Deserialize, Serialize};
 
-pub use conditional::ColumnConditional;
+use crate::error::Error;
+
+pub(crate) use conditional::Cells;
+pub use conditional::{ColumnConditional, MixedConditional};
 pub use given::{Draws, Effort};
 pub(crate) use given::{draws, exact, probability};
-pub(crate) use nade::Origin;
-pub use nade::{ColumnNade, ColumnNadeConfig, Links};
+pub use layout::Links;
+pub(crate) use layout::{Layout, Mixtures, Origin};
+pub use nade::{ColumnNade, ColumnNadeConfig};
 pub use region::Region;
 pub(crate) use steps::{ColumnSteps, ColumnWalker};
 pub use units::Units;
 pub(crate) use units::{check, on_grid};
+
+/// Components of a mixture where a config does not say.
+pub(crate) fn default_components() -> usize {
+    8
+}
+
+/// Whether these are what a config that leaves them out means.
+pub(crate) fn are_default_components(components: &usize) -> bool {
+    *components == default_components()
+}
+
+/// Checks the key `model.components`.
+pub(crate) fn check_components(components: usize) -> Result<(), Error> {
+    if (1..=1 << 12).contains(&components) {
+        return Ok(());
+    }
+    Err(Error::Config {
+        key: "model.components",
+        value: components.to_string(),
+        expected: "1 to 4096 components".into(),
+    })
+}
 
 /// What a column is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

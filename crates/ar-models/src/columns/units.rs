@@ -318,18 +318,15 @@ impl Units {
         }
     }
 
-    /// Adds the features of a cell: [the input](Self::write_input) with a one for a label in the place of its index.
-    pub(crate) fn push_features(&self, i: usize, x: f64, out: &mut Vec<f64>) {
+    /// The features of a cell: [the input](Self::write_input) with a one for a label in the place of its index.
+    pub(crate) fn write_features<E>(&self, i: usize, x: f64, out: &mut [E], to: fn(f64) -> E) {
         match self.columns[i] {
-            Column::Category { labels } => {
-                out.extend((0..labels).map(|label| f64::from(u8::from(label as f64 == x))));
-            }
-            Column::Grid { can_be_missing, .. } | Column::Real { can_be_missing } => {
-                out.push(if x.is_nan() { 0.0 } else { asinh(self.target(i, x)) });
-                if can_be_missing {
-                    out.push(f64::from(u8::from(x.is_nan())));
+            Column::Category { .. } => {
+                for (label, out) in out.iter_mut().enumerate() {
+                    *out = to(f64::from(u8::from(label as f64 == x)));
                 }
             }
+            _ => self.write_input(i, x, out, to),
         }
     }
 
@@ -448,7 +445,9 @@ mod tests {
         assert_eq!(units.unseen(), 0.25);
         let mut features = Vec::new();
         for (i, x) in [1.0, f64::NAN, 5.0, 8.0].into_iter().enumerate() {
-            units.push_features(i, x, &mut features);
+            let mut own = vec![9.0; COLUMNS[i].features()];
+            units.write_features(i, x, &mut own, |x| x);
+            features.extend(own);
         }
         assert_eq!(features[..4], [0.0, 1.0, 0.0, 1.0]);
         assert_eq!(features[4], 0.0);

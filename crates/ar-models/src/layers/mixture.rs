@@ -72,13 +72,18 @@ impl Posterior {
         if components == 1 || batch == 0 {
             return Bernoulli::from_logits_unchecked(logits.clone().reshape([batch]));
         }
-        let log_weights = log_softmax(self.log_weights.clone(), 1);
+        let log_weights = self.log_probs();
         let log_prob_of = |x_t: Tensor<2>| {
             let each = bernoulli::log_prob(logits.clone(), x_t);
             logsumexp_dim(log_weights.clone() + each, 1).reshape([batch])
         };
         let log_odds = log_prob_of(logits.ones_like()) - log_prob_of(logits.zeros_like());
         Bernoulli::from_logits_unchecked(log_odds)
+    }
+
+    /// log p(k | x_<t), `[batch, K]`.
+    pub(crate) fn log_probs(&self) -> Tensor<2> {
+        log_softmax(self.log_weights.clone(), 1)
     }
 
     /// Those of some walks of the batch, in that order.
@@ -92,6 +97,11 @@ impl Posterior {
         let x_t = x_t.clone().expand(logits.dims());
         let outside = x_t.clone().mul(x_t.clone()).not_equal(x_t.clone());
         let evidence = bernoulli::log_prob(logits.clone(), x_t).mask_fill(outside, 0.0);
+        self.learn(evidence);
+    }
+
+    /// Moves on past a value whose log-probability under each k was `evidence`, `[batch, K]`.
+    pub(crate) fn learn(&mut self, evidence: Tensor<2>) {
         self.log_weights = self.log_weights.clone() + evidence;
     }
 }

@@ -1,5 +1,6 @@
 //! Parts that models share.
 
+pub(crate) mod dropout;
 pub(crate) mod mixture;
 pub(crate) mod permute;
 

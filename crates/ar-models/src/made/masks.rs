@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use ar_kernels::blocks::Blocks;
 use prob_core::ordering::Ordering;
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
@@ -12,12 +13,26 @@ use rayon::prelude::*;
 /// ```text
 /// M_l[j, k] = 1 if m_l(k) ≥ m_{l−1}(j),   M_V[k, i] = 1 if m_0(i) > m_L(k),   M_A[j, i] = 1 if m_0(i) > m_0(j)
 /// ```
+///
+/// j of the first layer and i of the outputs count the features and outputs of the variables, which have the m_0 of
+/// their variable.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Connectivity {
+pub(crate) struct Connectivity {
     /// m_0 less one: the ordering that the conditionals follow.
     pub(super) ordering: Ordering,
+    /// The features and outputs of each variable, in event order.
+    blocks: Blocks,
     /// m_1 to m_L.
     degrees: Vec<Vec<usize>>,
+}
+
+/// The hidden layers of a network.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hidden<'a> {
+    /// Units of each.
+    pub(super) units: &'a [usize],
+    /// Whether all have the degrees of the first, so that one may be added to another.
+    pub(super) residual: bool,
 }
 
 /// Degrees of the units of one layer after the other, each drawn evenly from the least of the layer
@@ -44,45 +59,71 @@ impl<R: Rng> Degrees<R> {
         self.least = degrees.iter().copied().min().unwrap_or(self.least);
         degrees
     }
+
+    /// Those of all hidden layers.
+    fn layers(mut self, hidden: Hidden<'_>) -> Vec<Vec<usize>> {
+        match (hidden.residual, hidden.units) {
+            (true, [first, ..]) => vec![self.layer(*first); hidden.units.len()],
+            (_, units) => units.iter().map(|&units| self.layer(units)).collect(),
+        }
+    }
 }
 
 impl Connectivity {
-    /// Degrees of `hidden` units a layer, as [`Degrees`] draws them.
-    pub(super) fn draw(ordering: Ordering, hidden: &[usize], rng: &mut dyn Rng) -> Self {
-        let mut degrees = Degrees::new(ordering.len(), rng);
-        let degrees = hidden.iter().map(|&units| degrees.layer(units)).collect();
-        Self { ordering, degrees }
+    /// Degrees of the hidden layers, as [`Degrees`] draws them.
+    pub(super) fn draw(
+        ordering: Ordering,
+        blocks: Blocks,
+        hidden: Hidden<'_>,
+        rng: &mut dyn Rng,
+    ) -> Self {
+        let degrees = Degrees::new(ordering.len(), rng).layers(hidden);
+        Self { ordering, blocks, degrees }
     }
 
-    /// m_0, by variable.
-    fn of_variables(&self) -> Vec<usize> {
-        self.ordering.positions().iter().map(|&t| t + 1).collect()
+    /// The features and outputs of each variable, in event order.
+    pub(super) fn blocks(&self) -> &Blocks {
+        &self.blocks
+    }
+
+    /// m_0 of every feature.
+    fn of_features(&self) -> Vec<usize> {
+        self.of_blocks(|i| self.blocks.features_of(i))
+    }
+
+    /// m_0 of every output.
+    fn of_outputs(&self) -> Vec<usize> {
+        self.of_blocks(|i| self.blocks.outputs_of(i))
+    }
+
+    fn of_blocks(&self, block: impl Fn(usize) -> Range<usize>) -> Vec<usize> {
+        let positions = self.ordering.positions().iter().enumerate();
+        positions.flat_map(|(i, &t)| block(i).map(move |_| t + 1)).collect()
     }
 
     /// M_1 to M_L, each `[in, out]`.
     pub(super) fn hidden(&self) -> Vec<Vec<f32>> {
-        let below = std::iter::once(self.of_variables()).chain(self.degrees.iter().cloned());
+        let below = std::iter::once(self.of_features()).chain(self.degrees.iter().cloned());
         let pairs = below.zip(&self.degrees);
         pairs.map(|(below, above)| compare(&below, above, |below, above| above >= below)).collect()
     }
 
-    /// M_V, `[last hidden, dim]`.
+    /// M_V, `[last hidden, outputs]`.
     pub(super) fn output(&self) -> Vec<f32> {
         let last = self.degrees.last().expect("at least one hidden layer");
-        compare(last, &self.of_variables(), |below, above| above > below)
+        compare(last, &self.of_outputs(), |below, above| above > below)
     }
 
     /// M_V as it must not be: an output sees the hidden units that know its variable.
     #[cfg(test)]
-    pub(super) fn leaky_output(&self) -> Vec<f32> {
+    pub(crate) fn leaky_output(&self) -> Vec<f32> {
         let last = self.degrees.last().expect("at least one hidden layer");
-        compare(last, &self.of_variables(), |below, above| above >= below)
+        compare(last, &self.of_outputs(), |below, above| above >= below)
     }
 
-    /// M_A, `[dim, dim]`.
+    /// M_A, `[features, outputs]`.
     pub(super) fn direct(&self) -> Vec<f32> {
-        let of_variables = self.of_variables();
-        compare(&of_variables, &of_variables, |below, above| above > below)
+        compare(&self.of_features(), &self.of_outputs(), |below, above| above > below)
     }
 }
 
@@ -94,46 +135,55 @@ fn compare(below: &[usize], above: &[usize], sees: impl Fn(usize, usize) -> bool
 }
 
 /// How many weights of U, V and, where there is one, A some mask lets through, without any mask:
-/// from the degrees alone, a layer at a time. There is a generator per mask, as
+/// from the degrees alone. There is a generator per mask, as
 /// [`Connectivity::draw`] takes it.
 ///
 /// ```text
-/// U_1   Σ_k max m_1(k)             unit k sees so many variables, the first in the ordering
+/// U_1   Σ_k features(max m_1(k))             unit k sees so many variables, the first in the ordering
 /// U_l   pairs j, k with m_l(k) ≥ m_{l−1}(j)
-/// V     Σ_k (D − min m_L(k))       unit k is seen by the others
-/// A     D (D − 1) / 2
+/// V     Σ_k (outputs − outputs(min m_L(k)))  unit k is seen by the others
+/// A     Σ_t features(t) · outputs of t
 /// ```
 ///
-/// The maximum and the minimum are over the masks, and a pair counts if it is one under any of
-/// them.
+/// features(t) and outputs(t) are those of the first t variables in the ordering, whose blocks are `blocks`. The
+/// maximum and the minimum are over the masks, and a pair counts if it is one under any of them.
 pub(super) fn free_weights<R: Rng>(
-    variables: usize,
-    hidden: &[usize],
+    blocks: &Blocks,
+    hidden: Hidden<'_>,
     direct: bool,
     rngs: impl IntoIterator<Item = R>,
 ) -> usize {
-    let mut masks: Vec<Degrees<R>> =
-        rngs.into_iter().map(|rng| Degrees::new(variables, rng)).collect();
-    let mut layer = |units: usize| -> Vec<Vec<usize>> {
-        masks.iter_mut().map(|degrees| degrees.layer(units)).collect()
+    let variables = blocks.dim();
+    let features = |t: usize| match t < variables {
+        true => blocks.features_of(t).start,
+        false => blocks.features(),
     };
+    let outputs_from = |t: usize| match t < variables {
+        true => blocks.outputs() - blocks.outputs_of(t).start,
+        false => 0,
+    };
+    let masks: Vec<Vec<Vec<usize>>> =
+        rngs.into_iter().map(|rng| Degrees::new(variables, rng).layers(hidden)).collect();
+    let layer =
+        |l: usize| -> Vec<Vec<usize>> { masks.iter().map(|degrees| degrees[l].clone()).collect() };
     let of_unit = |degrees: &[Vec<usize>], pick: fn(usize, usize) -> usize| -> Vec<usize> {
         let units = 0..degrees.first().map_or(0, Vec::len);
         let over_masks = |k| degrees.iter().map(|mask| mask[k]).reduce(pick).unwrap_or(0);
         units.map(over_masks).collect()
     };
-    let mut free = if direct { variables * (variables.max(1) - 1) / 2 } else { 0 };
+    let direct_of = |t: usize| features(t) * blocks.outputs_of(t).len();
+    let mut free = if direct { (0..variables).map(direct_of).sum() } else { 0 };
     let mut below: Option<Vec<Vec<usize>>> = None;
-    for &units in hidden {
-        let above = layer(units);
+    for l in 0..hidden.units.len() {
+        let above = layer(l);
         free += match &below {
-            None => of_unit(&above, usize::max).iter().sum(),
+            None => of_unit(&above, usize::max).into_iter().map(features).sum::<usize>(),
             Some(below) => pairs(below, &above),
         };
         below = Some(above);
     }
     let last = of_unit(&below.unwrap_or_default(), usize::min);
-    free + last.iter().map(|degree| variables.saturating_sub(*degree)).sum::<usize>()
+    free + last.into_iter().map(outputs_from).sum::<usize>()
 }
 
 /// How many pairs of a unit below and one above there are of which, under some mask, the one above
@@ -192,11 +242,16 @@ mod tests {
         a.chunks_exact(m).flat_map(|row| (0..k).map(move |column| path(row, column))).collect()
     }
 
+    fn of_bits(ordering: Ordering, units: &[usize], rng: &mut dyn Rng) -> Connectivity {
+        let blocks = Blocks::alike(ordering.len(), 1, 1);
+        Connectivity::draw(ordering, blocks, Hidden { units, residual: false }, rng)
+    }
+
     #[test]
     fn there_is_a_path_from_each_variable_to_all_behind_it_and_no_other() {
         let ordering = Ordering::from_vec(vec![2, 0, 3, 1]).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let masks = Connectivity::draw(ordering.clone(), &[60, 50], &mut rng);
+        let masks = of_bits(ordering.clone(), &[60, 50], &mut rng);
         let [first, second] = &masks.hidden()[..] else { panic!("two layers") };
         let as_numbers = |paths: Vec<bool>| -> Vec<f32> {
             paths.into_iter().map(|path| f32::from(u8::from(path))).collect()
@@ -213,7 +268,7 @@ mod tests {
     #[test]
     fn a_hidden_unit_of_one_layer_has_as_many_weights_as_there_are_variables() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let masks = Connectivity::draw(Ordering::raster(9), &[40], &mut rng);
+        let masks = of_bits(Ordering::raster(9), &[40], &mut rng);
         let ones = |mask: &[f32]| mask.iter().filter(|&&m| m != 0.0).count();
         assert_eq!(ones(&masks.hidden()[0]) + ones(&masks.output()), 40 * 9);
     }
@@ -221,17 +276,27 @@ mod tests {
     proptest! {
         #[test]
         fn free_weights_are_those_that_some_mask_has(
-            variables in 1_usize..12,
+            widths in prop::collection::vec((1_usize..4, 1_usize..5), 1..12),
             hidden in prop::collection::vec(1_usize..80, 1..4),
+            residual: bool,
             direct: bool,
             masks in 1_u64..6,
             seed: u64,
         ) {
             let rngs = || (0..masks).map(|k| ChaCha8Rng::seed_from_u64(seed ^ k));
-            let ordering = Ordering::random(variables, seed);
+            let ordering = Ordering::random(widths.len(), seed);
+            let hidden = if residual { vec![hidden[0]; hidden.len()] } else { hidden };
+            let hidden = Hidden { units: &hidden, residual };
+            let blocks = |order: &[usize]| {
+                let (features, outputs): (Vec<_>, Vec<_>) = order.iter().map(|&i| widths[i]).unzip();
+                Blocks::new(&features, &outputs)
+            };
+            let (in_event, in_walk) =
+                (blocks(&(0..widths.len()).collect::<Vec<_>>()), blocks(ordering.as_slice()));
             let mut any: Vec<Vec<f32>> = Vec::new();
             for mut rng in rngs() {
-                let masks = Connectivity::draw(ordering.clone(), &hidden, &mut rng);
+                let masks =
+                    Connectivity::draw(ordering.clone(), in_event.clone(), hidden, &mut rng);
                 let mut all = masks.hidden();
                 all.push(masks.output());
                 all.extend(direct.then(|| masks.direct()));
@@ -242,14 +307,14 @@ mod tests {
                 }
             }
             let counted = any.iter().flatten().filter(|&&m| m != 0.0).count();
-            prop_assert_eq!(free_weights(variables, &hidden, direct, rngs()), counted);
+            prop_assert_eq!(free_weights(&in_walk, hidden, direct, rngs()), counted);
         }
     }
 
     #[test]
     fn a_single_variable_sees_nothing() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let masks = Connectivity::draw(Ordering::raster(1), &[5, 5], &mut rng);
+        let masks = of_bits(Ordering::raster(1), &[5, 5], &mut rng);
         assert!(masks.output().iter().chain(&masks.direct()).all(|&m| m == 0.0));
     }
 }

@@ -1,4 +1,5 @@
-//! MADE, the masked autoencoder for distribution estimation, over binary variables.
+//! MADE, the masked autoencoder for distribution estimation, over binary variables; over columns of different types it
+//! is [`ColumnMade`].
 //!
 //! ```text
 //! h_0 = x;   h_l = ReLU(c_l + h_{l−1} (U_l ∘ M_l))
@@ -13,6 +14,19 @@
 //! option. Masks are drawn from their own seed and multiplied into the weights at every use; they are not
 //! stored.
 //!
+//! A variable may have several features and several outputs: they have the m_0 of their variable.
+//!
+//! With **residual blocks** (ResMADE) all hidden layers have the same units, which keep their m_1, so that what a unit
+//! is added to knows no less than it:
+//!
+//! ```text
+//! a_1 = c_1 + x (U_1 ∘ M_1)
+//! a_{k+1} = a_k + c_{2k+1} + ReLU(c_{2k} + ReLU(a_k) (U_{2k} ∘ M)) (U_{2k+1} ∘ M),   M[j, k] = 1 if m_1(k) ≥ m_1(j)
+//! h_L = ReLU(a of the last block)
+//! ```
+//!
+//! In training **dropout** may leave out units behind each ReLU, in residual blocks those between its two layers.
+//!
 //! With K masks the network is K distributions p_k that share their weights, and the model is their mixture
 //!
 //! ```text
@@ -26,16 +40,21 @@
 //! Germain, Gregor, Murray, Larochelle, *MADE: Masked Autoencoder for Distribution Estimation*, ICML 2015,
 //! arXiv:1502.03509, Eqs. 8 to 13 (masks), Sections 4.2 and 4.3 (several masks and orderings).
 //!
-//! # Deviations from the paper
-//! Weights U start as He et al. 2015 (arXiv:1502.01852, Eq. 10) propose for ReLU, V from N(0, 0.01²), A at 0,
-//! and output biases at the log-odds of the training means.
+//! Residual blocks: Durkan, Nash, *Autoregressive Energy Machines*, ICML 2019, arXiv:1904.05626, Section 3.2.
+//!
+//! # Deviations from the papers
+//! Weights U start as He et al. 2015 (arXiv:1502.01852, Eq. 10) propose for ReLU, V and the second layer of a residual
+//! block from N(0, 0.01²), A at 0, and output biases at the log-odds of the training means. Degrees are drawn in
+//! ResMADE too, which spreads them evenly.
 
+mod columns;
 mod masks;
+mod network;
 
 use std::sync::Arc;
 
+use ar_kernels::blocks::Blocks;
 use burn::module::{Module, Param};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use prob_core::dist::{Bernoulli, bernoulli};
 use prob_core::ordering::{Ordering, OrderingKind};
@@ -44,13 +63,19 @@ use rand::Rng;
 use rand::rngs::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use masks::Connectivity;
+pub use columns::{ColumnMade, ColumnMadeConfig};
+use masks::{Connectivity, Hidden};
+#[cfg(test)]
+use network::Masked;
+use network::{Initial, Network, Walks};
 
+use crate::columns::{Column, are_default_components, check_components, default_components};
 use crate::error::Error;
 use crate::heads::{bernoulli_rows, impossible_from_outside_on};
-use crate::layers::mixture::{self, Posterior};
+use crate::layers::dropout::{self, Dropout};
+use crate::layers::log_odds_in_walk;
+use crate::layers::mixture;
 use crate::layers::permute::Permutation;
-use crate::layers::{log_odds_in_walk, masked, normal, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats};
 use crate::randomness::{Purpose, stream};
 
@@ -72,6 +97,15 @@ pub struct MadeSettings {
     /// The seed of the masks.
     #[serde(default = "mask_seed")]
     pub mask_seed: u64,
+    /// Whether the hidden layers behind the first are residual blocks of two each.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub residual: bool,
+    /// Share of the hidden units that training leaves out by chance.
+    #[serde(default, skip_serializing_if = "dropout::is_none")]
+    pub dropout: f64,
+    /// Components of the mixture of each column of numbers; of no meaning to bits.
+    #[serde(default = "default_components", skip_serializing_if = "are_default_components")]
+    pub components: usize,
 }
 
 fn one_mask() -> usize {
@@ -90,8 +124,16 @@ const MOST_MASKS: usize = 4096;
 impl MadeSettings {
     /// Layers of `hidden` units in raster order, and every other setting as when a config leaves it out.
     pub fn new(hidden: Vec<usize>) -> Self {
-        let ordering = OrderingKind::default();
-        Self { hidden, ordering, direct: false, masks: one_mask(), mask_seed: mask_seed() }
+        Self {
+            hidden,
+            ordering: OrderingKind::default(),
+            direct: false,
+            masks: one_mask(),
+            mask_seed: mask_seed(),
+            residual: false,
+            dropout: 0.0,
+            components: default_components(),
+        }
     }
 
     /// Checks every value.
@@ -114,13 +156,24 @@ impl MadeSettings {
                 expected: format!("1 to {MOST_MASKS}"),
             });
         }
-        Ok(())
+        let alike = self.hidden.iter().all(|units| *units == self.hidden[0]);
+        if self.residual && !(alike && self.hidden.len() >= 3 && self.hidden.len() % 2 == 1) {
+            return Err(Error::Config {
+                key: "model.hidden",
+                value: format!("{:?}", self.hidden),
+                expected: "3, 5, 7, … layers of equally many units with model.residual: the first, and two for each \
+                           block"
+                    .into(),
+            });
+        }
+        dropout::check(self.dropout)?;
+        check_components(self.components)
     }
 
     /// How to make such a network that walks along `ordering`.
     pub fn config(&self, ordering: Ordering) -> MadeConfig {
-        let Self { hidden, direct, masks, mask_seed, .. } = self.clone();
-        MadeConfig { ordering, hidden, direct, masks, mask_seed }
+        let Self { hidden, direct, masks, mask_seed, residual, dropout, .. } = self.clone();
+        MadeConfig { ordering, hidden, direct, masks, mask_seed, residual, dropout }
     }
 }
 
@@ -137,6 +190,10 @@ pub struct MadeConfig {
     pub masks: usize,
     /// The seed of the masks.
     pub mask_seed: u64,
+    /// Whether the hidden layers behind the first are residual blocks of two each.
+    pub residual: bool,
+    /// Share of the hidden units that training leaves out.
+    pub dropout: f64,
 }
 
 impl MadeConfig {
@@ -150,21 +207,43 @@ impl MadeConfig {
         (0..self.masks as u64).map(|k| stream(self.mask_seed, Purpose::Connectivity, k))
     }
 
-    /// The connectivity of each mask.
-    fn connectivities(&self) -> Vec<Connectivity> {
-        let draw = |mut rng| Connectivity::draw(self.ordering.clone(), &self.hidden, &mut rng);
+    fn hidden(&self) -> Hidden<'_> {
+        Hidden { units: &self.hidden, residual: self.residual }
+    }
+
+    /// The connectivity of each mask between the features and outputs of the variables, in event order.
+    pub(crate) fn connectivities(&self, blocks: &Blocks) -> Arc<[Connectivity]> {
+        let draw = |mut rng| {
+            Connectivity::draw(self.ordering.clone(), blocks.clone(), self.hidden(), &mut rng)
+        };
         self.streams().map(draw).collect()
     }
 
-    /// Number of weights that such a network stores, and how many of them some mask lets through.
+    /// Number of weights that such a network over bits stores, and how many of them some mask lets through.
     pub fn parameters(&self) -> [usize; 2] {
-        let (dim, hidden) = (self.ordering.len(), &self.hidden);
+        self.parameters_of(&Blocks::alike(self.ordering.len(), 1, 1))
+    }
+
+    /// The same over these columns, in event order, whose numbers are described by mixtures of `components`.
+    ///
+    /// # Panics
+    /// When there is not one column for every variable of the ordering.
+    pub fn column_parameters(&self, columns: &[Column], components: usize) -> [usize; 2] {
+        let walk = self.ordering.as_slice().iter().map(|&i| columns[i]);
+        let (features, outputs): (Vec<_>, Vec<_>) =
+            walk.map(|column| (column.features(), column.outputs(components))).unzip();
+        self.parameters_of(&Blocks::new(&features, &outputs))
+    }
+
+    /// The same with these blocks, in the order of the walk.
+    fn parameters_of(&self, blocks: &Blocks) -> [usize; 2] {
+        let (inputs, outputs, hidden) = (blocks.features(), blocks.outputs(), &self.hidden);
         let sizes: Vec<usize> =
-            [dim].into_iter().chain(hidden.iter().copied()).chain([dim]).collect();
+            [inputs].into_iter().chain(hidden.iter().copied()).chain([outputs]).collect();
         let between = sizes.windows(2).map(|pair| pair[0] * pair[1]).sum::<usize>();
-        let direct = if self.direct { dim * dim } else { 0 };
-        let biases = hidden.iter().sum::<usize>() + dim;
-        let free = masks::free_weights(dim, hidden, self.direct, self.streams());
+        let direct = if self.direct { inputs * outputs } else { 0 };
+        let biases = hidden.iter().sum::<usize>() + outputs;
+        let free = masks::free_weights(blocks, self.hidden(), self.direct, self.streams());
         [between + direct + biases, free + biases]
     }
 
@@ -175,25 +254,16 @@ impl MadeConfig {
     /// When there is no hidden layer or no mask, or `means` does not have one value in (0, 1) per
     /// variable.
     pub fn init(&self, means: &[f64], rng: &mut dyn Rng, device: &Device) -> Made {
-        assert!(self.masks > 0, "0 masks, expected at least 1");
         let dim = self.ordering.len();
-        let last = *self.hidden.last().expect("at least one hidden layer");
-        let inputs = std::iter::once(dim).chain(self.hidden.iter().copied());
-        let layers = inputs.zip(&self.hidden).map(|(inputs, &outputs)| {
-            let scale = (2.0 / inputs.max(1) as f64).sqrt();
-            Layer {
-                u: Param::from_tensor(normal([inputs, outputs], scale, rng, device)),
-                c: Param::from_tensor(Tensor::zeros([outputs], device)),
-            }
-        });
-        let layers = layers.collect();
+        let blocks = Blocks::alike(dim, 1, 1);
+        let Initial { layers, v, a } = Initial::draw(self, &blocks, rng, device);
         let log_odds = log_odds_in_walk(means, &Ordering::raster(dim));
         Made {
             layers,
-            v: Param::from_tensor(normal([last, dim], 0.01, rng, device)),
-            a: self.direct.then(|| Param::from_tensor(Tensor::zeros([dim, dim], device))),
+            v,
+            a,
             b: Param::from_tensor(Tensor::from_data(TensorData::new(log_odds, [dim]), device)),
-            members: self.connectivities().into(),
+            members: self.connectivities(&blocks),
             config: self.clone(),
         }
     }
@@ -240,14 +310,6 @@ pub struct Made {
     config: MadeConfig,
 }
 
-/// The weights under one mask.
-#[derive(Clone, Debug)]
-struct Masked {
-    layers: Vec<Tensor<2>>,
-    v: Tensor<2>,
-    a: Option<Tensor<2>>,
-}
-
 impl Made {
     /// Number of masks K.
     pub fn masks(&self) -> usize {
@@ -259,14 +321,9 @@ impl Made {
         self.config.parameters()[1]
     }
 
-    fn masked(&self, mask: usize) -> Masked {
-        let masks = &self.members[mask];
-        let layers = self.layers.iter().zip(masks.hidden());
-        Masked {
-            layers: layers.map(|(layer, mask)| masked(layer.u.val(), mask)).collect(),
-            v: masked(self.v.val(), masks.output()),
-            a: self.a.as_ref().map(|a| masked(a.val(), masks.direct())),
-        }
+    fn network(&self) -> Network<'_> {
+        let Self { layers, v, a, b, members, config } = self;
+        Network { layers, v, a: a.as_ref(), b, members, config }
     }
 
     /// Logit of p_k(x_i = 1 | those before it) under the mask k for every variable, all at once.
@@ -280,30 +337,8 @@ impl Made {
     /// # Panics
     /// When there is no such mask, or `x` does not have one column per variable.
     pub fn logits_under(&self, mask: usize, x: Tensor<2>) -> Tensor<2> {
-        self.logits_with(&self.masked(mask), x)
-    }
-
-    fn logits_with(&self, masked: &Masked, x: Tensor<2>) -> Tensor<2> {
-        let last = self.last_hidden(masked, x.clone());
-        let logits = last.matmul(masked.v.clone()) + self.b.val().unsqueeze();
-        match &masked.a {
-            Some(a) => logits + x.matmul(a.clone()),
-            None => logits,
-        }
-    }
-
-    /// h_L, `[batch, last hidden]`, from the values.
-    fn last_hidden(&self, masked: &Masked, x: Tensor<2>) -> Tensor<2> {
-        let first = x.matmul(masked.layers[0].clone()) + self.layers[0].c.val().unsqueeze();
-        self.above_first(masked, first)
-    }
-
-    /// h_L, `[batch, last hidden]`, from what the first layer rectifies, `[batch, first hidden]`.
-    fn above_first(&self, masked: &Masked, first: Tensor<2>) -> Tensor<2> {
-        let layers = self.layers.iter().zip(&masked.layers).skip(1);
-        layers.fold(relu(first), |h, (layer, u)| {
-            relu(h.matmul(u.clone()) + layer.c.val().unsqueeze())
-        })
+        let network = self.network();
+        network.outputs(&network.masked(mask), x, &mut Dropout::none())
     }
 
     /// log p_k(x) under the mask k.
@@ -314,8 +349,18 @@ impl Made {
     /// # Panics
     /// As [`logits_under`](Self::logits_under).
     pub fn log_prob_under(&self, mask: usize, x: Tensor<2, Int>) -> Tensor<1> {
-        let x = floats(x, &self.b.val());
-        bernoulli_rows(self.logits_under(mask, x.clone()), x)
+        self.log_prob_with(mask, x, &mut Dropout::none())
+    }
+
+    /// The same without the units that dropout leaves out.
+    fn log_prob_with(
+        &self,
+        mask: usize,
+        x: Tensor<2, Int>,
+        dropout: &mut Dropout<'_>,
+    ) -> Tensor<1> {
+        let (x, network) = (floats(x, &self.b.val()), self.network());
+        bernoulli_rows(network.outputs(&network.masked(mask), x.clone(), dropout), x)
     }
 
     /// log p_k(x_i | those before it) under the mask k for each variable, `[batch, variables]`.
@@ -345,41 +390,12 @@ impl Sample for Made {
 
 /// Where each walk of a batch has come, under every mask.
 #[derive(Clone, Debug)]
-pub struct MadeState {
-    position: usize,
-    /// One per mask.
-    walks: Vec<MaskedWalk>,
-    /// Which mask.
-    posterior: Posterior,
+pub struct MadeState(Walks);
+
+impl MadeState {
     /// Logits of p_k(x_t = 1 | x_<t), `[batch, K]`.
-    logits: Tensor<2>,
-}
-
-/// The network under one mask, fed the prefix.
-#[derive(Clone, Debug)]
-struct MaskedWalk {
-    weights: Masked,
-    /// What the first layer rectifies, `[batch, first hidden]`.
-    first: Tensor<2>,
-    /// What the direct connections add to the logits, `[batch, dim]`.
-    direct: Option<Tensor<2>>,
-}
-
-impl Made {
-    /// The logits of the variable that the walks stand before, under every mask, `[batch, K]`.
-    fn next_logits(&self, walks: &[MaskedWalk], position: usize) -> Tensor<2> {
-        let i = self.config.ordering[position];
-        let b_i = self.b.val().narrow(0, i, 1).unsqueeze::<2>(); // [1, 1]
-        let logit = |walk: &MaskedWalk| {
-            let last = self.above_first(&walk.weights, walk.first.clone());
-            let v_i = walk.weights.v.clone().narrow(1, i, 1); // [last hidden, 1]
-            let logit = last.matmul(v_i) + b_i.clone(); // [batch, 1]
-            match &walk.direct {
-                Some(direct) => logit + direct.clone().narrow(1, i, 1),
-                None => logit,
-            }
-        };
-        Tensor::cat(walks.iter().map(logit).collect(), 1)
+    fn logits(&self) -> Tensor<2> {
+        Tensor::cat(self.0.next.clone(), 1)
     }
 }
 
@@ -392,58 +408,25 @@ impl Autoregressive for Made {
     }
 
     fn init_state(&self, batch: usize) -> MadeState {
-        let c = self.layers[0].c.val().unsqueeze::<2>();
-        let [_, hidden] = c.dims();
-        let nothing = self.b.val().zeros_like().unsqueeze::<2>();
-        let walk = |mask| MaskedWalk {
-            weights: self.masked(mask),
-            first: c.clone().expand([batch, hidden]),
-            direct: self.a.as_ref().map(|_| nothing.clone().expand([batch, self.event_len()])),
-        };
-        let walks: Vec<MaskedWalk> = (0..self.masks()).map(walk).collect();
-        let logits = self.next_logits(&walks, 0);
-        let posterior = Posterior::even(batch, self.masks(), (&logits.device(), logits.dtype()));
-        MadeState { position: 0, walks, posterior, logits }
+        MadeState(self.network().walks(batch))
     }
 
     fn conditional(&self, state: &MadeState) -> Bernoulli {
-        let t = state.position;
-        assert!(t < self.event_len(), "the walk is over after {t} variables");
-        state.posterior.conditional(&state.logits)
+        let _ = state.0.variable(&self.config.ordering);
+        state.0.posterior.conditional(&state.logits())
     }
 
     fn advance(&self, state: &mut MadeState, x_t: Tensor<1, Int>) {
-        let t = state.position;
-        assert!(t < self.event_len(), "the walk is over after {t} variables");
-        assert_eq!(x_t.dims()[0], state.logits.dims()[0], "one value per walk");
-        let i = self.config.ordering[t];
-        let x_t = floats(x_t, &state.logits).unsqueeze_dim::<2>(1); // [batch, 1]
-        state.posterior.observe(&state.logits, &x_t);
-        for walk in &mut state.walks {
-            let u_i = walk.weights.layers[0].clone().narrow(0, i, 1); // [1, first hidden]
-            walk.first = walk.first.clone() + x_t.clone().mul(u_i);
-            if let (Some(direct), Some(a)) = (&mut walk.direct, &walk.weights.a) {
-                *direct = direct.clone() + x_t.clone().mul(a.clone().narrow(0, i, 1));
-            }
-        }
-        state.position += 1;
-        if state.position < self.event_len() {
-            state.logits = self.next_logits(&state.walks, state.position);
-        }
+        let _ = state.0.variable(&self.config.ordering);
+        assert_eq!(x_t.dims()[0], state.0.batch(), "one value per walk");
+        let logits = state.logits();
+        let x_t = floats(x_t, &logits).unsqueeze_dim::<2>(1); // [batch, 1]
+        state.0.posterior.observe(&logits, &x_t);
+        self.network().advance(&mut state.0, x_t);
     }
 
     fn select(&self, state: &MadeState, walks: &[usize]) -> MadeState {
-        let walk = |walk: &MaskedWalk| MaskedWalk {
-            weights: walk.weights.clone(),
-            first: rows(&walk.first, walks),
-            direct: walk.direct.as_ref().map(|direct| rows(direct, walks)),
-        };
-        MadeState {
-            position: state.position,
-            walks: state.walks.iter().map(walk).collect(),
-            posterior: state.posterior.select(walks),
-            logits: rows(&state.logits, walks),
-        }
+        MadeState(state.0.select(walks))
     }
 }
 
@@ -470,10 +453,18 @@ impl Neural for Made {
 
     /// h_L, the mean over the masks, `[batch, last hidden]`.
     fn features(&self, x: Tensor<2, Int>) -> Option<Tensor<2>> {
-        let x = floats(x, &self.b.val());
-        let under = |mask| self.last_hidden(&self.masked(mask), x.clone());
-        let sum = (1..self.masks()).fold(under(0), |sum, mask| sum + under(mask));
-        Some(sum.div_scalar(self.masks() as f64))
+        Some(self.network().features(&floats(x, &self.b.val())))
+    }
+
+    fn training_loss(
+        &self,
+        x: Tensor<2, Int>,
+        _: Option<Tensor<1, Int>>,
+        rng: &mut dyn Rng,
+    ) -> Tensor<1> {
+        let mut dropout = Dropout::new(self.config.dropout, rng);
+        let mut under = |mask| self.log_prob_with(mask, x.clone(), &mut dropout);
+        mixture::log_prob(Tensor::stack((0..self.masks()).map(&mut under).collect(), 1)).neg()
     }
 
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
@@ -489,6 +480,7 @@ mod tests {
     use rand::rngs::ChaCha8Rng;
 
     use super::*;
+    use crate::layers::{masked, normal};
     use crate::neural::{host_f64, map_weights};
 
     #[test]
@@ -500,19 +492,21 @@ mod tests {
         let made =
             map_weights(made, |_, weight| normal(weight.dims(), 1.0, &mut rng, &Device::default()));
         // Weights are masked anew for every pass, since a backward pass consumes its graph.
-        let good = || made.masked(0);
+        let network = made.network();
+        let good = || network.masked(0);
         // M_V with ≥ in the place of >.
         let leaky_v = || masked(made.v.val(), made.members[0].leaky_output());
         let leaky = || Masked { v: leaky_v(), ..good() };
+        let logits = |weights: &Masked, x| network.outputs(weights, x, &mut Dropout::none());
         let laws = |weights: &dyn Fn() -> Masked| {
             let rows = |rows: &[u8]| {
                 let values = rows.iter().map(|&x| f32::from(x)).collect::<Vec<f32>>();
                 let shape = [rows.len() / DIM, DIM];
                 let x = Tensor::from_data(TensorData::new(values, shape), &device);
-                host_f64(bernoulli_rows(made.logits_with(&weights(), x.clone()), x))
+                host_f64(bernoulli_rows(logits(&weights(), x.clone()), x))
             };
             let x = Tensor::ones([1, DIM], &device);
-            let logits = |x| made.logits_with(&weights(), x);
+            let logits = |x| logits(&weights(), x);
             [normalised_rows(DIM, 2, 1e-4, rows), causal_autodiff(&made.config.ordering, x, logits)]
         };
         for law in laws(&good) {
@@ -532,7 +526,7 @@ mod tests {
         let c = host_f64(made.layers[0].c.val());
         let mut expected = vec![0.0; 5];
         for mask in 0..3 {
-            let u = host_f64(made.masked(mask).layers[0].clone());
+            let u = host_f64(made.network().masked(mask).layers[0].clone());
             for (k, expected) in expected.iter_mut().enumerate() {
                 let a = c[k] + (0..4).map(|i| x[i] * u[i * 5 + k]).sum::<f64>();
                 *expected += a.max(0.0) / 3.0;

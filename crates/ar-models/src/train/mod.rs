@@ -181,8 +181,10 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
         Model::Nade(model) => descend(run, &device, model, observer),
         Model::ColumnNade(model) => descend(run, &device, model, observer),
         Model::Made(model) => descend(run, &device, model, observer),
+        Model::ColumnMade(model) => descend(run, &device, model, observer),
         Model::Rnade(model) => descend(run, &device, model, observer),
         Model::OrderlessNade(model) => descend(run, &device, model, observer),
+        Model::ColumnOrderless(model) => descend(run, &device, model, observer),
         Model::Pixel(model) => descend(run, &device, model, observer),
         _ => unreachable!("`is_neural` names the models that `init` makes"),
     }

@@ -56,8 +56,8 @@ struct Record {
     cells: usize,
     /// `exact` where all rows with holes are filled in by draws from p(missing | observed) itself, else `smc`.
     method: &'static str,
-    /// Rows with holes of which that is so: all ways to fill them in were tried, or nothing observed comes after a hole
-    /// in the walk.
+    /// Rows with holes of which that is so: all ways to fill them in were tried, nothing observed comes after a hole
+    /// in the walk, or the model takes any mask.
     exact_rows: usize,
     particles: usize,
     /// How well hidden cells were filled in, with --hide.
@@ -128,6 +128,7 @@ pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     let event = config.event_of_run()?;
     let device = device::choose(args.device.as_deref())?;
     let model = run.load_model(&config, &event, &device.device)?;
+    super::super::require_regions(&model)?;
     super::super::class_of(args.class, &model)?;
     let Some(schema) = &config.data.schema else {
         return Err(Internal("columns without a schema").into());
@@ -330,9 +331,10 @@ const MOST_WAYS: usize = 256;
 const MOST_LABELS: usize = 64;
 
 impl Filler<'_> {
-    /// Draws of rows: from p(missing | observed) itself where all ways to fill in a row can be tried, or nothing that is
-    /// observed comes after a hole; by sequential Monte Carlo elsewhere.
+    /// Draws of rows: from p(missing | observed) itself where all ways to fill in a row can be tried, nothing that is
+    /// observed comes after a hole, or the model takes any mask; by sequential Monte Carlo elsewhere.
     fn fill(&self, rows: &[usize], samples: usize) -> Found {
+        let any_mask = self.model.takes_any_mask();
         let width = self.table.width;
         let ordering = self.model.ordering().as_slice();
         let mut found =
@@ -342,7 +344,9 @@ impl Filler<'_> {
         for (place, &row) in rows.iter().enumerate() {
             let mut rng = stream(self.args.seed, Purpose::Sample, (1 << 40) | row as u64);
             let out = &mut found.values[place * samples * width..][..samples * width];
-            match self.try_all(row, out, &mut rng) {
+            // What a model of any mask says of one needs no sums over whole rows.
+            let tried = if any_mask { None } else { self.try_all(row, out, &mut rng) };
+            match tried {
                 Some(costs) => {
                     found.exact += 1;
                     found.costs.extend(costs.into_iter().map(|(i, cost)| (place, i, cost)));
@@ -358,7 +362,7 @@ impl Filler<'_> {
             found.values[place * samples * width..][..samples * width].copy_from_slice(own);
             let observed: Vec<bool> =
                 (0..width).map(|i| !self.table.is_hole[rows[place] * width + i]).collect();
-            found.exact += usize::from(is_prefix(&observed, ordering));
+            found.exact += usize::from(any_mask || is_prefix(&observed, ordering));
         }
         bar.finish_and_clear();
         self.cost_by_walks(rows, &others, &log_probs, &mut found.costs);
@@ -450,6 +454,11 @@ impl Filler<'_> {
             for i in (0..width).filter(|i| self.table.is_hidden[row * width + i]) {
                 let variable = &self.schema.variables[i];
                 let x = self.table.values[row * width + i];
+                let asked = [own[i].clone(), Region::Value(x)];
+                if let Some(exact) = self.model.log_probs_of_cell(&own, i, &asked) {
+                    costs.push((place, i, exact[0] - exact[1]));
+                    continue;
+                }
                 let labels =
                     variable.levels().map(|all| all - usize::from(variable.can_be_missing));
                 let labels = labels.filter(|labels| *labels <= MOST_LABELS && x < *labels as f64);

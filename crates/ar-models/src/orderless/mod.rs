@@ -1,5 +1,6 @@
 //! Order-agnostic NADE over binary variables: one network for every ordering, so that any variables can be
-//! asked for given any others.
+//! asked for given any others. Over columns of different types it is
+//! [`ColumnOrderless`].
 //!
 //! ```text
 //! p(x_i = 1 | x_o) = σ(b_i + V_i · h_L),   h_l = φ(c_l + h_{l−1} U_l),   h_1 = φ(c_1 + Σ_{j∈o} (x_j W_j + M_j))
@@ -25,7 +26,7 @@
 //! ```
 //!
 //! This is no likelihood of any one model: by Jensen's inequality its expectation is at least the NLL of the
-//! ensemble over all orderings.
+//! ensemble over all orderings. Dropout may leave out units behind each φ.
 //!
 //! **Evaluation** is exact, along one ordering or the mixture of several. Along an ordering the first layer
 //! grows by a row of W and M per variable, as in NADE. A network of one sigmoid layer then *is* a NADE over
@@ -47,25 +48,35 @@
 //! (arXiv:1502.01852, Eq. 10) propose, V from N(0, 0.01²), and output biases at the log-odds of the training
 //! means. There is no pre-training of the first layers.
 
-use std::collections::HashMap;
+mod along;
+mod columns;
+mod given;
+mod network;
+
 use std::sync::Arc;
 
+use ar_kernels::blocks::Blocks;
 use ar_kernels::nade::{self, Weights, cpu};
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use prob_core::dist::{Bernoulli, bernoulli};
 use prob_core::ordering::{Ordering, OrderingKind};
 use prob_core::{Autoregressive, Density, Sample, uniform};
-use rand::{Rng, RngExt};
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+pub use along::{Along, AnyOrdering, Ensemble, OrderlessState};
+use along::{Observed, complete_along, log_prob_conditional, orderings};
+pub use columns::{ColumnOrderless, ColumnOrderlessConfig};
+use network::{Initial, Network};
+
+use crate::columns::{Column, are_default_components, check_components, default_components};
 use crate::error::Error;
 use crate::heads::{bernoulli_rows, impossible_from_outside_on, outside};
-use crate::layers::permute::Permutation;
-use crate::layers::{log_odds_in_walk, mixture, normal, rows};
-use crate::neural::{Neural, device_of, event_tensor, floats};
-use crate::randomness::{Purpose, stream};
+use crate::layers::dropout::{self, Dropout};
+use crate::layers::{log_odds_in_walk, rows};
+use crate::neural::{Neural, device_of, floats};
 use crate::walk;
 
 /// What the hidden units compute, φ.
@@ -114,6 +125,12 @@ pub struct OrderlessSettings {
     /// The seed of the orderings behind the first.
     #[serde(default = "seed")]
     pub ordering_seed: u64,
+    /// Share of the hidden units that training leaves out by chance.
+    #[serde(default, skip_serializing_if = "dropout::is_none")]
+    pub dropout: f64,
+    /// Components of the mixture of each column of numbers; of no meaning to bits.
+    #[serde(default = "default_components", skip_serializing_if = "are_default_components")]
+    pub components: usize,
 }
 
 fn one() -> usize {
@@ -133,8 +150,15 @@ pub const MOST_ORDERINGS: usize = 4096;
 impl OrderlessSettings {
     /// Layers of `hidden` units, and every other setting as when a config leaves it out.
     pub fn new(hidden: Vec<usize>) -> Self {
-        let (activation, ordering) = (Activation::default(), OrderingKind::default());
-        Self { hidden, activation, ordering, orderings: one(), ordering_seed: seed() }
+        Self {
+            hidden,
+            activation: Activation::default(),
+            ordering: OrderingKind::default(),
+            orderings: one(),
+            ordering_seed: seed(),
+            dropout: 0.0,
+            components: default_components(),
+        }
     }
 
     /// Checks every value.
@@ -157,7 +181,8 @@ impl OrderlessSettings {
                 expected: format!("1 to {MOST_ORDERINGS}"),
             });
         }
-        Ok(())
+        dropout::check(self.dropout)?;
+        check_components(self.components)
     }
 
     /// How to make such a network that walks along `ordering`.
@@ -181,24 +206,29 @@ impl OrderlessConfig {
         OrderlessSettings::new(vec![hidden]).config(ordering)
     }
 
-    /// Number of weights of such a network.
+    /// Number of weights of such a network over bits.
     pub fn parameters(&self) -> usize {
-        let (dim, hidden) = (self.ordering.len(), &self.settings.hidden);
+        self.parameters_of(&Blocks::alike(self.ordering.len(), 1, 1))
+    }
+
+    /// The same over these columns, whose numbers are described by mixtures of so many components.
+    pub fn column_parameters(&self, columns: &[Column]) -> usize {
+        let widths =
+            |column: &Column| (column.features(), column.outputs(self.settings.components));
+        let (features, outputs): (Vec<_>, Vec<_>) = columns.iter().map(widths).unzip();
+        self.parameters_of(&Blocks::new(&features, &outputs))
+    }
+
+    fn parameters_of(&self, blocks: &Blocks) -> usize {
+        let (hidden, outputs) = (&self.settings.hidden, blocks.outputs());
         let above: usize = hidden.windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum();
-        2 * dim * hidden[0] + hidden[0] + above + dim * hidden[hidden.len() - 1] + dim
+        let first = (blocks.features() + blocks.dim() + 1) * hidden[0];
+        first + above + outputs * (hidden[hidden.len() - 1] + 1)
     }
 
     /// The orderings of an ensemble of `count`; the k-th is the same whatever their number.
-    fn orderings(&self, count: usize) -> Arc<[Ordering]> {
-        let drawn = (1..count as u64).map(|k| {
-            let mut rng = stream(self.settings.ordering_seed, Purpose::Orderings, k);
-            let mut event_index: Vec<usize> = (0..self.ordering.len()).collect();
-            for t in (1..event_index.len()).rev() {
-                event_index.swap(t, rng.random_range(0..=t as u64) as usize);
-            }
-            Ordering::from_vec(event_index).expect("swaps leave a permutation")
-        });
-        std::iter::once(self.ordering.clone()).chain(drawn).collect()
+    pub(crate) fn orderings(&self, count: usize) -> Arc<[Ordering]> {
+        orderings(&self.ordering, count, self.settings.ordering_seed)
     }
 
     /// The network before its first step, whose outputs have the probabilities `means[i]` (event order) but
@@ -207,24 +237,16 @@ impl OrderlessConfig {
     /// # Panics
     /// When `means` does not have one value in (0, 1) per variable.
     pub fn init(&self, means: &[f64], rng: &mut dyn Rng, device: &Device) -> OrderlessNade {
-        let (dim, hidden) = (self.ordering.len(), &self.settings.hidden);
-        let gain = self.settings.activation.gain();
-        let scale = |inputs: usize| (gain / inputs.max(1) as f64).sqrt();
-        let mut matrix = |inputs: usize, outputs: usize| {
-            Param::from_tensor(normal([inputs, outputs], scale(inputs), rng, device))
-        };
-        let biases = |units: usize| Param::from_tensor(Tensor::zeros([units], device));
-        let (w, m) = (matrix(dim, hidden[0]), matrix(dim, hidden[0]));
-        let layers =
-            hidden.windows(2).map(|pair| Layer { u: matrix(pair[0], pair[1]), c: biases(pair[1]) });
-        let layers = layers.collect();
+        let dim = self.ordering.len();
+        let blocks = Blocks::alike(dim, 1, 1);
+        let Initial { w, m, c, layers, v } = Initial::draw(&self.settings, &blocks, rng, device);
         let log_odds = log_odds_in_walk(means, &Ordering::raster(dim));
         OrderlessNade {
             w,
             m,
-            c: biases(hidden[0]),
+            c,
             layers,
-            v: Param::from_tensor(normal([dim, hidden[hidden.len() - 1]], 0.01, rng, device)),
+            v,
             b: Param::from_tensor(Tensor::from_data(TensorData::new(log_odds, [dim]), device)),
             orderings: self.orderings(self.settings.orderings),
             config: self.clone(),
@@ -310,14 +332,18 @@ impl OrderlessNade {
     ///
     /// # Panics
     /// When the ordering is not of the model's variables.
-    pub fn along(&self, ordering: Ordering) -> Along<'_> {
-        assert_eq!(ordering.len(), self.event_len(), "an ordering of the model's variables");
-        Along { model: self, ordering: Permutation::new(ordering) }
+    pub fn along(&self, ordering: Ordering) -> Along<'_, Self> {
+        Along::of(self, ordering)
     }
 
     /// The mixture over [`orderings`](Self::orderings).
-    pub fn ensemble(&self) -> Ensemble<'_> {
+    pub fn ensemble(&self) -> Ensemble<'_, Self> {
         Ensemble { model: self }
+    }
+
+    fn network(&self) -> Network<'_> {
+        let Self { w, m, c, layers, v, b, config, .. } = self;
+        Network { w, m, c, layers, v, b, activation: config.settings.activation }
     }
 
     /// Logit of p(x_i = 1 | x_o) for every variable i, known or not, in one pass.
@@ -326,17 +352,7 @@ impl OrderlessNade {
     /// `x`, `mask` (1 where a variable is known, 0 elsewhere) and the result are `[batch, variables]` in event
     /// order; `x` is read where it is known.
     pub fn logits_given(&self, x: Tensor<2>, mask: Tensor<2>) -> Tensor<2> {
-        let seen = (x * mask.clone()).matmul(self.w.val());
-        let first = seen + mask.matmul(self.m.val()) + self.c.val().unsqueeze();
-        self.above_first(first).matmul(self.v.val().transpose()) + self.b.val().unsqueeze()
-    }
-
-    /// h_L, `[batch, last hidden]`, from what the first layer takes φ of, `[batch, first hidden]`.
-    fn above_first(&self, first: Tensor<2>) -> Tensor<2> {
-        let activation = self.config.settings.activation;
-        self.layers.iter().fold(activation.of(first), |h, layer| {
-            activation.of(h.matmul(layer.u.val()) + layer.c.val().unsqueeze())
-        })
+        self.network().outputs_given(x * mask.clone(), mask, &mut Dropout::none())
     }
 
     /// An estimate of the mean over all orderings of −log p_o(x), one draw for each example, `[batch]` in nats:
@@ -345,23 +361,12 @@ impl OrderlessNade {
     /// # Shapes
     /// `x` is `[batch, variables]` in event order.
     pub fn ordering_loss(&self, x: Tensor<2, Int>, rng: &mut dyn Rng) -> Tensor<1> {
-        let [batch, dim] = x.dims();
-        let (mut mask, mut scales) = (vec![0.0_f32; batch * dim], Vec::with_capacity(batch));
-        let mut order: Vec<usize> = (0..dim).collect();
-        for row in mask.chunks_exact_mut(dim) {
-            // The first d − 1 of a random ordering.
-            let observed = rng.random_range(0..dim as u64) as usize;
-            for t in 0..observed {
-                order.swap(t, rng.random_range(t as u64..dim as u64) as usize);
-                row[order[t]] = 1.0;
-            }
-            scales.push((dim as f64 / (dim - observed) as f64) as f32);
-        }
         let like = (&x.device(), self.b.val().dtype());
-        let mask = Tensor::<2>::from_data(TensorData::new(mask, [batch, dim]), like);
-        let scales = Tensor::<1>::from_data(TensorData::new(scales, [batch]), like);
+        let Observed { mask, scales } = Observed::draw(x.dims(), rng, like);
         let x = floats(x, &self.b.val());
-        let logits = self.logits_given(x.clone(), mask.clone());
+        let mut dropout = Dropout::new(self.config.settings.dropout, rng);
+        let seen = x.clone() * mask.clone();
+        let logits = self.network().outputs_given(seen, mask.clone(), &mut dropout);
         // Known variables cost nothing.
         let known = x.clone().mul_scalar(2.0).sub_scalar(1.0).mul_scalar(CERTAIN);
         bernoulli_rows(logits.mask_where(mask.greater_scalar(0.5), known), x).neg() * scales
@@ -377,68 +382,7 @@ impl OrderlessNade {
     /// # Panics
     /// When `observed` does not have one entry per variable.
     pub fn log_prob_conditional(&self, x: Tensor<2, Int>, observed: &[bool]) -> Tensor<1> {
-        let known = observed.iter().filter(|&&observed| observed).count();
-        let under = |ordering: &Ordering| {
-            let along = self.along(observed_first(ordering, observed));
-            let x = floats(along.ordering.to_walk(x.clone()), &self.b.val());
-            let missing = self.event_len() - known;
-            let logits = along.walk_logits(x.clone()).narrow(1, known, missing);
-            bernoulli_rows(logits, x.narrow(1, known, missing))
-        };
-        let [batch, _] = x.dims();
-        let log_probs = if known == self.event_len() {
-            Tensor::zeros([batch], (&x.device(), self.b.val().dtype()))
-        } else {
-            mixture::log_prob(Tensor::stack(self.orderings.iter().map(under).collect(), 1))
-        };
-        if batch == 0 {
-            return log_probs;
-        }
-        let impossible = outside(&x, 2).any_dim(1).squeeze_dim::<1>(1);
-        log_probs.mask_fill(impossible, f64::NEG_INFINITY)
-    }
-
-    /// Draws what is not observed from p(missing | observed), exact for every row's own mask: of the mixture
-    /// over `orderings`, each with the observed variables moved to its front.
-    ///
-    /// One uniform per row decides its ordering where there are several. Then rows of one mask and one
-    /// ordering walk together, in the order in which they first come: one uniform per position and row.
-    ///
-    /// # Shapes
-    /// `observed` and the result are `[n, variables]` in event order.
-    fn complete_along(
-        &self,
-        orderings: &[Ordering],
-        observed: &[Option<u8>],
-        rng: &mut dyn Rng,
-    ) -> Vec<u8> {
-        let dim = self.event_len();
-        let members = orderings.len();
-        let mut groups: Vec<(Ordering, Vec<usize>)> = Vec::new();
-        let mut group_of = HashMap::new();
-        for (row, observed) in observed.chunks_exact(dim).enumerate() {
-            let member = match members {
-                1 => 0,
-                _ => ((uniform(rng) * members as f64) as usize).min(members - 1),
-            };
-            let mask: Vec<bool> = observed.iter().map(Option::is_some).collect();
-            let ordering = observed_first(&orderings[member], &mask);
-            let group = *group_of.entry((member, mask)).or_insert_with(|| {
-                groups.push((ordering, Vec::new()));
-                groups.len() - 1
-            });
-            groups[group].1.push(row);
-        }
-        let mut out = vec![0; observed.len()];
-        for (ordering, members) in groups {
-            let of = |&row: &usize| &observed[row * dim..(row + 1) * dim];
-            let known: Vec<Option<u8>> = members.iter().flat_map(of).copied().collect();
-            let drawn = self.along(ordering).draw(&known, rng);
-            for (row, drawn) in members.into_iter().zip(drawn.chunks_exact(dim)) {
-                out[row * dim..(row + 1) * dim].copy_from_slice(drawn);
-            }
-        }
-        out
+        log_prob_conditional(self, x, observed)
     }
 
     /// Whether the walk along an ordering is that of a NADE.
@@ -447,27 +391,7 @@ impl OrderlessNade {
     }
 }
 
-/// The ordering with the observed variables moved to its front; each part stays in order.
-fn observed_first(ordering: &Ordering, observed: &[bool]) -> Ordering {
-    assert_eq!(observed.len(), ordering.len(), "one entry per variable");
-    let part = |which: bool| ordering.as_slice().iter().filter(move |&&i| observed[i] == which);
-    Ordering::from_vec(part(true).chain(part(false)).copied().collect())
-        .expect("every variable is in one part")
-}
-
-/// The distribution of an [`OrderlessNade`] along one ordering.
-#[derive(Clone, Debug)]
-pub struct Along<'a> {
-    model: &'a OrderlessNade,
-    ordering: Permutation,
-}
-
-impl Along<'_> {
-    /// The order of the walk.
-    pub fn ordering(&self) -> &Ordering {
-        self.ordering.ordering()
-    }
-
+impl Along<'_, OrderlessNade> {
     /// Logit of p(x_i = 1 | those before it) for every variable.
     ///
     /// Values are floats so that the Jacobian can be taken; a variable's column never influences its
@@ -516,45 +440,69 @@ impl Along<'_> {
         if batch == 0 {
             return x;
         }
-        let mut state = self.init_state(batch);
+        let network = self.model.network();
+        let mut known = network.nothing_known(batch);
         let mut logits = Vec::with_capacity(dim);
-        for t in 0..dim {
-            logits.push(self.next_logits(&state).unsqueeze_dim(1)); // [batch, 1]
-            self.reveal(&mut state, x.clone().narrow(1, t, 1));
+        for (t, &i) in self.ordering().as_slice().iter().enumerate() {
+            logits.push(network.outputs_at(known.clone(), i..i + 1)); // [batch, 1]
+            known = network.reveal(known, i, (x.clone().narrow(1, t, 1), i..i + 1));
         }
         Tensor::cat(logits, 1)
     }
+}
 
-    /// The logits of the variable that the walks stand before, `[batch]`.
-    fn next_logits(&self, state: &OrderlessState) -> Tensor<1> {
-        let i = self.variable(state);
-        let v_i = self.model.v.val().narrow(0, i, 1).transpose(); // [last hidden, 1]
-        let b_i = self.model.b.val().narrow(0, i, 1); // [1]
-        self.model.above_first(state.first.clone()).matmul(v_i).squeeze_dim::<1>(1) + b_i
+impl AnyOrdering for OrderlessNade {
+    fn orderings(&self) -> &[Ordering] {
+        &self.orderings
     }
 
-    /// Moves on past the values `x_t`, `[batch, 1]`.
-    fn reveal(&self, state: &mut OrderlessState, x_t: Tensor<2>) {
-        let i = self.variable(state);
-        let row = |weights: &Param<Tensor<2>>| weights.val().narrow(0, i, 1); // [1, first hidden]
-        state.first = state.first.clone() + x_t.mul(row(&self.model.w)) + row(&self.model.m);
-        state.position += 1;
+    fn nothing_known(&self, batch: usize) -> Tensor<2> {
+        self.network().nothing_known(batch)
     }
 
-    fn variable(&self, state: &OrderlessState) -> usize {
-        let t = state.position;
-        assert!(t < self.event_len(), "the walk is over after {t} variables");
-        self.ordering.ordering()[t]
+    fn conditional_of(&self, i: usize, known: &Tensor<2>) -> Bernoulli {
+        let logits = self.network().outputs_at(known.clone(), i..i + 1); // [batch, 1]
+        Bernoulli::from_logits_unchecked(logits.squeeze_dim(1))
     }
 
-    /// Draws what is not observed in the order of the walk, by the fastest path that draws what
-    /// [`walk::walk`] draws.
-    fn draw(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
-        let dim = self.event_len();
+    fn reveal(&self, known: Tensor<2>, i: usize, x_i: Tensor<1, Int>) -> Tensor<2> {
+        let x_i = floats(x_i, &known).unsqueeze_dim(1); // [batch, 1]
+        self.network().reveal(known, i, (x_i, i..i + 1))
+    }
+
+    fn log_prob_from(&self, ordering: &Ordering, x: Tensor<2, Int>, from: usize) -> Tensor<1> {
+        let along = self.along(ordering.clone());
+        let x = floats(along.ordering.to_walk(x), &self.b.val()); // [batch, dim], walk order
+        let ([batch, dim], logits) = (x.dims(), along.walk_logits(x.clone()));
+        match from {
+            0 => bernoulli_rows(logits, x),
+            from if from == dim => Tensor::zeros([batch], (&x.device(), x.dtype())),
+            from => {
+                bernoulli_rows(logits.narrow(1, from, dim - from), x.narrow(1, from, dim - from))
+            }
+        }
+    }
+
+    fn impossible(&self, x: &Tensor<2, Int>) -> Tensor<1, Bool> {
+        outside(x, 2).any_dim(1).squeeze_dim::<1>(1)
+    }
+
+    fn draw_along(
+        &self,
+        ordering: &Ordering,
+        observed: &[Option<u8>],
+        rng: &mut dyn Rng,
+    ) -> Vec<u8> {
+        let (dim, along) = (ordering.len(), self.along(ordering.clone()));
         let n = observed.len() / dim;
-        let (order, device) = (self.ordering.ordering(), device_of(self.model));
-        if n == 0 || !(self.model.is_nade() && ar_kernels::has_kernel(&self.model.w.val())) {
-            return walk::walk::<_, Int>(self, order.as_slice(), observed, &device, rng);
+        if n == 0 || !(self.is_nade() && ar_kernels::has_kernel(&self.w.val())) {
+            return walk::walk::<_, Int>(
+                &along,
+                ordering.as_slice(),
+                observed,
+                &device_of(self),
+                rng,
+            );
         }
         // Each variable, and after it a constant that no uniform is spent on.
         let mut uniforms = vec![0.0; n * 2 * dim];
@@ -564,118 +512,19 @@ impl Along<'_> {
         let (mut x, mut mask) = (vec![1.0; n * 2 * dim], vec![true; n * 2 * dim]);
         for (k, (x, mask)) in x.iter_mut().zip(&mut mask).enumerate().step_by(2) {
             let (row, t) = (k / (2 * dim), k % (2 * dim) / 2);
-            let known = observed[row * dim + order[t]];
+            let known = observed[row * dim + ordering[t]];
             (*x, *mask) = (f32::from(known.unwrap_or(0)), known.is_some());
         }
         let known = Some(cpu::Observed { x: &x, mask: &mask });
-        let drawn = cpu::sample(&uniforms, known, self.nade_weights().on_host().params());
+        let drawn = cpu::sample(&uniforms, known, along.nade_weights().on_host().params());
         let mut events = vec![0; n * dim];
         for (event, drawn) in events.chunks_exact_mut(dim).zip(drawn.as_chunks::<2>().0.chunks(dim))
         {
             for (t, &[value, _]) in drawn.iter().enumerate() {
-                event[order[t]] = value as u8;
+                event[ordering[t]] = value as u8;
             }
         }
         events
-    }
-}
-
-impl Density for Along<'_> {
-    type Event = Tensor<2, Int>;
-
-    /// # Panics
-    /// When an event does not have one column per variable.
-    fn log_prob(&self, x: Tensor<2, Int>) -> Tensor<1> {
-        let x = floats(self.ordering.to_walk(x), &self.model.b.val()); // [batch, dim], walk order
-        bernoulli_rows(self.walk_logits(x.clone()), x)
-    }
-}
-
-impl Sample for Along<'_> {
-    fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<2, Int> {
-        let dim = self.event_len();
-        event_tensor(&self.draw(&vec![None; n * dim], rng), dim, &device_of(self.model))
-    }
-}
-
-/// What the first layer of each walk of a batch has been told.
-#[derive(Clone, Debug)]
-pub struct OrderlessState {
-    position: usize,
-    /// What the first layer takes φ of, `[batch, first hidden]`.
-    first: Tensor<2>,
-}
-
-impl Autoregressive for Along<'_> {
-    type State = OrderlessState;
-    type Conditional = Bernoulli;
-
-    fn event_len(&self) -> usize {
-        self.ordering.ordering().len()
-    }
-
-    fn init_state(&self, batch: usize) -> OrderlessState {
-        let [hidden] = self.model.c.dims();
-        let first = self.model.c.val().unsqueeze::<2>().expand([batch, hidden]);
-        OrderlessState { position: 0, first }
-    }
-
-    fn conditional(&self, state: &OrderlessState) -> Bernoulli {
-        Bernoulli::from_logits_unchecked(self.next_logits(state))
-    }
-
-    fn advance(&self, state: &mut OrderlessState, x_t: Tensor<1, Int>) {
-        assert_eq!(x_t.dims()[0], state.first.dims()[0], "one value per walk");
-        let x_t = floats(x_t, &state.first).unsqueeze_dim(1); // [batch, 1]
-        self.reveal(state, x_t);
-    }
-
-    fn select(&self, state: &OrderlessState, walks: &[usize]) -> OrderlessState {
-        OrderlessState { position: state.position, first: rows(&state.first, walks) }
-    }
-}
-
-/// The mixture over the orderings of an [`OrderlessNade`], EoNADE:
-///
-/// ```text
-/// log p(x) = log Σ_k p_{o_k}(x) − log K
-/// ```
-///
-/// It is no [`Autoregressive`] model: its conditionals along one ordering would need sums over all that comes
-/// later in the others.
-#[derive(Clone, Debug)]
-pub struct Ensemble<'a> {
-    model: &'a OrderlessNade,
-}
-
-impl Density for Ensemble<'_> {
-    type Event = Tensor<2, Int>;
-
-    /// # Panics
-    /// When an event does not have one column per variable.
-    fn log_prob(&self, x: Tensor<2, Int>) -> Tensor<1> {
-        let under = |ordering: &Ordering| self.model.along(ordering.clone()).log_prob(x.clone());
-        mixture::log_prob(Tensor::stack(self.model.orderings.iter().map(under).collect(), 1))
-    }
-}
-
-/// An ordering per draw, and a walk along it.
-impl Sample for Ensemble<'_> {
-    fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<2, Int> {
-        let dim = self.model.event_len();
-        let drawn = self.complete(&vec![None; n * dim], rng);
-        event_tensor(&drawn, dim, &device_of(self.model))
-    }
-}
-
-impl Ensemble<'_> {
-    /// Draws what is not observed from p(missing | observed), whatever the mask: see
-    /// [`OrderlessNade::log_prob_conditional`].
-    ///
-    /// # Shapes
-    /// `observed` and the result are `[n, variables]` in event order.
-    pub fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
-        self.model.complete_along(&self.model.orderings, observed, rng)
     }
 }
 
@@ -699,7 +548,7 @@ impl Sample for OrderlessNade {
 
 impl OrderlessNade {
     /// The distribution along the ordering of the walk.
-    fn walk(&self) -> Along<'_> {
+    fn walk(&self) -> Along<'_, Self> {
         self.along(self.config.ordering.clone())
     }
 }
@@ -747,14 +596,13 @@ impl Neural for OrderlessNade {
     /// h_L with every variable known, `[batch, last hidden]`.
     fn features(&self, x: Tensor<2, Int>) -> Option<Tensor<2>> {
         let x = floats(x, &self.b.val());
-        let known = x.ones_like().matmul(self.m.val());
-        let first = x.matmul(self.w.val()) + known + self.c.val().unsqueeze();
-        Some(self.above_first(first))
+        let all = x.ones_like();
+        Some(self.network().last_hidden(x, all, &mut Dropout::none()))
     }
 
     /// Exact for any mask: along the ordering of the walk with the observed variables moved to its front.
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
-        self.complete_along(&self.orderings[..1], observed, rng)
+        complete_along(self, &self.orderings[..1], observed, rng)
     }
 
     fn training_loss(
