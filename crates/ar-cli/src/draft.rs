@@ -90,7 +90,7 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
     let table = Table::read(path, &options)?;
     let schema = table.infer(None)?;
     let profiles = table.profile(&schema);
-    let kind = wishes.model.unwrap_or_else(|| suits(&schema, &profiles));
+    let kind = wishes.model.unwrap_or_else(|| suits(&schema, &profiles, table.len() as u64));
     let (mut left_out, mut stays) = (Vec::new(), Vec::new());
     for (variable, profile) in schema.variables.iter().zip(&profiles) {
         match reason(kind, (variable, profile), table.len() as u64) {
@@ -183,18 +183,14 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
 }
 
 /// The kind of model that suits a table.
-fn suits(schema: &Schema, profiles: &[Profile]) -> &'static str {
-    let has = |is: &dyn Fn(&Variable, &Profile) -> bool| {
-        schema.variables.iter().zip(profiles).any(|(variable, profile)| is(variable, profile))
-    };
-    let has_numbers = has(&|variable, _| variable.kind.outcomes().is_none());
-    let has_words = has(&|variable, profile| {
-        // What is left out anyway decides nothing.
-        let stays = !profile.warnings.iter().any(Warning::is_no_variable);
-        stays && !variable.kind.is_numeric()
-    });
-    let has_holes = has(&|_, profile| profile.missing > 0);
-    if has_numbers && !has_words && !has_holes { "rnade" } else { "nade" }
+fn suits(schema: &Schema, profiles: &[Profile], rows: u64) -> &'static str {
+    let all = || schema.variables.iter().zip(profiles);
+    let has_numbers = all().any(|(variable, _)| variable.kind.outcomes().is_none());
+    let has_holes = all().any(|(_, profile)| profile.missing > 0);
+    // A constant is a category to one of them, which costs nothing until it changes, and no variable to the other.
+    let loses = all()
+        .any(|own| reason("rnade", own, rows).is_some() && reason("nade", own, rows).is_none());
+    if has_numbers && !has_holes && !loses { "rnade" } else { "nade" }
 }
 
 /// Whether a kind of model describes columns of any types at once.

@@ -12,6 +12,7 @@ use ar_models::orderless::{Activation, OrderlessSettings};
 use ar_models::pixel::PixelSettings;
 use ar_models::rnade::RnadeSettings;
 use ar_models::train::{Run, TrainConfig, train};
+use ar_models::window::KernelSettings;
 use burn::tensor::Device;
 use prob_core::laws::{support_per_variable, support_rows};
 use prob_core::ordering::OrderingKind;
@@ -58,6 +59,7 @@ fn configs() -> Vec<(ModelConfig, usize)> {
         (ModelConfig::Neighbourhood { offsets, pseudo_count }, 3),
         (ModelConfig::BayesianNetwork { parents, pseudo_count }, 3),
         (ModelConfig::FullTable { pseudo_count }, 2),
+        (ModelConfig::Kernel(KernelSettings::default()), 3),
         (ModelConfig::Logistic { ordering }, 2),
         (nade(None), 2),
         (nade(Some(CLASSES)), 2),

