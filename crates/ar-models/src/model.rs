@@ -673,8 +673,7 @@ impl Model {
         }
     }
 
-    /// ln of the probability that the cells of a row lie in these regions, in nats, where that can be enumerated:
-    /// see [`columns`]. A model that takes any mask has a probability along each ordering with the known cells first.
+    /// ln of the probability that the cells of a row lie in these regions, in nats, where that can be enumerated. A model that takes any mask has a probability along each ordering with the known cells first.
     ///
     /// # Shapes
     /// `regions` is `[variables]` in event order.

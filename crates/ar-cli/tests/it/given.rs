@@ -80,7 +80,7 @@ fn rows_are_drawn_and_weighed_under_conditions() {
     assert_eq!((count, counted["counted"]["rows"].as_u64()), (found as u64, Some(400)));
 
     for (conditions, found) in [
-        (&["sise=3"][..], "did you mean \"size\"?"),
+        (&["sizes=3"][..], "did you mean \"size\"?"),
         (&["kind=bea"], "did you mean \"bee\"?"),
         (&["size=big"], "\"big\" is no number"),
         (&["size"], "expected a relation"),

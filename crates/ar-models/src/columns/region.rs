@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-/// Where a cell lies. Everything done with a model under conditions is a walk that draws each cell within its region
-/// ([`super::given`]).
+/// Where a cell lies. Everything done with a model under conditions is a walk that draws each cell within its region.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Region {
     /// Anywhere at all.
