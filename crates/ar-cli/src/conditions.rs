@@ -79,22 +79,13 @@ pub(crate) fn holds(regions: &[Region], row: &[f64]) -> bool {
 
 /// Any label but a missing or an unknown one, or any number.
 pub(crate) fn present(variable: &Variable) -> Region {
-    match labels(variable) {
+    match variable.kind.labels() {
         Some(labels) => {
             let mut all = vec![true; labels.len()];
             all.resize(outcomes(variable, &labels), false);
             Region::Labels(all.into())
         }
         None => Region::Present,
-    }
-}
-
-/// The labels of a category, without the missing one.
-fn labels(variable: &Variable) -> Option<Vec<String>> {
-    match &variable.kind {
-        Type::Category { labels } => Some(labels.clone()),
-        Type::Codes { levels } => Some((0..*levels).map(|code| code.to_string()).collect()),
-        Type::Integer | Type::Decimal { .. } | Type::Real => None,
     }
 }
 
@@ -147,7 +138,7 @@ fn region(
         let (low, high) = text.split_once("..")?;
         Some((number(low)?, number(high)?))
     };
-    let Some(labels) = labels(variable) else {
+    let Some(labels) = variable.kind.labels() else {
         return number_region(variable, relation, value, is_missing);
     };
     let missing = variable.can_be_missing.then_some(labels.len());
@@ -178,7 +169,7 @@ fn region(
                         let hint = match near {
                             Some(near) => format!("did you mean {near:?}?"),
                             None if labels.len() <= 12 => {
-                                format!("expected one of {}", labels.join(", "))
+                                format!("expected one of {}", first_labels(&labels))
                             }
                             None => format!("training saw {} labels", labels.len()),
                         };
@@ -202,14 +193,14 @@ fn region(
     if !allowed.contains(&true) {
         return Err((
             "no label that training saw is meant".to_owned(),
-            format!("the column is a category: {}", ar_labels(&labels)),
+            format!("the column is a category: {}", first_labels(&labels)),
         ));
     }
     Ok(Region::Labels(Arc::from(allowed)))
 }
 
 /// The first labels, in words.
-fn ar_labels(labels: &[String]) -> String {
+fn first_labels(labels: &[String]) -> String {
     let shown = labels.iter().take(12).cloned().collect::<Vec<_>>().join(", ");
     if labels.len() > 12 { format!("{shown}, …") } else { shown }
 }

@@ -3,7 +3,7 @@
 //! A category whose labels are all numbers is a number there: how far a label is from those around a row counts, and a number
 //! that training never saw is as far as it is. Everything else is what it is to the model.
 
-use ar_data::{Schema, Type, Variable};
+use ar_data::{Schema, Variable, number_of};
 use ar_models::columns::Column;
 use ar_models::config::EventSpec;
 
@@ -56,7 +56,7 @@ impl Ranking {
                 let code = x as usize;
                 let other = || {
                     let own = others.get(at % width)?;
-                    own.get(code - numbers.len())?.as_ref()?.parse().ok()
+                    number_of(own.get(code - numbers.len())?.as_ref()?)
                 };
                 // A word among numbers is as little a number as a missing cell.
                 numbers
@@ -69,35 +69,17 @@ impl Ranking {
         };
         rows.iter().enumerate().map(cell).collect()
     }
-
-    /// Rows as the model has them, which does not tell labels apart that training never saw.
-    pub(crate) fn modelled(&self, rows: &[f64]) -> Vec<f64> {
-        let width = self.columns.len().max(1);
-        let cell = |(at, &x): (usize, &f64)| match &self.columns[at % width] {
-            Labels::None => x,
-            Labels::Words(count) => x.min(*count as f64),
-            Labels::Numbers(numbers) => x.min(numbers.len() as f64),
-        };
-        rows.iter().enumerate().map(cell).collect()
-    }
 }
 
 impl Labels {
     fn of(variable: &Variable) -> Self {
-        let numbers: Option<Vec<f64>> = match &variable.kind {
-            Type::Codes { levels } => Some((0..*levels).map(f64::from).collect()),
-            Type::Category { labels } => {
-                let number = |label: &String| label.parse().ok().filter(|x: &f64| x.is_finite());
-                labels.iter().map(number).collect()
-            }
-            Type::Integer | Type::Decimal { .. } | Type::Real => return Self::None,
-        };
-        match numbers {
-            Some(mut numbers) if !numbers.is_empty() => {
+        match (variable.levels(), variable.kind.label_values()) {
+            (None, _) => Self::None,
+            (Some(_), Some(mut numbers)) if !numbers.is_empty() => {
                 numbers.extend(variable.can_be_missing.then_some(f64::NAN));
                 Self::Numbers(numbers)
             }
-            _ => Self::Words(variable.levels().unwrap_or(1)),
+            (Some(outcomes), _) => Self::Words(outcomes),
         }
     }
 }
@@ -105,6 +87,8 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::cells::seen_by_model;
+    use ar_data::Type;
 
     #[test]
     fn labels_that_are_numbers_are_numbers_also_where_training_never_saw_them() {
@@ -129,7 +113,8 @@ mod tests {
         assert_eq!((ranked[1], ranked[4], ranked[2]), (1.0, 2.0, 5.0));
         // Of rows whose other labels are not told apart.
         assert!(ranking.ranked(&[3.0, 2.0, 0.0], &[])[0].is_nan());
-        let modelled = ranking.modelled(&rows);
+        let own = event_of_columns(&schema.variables).columns.unwrap();
+        let modelled = seen_by_model(&rows, &own);
         assert_eq!((modelled[3], modelled[4], modelled[9]), (3.0, 2.0, 3.0));
     }
 }

@@ -345,10 +345,7 @@ impl RunDir {
     /// # Errors
     /// When one of them cannot be written.
     pub(crate) fn write_model(&mut self, bytes: &[u8]) -> Result<()> {
-        let mut seal = self.seal.clone().unwrap_or_else(|| Seal::new(Default::default()));
-        seal.will_hold(MODEL, bytes);
-        self.write_seal(seal)?;
-        write_atomic(&self.model(), bytes)
+        self.write_sealed(MODEL, bytes)
     }
 
     /// Writes `window.safetensors`, and in the seal that it is the run's.
@@ -356,10 +353,19 @@ impl RunDir {
     /// # Errors
     /// When one of them cannot be written.
     pub(crate) fn write_window(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write_sealed(WINDOW, bytes)
+    }
+
+    fn write_sealed(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let mut seal = self.seal.clone().unwrap_or_else(|| Seal::new(Default::default()));
-        seal.will_hold(WINDOW, bytes);
+        seal.will_hold(name, bytes);
         self.write_seal(seal)?;
-        write_atomic(&self.path.join(WINDOW), bytes)
+        write_atomic(&self.path.join(name), bytes)
+    }
+
+    /// Whether the run keeps a window over training rows.
+    pub(crate) fn has_window(&self) -> bool {
+        self.path.join(WINDOW).is_file()
     }
 
     /// The window over training rows, if the run has one.

@@ -66,7 +66,7 @@ pub use bytes::MAX_CONTENT_BYTES;
 pub use cells::{Charset, Described, Dialect, Header, Separator};
 pub use columns::{
     BadRow, Encoding, Fit, Label, MISSING, Match, Profile, Schema, Stated, Table, TableOptions,
-    Type, Variable, Warning,
+    Type, Variable, Warning, number_of,
 };
 pub use dataset::{Dataset, Values};
 pub use error::{Attempt, Error, Flaw, Malformed, Place, Result};

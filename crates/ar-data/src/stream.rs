@@ -281,11 +281,12 @@ impl Chunks {
         matches!(self.rows, Rows::Table(_))
     }
 
-    /// Of each variable the labels that the schema does not have, in the order of their codes in what has been read;
-    /// `None` is a missing cell where training had none. Of [`Encoding::Cells`] alone.
-    pub fn others(&self) -> Vec<Vec<Option<String>>> {
-        match &self.rows {
-            Rows::Table(reader) => reader.others(),
+    /// Of each variable the labels that the schema does not have, in the order of their codes in what has been read
+    /// since the last call, after which codes begin anew; `None` is a missing cell where training had none. Of
+    /// [`Encoding::Cells`] alone.
+    pub fn take_others(&mut self) -> Vec<Vec<Option<String>>> {
+        match &mut self.rows {
+            Rows::Table(reader) => reader.take_others(),
             _ => Vec::new(),
         }
     }

@@ -612,18 +612,45 @@ fn labels_that_a_schema_does_not_have_are_told_apart_where_that_is_asked_for() {
             for chunk in &mut chunks {
                 cells.extend_from_slice(chunk.unwrap().data.reals().unwrap());
             }
-            (cells, chunks.others())
+            (cells, chunks.take_others())
         };
         let (cells, others) = read(Encoding::Cells);
         // x, y, a missing cell; 0 and 1, which were never missing.
-        let expected = [0, 1, 3, 2, 4, 3, 2, 0, 3, 2, 5, 0, 4, 2].map(f64::from);
-        assert_eq!(cells, expected, "{rows}");
+        let codes = [0, 1, 3, 2, 4, 3, 2, 0, 3, 2, 5, 0, 4, 2].map(f64::from);
+        assert_eq!(cells, codes, "{rows}");
         let word = |word: &str| Some(word.to_owned());
         let long = word("a longer word than is seen at a glance");
-        assert_eq!(others, [vec![word("new"), long, word("other")], vec![word("7"), None]]);
+        let words_of_first = vec![word("new"), long.clone(), word("other")];
+        assert_eq!(others, [words_of_first, vec![word("7"), None]]);
+        // Of each chunk alone, whose codes begin anew.
+        let mut chunks = Chunks::open_as(&path, &reading(Encoding::Cells), rows).unwrap();
+        let (mut words, mut read_before) = (Vec::new(), 0);
+        while let Some(chunk) = chunks.next() {
+            let chunk = chunk.unwrap();
+            let others = chunks.take_others();
+            for row in chunk.data.reals().unwrap().chunks_exact(2) {
+                let other = |i: usize, known: usize| {
+                    let place = (row[i] as usize).checked_sub(known)?;
+                    Some(others[i][place].clone())
+                };
+                words.push([other(0, 3), other(1, 2)]);
+            }
+            read_before += chunk.data.len();
+        }
+        assert_eq!(read_before, 7);
+        let expected = [
+            [None, None],
+            [Some(word("new")), Some(word("7"))],
+            [Some(long.clone()), Some(None)],
+            [None, None],
+            [Some(word("new")), Some(word("7"))],
+            [Some(word("other")), None],
+            [Some(long), Some(word("7"))],
+        ];
+        assert_eq!(words, expected, "{rows}");
         let (cells, others) = read(Encoding::Columns);
         let seen: Vec<f64> =
-            expected.chunks(2).flat_map(|row| [row[0].min(3.0), row[1].min(2.0)]).collect();
+            codes.chunks(2).flat_map(|row| [row[0].min(3.0), row[1].min(2.0)]).collect();
         assert_eq!((cells, others), (seen, vec![vec![], vec![]]));
     }
 }

@@ -51,15 +51,7 @@ pub(super) fn compress(
             "remove --split, or name a built-in dataset",
         ));
     }
-    let finder = Finder {
-        config,
-        locations: &session.locations,
-        terminal,
-        levels: None,
-        file: &args.file.file,
-        with_labels: false,
-        cells: false,
-    };
+    let finder = Finder { terminal, ..Finder::new(config, session.reader(), &args.file.file) };
     let split = args.split.unwrap_or(Split::Test);
     let table = finder.cells(&args.input, split, args.file.skips(config))?;
     let schema = schema_of(config.data.schema.as_ref(), event)?;
@@ -93,7 +85,8 @@ pub(super) fn compress(
     out(&args.out).write(&file)?;
 
     let is_real = |column: &Column| matches!(column, Column::Real { .. });
-    let (of_table, of_reals) = costs(model, &seen_by_model(cells, columns), columns, session);
+    let seen = InMemory::reals(seen_by_model(&cells.values, columns), columns.len());
+    let (of_table, of_reals) = costs(model, &seen, columns, session);
     debug_assert!(of_reals.is_some() == columns.iter().any(is_real), "one cost for each kind");
     let baselines = if args.no_baselines {
         Vec::new()

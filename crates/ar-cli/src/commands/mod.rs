@@ -87,15 +87,7 @@ pub(crate) fn data_of(
     }
     let split = split.unwrap_or(Split::Test);
     let terminal = &session.terminal;
-    let finder = Finder {
-        config,
-        locations: &session.locations,
-        terminal,
-        levels: None,
-        file: &file.file,
-        with_labels: true,
-        cells: false,
-    };
+    let finder = Finder { with_labels: true, ..Finder::new(config, session.reader(), &file.file) };
     let data = finder.spec(spec, split)?.into_whole(file.skips(config), terminal)?;
     Ok((data, (!is_path).then_some(split)))
 }

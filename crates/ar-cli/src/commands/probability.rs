@@ -86,15 +86,7 @@ pub(crate) fn run(args: &ProbabilityArgs, session: &Session) -> Result<()> {
     let counted = match &args.data {
         None => None,
         Some(spec) => {
-            let finder = Finder {
-                config: &config,
-                locations: &session.locations,
-                terminal: &session.terminal,
-                levels: None,
-                file: &args.file.file,
-                with_labels: false,
-                cells: false,
-            };
+            let finder = Finder::new(&config, session.reader(), &args.file.file);
             let mut set = finder.named("--data", spec, Split::Test)?;
             let (mut rows, mut count, width) = (0, 0, regions.len());
             while let Some(part) = set.next()? {

@@ -391,16 +391,8 @@ pub(crate) fn event_of_columns(variables: &[Variable]) -> EventSpec {
 /// The numbers that the labels of a category stand for, NaN for a missing one; none where one is a word, or where
 /// there are only two, which have no order to speak of.
 fn values_of(variable: &Variable) -> Vec<f64> {
-    let numbers: Option<Vec<f64>> = match &variable.kind {
-        Type::Codes { levels } => Some((0..*levels).map(f64::from).collect()),
-        Type::Category { labels } => {
-            let number = |label: &String| label.parse().ok().filter(|x: &f64| x.is_finite());
-            labels.iter().map(number).collect()
-        }
-        _ => None,
-    };
     let missing = variable.can_be_missing.then_some(f64::NAN);
-    match numbers {
+    match variable.kind.label_values() {
         Some(numbers) if numbers.len() > 2 => numbers.into_iter().chain(missing).collect(),
         _ => Vec::new(),
     }

@@ -8,10 +8,10 @@ use ar_data::{Chunks, Encoding, Schema, Spec, Split, Type, Variable};
 use ar_models::codec::{Cells, Others};
 use ar_models::columns::Column;
 use ar_models::config::EventSpec;
-use ar_models::examples::{Examples as _, InMemory};
+use ar_models::examples::{Examples as _, read_all_reals};
 
-use super::say_bad_rows;
 use super::sets::Finder;
+use super::{Prepared, say_bad_rows};
 use crate::error::{ErrorKind, Internal, Mistake};
 
 /// A table, and what records call it.
@@ -20,6 +20,15 @@ pub(crate) struct Table {
     /// None for a file, which has no splits.
     pub(crate) split: Option<Split>,
     pub(crate) cells: Cells,
+}
+
+impl Table {
+    /// Of rows that hold nothing that training never saw, or do not tell what.
+    pub(crate) fn of(data: &Prepared, name: String, split: Split) -> Self {
+        let others = vec![Vec::new(); data.variables()];
+        let cells = Cells { values: read_all_reals(data, 0), others };
+        Self { name, split: Some(split), cells }
+    }
 }
 
 /// Rows read at a time.
@@ -34,11 +43,7 @@ impl Finder<'_> {
     pub(crate) fn cells(&self, text: &str, split: Split, skips: bool) -> Result<Table> {
         let Spec::Path(path) = text.parse()? else {
             let data = self.spec(text, split)?.into_whole(skips, self.terminal)?;
-            let mut values = Vec::new();
-            data.read_reals(0, &(0..data.len()).collect::<Vec<_>>(), &mut values);
-            let others = vec![Vec::new(); data.variables()];
-            let cells = Cells { values, others };
-            return Ok(Table { name: data.name.clone(), split: Some(split), cells });
+            return Ok(Table::of(&data, data.name.clone(), split));
         };
         let event = self.config.event_of_run()?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
@@ -63,7 +68,7 @@ impl Finder<'_> {
         }
         let rows = usize::try_from(rows)?;
         say_bad_rows(&path, &bad, rows, skips, self.terminal)?;
-        let others = chunks.others();
+        let others = chunks.take_others();
         if others.len() != event.variables() {
             return Err(Internal("a table's columns are not those of the run").into());
         }
@@ -81,15 +86,13 @@ fn check_size(path: &Path, values: usize) -> Result<()> {
     Err(Mistake::new(what, "compress it in several parts").of(ErrorKind::Data).in_file(path).into())
 }
 
-/// The rows as a model takes them, to which all labels are one that training never saw.
-pub(crate) fn seen_by_model(cells: &Cells, columns: &[Column]) -> InMemory {
+/// Rows as a model takes them, to which all labels that training never saw are one.
+pub(crate) fn seen_by_model(rows: &[f64], columns: &[Column]) -> Vec<f64> {
     let seen = |(value, column): (&f64, &Column)| match *column {
         Column::Category { labels } => value.min(labels as f64),
         _ => *value,
     };
-    let rows = cells.values.chunks_exact(columns.len());
-    let values = rows.flat_map(|row| row.iter().zip(columns).map(seen)).collect();
-    InMemory::reals(values, columns.len())
+    rows.chunks_exact(columns.len()).flat_map(|row| row.iter().zip(columns).map(seen)).collect()
 }
 
 /// The cells with a schema that has a word for each of them.
@@ -124,11 +127,7 @@ pub(crate) fn in_words(cells: &Cells, schema: &Schema) -> (Vec<f64>, Schema) {
 /// Adds labels to a category, and gives the index that each of its codes has then: behind them all where it is a
 /// missing cell.
 fn widen(variable: &mut Variable, others: &[Option<String>]) -> Vec<f64> {
-    let mut labels = match &variable.kind {
-        Type::Category { labels } => labels.clone(),
-        Type::Codes { levels } => (0..*levels).map(|code| code.to_string()).collect(),
-        _ => Vec::new(),
-    };
+    let mut labels = variable.kind.labels().unwrap_or_default();
     let mut codes: Vec<Option<usize>> = (0..labels.len()).map(Some).collect();
     codes.extend(variable.can_be_missing.then_some(None));
     for other in others {
@@ -190,9 +189,7 @@ mod tests {
         let rows = events.in_words().unwrap();
         assert_eq!(rows, [["b", "1", "", "a"], ["", "", "3.5", "b"], ["z", "17", "2", "b"]]);
         let columns = [3, 2, 2, 2].map(|labels| Column::Category { labels });
-        let seen = seen_by_model(&cells, &columns);
-        let mut row = Vec::new();
-        seen.read_reals(0, &[2], &mut row);
-        assert_eq!(row, [3.0, 2.0, 2.0, 1.0]);
+        let seen = seen_by_model(&cells.values, &columns);
+        assert_eq!(seen[8..], [3.0, 2.0, 2.0, 1.0]);
     }
 }

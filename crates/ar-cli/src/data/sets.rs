@@ -54,6 +54,8 @@ pub(crate) struct Part {
     pub(crate) bad: Vec<BadRow>,
     /// All of them, numbered in the set.
     pub(crate) rows: Range<u64>,
+    /// By variable the labels that training never saw, where they are told apart.
+    pub(crate) others: Vec<Vec<Option<String>>>,
 }
 
 /// What finds sets for a run.
@@ -76,7 +78,14 @@ pub(crate) struct Finder<'a> {
 const VALUES: usize = 1 << 23;
 const ROWS: usize = 2000;
 
-impl Finder<'_> {
+impl<'a> Finder<'a> {
+    /// Of data without labels, whose files are read by the run's own levels.
+    pub(crate) fn new(config: &'a Config, reader: Reader<'a>, file: &'a FileArgs) -> Self {
+        let Reader { terminal, locations } = reader;
+        let (levels, with_labels, cells) = (None, false, false);
+        Self { config, locations, terminal, levels, file, with_labels, cells }
+    }
+
     /// A split of the run's own data.
     ///
     /// # Errors
@@ -311,14 +320,6 @@ impl Set {
         }
     }
 
-    /// The labels of a file that training never saw, by variable, where they are told apart.
-    pub(crate) fn others(&self) -> Vec<Vec<Option<String>>> {
-        match &self.source {
-            Source::Whole { .. } => Vec::new(),
-            Source::File { chunks, .. } => chunks.others(),
-        }
-    }
-
     /// `train`, `valid`, `test`, or `all` for a file.
     pub(crate) fn split_name(&self) -> String {
         self.split.map_or_else(|| "all".to_owned(), |split| split.to_string())
@@ -355,6 +356,7 @@ impl Set {
                 examples: *examples,
                 bad: Vec::new(),
                 rows: 0..*len as u64,
+                others: Vec::new(),
             })),
             Source::File { chunks, how, .. } => {
                 let Some(chunk) = chunks.next() else { return Ok(None) };
@@ -362,7 +364,7 @@ impl Set {
                 // The split that `eval --data PATH` binarizes as.
                 let examples = prepare(data, *how, Split::Test, None)
                     .with_context(|| format!("{} does not suit the run", self.name))?;
-                Ok(Some(Part { examples, bad, rows }))
+                Ok(Some(Part { examples, bad, rows, others: chunks.take_others() }))
             }
         }
     }

@@ -215,12 +215,8 @@ impl Builder {
 
     /// Of a variable that takes any label, and any number or none: what training never saw is an outcome, too.
     pub(crate) fn of_column(variable: &Variable) -> Self {
-        let labels = match &variable.kind {
-            Type::Codes { levels } => (0..*levels).map(|code| code.to_string()).collect(),
-            Type::Category { labels } => labels.clone(),
-            Type::Integer | Type::Decimal { .. } | Type::Real => {
-                return Self::new(variable.title(), Want::Numbers { can_be_missing: true });
-            }
+        let Some(labels) = variable.kind.labels() else {
+            return Self::new(variable.title(), Want::Numbers { can_be_missing: true });
         };
         let known = labels.len() as u32;
         let other = known + u32::from(variable.can_be_missing);
@@ -236,9 +232,15 @@ impl Builder {
         Self { others: Some(Box::default()), ..Self::of_column(variable) }
     }
 
-    /// The labels that the schema does not have and that have codes of their own, in the order of these.
-    pub(crate) fn others(&self) -> Vec<Option<String>> {
-        self.others.as_ref().map(|others| others.labels.clone()).unwrap_or_default()
+    /// The labels since the last call that the schema does not have and that have codes of their own, in the order of
+    /// these; the next one has the first of these codes again.
+    pub(crate) fn take_others(&mut self) -> Vec<Option<String>> {
+        let Some(others) = &mut self.others else { return Vec::new() };
+        if !others.labels.is_empty() {
+            // Codes of words that were met are no longer theirs.
+            self.recent = Recent::default();
+        }
+        std::mem::take(&mut **others).labels
     }
 
     /// Of a column of classes.

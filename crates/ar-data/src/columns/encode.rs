@@ -22,7 +22,7 @@ pub enum Encoding {
     /// outcomes for any other label; a number as itself, and NaN where it is missing.
     Columns,
     /// The same, but each other label has an index of its own behind them; what they are is
-    /// [`Chunks::others`](crate::Chunks::others).
+    /// [`Chunks::take_others`](crate::Chunks::take_others).
     Cells,
 }
 

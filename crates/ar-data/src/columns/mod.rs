@@ -33,7 +33,7 @@ pub use open::{MISSING, Stated, TableOptions};
 pub use profile::{Profile, Warning};
 pub use reader::Match;
 pub(crate) use reader::TableReader;
-pub use schema::{Fit, Label, Schema, Type, Variable};
+pub use schema::{Fit, Label, Schema, Type, Variable, number_of};
 pub use sink::BadRow;
 pub(crate) use sink::Sink;
 pub use table::Table;

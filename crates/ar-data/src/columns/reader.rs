@@ -198,10 +198,11 @@ impl TableReader {
         &self.remarks
     }
 
-    /// Of each variable the labels that the schema does not have and that have codes of their own.
-    pub(crate) fn others(&self) -> Vec<Vec<Option<String>>> {
-        let of = |&column: &usize| self.sink.builders[column].as_ref().map(Builder::others);
-        self.columns.iter().map(|column| of(column).unwrap_or_default()).collect()
+    /// Of each variable the labels since the last call that the schema does not have and that have codes of their own.
+    pub(crate) fn take_others(&mut self) -> Vec<Vec<Option<String>>> {
+        let Self { sink, columns, .. } = self;
+        let mut of = |&column: &usize| sink.builders[column].as_mut().map(Builder::take_others);
+        columns.iter().map(|column| of(column).unwrap_or_default()).collect()
     }
 
     /// How much has been read, and how much there is.

@@ -53,6 +53,21 @@ impl Type {
         }
     }
 
+    /// The labels of a category, codes as they are written; `None` for numbers.
+    pub fn labels(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Codes { levels } => Some((0..*levels).map(|code| code.to_string()).collect()),
+            Self::Category { labels } => Some(labels.clone()),
+            Self::Integer | Self::Decimal { .. } | Self::Real => None,
+        }
+    }
+
+    /// The finite numbers that the labels of a category are; `None` if one is none, and for numbers.
+    pub fn label_values(&self) -> Option<Vec<f64>> {
+        let value = |label: &String| number_of(label).filter(|value| value.is_finite());
+        self.labels()?.iter().map(value).collect()
+    }
+
     /// One word.
     pub fn name(&self) -> &'static str {
         match self {
@@ -73,7 +88,7 @@ impl Type {
 }
 
 /// The number that a label is, if it is one.
-pub(crate) fn number_of(label: &str) -> Option<f64> {
+pub fn number_of(label: &str) -> Option<f64> {
     super::number::Number::parse(label.as_bytes(), false).map(|number| number.value)
 }
 

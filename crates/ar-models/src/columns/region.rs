@@ -21,11 +21,6 @@ pub enum Region {
 }
 
 impl Region {
-    /// What is known of a cell in a table with holes: its value, or nothing.
-    pub fn of_cell(cell: Option<f64>) -> Self {
-        cell.map_or(Self::Any, Self::Value)
-    }
-
     /// Whether nothing is known.
     pub fn is_any(&self) -> bool {
         *self == Self::Any

@@ -12,6 +12,7 @@
 //! p(missing | observed). A single particle is the walk that does not look ahead.
 
 mod images;
+mod marginals;
 mod table;
 
 use anyhow::Result;

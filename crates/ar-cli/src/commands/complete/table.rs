@@ -7,14 +7,13 @@
 //!
 //! beside −log of the frequency of x_j among the training rows.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
-use ar_data::{Schema, Split, Type, Variable};
+use ar_data::{Schema, Split, Variable};
 use ar_models::codec::Cells;
 use ar_models::columns::{Effort, Region};
-use ar_models::examples::{Examples as _, read_all_reals};
+use ar_models::config::EventSpec;
 use ar_models::model::Model;
 use ar_models::randomness::{Purpose, stream};
 use prob_core::logspace::logsumexp;
@@ -23,12 +22,13 @@ use serde::Serialize;
 
 use super::super::{Session, finite};
 use super::images::is_prefix;
+use super::marginals::{Marginals, commonest, is_missing};
 use crate::args::CompleteArgs;
 use crate::conditions::present;
 use crate::config::Config;
-use crate::data::cells::Table;
+use crate::data::cells::{Table, seen_by_model};
 use crate::data::sets::Finder;
-use crate::data::{OTHER_ROWS, Prepared, load_split, prepare, require_split};
+use crate::data::{load_split, prepare};
 use crate::device;
 use crate::error::{Internal, mistake};
 use crate::files::Filled;
@@ -135,7 +135,7 @@ pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     };
     let terminal = &session.terminal.beside(Some(&args.out));
     let Table { name, split, cells } = data_of(args, &config, session)?;
-    let table = Holes::of(&cells, schema, args);
+    let table = Holes::of(&cells, schema, &event, args);
     let rows = table.rows();
     let with_holes: Vec<usize> = (0..rows).filter(|&row| table.has_hole(row)).collect();
     let holes = table.is_hole.iter().filter(|is_hole| **is_hole).count();
@@ -156,7 +156,7 @@ pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         Some(_) => {
             let train = load_split(&config, Split::Train, session.reader())?;
             let train = prepare(train, config.data.preprocessing, Split::Train, None)?;
-            filler.hidden(&with_holes, &filled, samples, &Frequencies::of(&train, schema))
+            filler.hidden(&with_holes, &filled, samples, &Marginals::of(&train, schema))
         }
         None => Vec::new(),
     };
@@ -212,26 +212,13 @@ pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
 
 /// The rows, in which missing cells and labels that training never saw are told apart.
 fn data_of(args: &CompleteArgs, config: &Config, session: &Session) -> Result<Table> {
-    let terminal = &session.terminal;
-    let finder = Finder {
-        config,
-        locations: &session.locations,
-        terminal,
-        levels: None,
-        file: &args.file.file,
-        with_labels: false,
-        cells: true,
-    };
+    let finder = Finder::new(config, session.reader(), &args.file.file);
     let split = args.split.unwrap_or(Split::Test);
     if let Some(spec) = &args.data {
         return finder.cells(spec, split, args.file.skips(config));
     }
-    require_split(&config.data, split, &format!("--split {split}"), OTHER_ROWS)?;
-    let data = load_split(config, split, session.reader())?;
-    let data = prepare(data, config.data.preprocessing, split, None)?;
-    let others = vec![Vec::new(); data.variables()];
-    let cells = Cells { values: read_all_reals(&data, 0), others };
-    Ok(Table { name: config.data.label(), split: Some(split), cells })
+    let data = finder.own(split)?.into_whole(args.file.skips(config), &session.terminal)?;
+    Ok(Table::of(&data, config.data.label(), split))
 }
 
 /// Rows and which of their cells are to be filled in, `[rows, columns]`.
@@ -247,24 +234,19 @@ struct Holes {
 }
 
 impl Holes {
-    fn of(cells: &Cells, schema: &Schema, args: &CompleteArgs) -> Self {
+    fn of(cells: &Cells, schema: &Schema, event: &EventSpec, args: &CompleteArgs) -> Self {
         let width = schema.variables.len();
         let rows = args.count.unwrap_or(usize::MAX).min(cells.values.len() / width.max(1));
         let outcomes: Vec<usize> =
             schema.variables.iter().map(|own| own.levels().unwrap_or(usize::MAX)).collect();
         let codes = &cells.values[..rows * width];
+        let values = seen_by_model(codes, event.columns.as_deref().unwrap_or_default());
         let missing = |(at, &x): (usize, &f64)| {
             let i = at % width;
             let other = cells.others[i].get((x as usize).wrapping_sub(outcomes[i]));
             is_missing(&schema.variables[i], x) || other.is_some_and(Option::is_none)
         };
         let mut is_hole: Vec<bool> = codes.iter().enumerate().map(missing).collect();
-        // `f64::min` would make a number of a missing one.
-        let modelled = |(at, &x): (usize, &f64)| match schema.variables[at % width].levels() {
-            Some(outcomes) => x.min(outcomes as f64),
-            None => x,
-        };
-        let values = codes.iter().enumerate().map(modelled).collect();
         let mut is_hidden = vec![false; is_hole.len()];
         if let Some(share) = args.hide {
             for row in 0..rows {
@@ -298,12 +280,6 @@ impl Holes {
         };
         (0..self.width).map(cell).collect()
     }
-}
-
-/// Whether a cell is missing: rows of the run's own data have missing labels as an outcome of their own.
-fn is_missing(variable: &Variable, x: f64) -> bool {
-    let is_label = variable.levels().is_some_and(|levels| x == (levels - 1) as f64);
-    x.is_nan() || variable.can_be_missing && is_label
 }
 
 /// What was found of the rows with holes.
@@ -490,7 +466,7 @@ impl Filler<'_> {
         rows: &[usize],
         found: &Found,
         samples: usize,
-        frequencies: &Frequencies,
+        marginals: &Marginals,
     ) -> Vec<Hidden> {
         let width = self.table.width;
         let mut sums: Vec<Sums> = (0..width).map(|_| Sums::default()).collect();
@@ -502,13 +478,13 @@ impl Filler<'_> {
             let sums = &mut sums[i];
             sums.cells += 1;
             sums.log_loss += cost;
-            sums.marginal_log_loss += frequencies.cost(i, x);
+            sums.marginal_log_loss += marginals.cost(i, x);
             let score = |guess: f64| match variable.levels() {
                 Some(_) => f64::from(u8::from(guess == x)),
                 None => (guess - x).abs(),
             };
             sums.score += score(own);
-            sums.marginal_score += score(frequencies.middles[i]);
+            sums.marginal_score += score(marginals.middle(i));
         }
         let of = |(i, sums): (usize, Sums)| {
             let n = sums.cells.max(1) as f64;
@@ -546,87 +522,6 @@ fn summary(variable: &Variable, draws: &[f64], i: usize, width: usize) -> f64 {
     match variable.levels() {
         Some(_) => commonest(&values),
         None => values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN),
-    }
-}
-
-/// The commonest of sorted values, of equally common ones the first.
-fn commonest(values: &[f64]) -> f64 {
-    let runs = values.chunk_by(|a, b| a == b);
-    let best = runs.min_by_key(|run| core::cmp::Reverse(run.len()));
-    best.map_or(f64::NAN, |run| run[0])
-}
-
-/// How often each value of a column occurs in training.
-struct Frequencies {
-    columns: Vec<Marginal>,
-    /// The commonest label, or the median.
-    middles: Vec<f64>,
-}
-
-enum Marginal {
-    /// Values that occur, and the cost of any other one.
-    Counts { costs: BTreeMap<u64, f64>, other: f64 },
-    /// A normal distribution, of a real column.
-    Normal { mean: f64, spread: f64 },
-}
-
-impl Frequencies {
-    fn of(train: &Prepared, schema: &Schema) -> Self {
-        let values = read_all_reals(train, 0);
-        let width = schema.variables.len();
-        let (mut columns, mut middles) = (Vec::new(), Vec::new());
-        for (i, variable) in schema.variables.iter().enumerate() {
-            let column = values.iter().skip(i).step_by(width).copied();
-            // A cell that was hidden is one that is there.
-            let mut there: Vec<f64> = column.filter(|&x| !is_missing(variable, x)).collect();
-            there.sort_unstable_by(f64::total_cmp);
-            columns.push(Marginal::of(variable, &there));
-            middles.push(match variable.levels() {
-                Some(_) => commonest(&there),
-                None => there.get(there.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN),
-            });
-        }
-        Self { columns, middles }
-    }
-
-    fn cost(&self, i: usize, x: f64) -> f64 {
-        match &self.columns[i] {
-            Marginal::Counts { costs, other } => costs.get(&x.to_bits()).copied().unwrap_or(*other),
-            Marginal::Normal { mean, spread } => {
-                let z = (x - mean) / spread;
-                0.5 * z * z + spread.ln() + 0.5 * (2.0 * core::f64::consts::PI).ln()
-            }
-        }
-    }
-}
-
-impl Marginal {
-    /// Of sorted values. Of numbers on a grid those that never occurred share the fraction of values that occurred once
-    /// (Good 1953, *The population frequencies of species*, Eq. 9), over the range; labels have one more than counted.
-    fn of(variable: &Variable, values: &[f64]) -> Self {
-        let n = values.len().max(1) as f64;
-        let step = match variable.kind {
-            Type::Real => {
-                let mean = values.iter().sum::<f64>() / n;
-                let spread = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
-                return Self::Normal { mean, spread: spread.max(1e-12) };
-            }
-            Type::Integer => Some(1.0),
-            Type::Decimal { places } => Some(1.0 / 10_f64.powi(i32::from(places))),
-            Type::Category { .. } | Type::Codes { .. } => None,
-        };
-        let runs: Vec<&[f64]> = values.chunk_by(|a, b| a == b).collect();
-        let Some(step) = step else {
-            let total = n + variable.levels().unwrap_or(runs.len()) as f64;
-            let cost = |run: &&[f64]| (run[0].to_bits(), (total / (run.len() + 1) as f64).ln());
-            return Self::Counts { costs: runs.iter().map(cost).collect(), other: total.ln() };
-        };
-        let once = runs.iter().filter(|run| run.len() == 1).count() as f64;
-        let new = (once / n).clamp(1.0 / (n + 1.0), 0.999);
-        let range = values.last().zip(values.first()).map_or(0.0, |(last, first)| last - first);
-        let cells = (range / step + 1.0 - runs.len() as f64).max(1.0);
-        let cost = |run: &&[f64]| (run[0].to_bits(), -((1.0 - new) * run.len() as f64 / n).ln());
-        Self::Counts { costs: runs.iter().map(cost).collect(), other: (cells / new).ln() }
     }
 }
 

@@ -44,30 +44,33 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let are_reals = event.columns.is_none() && event.levels.is_none();
     let ranking = config.data.schema.as_ref().filter(|_| !are_reals).map(Ranking::of);
     let of_window = ranking.as_ref().map_or(&event, Ranking::event);
-    let window = run.load_window(of_window, &device.device)?;
-    if args.score == Some(ScoreKind::Window) && window.is_none() {
-        return Err(mistake(
-            format!("--score window: {} keeps no training rows", run.display()),
-            "rank by --score log-prob; runs of tables keep some, unless data.keep_rows = 0 says otherwise or there are \
-             more than 128 columns of bits or levels",
-        ));
-    }
-    let has_window = window.is_some();
-    let window = window.filter(|_| args.score != Some(ScoreKind::LogProb));
-    let ranked_by = if window.is_some() { ScoreKind::Window } else { ScoreKind::LogProb };
+    let has_window = run.has_window();
+    let ranked_by = match args.score {
+        Some(ScoreKind::Window) if !has_window => {
+            return Err(mistake(
+                format!("--score window: {} keeps no training rows", run.display()),
+                "rank by --score log-prob; runs of tables keep some, unless data.keep_rows = 0 says otherwise or there are \
+                 more than 128 columns of bits or levels",
+            ));
+        }
+        Some(score) => score,
+        None if has_window => ScoreKind::Window,
+        None => ScoreKind::LogProb,
+    };
+    let window = match ranked_by {
+        ScoreKind::Window => run.load_window(of_window, &device.device)?,
+        ScoreKind::LogProb => None,
+    };
     let out = args.out.as_deref();
     let terminal = &session.terminal.beside(out).beside(args.per_variable.as_deref());
     terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));
 
     // All sets are found before the work begins.
     let finder = Finder {
-        config: &config,
-        locations: &session.locations,
         terminal,
         levels: args.levels,
-        file: &args.file,
-        with_labels: false,
         cells: window.is_some() && ranking.is_some(),
+        ..Finder::new(&config, session.reader(), &args.file)
     };
     let split = args.split.unwrap_or(Split::Test);
     if let (Some(split), Some(spec)) = (args.split, &args.data)

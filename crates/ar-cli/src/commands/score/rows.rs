@@ -10,6 +10,7 @@ use prob_core::units::Nats;
 use super::super::{Session, finite};
 use super::record::{BadRecord, Flagged, SetRecord};
 use crate::args::BadRows;
+use crate::data::cells::seen_by_model;
 use crate::data::sets::{Set, nothing_read};
 use crate::error::{Internal, data_mistake};
 use crate::output::grouped;
@@ -83,6 +84,7 @@ impl Scorer<'_> {
             let mut rows = part.rows;
             let rows_of_both = self.ranking.zip(self.window).map(|(ranking, _)| {
                 let variables = self.model.variables();
+                let columns = part.examples.event.columns.as_deref().unwrap_or_default();
                 let own = |rows| InMemory::reals(rows, variables);
                 let all: Vec<usize> = (0..part.examples.len()).collect();
                 match read_rows(&part.examples, 0, &all) {
@@ -91,8 +93,8 @@ impl Scorer<'_> {
                         (None, own(ranking.ranked(&rows, &[])))
                     }
                     Rows::Reals(rows) => {
-                        let ranked = own(ranking.ranked(&rows, &set.others()));
-                        (Some(own(ranking.modelled(&rows))), ranked)
+                        let ranked = own(ranking.ranked(&rows, &part.others));
+                        (Some(own(seen_by_model(&rows, columns))), ranked)
                     }
                 }
             });
