@@ -155,6 +155,29 @@ pub(super) fn write_varint(out: &mut Vec<u8>, mut value: usize) {
     out.push(value as u8);
 }
 
+/// Adds what there is in each stream.
+pub(super) fn write_streams(out: &mut Vec<u8>, streams: &[Stream]) {
+    for stream in streams {
+        write_varint(out, stream.events);
+        write_varint(out, stream.bytes);
+    }
+}
+
+/// Adds the digests of all streams and of the header, and the streams.
+pub(super) fn write_end(out: &mut Vec<u8>, payload: &[u8]) {
+    out.extend(digest_of::<8>(payload));
+    let own = digest_of::<4>(out);
+    out.extend(own);
+    out.extend(payload);
+}
+
+/// Whether streams can be those of so many events.
+pub(super) fn have_events(streams: &[Stream], events: usize) -> bool {
+    let sum = streams.iter().fold(0_u64, |n, stream| n.saturating_add(stream.events as u64));
+    let are_whole = streams.iter().all(|s| s.events > 0 && s.bytes.is_multiple_of(4));
+    sum == events as u64 && are_whole
+}
+
 impl Header {
     /// The whole file.
     pub(super) fn write(&self, payload: &[u8]) -> Vec<u8> {
@@ -170,15 +193,9 @@ impl Header {
         for value in [self.events, self.together, self.streams.len()] {
             write_varint(&mut out, value);
         }
-        for stream in &self.streams {
-            write_varint(&mut out, stream.events);
-            write_varint(&mut out, stream.bytes);
-        }
+        write_streams(&mut out, &self.streams);
         out.extend(self.content);
-        out.extend(digest_of::<8>(payload));
-        let own = digest_of::<4>(&out);
-        out.extend(own);
-        out.extend(payload);
+        write_end(&mut out, payload);
         out
     }
 
@@ -211,33 +228,15 @@ impl Header {
         let together = fields.varint(MOST_VALUES)?;
         // A stream takes two bytes of the header at least.
         let streams = fields.varint(file.len() as u64 / 2)?;
-        let mut read = Vec::new();
-        for _ in 0..streams {
-            let events = fields.varint(MOST_VALUES)?;
-            read.push(Stream { events, bytes: fields.varint(u64::MAX >> 8)? });
-        }
-        let (content, payload_digest) = (fields.bytes()?, fields.bytes::<8>()?);
-        let own = digest_of::<4>(&file[..fields.at]);
-        if fields.bytes::<4>()? != own {
-            return Err(Fault::Damaged("header"));
-        }
+        let streams = fields.streams(streams, MOST_VALUES)?;
+        let content = fields.bytes()?;
+        let payload_digest = fields.end_of_header()?;
         let (Some(arithmetic), Some(source)) =
             (Arithmetic::of_code(arithmetic), Source::ALL.get(usize::from(source)).copied())
         else {
             return Err(Fault::Damaged("header"));
         };
-        let payload = &file[fields.at..];
-        let claimed = read.iter().fold(0_u64, |sum, s| sum.saturating_add(s.bytes as u64));
-        if (payload.len() as u64) < claimed {
-            return Err(Fault::Truncated);
-        }
-        if payload.len() as u64 > claimed {
-            return Err(Fault::Longer);
-        }
-        if digest_of::<8>(payload) != payload_digest {
-            return Err(Fault::Damaged("content"));
-        }
-        let streams = read;
+        let payload = fields.payload(&streams, payload_digest)?;
         let header =
             Self { arithmetic, source, levels, shape, events, model, together, streams, content };
         header.check_sizes()?;
@@ -252,10 +251,8 @@ impl Header {
         if values > MOST_VALUES {
             return Err(Fault::TooLarge { values, most: MOST_VALUES });
         }
-        let together = self.together;
-        let in_streams = self.streams.iter().fold(0_u64, |n, s| n.saturating_add(s.events as u64));
-        let whole = self.streams.iter().all(|s| s.events > 0 && s.bytes.is_multiple_of(4));
-        if in_streams != self.events as u64 || together == 0 || !whole || self.levels == 0 {
+        let have = have_events(&self.streams, self.events);
+        if !have || self.together == 0 || self.levels == 0 {
             return Err(Fault::Damaged("header"));
         }
         Ok(())
@@ -273,7 +270,43 @@ pub(super) struct Fields<'a> {
     pub(super) at: usize,
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
+    /// What there is in each of so many streams, of at most so many events.
+    pub(super) fn streams(&mut self, count: usize, most: u64) -> Result<Vec<Stream>, Fault> {
+        let mut streams = Vec::new();
+        for _ in 0..count {
+            let events = self.varint(most)?;
+            streams.push(Stream { events, bytes: self.varint(u64::MAX >> 8)? });
+        }
+        Ok(streams)
+    }
+
+    /// The digest of all streams, once that of the header has been found right.
+    pub(super) fn end_of_header(&mut self) -> Result<[u8; 8], Fault> {
+        let payload_digest = self.bytes()?;
+        let own = digest_of::<4>(&self.file[..self.at]);
+        if self.bytes::<4>()? != own {
+            return Err(Fault::Damaged("header"));
+        }
+        Ok(payload_digest)
+    }
+
+    /// The bytes of all streams, which is what is left of the file.
+    pub(super) fn payload(&self, streams: &[Stream], digest: [u8; 8]) -> Result<&'a [u8], Fault> {
+        let payload = &self.file[self.at..];
+        let claimed = streams.iter().fold(0_u64, |sum, s| sum.saturating_add(s.bytes as u64));
+        if (payload.len() as u64) < claimed {
+            return Err(Fault::Truncated);
+        }
+        if payload.len() as u64 > claimed {
+            return Err(Fault::Longer);
+        }
+        if digest_of::<8>(payload) != digest {
+            return Err(Fault::Damaged("content"));
+        }
+        Ok(payload)
+    }
+
     pub(super) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let field = self.file[self.at..].first_chunk().ok_or(Fault::Truncated)?;
         self.at += N;

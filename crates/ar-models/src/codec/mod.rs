@@ -39,6 +39,7 @@
 mod coder;
 mod columns;
 mod format;
+mod streams;
 
 use ar_kernels::Isa;
 use rayon::prelude::*;
@@ -47,8 +48,9 @@ use sha2::{Digest as _, Sha256};
 pub use columns::{Cells, Compressed, Others, TableCodec, TableHeader};
 pub use format::{Arithmetic, Header, Source};
 
-use coder::{Frequencies, Interval, Reader, Writer, least_bits};
-use format::{MOST_VALUES, Stream, first};
+use coder::{Frequencies, Interval, Reader, least_bits};
+use format::{MOST_VALUES, first};
+use streams::{Streams, apart};
 
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
@@ -194,14 +196,7 @@ impl<'a> Codec<'a> {
         }
         let walker = self.walker(isa);
         let together = walker.together();
-        let (mut content, mut payload) = (Sha256::new(), Vec::new());
-        let (mut streams, mut in_stream) = (Vec::new(), 0);
-        let mut writer = Writer::default();
-        let mut end_stream = |writer: &mut Writer, events: &mut usize| {
-            let bytes = writer.take();
-            streams.push(Stream { events: std::mem::take(events), bytes: bytes.len() });
-            payload.extend(bytes);
-        };
+        let (mut content, mut streams) = (Sha256::new(), Streams::default());
         let (mut rows, group) = (Vec::new(), together * rayon::current_num_threads().max(1));
         for start in (0..events).step_by(group) {
             let end = (start + group).min(events);
@@ -217,18 +212,10 @@ impl<'a> Codec<'a> {
                 .par_chunks(together * variables)
                 .map(|rows| (rows.len() / variables, self.intervals(walker.as_ref(), rows)))
                 .collect();
-            for (events, intervals) in walks {
-                intervals.into_iter().for_each(|interval| writer.push(interval));
-                in_stream += events;
-                if writer.len() >= STREAM_BYTES {
-                    end_stream(&mut writer, &mut in_stream);
-                }
-            }
+            walks.into_iter().for_each(|(events, intervals)| streams.push(events, intervals));
             progress(end);
         }
-        if in_stream > 0 {
-            end_stream(&mut writer, &mut in_stream);
-        }
+        let (streams, payload) = streams.finish();
         let header = Header {
             arithmetic: walker.arithmetic(),
             source,
@@ -281,18 +268,7 @@ impl<'a> Codec<'a> {
             return Err(Fault::Damaged("header"));
         }
         let (variables, levels) = (self.model.variables(), self.levels);
-        let least = least_bits(levels) * variables as f64;
-        let mut streams = Vec::with_capacity(header.streams.len());
-        let mut rest = payload;
-        for stream in &header.streams {
-            let (bytes, after) = rest.split_at(stream.bytes);
-            rest = after;
-            // What is certain costs something too. Two words are slack for the coder's own.
-            if least * stream.events as f64 > 8.0 * (stream.bytes + 8) as f64 {
-                return Err(Fault::Damaged("header"));
-            }
-            streams.push((stream.events, bytes));
-        }
+        let streams = apart(&header.streams, payload, least_bits(levels) * variables as f64)?;
         let (mut values, mut content) = (Vec::new(), Sha256::new());
         for group in streams.chunks(rayon::current_num_threads().max(1)) {
             let parts: Vec<Result<Vec<u8>, Fault>> = group

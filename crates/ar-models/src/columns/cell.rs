@@ -11,12 +11,13 @@
 //! a tail has its probability and draws of its own.
 
 use ar_kernels::columns::{Family, Head, Missing};
-use core::f64::consts::{FRAC_1_SQRT_2, PI};
+use core::f64::consts::PI;
 use prob_core::dist::discretized_logistic;
 use prob_core::logspace::{log_add, log1mexp, logsumexp};
 use prob_core::{standard_normal, uniform};
 use rand::Rng;
 
+use super::normal::{log_between, log_tail};
 use super::{Region, Units};
 
 /// The distribution of one cell given those before it in its row.
@@ -188,7 +189,7 @@ impl Mixture<'_> {
             log_weight
                 + match self.family {
                     Family::Grid { .. } => log_logistic_between(a, b),
-                    Family::Gaussian { .. } => log_gaussian_between(a, b),
+                    Family::Gaussian { .. } => log_between(a, b),
                 }
         };
         self.log_weights().into_iter().enumerate().map(of).collect()
@@ -257,20 +258,7 @@ fn logistic_between(a: f64, b: f64, u: f64) -> f64 {
 
 /// ln Φ(x).
 fn log_phi(x: f64) -> f64 {
-    let t = -x * FRAC_1_SQRT_2;
-    if t < 25.0 {
-        (0.5 * libm::erfc(t)).ln()
-    } else {
-        // The first terms of erfc(t) = e^(−t²)/(t √π) (1 − 1/(2t²) + 3/(4t⁴) − …).
-        let s = 1.0 / (2.0 * t * t);
-        -t * t - (2.0 * t * PI.sqrt()).ln() + (-s + 3.0 * s * s).ln_1p()
-    }
-}
-
-/// ln(Φ(b) − Φ(a)).
-fn log_gaussian_between(a: f64, b: f64) -> f64 {
-    let (a, b) = if a > 0.0 { (-b, -a) } else { (a, b) };
-    log_difference(log_phi(a), log_phi(b))
+    if x < 0.0 { log_tail(-x) } else { (-log_tail(x).exp()).ln_1p() }
 }
 
 /// A draw of a standard Gaussian between a and b.
@@ -311,7 +299,7 @@ mod tests {
 
     #[test]
     fn parts_of_a_distribution_add_up_even_in_its_tails() {
-        for between in [log_logistic_between, log_gaussian_between] {
+        for between in [log_logistic_between, log_between] {
             let ends = [f64::NEG_INFINITY, -40.0, -6.0, -0.3, 0.0, 0.2, 5.0, 7.0, f64::INFINITY];
             let parts: f64 = ends.windows(2).map(|ends| between(ends[0], ends[1]).exp()).sum();
             assert!((parts - 1.0).abs() < 1e-14, "{parts}");
@@ -322,7 +310,7 @@ mod tests {
             }
         }
         // Against series of higher precision (mpmath 1.3: log(ncdf(-30) - ncdf(-31))).
-        assert!((log_gaussian_between(30.0, 31.0) + 454.321_243_956_304_6).abs() < 1e-9);
+        assert!((log_between(30.0, 31.0) + 454.321_243_956_304_6).abs() < 1e-9);
         assert!(
             (log_logistic_between(100.0, 101.0) + 100.0 - (-1.0f64).exp().mul_add(-1.0, 1.0).ln())
                 .abs()
@@ -344,7 +332,7 @@ mod tests {
         for (a, b) in [(-1.0, 2.0), (-9.0, -8.0), (-40.0, -39.0)] {
             for u in [0.25, 0.5, 0.99] {
                 let x = gaussian_part(a, b, u);
-                let share = (log_gaussian_between(a, x) - log_gaussian_between(a, b)).exp();
+                let share = (log_between(a, x) - log_between(a, b)).exp();
                 assert!((share - u).abs() < 1e-6, "{a} {b} {u} {share}");
             }
         }

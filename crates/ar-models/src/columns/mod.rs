@@ -18,6 +18,7 @@ mod conditional;
 mod given;
 mod layout;
 mod nade;
+pub(crate) mod normal;
 mod region;
 mod steps;
 mod units;

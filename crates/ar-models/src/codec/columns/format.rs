@@ -1,7 +1,9 @@
 //! The file of a table: a header, then the streams.
 
 use super::super::Fault;
-use super::super::format::{Arithmetic, Fields, MAGIC, Stream, digest_of, write_varint};
+use super::super::format::{
+    Arithmetic, Fields, MAGIC, Stream, have_events, write_end, write_streams, write_varint,
+};
 use super::lattice;
 
 const VERSION: u8 = 2;
@@ -61,10 +63,7 @@ impl TableHeader {
         for value in [self.columns, self.rows, self.together, self.streams.len()] {
             write_varint(&mut out, value);
         }
-        for stream in &self.streams {
-            write_varint(&mut out, stream.events);
-            write_varint(&mut out, stream.bytes);
-        }
+        write_streams(&mut out, &self.streams);
         write_varint(&mut out, self.lattices.len());
         out.extend(&self.lattices);
         write_varint(&mut out, self.others.len());
@@ -74,10 +73,7 @@ impl TableHeader {
             out.extend(label.iter().flat_map(|label| label.bytes()));
         }
         out.extend(self.content);
-        out.extend(digest_of::<8>(payload));
-        let own = digest_of::<4>(&out);
-        out.extend(own);
-        out.extend(payload);
+        write_end(&mut out, payload);
         out
     }
 
@@ -107,11 +103,8 @@ impl TableHeader {
         let together = fields.varint(MOST_CELLS)?;
         // Everything that is counted takes a byte of the header at least.
         let most = file.len() as u64;
-        let mut streams = Vec::new();
-        for _ in 0..fields.varint(most)? {
-            let events = fields.varint(MOST_CELLS)?;
-            streams.push(Stream { events, bytes: fields.varint(u64::MAX >> 8)? });
-        }
+        let streams = fields.varint(most)?;
+        let streams = fields.streams(streams, MOST_CELLS)?;
         let mut lattices = Vec::new();
         for _ in 0..fields.varint(most)? {
             let [code] = fields.bytes()?;
@@ -126,23 +119,10 @@ impl TableHeader {
             };
             others.push((column, label));
         }
-        let (content, payload_digest) = (fields.bytes()?, fields.bytes::<8>()?);
-        let own = digest_of::<4>(&file[..fields.at]);
-        if fields.bytes::<4>()? != own {
-            return Err(Fault::Damaged("header"));
-        }
+        let content = fields.bytes()?;
+        let payload_digest = fields.end_of_header()?;
         let arithmetic = Arithmetic::of_code(arithmetic).ok_or(Fault::Damaged("header"))?;
-        let payload = &file[fields.at..];
-        let claimed = streams.iter().fold(0_u64, |sum, s| sum.saturating_add(s.bytes as u64));
-        if (payload.len() as u64) < claimed {
-            return Err(Fault::Truncated);
-        }
-        if payload.len() as u64 > claimed {
-            return Err(Fault::Longer);
-        }
-        if digest_of::<8>(payload) != payload_digest {
-            return Err(Fault::Damaged("content"));
-        }
+        let payload = fields.payload(&streams, payload_digest)?;
         let header =
             Self { arithmetic, columns, rows, model, together, streams, lattices, others, content };
         header.check_sizes()?;
@@ -155,12 +135,10 @@ impl TableHeader {
         if values > MOST_CELLS {
             return Err(Fault::TooLarge { values, most: MOST_CELLS });
         }
-        let in_streams = self.streams.iter().fold(0_u64, |n, s| n.saturating_add(s.events as u64));
-        let whole = self.streams.iter().all(|s| s.events > 0 && s.bytes.is_multiple_of(4));
         let known = self.lattices.iter().all(|&code| code < lattice::CODES);
         let in_order = self.others.is_sorted_by_key(|(column, _)| *column)
             && self.others.iter().all(|&(column, _)| column < self.columns);
-        let sound = in_streams == self.rows as u64 && whole && known && in_order;
+        let sound = have_events(&self.streams, self.rows) && known && in_order;
         if sound && self.columns > 0 && self.together > 0 {
             return Ok(());
         }

@@ -8,13 +8,14 @@
 //!
 //! A difference is one of the tails on whose side the interval lies, so that it keeps its digits. Where all of that is
 //! nearly 0 the logarithms of the masses are compared: of a logistic by log σ(b) + log σ(−a) + log(1 − e^(a−b)), of a
-//! Gaussian by the logarithm of its tail (Abramowitz and Stegun, 7.1.23, where erfc ends).
+//! Gaussian by [`crate::columns::normal`].
 //!
 //! exp, ln and erfc are those of the crate `libm`, which makes them of operations that IEEE 754 defines.
 
 use ar_kernels::columns::Family;
 
 use super::super::coder::Split;
+use crate::columns::normal::{log_1m_exp, log_between as log_normal};
 
 /// Parameters, as weights and in standardized units.
 #[derive(Clone, Debug, Default)]
@@ -149,38 +150,6 @@ fn log_sigmoid(u: f64) -> f64 {
     if u > 0.0 { -libm::log1p(libm::exp(-u)) } else { u - libm::log1p(libm::exp(u)) }
 }
 
-/// log(1 − e^x) for x ≤ 0.
-fn log_1m_exp(x: f64) -> f64 {
-    if x < -core::f64::consts::LN_2 {
-        libm::log1p(-libm::exp(x))
-    } else {
-        libm::log(-libm::expm1(x))
-    }
-}
-
-/// The logarithm of what a standard normal distribution has between two numbers.
-fn log_normal(low: f64, high: f64) -> f64 {
-    if high < 0.0 {
-        log_normal(-high, -low)
-    } else if low > 0.0 {
-        let tail = log_tail(low);
-        tail + log_1m_exp(log_tail(high) - tail)
-    } else {
-        let rest = libm::exp(log_tail(-low)) + libm::exp(log_tail(high));
-        libm::log1p(-rest)
-    }
-}
-
-/// The logarithm of what a standard normal distribution has above u ≥ 0.
-fn log_tail(u: f64) -> f64 {
-    const HALF_LN_TAU: f64 = 0.918_938_533_204_672_8;
-    if u < 30.0 {
-        return libm::log(0.5 * libm::erfc(u * core::f64::consts::FRAC_1_SQRT_2));
-    }
-    let v = 1.0 / (u * u);
-    -0.5 * u * u - HALF_LN_TAU - libm::log(u) + libm::log1p(-v + 3.0 * v * v - 15.0 * v * v * v)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,15 +201,5 @@ mod tests {
                 assert!(bits[0] < 1.0 && bits[1] > 1.0, "{family:?} {z}: {bits:?}");
             }
         }
-    }
-
-    #[test]
-    fn the_tail_of_a_gaussian_goes_on_where_erfc_ends() {
-        // R: pnorm(c(5, 29.9, 30.1, 100), lower.tail = FALSE, log.p = TRUE).
-        for (u, expected) in [(5.0, -15.064998393988727), (100.0, -5005.524208637)] {
-            assert!((log_tail(u) - expected).abs() < 1e-8 * expected.abs(), "{u}: {}", log_tail(u));
-        }
-        let slope = log_tail(30.0 + 1e-9) - log_tail(30.0 - 1e-9);
-        assert!((slope + 2e-9 * 30.033).abs() < 1e-9, "{slope}");
     }
 }

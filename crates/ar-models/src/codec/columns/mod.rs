@@ -44,9 +44,10 @@ use cells::{Cell, CellCoder, Coding, Numbers, Written};
 use format::MOST_CELLS;
 use lattice::{Found, Lattice};
 
-use super::coder::{Interval, Reader, Writer, least_bits};
-use super::format::{Stream, first};
-use super::{Fault, MOST_TOGETHER, STREAM_BYTES, digest_of_model, hex};
+use super::coder::{Interval, Reader, least_bits};
+use super::format::first;
+use super::streams::{Streams, apart};
+use super::{Fault, MOST_TOGETHER, digest_of_model, hex};
 use crate::columns::{Column, ColumnWalker};
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
@@ -173,14 +174,7 @@ impl<'a> TableCodec<'a> {
         let counts: Vec<usize> = others.iter().map(Vec::len).collect();
         let lattices = self.check(data, &counts)?;
         let codings = self.codings(&lattices, &counts).expect("a lattice of each real column");
-        let (mut content, mut payload) = (Sha256::new(), Vec::new());
-        let (mut streams, mut in_stream, mut real_bits) = (Vec::new(), 0, 0.0);
-        let mut writer = Writer::default();
-        let mut end_stream = |writer: &mut Writer, rows: &mut usize| {
-            let bytes = writer.take();
-            streams.push(Stream { events: std::mem::take(rows), bytes: bytes.len() });
-            payload.extend(bytes);
-        };
+        let (mut content, mut streams, mut real_bits) = (Sha256::new(), Streams::default(), 0.0);
         let (mut cells, at_a_time) = (Vec::new(), TOGETHER * rayon::current_num_threads().max(1));
         for start in (0..rows).step_by(at_a_time) {
             let end = (start + at_a_time).min(rows);
@@ -191,18 +185,12 @@ impl<'a> TableCodec<'a> {
                 .map(|cells| self.group(&codings, cells))
                 .collect();
             for group in groups {
-                group.intervals.into_iter().for_each(|interval| writer.push(interval));
-                in_stream += group.rows;
+                streams.push(group.rows, group.intervals);
                 real_bits += group.real_bits;
-                if writer.len() >= STREAM_BYTES {
-                    end_stream(&mut writer, &mut in_stream);
-                }
             }
             progress(end);
         }
-        if in_stream > 0 {
-            end_stream(&mut writer, &mut in_stream);
-        }
+        let (streams, payload) = streams.finish();
         let labels = |(column, labels): (usize, &Vec<Option<String>>)| {
             labels.iter().map(move |label| (column, label.clone())).collect::<Vec<_>>()
         };
@@ -313,19 +301,8 @@ impl<'a> TableCodec<'a> {
         if !self.columns().iter().zip(&counts).all(is_category) {
             return Err(damaged());
         }
-        let least = least_bits(2) * width as f64;
-        let mut streams = Vec::with_capacity(header.streams.len());
-        let mut rest = payload;
-        for stream in &header.streams {
-            let (bytes, after) = rest.split_at(stream.bytes);
-            rest = after;
-            // What is certain costs something too, and a category of one label and another does. Two words are slack
-            // for the coder's own.
-            if least * stream.events as f64 > 8.0 * (stream.bytes + 8) as f64 {
-                return Err(damaged());
-            }
-            streams.push((stream.events, bytes));
-        }
+        // A category of one label and another costs something, too.
+        let streams = apart(&header.streams, payload, least_bits(2) * width as f64)?;
         let other_content = || Fault::OtherContent { arithmetic: arithmetic.to_string() };
         let (mut values, mut content) = (Vec::new(), Sha256::new());
         for group in streams.chunks(rayon::current_num_threads().max(1)) {
