@@ -4,8 +4,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | this one | how models are made, what they are, and how likely rows are |
-//! | [`given`] | what is drawn and what is probable, given what is known |
-//! | [`stored`] | a model as a file, and back |
+//! | `given` | what is drawn and what is probable, given what is known |
+//! | `stored` | a model as a file, and back |
 
 use ar_kernels::Isa;
 use burn::module::Module;
