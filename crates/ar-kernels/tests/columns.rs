@@ -24,7 +24,23 @@ fn numbers(n: usize, seed: u64, spread: f32) -> Vec<f32> {
 const GRID: Family = Family::Grid { half: 0.125 };
 
 fn number(components: usize, family: Family, missing: Missing) -> Head {
-    Head::Number { components, family, floor: 0.01, missing }
+    Head::Number { components, listed: false, family, floor: 0.01, missing }
+}
+
+/// A number on a grid, some values of which are listed.
+fn listed(components: usize, missing: Missing) -> Head {
+    Head::Number { components, listed: true, family: GRID, floor: 0.01, missing }
+}
+
+/// ln p of the numbers of a list: a half of 1, three eighths of 40, an eighth of −3.
+fn log_listed(x: f32) -> f32 {
+    let p: f32 = match x {
+        1.0 => 0.5,
+        40.0 => 0.375,
+        -3.0 => 0.125,
+        _ => 0.0,
+    };
+    p.ln()
 }
 
 /// One column of each sort.
@@ -36,6 +52,7 @@ fn heads() -> Heads {
         Head::Category { labels: 1, other: 0.3 },
         number(1, GRID, Missing::Never(0.001)),
         number(3, Family::Gaussian { log_unit: -2.0 }, Missing::Learned),
+        listed(2, Missing::Learned),
     ])
 }
 
@@ -45,14 +62,8 @@ fn rows(n: usize) -> Vec<f32> {
         .flat_map(|i| {
             let far = [0.25, -3.0, 1.5, 40.0][i % 4];
             let missing = if i % 3 == 0 { f32::NAN } else { 0.25 * (i % 7) as f32 };
-            [
-                (i % 4) as f32,
-                missing,
-                far,
-                (i % 2) as f32,
-                far,
-                if i % 5 == 1 { f32::NAN } else { far },
-            ]
+            let often = if i % 5 == 1 { f32::NAN } else { far };
+            [(i % 4) as f32, missing, far, (i % 2) as f32, far, often, often, log_listed(often)]
         })
         .collect()
 }
@@ -63,14 +74,14 @@ fn values_and_slopes_are_those_of_plain_operations() {
     for device in devices() {
         let device = device.autodiff();
         for n in [1, 7, 50] {
-            let x = Tensor::<2>::from_data(TensorData::new(rows(n), [n, 6]), &device);
+            let x = Tensor::<2>::from_data(TensorData::new(rows(n), [n, 8]), &device);
             let run = |plain: bool| {
                 let outputs = numbers(n * heads.outputs(), 1, 2.0);
                 let outputs = TensorData::new(outputs, [n, heads.outputs()]);
                 let outputs = Tensor::<2>::from_data(outputs, &device).require_grad();
                 let path = if plain { reference::log_prob } else { log_prob };
                 let out = path(outputs.clone(), x.clone(), &heads);
-                let grad = TensorData::new(numbers(n * 6, 2, 1.0), [n, 6]);
+                let grad = TensorData::new(numbers(n * 7, 2, 1.0), [n, 7]);
                 let grads = (out.clone() * Tensor::from_data(grad, &device)).sum().backward();
                 let slope = outputs.grad(&grads).unwrap();
                 [out.inner(), slope].map(|t| t.into_data().iter::<f32>().collect::<Vec<_>>())
@@ -90,6 +101,7 @@ fn values_and_slopes_are_those_of_plain_operations() {
 fn values_and_slopes_are_those_of_double_precision() {
     let narrow = |half| Head::Number {
         components: 3,
+        listed: false,
         family: Family::Grid { half },
         floor: half / 16.0,
         missing: Missing::Learned,
@@ -101,6 +113,7 @@ fn values_and_slopes_are_those_of_double_precision() {
         narrow(3.0),
         Head::Category { labels: 12, other: 1e-6 },
         number(5, Family::Gaussian { log_unit: 3.0 }, Missing::Never(1e-6)),
+        listed(3, Missing::Never(1e-6)),
     ];
     let heads = Heads::new(heads);
     let (gains, shifts) = (numbers(heads.outputs(), 7, 1.5), numbers(heads.outputs(), 8, 3.0));
@@ -110,10 +123,10 @@ fn values_and_slopes_are_those_of_double_precision() {
     let x: Vec<f32> = (0..n)
         .flat_map(|i| {
             let z = [0.0, -0.7, 2.0, 40.0, 1e4, f32::NAN][i % 6];
-            [(19 * i % 701) as f32, z, z, z, (i % 13) as f32, z]
+            [(19 * i % 701) as f32, z, z, z, (i % 13) as f32, z, z, log_listed(z)]
         })
         .collect();
-    let (outputs, grad) = (numbers(n * heads.outputs(), 1, 2.0), numbers(n * 6, 2, 1.0));
+    let (outputs, grad) = (numbers(n * heads.outputs(), 1, 2.0), numbers(n * 7, 2, 1.0));
     let device = Device::default().autodiff();
     let tensor = |values: &[f32]| {
         let width = values.len() / n;
@@ -136,11 +149,11 @@ fn values_and_slopes_are_those_of_double_precision() {
 fn slopes_are_those_of_differences() {
     let heads = heads();
     let outputs: Vec<f32> = numbers(heads.outputs(), 3, 1.5);
-    for row in rows(12).chunks_exact(6) {
+    for row in rows(12).chunks_exact(8) {
         let total = |outputs: &[f32]| -> f64 {
             cpu::log_prob(outputs, row, &heads).iter().map(|&l| f64::from(l)).sum()
         };
-        let slopes = cpu::slope(&outputs, row, &[1.0; 6], &heads);
+        let slopes = cpu::slope(&outputs, row, &[1.0; 7], &heads);
         for (k, slope) in slopes.iter().enumerate() {
             let at = |step: f32| {
                 let mut moved = outputs.clone();
@@ -158,7 +171,10 @@ fn slopes_are_those_of_differences() {
 /// Σ over a wide grid, or the integral, of one column, its being missing and other labels included.
 fn mass(head: Head, outputs: &[f32]) -> f64 {
     let heads = Heads::new(vec![head]);
-    let p = |x: f32| f64::from(cpu::log_prob(outputs, &[x], &heads)[0]).exp();
+    let p = |x: f32| {
+        let x = [x, log_listed(x)];
+        f64::from(cpu::log_prob(outputs, &x[..heads.targets()], &heads)[0]).exp()
+    };
     match head {
         Head::Category { labels, .. } => (0..=labels).map(|label| p(label as f32)).sum(),
         Head::Number { family: Family::Grid { half }, .. } => {
@@ -186,13 +202,23 @@ fn every_column_is_a_distribution() {
         let mass = mass(*head, own);
         assert!((mass - 1.0).abs() < 2e-4, "{head:?}: {mass}");
     }
-    // Mistakes that the law finds: half a step that is a whole one, and a unit that is forgotten.
+    // Mistakes that the law finds: half a step that is a whole one, a unit that is forgotten, and a list of twice what
+    // there is.
     let grid = |half| number(2, Family::Grid { half }, Missing::Never(0.02));
     let wrong = |x: f32| {
         f64::from(cpu::log_prob(&outputs[..6], &[x], &Heads::new(vec![grid(0.25)]))[0]).exp()
     };
     let wrong: f64 = (-40_000..40_000).map(|k| wrong(k as f32 * 0.25)).sum();
     assert!((wrong - 2.0).abs() < 0.1, "cells of two steps are counted twice: {wrong}");
+    let twice = |x: f32| {
+        let x = [x, log_listed(x) + 2.0_f32.ln()];
+        f64::from(
+            cpu::log_prob(&outputs[..7], &x, &Heads::new(vec![listed(2, Missing::Never(0.02))]))[0],
+        )
+        .exp()
+    };
+    let twice: f64 = (-40_000..40_000).map(|k| twice(k as f32 * 0.25)).sum();
+    assert!(twice > 1.01, "a list whose masses add up to 2: {twice}");
     let gaussian = number(2, Family::Gaussian { log_unit: 0.0 }, Missing::Never(0.02));
     let mass = mass(gaussian, &outputs[..6]);
     assert!((mass - 1.0).abs() < 2e-4 && (mass * 0.5_f64.exp() - 1.0).abs() > 0.5);
@@ -232,7 +258,7 @@ fn what_is_no_label_is_impossible() {
 fn results_are_the_same_bits_for_any_number_of_threads() {
     let heads = heads();
     let (n, x) = (101, rows(101));
-    let (outputs, grad) = (numbers(n * heads.outputs(), 1, 2.0), numbers(n * 6, 2, 1.0));
+    let (outputs, grad) = (numbers(n * heads.outputs(), 1, 2.0), numbers(n * 7, 2, 1.0));
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();

@@ -86,7 +86,7 @@ const KINDS: [Column; 9] = [
     Column::Grid { step: 1.0, can_be_missing: true },
     Column::Grid { step: 0.01, can_be_missing: false },
     Column::Grid { step: 5.0, can_be_missing: false },
-    // Mostly one value, with far ones.
+    // Mostly one value, with far ones, most of which recur.
     WHOLE,
     Column::Real { can_be_missing: true },
     REAL,
@@ -109,7 +109,11 @@ fn rows(n: usize, seed: u64) -> Vec<f64> {
             if rng.random::<f64>() < 0.1 { f64::NAN } else { (40.0 + 13.0 * z).round() },
             ((z + normal(&mut rng)) * 100.0).round() / 100.0,
             (normal(&mut rng) * 20.0).round() * 5.0,
-            if share < 0.95 { 0.0 } else { (share * 1e5).round() },
+            match share {
+                ..0.95 => 0.0,
+                0.95..0.96 => (share * 1e5).round(),
+                _ => (share * 1e3).floor() * 997.0,
+            },
             if share < 0.1 { f64::NAN } else { (z * 1e4).round() / 1e4 },
             normal(&mut rng) * 3e-7,
         ]);
@@ -124,6 +128,12 @@ const REALS: f64 = 2.0;
 #[test]
 fn every_kind_of_column_comes_back_at_the_price_of_its_likelihood() {
     let case = Case::new(&KINDS, &rows(3000, 1), 1);
+    let mut row = rows(1, 1);
+    let [often, never] = [0.0, 1.0].map(|more| {
+        row[6] = 980.0 * 997.0 + more;
+        case.nll_bytes(&row)[6]
+    });
+    assert!(never > often + 0.5, "what recurs is a component: {never} and {often} bytes");
     for n in [0, 1, 2, 3000] {
         let cells = case.known(rows(n, 2));
         let Compressed { file, real_bytes } = case.comes_back(&cells);

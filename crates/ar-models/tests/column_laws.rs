@@ -14,6 +14,7 @@ use common::{Tamper, device, has_the_right_gradient, shaken};
 use prob_core::laws::{
     Law, chain_rule, integral, same_draws, same_walks, sampler_cells, sums_to_one,
 };
+use prob_core::logspace::logsumexp;
 use prob_core::ordering::{Ordering, OrderingKind};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
@@ -21,12 +22,15 @@ use rand::{Rng, SeedableRng};
 const CATEGORY: Column = Column::Category { labels: 3 };
 const GRID: Column = Column::Grid { step: 0.5, can_be_missing: true };
 const WHOLE: Column = Column::Grid { step: 1.0, can_be_missing: false };
+/// Few numbers far from each other, which recur.
+const LISTED: Column = Column::Grid { step: 0.25, can_be_missing: false };
 const REAL: Column = Column::Real { can_be_missing: true };
 
 /// Training rows with every label, and missing numbers where there can be some.
 fn training(columns: &[Column]) -> InMemory {
     let cell = |column: &Column, i: usize| match *column {
         Column::Category { labels } => (i % labels) as f64,
+        _ if *column == LISTED => 0.25 * [-8.0, 9.0, 4.0][i % 3],
         Column::Grid { step, can_be_missing } => {
             if can_be_missing && i.is_multiple_of(5) {
                 f64::NAN
@@ -119,7 +123,8 @@ fn support(column: Column) -> Vec<f64> {
     match column {
         Column::Category { labels } => (0..=labels).map(|label| label as f64).collect(),
         Column::Grid { step, .. } => {
-            let points = (-120..=120).map(|k| f64::from(k) * step);
+            let far = if column == LISTED { 240 } else { 120 };
+            let points = (-far..=far).map(|k| f64::from(k) * step);
             points.chain([f64::NAN]).collect()
         }
         Column::Real { .. } => panic!("a real column has a density"),
@@ -140,10 +145,11 @@ fn product(values: &[Vec<f64>]) -> Vec<f64> {
 
 #[test]
 fn the_mass_of_all_rows_is_one_missing_cells_and_other_labels_included() {
-    let columns = [CATEGORY, GRID, Column::Category { labels: 1 }, WHOLE];
-    let rows = product(&columns.map(support));
     let [raster, random] = orderings();
-    for config in configs(random).into_iter().chain(configs(raster).into_iter().take(1)) {
+    let all = configs(random).into_iter().chain(configs(raster).into_iter().take(1));
+    for (config, last) in all.flat_map(|config| [(config.clone(), WHOLE), (config, LISTED)]) {
+        let columns = [CATEGORY, GRID, Column::Category { labels: 1 }, last];
+        let rows = product(&columns.map(support));
         let model = model(&config, &columns, &device());
         let log_probs = model.log_prob(&rows);
         // What is beyond the 60 points on either side is not counted.
@@ -193,7 +199,7 @@ fn events(columns: &[Column], n: usize) -> Vec<f64> {
     (0..n).flat_map(|i| columns.iter().map(move |column| cell(column, i))).collect()
 }
 
-const ALL: [Column; 5] = [GRID, CATEGORY, REAL, WHOLE, Column::Category { labels: 2 }];
+const ALL: [Column; 5] = [GRID, CATEGORY, REAL, LISTED, Column::Category { labels: 2 }];
 
 fn walks_as_its_density<M: Neural<Kind = Float>>(model: &M) {
     let walk = Neural::ordering(model).clone();
@@ -268,16 +274,18 @@ fn gradients_are_those_of_differences() {
 
 #[test]
 fn dropout_changes_training_alone_and_by_its_dice_alone() {
+    // Without a list, of which training leaves each row out.
+    const NONE_LISTED: [Column; 5] = [GRID, CATEGORY, REAL, WHOLE, Column::Category { labels: 2 }];
     fn losses<M: Neural<Kind = Float>>(model: &M, seed: u64) -> Vec<f64> {
-        let x = tensor(&events(&ALL, 12), 5, &device());
+        let x = tensor(&events(&NONE_LISTED, 12), 5, &device());
         host(model.training_loss(x, None, &mut ChaCha8Rng::seed_from_u64(seed)))
     }
     let made = |dropout| {
         let settings = MadeSettings { dropout, components: 2, ..MadeSettings::new(vec![12, 9]) };
-        model(&ModelConfig::Made(settings), &ALL, &device())
+        model(&ModelConfig::Made(settings), &NONE_LISTED, &device())
     };
     let (with, without) = (made(0.3), made(0.0));
-    let rows = events(&ALL, 12);
+    let rows = events(&NONE_LISTED, 12);
     assert_eq!(with.log_prob(&rows), without.log_prob(&rows));
     let [one, again, other, none] = [(&with, 1), (&with, 1), (&with, 2), (&without, 1)]
         .map(|(model, seed)| of!(model, own => losses(own, seed)));
@@ -326,6 +334,39 @@ fn draws_have_the_frequencies_of_the_mass_and_stay_on_the_grid() {
         // A NaN is not equal to itself, so without missing cells.
         let whole = self::model(&config, &[CATEGORY, WHOLE], &device());
         of!(&whole, own => same_draws(own, Neural::ordering(own), 50, 7, 1e-9)).unwrap();
+    }
+}
+
+#[test]
+fn what_recurs_is_a_component_and_drawn_as_such() {
+    for config in all_configs() {
+        let columns = [CATEGORY, LISTED];
+        let model = model(&config, &columns, &device());
+        let log_prob = |x: f64| model.log_prob(&[1.0, x][..])[0];
+        // Far from each other, and a step beside them.
+        for x in [-2.0, 1.0, 2.25] {
+            assert!(
+                log_prob(x) > log_prob(x - 0.25) + 0.5 && log_prob(x) > log_prob(x + 0.25) + 0.5
+            );
+        }
+        // Given that it is within what training had.
+        let points: Vec<f64> = (-8..=9).map(|k| 0.25 * f64::from(k)).collect();
+        let given: Vec<Option<f64>> = (0..20_000).flat_map(|_| [Some(1.0), None]).collect();
+        let drawn = model.complete_reals(&given, &mut ChaCha8Rng::seed_from_u64(3));
+        let drawn: Vec<usize> =
+            drawn.chunks_exact(2).map(|row| (4.0 * row[1] + 8.0) as usize).collect();
+        if model.ordering()[0] == 1 {
+            // Its draws do not know the label, so only that they are in the range is known here.
+            assert!(drawn.iter().all(|&k| k < points.len()));
+            continue;
+        }
+        let log_probs: Vec<f64> = points.iter().map(|&x| log_prob(x)).collect();
+        let all = logsumexp(&log_probs);
+        let expected: Vec<f64> = log_probs.iter().map(|log_prob| log_prob - all).collect();
+        sampler_cells(&expected, drawn.iter().copied(), 1e-4).unwrap();
+        // Negative control: every draw a point too far.
+        let moved = drawn.iter().map(|&k| (k + 1) % points.len());
+        assert!(sampler_cells(&expected, moved, 1e-4).is_err());
     }
 }
 
@@ -381,7 +422,7 @@ fn any_columns_are_answered_given_any_others_and_the_ensemble_averages_joint_pro
                 let along = network.along(Ordering::from_vec(moved).unwrap());
                 let log_probs =
                     host(prob_core::Density::log_prob(&along, tensor(&rows, 3, &device())));
-                let all = prob_core::logspace::logsumexp(&log_probs);
+                let all = logsumexp(&log_probs);
                 let share = |row: &[f64], within: bool| -> f64 {
                     let same = |other: &[f64]| before.iter().all(|&i| other[i] == row[i]);
                     let own = rows.chunks_exact(3).zip(&log_probs);

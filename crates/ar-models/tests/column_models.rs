@@ -200,8 +200,13 @@ fn the_kernel_has_the_likelihoods_of_prob_core() {
     let (logits, means, log_scales) = ([0.3, -0.4, 1.1], [-2.0, 0.1, 3.0], [-1.5, 0.2, -3.0]);
     let outputs = [logits, means, log_scales].concat();
     let share: f64 = 0.01;
-    let head =
-        |family| Head::Number { components: 3, family, floor: 0.0, missing: Missing::Never(share) };
+    let head = |family| Head::Number {
+        components: 3,
+        listed: false,
+        family,
+        floor: 0.0,
+        missing: Missing::Never(share),
+    };
     let grid = Grid::unbounded(0.0, 0.25).unwrap();
     let [l, m, s] = [logits, means, log_scales].map(|values| row(&values));
     let discretized =

@@ -29,11 +29,12 @@ unsafe fn tile<L: Lanes>(
     slope: Option<(&[f32], &mut [f32])>,
 ) {
     let (columns, width) = (heads.all().len(), heads.outputs());
-    let n = x.len() / columns;
+    let (targets, n) = (heads.targets(), x.len() / heads.targets());
     let (mut log_probs, mut slope) = (log_probs, slope);
     let (mut each, mut components): (Vec<Lane>, Vec<Component>) = (Vec::new(), Vec::new());
     let mut row = Vec::new();
     for (c, (head, at)) in heads.with_outputs().enumerate() {
+        let target = heads.targets_of(c).start;
         let link = heads.link(at.clone());
         let mut of_column = [0.0; LANES];
         if let Head::Category { labels: MANY.., other } = *head {
@@ -48,7 +49,7 @@ unsafe fn tile<L: Lanes>(
                     None => row.extend_from_slice(own),
                 }
                 let factor = slope.as_ref().map(|(grad, _)| grad[r * columns + c]);
-                of_column[r] = category::log_prob(&mut row, x[r * columns + c], other, factor);
+                of_column[r] = category::log_prob(&mut row, x[r * targets + target], other, factor);
                 if let Some((_, out)) = &mut slope {
                     let out = &mut out[r * width..][at.clone()];
                     match link {
@@ -66,7 +67,7 @@ unsafe fn tile<L: Lanes>(
             each.resize(at.len(), [0.0; LANES]);
             let (mut own, mut factor) = ([0.0; LANES], [0.0; LANES]);
             for r in 0..n {
-                own[r] = x[r * columns + c];
+                own[r] = x[r * targets + target];
                 for (lane, &o) in each.iter_mut().zip(&outputs[r * width..][at.clone()]) {
                     lane[r] = o;
                 }
@@ -82,9 +83,13 @@ unsafe fn tile<L: Lanes>(
             let by = slope.is_some().then_some(&factor);
             of_column = match *head {
                 Head::Category { other, .. } => category::log_probs(&mut each, &own, other, by),
-                Head::Number { components: count, family, floor, missing } => {
-                    let number = Number { components: count, family, floor, missing };
-                    number.log_probs(&mut each, &own, by, &mut components)
+                Head::Number { components: count, listed, family, floor, missing } => {
+                    let mut log_listed = [f32::NEG_INFINITY; LANES];
+                    if listed {
+                        (0..n).for_each(|r| log_listed[r] = x[r * targets + target + 1]);
+                    }
+                    let number = Number { components: count, listed, family, floor, missing };
+                    number.log_probs(&mut each, &own, &log_listed, by, &mut components)
                 }
             };
             if let Some((_, out)) = &mut slope {
@@ -120,17 +125,18 @@ dispatch! {
 /// log p of each value.
 ///
 /// # Shapes
-/// `outputs` is `[batch, outputs of all columns]`, `x` and the result are `[batch, columns]`.
+/// `outputs` is `[batch, outputs of all columns]`, `x` is `[batch, targets]`, the result `[batch, columns]`.
 ///
 /// # Panics
 /// When the slices' lengths do not belong to one shape.
 pub fn log_prob(outputs: &[f32], x: &[f32], heads: &Heads) -> Vec<f32> {
     let (columns, width) = (heads.all().len(), heads.outputs());
-    assert_eq!(x.len() * width, outputs.len() * columns, "as many rows of outputs as of values");
-    let mut out = vec![0.0_f32; x.len()];
+    let targets = heads.targets();
+    assert_eq!(x.len() * width, outputs.len() * targets, "as many rows of outputs as of values");
+    let mut out = vec![0.0_f32; x.len() / targets * columns];
     let isa = Isa::detect();
     out.par_chunks_mut(LANES * columns)
-        .zip(x.par_chunks(LANES * columns))
+        .zip(x.par_chunks(LANES * targets))
         .zip(outputs.par_chunks(LANES * width))
         .for_each(|((out, x), outputs)| tile_f32(isa, outputs, x, heads, Some(out), None));
     out
@@ -139,19 +145,20 @@ pub fn log_prob(outputs: &[f32], x: &[f32], heads: &Heads) -> Vec<f32> {
 /// The gradient of the outputs, from that of the log-probabilities.
 ///
 /// # Shapes
-/// `x` and `grad` are `[batch, columns]`, `outputs` and the result `[batch, outputs of all columns]`.
+/// `x` is `[batch, targets]`, `grad` `[batch, columns]`, `outputs` and the result `[batch, outputs of all columns]`.
 ///
 /// # Panics
 /// When the slices' lengths do not belong to one shape.
 pub fn slope(outputs: &[f32], x: &[f32], grad: &[f32], heads: &Heads) -> Vec<f32> {
     let (columns, width) = (heads.all().len(), heads.outputs());
-    assert_eq!(x.len() * width, outputs.len() * columns, "as many rows of outputs as of values");
-    assert_eq!(x.len(), grad.len(), "one gradient per value");
+    let targets = heads.targets();
+    assert_eq!(x.len() * width, outputs.len() * targets, "as many rows of outputs as of values");
+    assert_eq!(x.len() * columns, grad.len() * targets, "one gradient per value");
     let mut out = vec![0.0_f32; outputs.len()];
     let isa = Isa::detect();
     out.par_chunks_mut(LANES * width)
         .zip(outputs.par_chunks(LANES * width))
-        .zip(x.par_chunks(LANES * columns).zip(grad.par_chunks(LANES * columns)))
+        .zip(x.par_chunks(LANES * targets).zip(grad.par_chunks(LANES * columns)))
         .for_each(|((out, outputs), (x, grad))| {
             tile_f32(isa, outputs, x, heads, None, Some((grad, out)));
         });

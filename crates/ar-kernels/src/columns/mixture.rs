@@ -7,6 +7,7 @@ use super::{Family, Missing};
 #[derive(Clone, Copy)]
 pub(super) struct Number {
     pub(super) components: usize,
+    pub(super) listed: bool,
     pub(super) family: Family,
     pub(super) floor: f64,
     pub(super) missing: Missing,
@@ -24,13 +25,15 @@ pub(super) struct Component {
 }
 
 impl Number {
-    /// log p of each lane's `x` in standardized units, or of its being missing where it is NaN. The outputs become the
-    /// gradient of themselves, times `factor` if there is one. `scratch` is room for the components.
+    /// log p of each lane's `x` in standardized units, or of its being missing where it is NaN; `listed` is ln p of the
+    /// component that is. The outputs become the gradient of themselves, times `factor` if there is one. `scratch` is
+    /// room for the components.
     #[inline(always)]
     pub(super) fn log_probs(
         &self,
         outputs: &mut [Lane],
         x: &Lane,
+        listed: &Lane,
         factor: Option<&Lane>,
         scratch: &mut Vec<Component>,
     ) -> Lane {
@@ -53,7 +56,7 @@ impl Number {
         };
         let z = each(|k| if x[k].is_nan() { 0.0 } else { x[k] });
         let factor = factor.map(|factor| each(|k| if x[k].is_nan() { 0.0 } else { factor[k] }));
-        let mixture = self.mixture(outputs, &z, factor.as_ref(), scratch);
+        let mixture = self.mixture(outputs, &z, listed, factor.as_ref(), scratch);
         each(|k| if x[k].is_nan() { missing[k] } else { there[k] + mixture[k] })
     }
 
@@ -63,18 +66,19 @@ impl Number {
         &self,
         outputs: &mut [Lane],
         z: &Lane,
+        listed: &Lane,
         factor: Option<&Lane>,
         scratch: &mut Vec<Component>,
     ) -> Lane {
         let count = self.components;
-        let (logits, rest) = outputs.split_at_mut(count);
+        let (logits, rest) = outputs.split_at_mut(count + usize::from(self.listed));
         let (means, log_scales) = rest.split_at_mut(count);
         let mut most = [f32::NEG_INFINITY; LANES];
         for logits in &*logits {
             most = each(|k| larger(most[k], logits[k]));
         }
         scratch.clear();
-        scratch.resize(count, Component::default());
+        scratch.resize(logits.len(), Component::default());
         let mut weights = [0.0; LANES];
         for (own, logits) in scratch.iter_mut().zip(&*logits) {
             own.weight = each(|k| exp(logits[k] - most[k]));
@@ -84,6 +88,7 @@ impl Number {
         let mut most = [f32::NEG_INFINITY; LANES];
         for (j, own) in scratch.iter_mut().enumerate() {
             match self.family {
+                _ if j == count => own.joint = *listed,
                 Family::Gaussian { log_unit } => {
                     self.gaussian(
                         own,
@@ -111,8 +116,10 @@ impl Number {
             for (j, own) in scratch.iter().enumerate() {
                 let posterior = each(|k| factor[k] * (own.joint[k] * by_sum[k]));
                 logits[j] = each(|k| posterior[k] - factor[k] * (own.weight[k] * by_weights[k]));
-                means[j] = each(|k| posterior[k] * own.by_mean[k]);
-                log_scales[j] = each(|k| posterior[k] * own.by_log_scale[k]);
+                if j < count {
+                    means[j] = each(|k| posterior[k] * own.by_mean[k]);
+                    log_scales[j] = each(|k| posterior[k] * own.by_log_scale[k]);
+                }
             }
         }
         // What is too unlikely for single precision is the least that it has, and not impossible.

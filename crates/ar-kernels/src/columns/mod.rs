@@ -5,6 +5,7 @@
 //! a number       log p(x) = log σ(−o_0) + log Σ_k π_k p_k(x),      log σ(o_0) where it is missing
 //! on a grid      p_k = σ((z + h − μ_k)/s_k) − σ((z − h − μ_k)/s_k)
 //! a real one     p_k = N(z; μ_k, s_k) / unit
+//! a listed one    p_k = a mass that is known, whatever the outputs are
 //!                π = softmax(o^π),  μ = o^μ,  s = exp(o^s) + floor
 //! ```
 //!
@@ -50,6 +51,9 @@ pub enum Head {
     Number {
         /// Components K, of which each has three outputs: all o^π, then all o^μ, then all o^s.
         components: usize,
+        /// Whether there is one more, of which only the weight is an output, behind the other o^π: its ln p stands beside
+        /// the value, −∞ where it has none.
+        listed: bool,
         /// The family of the components.
         family: Family,
         /// The least scale, in standardized units.
@@ -88,10 +92,15 @@ impl Head {
     pub fn outputs(&self) -> usize {
         match *self {
             Self::Category { labels, .. } => labels,
-            Self::Number { components, missing, .. } => {
-                3 * components + usize::from(missing == Missing::Learned)
+            Self::Number { components, listed, missing, .. } => {
+                3 * components + usize::from(listed) + usize::from(missing == Missing::Learned)
             }
         }
+    }
+
+    /// How many numbers say what its value is: one, and the ln p of a component that is listed.
+    pub fn targets(&self) -> usize {
+        1 + usize::from(matches!(self, Self::Number { listed: true, .. }))
     }
 }
 
@@ -101,6 +110,8 @@ pub struct Heads {
     heads: Arc<[Head]>,
     /// Where the outputs of each begin, and where the last ones end.
     starts: Arc<[usize]>,
+    /// Where the targets of each begin, and where the last ones end.
+    targets: Arc<[usize]>,
     /// What each output is multiplied by, and what is added, before it means anything.
     links: Option<Arc<Links>>,
 }
@@ -116,12 +127,15 @@ struct Links {
 impl Heads {
     /// Columns with these heads.
     pub fn new(heads: Vec<Head>) -> Self {
-        let ends = heads.iter().scan(0, |end, head| {
-            *end += head.outputs();
-            Some(*end)
-        });
-        let starts = core::iter::once(0).chain(ends).collect();
-        Self { starts, heads: heads.into(), links: None }
+        let starts = |of: fn(&Head) -> usize| {
+            let ends = heads.iter().scan(0, |end, head| {
+                *end += of(head);
+                Some(*end)
+            });
+            core::iter::once(0).chain(ends).collect()
+        };
+        let (starts, targets) = (starts(Head::outputs), starts(Head::targets));
+        Self { starts, targets, heads: heads.into(), links: None }
     }
 
     /// The same, of outputs that are `shift + gain · o` before they mean anything.
@@ -157,6 +171,16 @@ impl Heads {
         self.starts[self.heads.len()]
     }
 
+    /// Targets of all columns.
+    pub fn targets(&self) -> usize {
+        self.targets[self.heads.len()]
+    }
+
+    /// Where the targets of a column are among all.
+    pub fn targets_of(&self, column: usize) -> core::ops::Range<usize> {
+        self.targets[column]..self.targets[column + 1]
+    }
+
     /// Each column with its outputs among all.
     pub(crate) fn with_outputs(&self) -> impl Iterator<Item = (&Head, core::ops::Range<usize>)> {
         self.heads.iter().zip(self.starts.windows(2).map(|pair| pair[0]..pair[1]))
@@ -168,15 +192,16 @@ impl Heads {
 /// Differentiable with respect to `outputs`; `x` is data and gets no gradient.
 ///
 /// # Shapes
-/// `outputs` is `[batch, outputs of all columns]`; `x` and the result are `[batch, columns]`. A category is the
-/// index of its label, a number stands in standardized units, NaN is a missing one.
+/// `outputs` is `[batch, outputs of all columns]`, `x` is `[batch, targets]` and the result `[batch, columns]`. A
+/// category is the index of its label, a number stands in standardized units, NaN is a missing one; where a component is
+/// listed, its ln p is the next target.
 ///
 /// # Panics
 /// When the shapes do not belong together.
 pub fn log_prob(outputs: Tensor<2>, x: Tensor<2>, heads: &Heads) -> Tensor<2> {
     let [batch, width] = outputs.dims();
     assert_eq!(width, heads.outputs(), "outputs must be [batch, outputs of all columns]");
-    assert_eq!(x.dims(), [batch, heads.all().len()], "x must be [batch, columns]");
+    assert_eq!(x.dims(), [batch, heads.targets()], "x must be [batch, targets]");
     if batch == 0
         || heads.all().is_empty()
         || !crate::has_kernel(&outputs)
@@ -224,10 +249,10 @@ macro_rules! on_slices {
                 x: FloatTensor<Self>,
                 heads: Heads,
             ) -> FloatTensor<Self> {
-                let shape = burn::backend::TensorMetadata::shape(&x);
                 let [outputs, x] = [outputs, x].map(Self::contiguous);
                 let out = cpu::log_prob(Self::as_slice(&outputs), Self::as_slice(&x), &heads);
-                Self::from_vec(out, shape)
+                let shape = [out.len() / heads.all().len(), heads.all().len()];
+                Self::from_vec(out, burn::tensor::Shape::new(shape))
             }
 
             fn column_slope(

@@ -10,10 +10,10 @@ use super::{Family, Head, Heads, Missing};
 /// log p of each value.
 ///
 /// # Shapes
-/// `outputs` is `[batch, outputs of all columns]`, `x` and the result are `[batch, columns]`.
+/// `outputs` is `[batch, outputs of all columns]`, `x` is `[batch, targets]`, the result `[batch, columns]`.
 pub fn log_prob(outputs: Tensor<2>, x: Tensor<2>, heads: &Heads) -> Tensor<2> {
-    let [batch, columns] = x.dims();
-    if batch == 0 || columns == 0 {
+    let [batch, targets] = x.dims();
+    if batch == 0 || targets == 0 {
         return x;
     }
     let outputs = match heads.links() {
@@ -28,11 +28,12 @@ pub fn log_prob(outputs: Tensor<2>, x: Tensor<2>, heads: &Heads) -> Tensor<2> {
     };
     let each = heads.with_outputs().enumerate().map(|(column, (head, at))| {
         let outputs = outputs.clone().narrow(1, at.start, at.len());
-        let x = x.clone().narrow(1, column, 1); // [batch, 1]
+        let at_x = heads.targets_of(column);
+        let x = x.clone().narrow(1, at_x.start, at_x.len()); // [batch, targets of the column]
         match *head {
             Head::Category { labels, other } => category(outputs, x, labels, other),
-            Head::Number { components, family, floor, missing } => {
-                number(outputs, x, components, (family, floor), missing)
+            Head::Number { components, listed, family, floor, missing } => {
+                number(outputs, x, (components, listed), (family, floor), missing)
             }
         }
     });
@@ -49,20 +50,23 @@ fn category(outputs: Tensor<2>, x: Tensor<2>, labels: usize, other: f64) -> Tens
     known.mask_fill(is_other, other.ln()).mask_fill(none, f64::NEG_INFINITY)
 }
 
-/// `outputs` is `[batch, 3·components (+ 1)]`, `x` and the result are `[batch, 1]`.
+/// `outputs` is `[batch, 3·components (+ 1) (+ 1)]`, `x` `[batch, 1 (+ 1)]`, the result `[batch, 1]`.
 fn number(
     outputs: Tensor<2>,
     x: Tensor<2>,
-    components: usize,
+    (components, listed): (usize, bool),
     (family, floor): (Family, f64),
     missing: Missing,
 ) -> Tensor<2> {
-    let is_missing = x.clone().is_nan();
-    let z = x.mask_fill(is_missing.clone(), 0.0);
-    let first = usize::from(missing == Missing::Learned);
-    let part = |k: usize| outputs.clone().narrow(1, first + k * components, components);
-    let (log_weights, scales) = (log_softmax(part(0), 1), part(2).exp().add_scalar(floor));
-    let u = (z - part(1)) / scales.clone(); // [batch, components]
+    let value = x.clone().narrow(1, 0, 1);
+    let is_missing = value.clone().is_nan();
+    let z = value.mask_fill(is_missing.clone(), 0.0);
+    let (first, logits) =
+        (usize::from(missing == Missing::Learned), components + usize::from(listed));
+    let log_weights = log_softmax(outputs.clone().narrow(1, first, logits), 1);
+    let part = |k: usize| outputs.clone().narrow(1, first + logits + k * components, components);
+    let (means, scales) = (part(0), part(1).exp().add_scalar(floor));
+    let u = (z - means) / scales.clone(); // [batch, components]
     let each = match family {
         Family::Gaussian { log_unit } => {
             let constant = 0.5 * core::f64::consts::TAU.ln() + log_unit;
@@ -75,6 +79,7 @@ fn number(
             near + far + d.neg().exp().neg().log1p()
         }
     };
+    let each = if listed { Tensor::cat(vec![each, x.narrow(1, 1, 1)], 1) } else { each };
     let joint = log_weights + each;
     let most = joint.clone().max_dim(1).detach();
     let mixture = (joint - most.clone()).exp().sum_dim(1).log() + most; // [batch, 1]

@@ -3,7 +3,7 @@
 //! ```text
 //! a category         p(R) = Σ_{y ∈ R} p(y)
 //! a number           p(low ≤ x ≤ high) = p(there) Σ_k π_k (F_k(high) − F_k(low)),
-//!                    F_k a logistic, from cell edge to cell edge on a grid, or a Gaussian
+//!                    F_k a logistic, from cell edge to cell edge on a grid, or a Gaussian, or the sum of a list
 //! given the region   k ~ π_k (F_k(high) − F_k(low)),   then component k between low and high
 //! ```
 //!
@@ -18,7 +18,7 @@ use prob_core::{standard_normal, uniform};
 use rand::Rng;
 
 use super::normal::{log_between, log_tail};
-use super::{Region, Units};
+use super::{Region, Rows, Units};
 
 /// The distribution of one cell given those before it in its row.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,9 @@ struct Mixture<'a> {
     log_scales: &'a [f64],
     floor: f64,
     family: Family,
+    /// What the list of a column says, if it has one.
+    units: &'a Units,
+    column: usize,
 }
 
 /// Draws of a Gaussian before its part is searched for instead.
@@ -47,7 +50,9 @@ const TRIES: usize = 64;
 impl<'a> Cell<'a> {
     /// ln p that the number is there, ln p that it is missing, and the mixture of where it is.
     fn number(&self) -> Option<(f64, f64, Mixture<'a>)> {
-        let Head::Number { components, family, floor, missing } = self.head else { return None };
+        let Head::Number { components, listed, family, floor, missing } = self.head else {
+            return None;
+        };
         let (there, gone, outputs) = match missing {
             Missing::Never(share) => ((-share).ln_1p(), share.ln(), self.outputs),
             Missing::Learned => {
@@ -55,9 +60,11 @@ impl<'a> Cell<'a> {
                 (-softplus(bit), -softplus(-bit), &self.outputs[1..])
             }
         };
-        let (logits, rest) = outputs.split_at(components);
+        let (logits, rest) = outputs.split_at(components + usize::from(listed));
         let (means, log_scales) = rest.split_at(components);
-        Some((there, gone, Mixture { logits, means, log_scales, floor, family }))
+        let Self { units, column, .. } = *self;
+        let mixture = Mixture { logits, means, log_scales, floor, family, units, column };
+        Some((there, gone, mixture))
     }
 
     /// ln p of a label, the last of which is any other one.
@@ -93,7 +100,7 @@ impl<'a> Cell<'a> {
                 if self.can_be_missing() { log_add(there, gone) } else { there }
             }
             Region::Value(x) if x.is_nan() => gone,
-            Region::Value(x) => there + mixture.log_prob(self.units.target(self.column, *x)),
+            Region::Value(x) => there + mixture.log_prob(*x),
             Region::Between(low, high) => self.within(there, mixture, (*low, *high)),
         }
     }
@@ -162,9 +169,13 @@ impl Mixture<'_> {
         self.logits.iter().map(|logit| logit - all).collect()
     }
 
-    /// ln π_k + ln p_k(z).
-    fn log_prob(&self, z: f64) -> f64 {
+    /// log Σ_k π_k p_k(x).
+    fn log_prob(&self, x: f64) -> f64 {
+        let z = self.units.target(self.column, x);
         let of = |(k, log_weight): (usize, f64)| {
+            if k == self.means.len() {
+                return log_weight + self.units.log_listed(self.column, x, Rows::Any);
+            }
             let (mean, scale) = (self.means[k], self.scale(k));
             log_weight
                 + match self.family {
@@ -184,6 +195,11 @@ impl Mixture<'_> {
     /// ln π_k + ln (F_k(high) − F_k(low)) of each component.
     fn log_masses(&self, low: f64, high: f64) -> Vec<f64> {
         let of = |(k, log_weight): (usize, f64)| {
+            if k == self.means.len() {
+                let listed = self.units.listed_between(self.column, low, high);
+                let share = listed.map_or(0.0, |(list, from, to)| list.share(from, to));
+                return log_weight + share.ln();
+            }
             let scale = self.scale(k);
             let (a, b) = ((low - self.means[k]) / scale, (high - self.means[k]) / scale);
             log_weight
@@ -198,6 +214,11 @@ impl Mixture<'_> {
     /// A draw between two points.
     fn draw(&self, low: f64, high: f64, rng: &mut dyn Rng) -> f64 {
         let k = index(&self.log_masses(low, high), uniform(rng));
+        if k == self.means.len()
+            && let Some((list, from, to)) = self.units.listed_between(self.column, low, high)
+        {
+            return self.units.of_steps(self.column, list.quantile(from, to, uniform(rng)));
+        }
         let (mean, scale) = (self.means[k], self.scale(k));
         let (a, b) = ((low - mean) / scale, (high - mean) / scale);
         let u = match self.family {

@@ -9,7 +9,7 @@ use prob_core::{Density, Sample, uniform};
 use rand::Rng;
 
 use super::cell::{Cell, index};
-use super::{Region, Units};
+use super::{Region, Rows, Units};
 use crate::neural::{data_dtype, host_f64};
 
 /// The conditional of one column, one row of parameters for each row of a batch.
@@ -42,10 +42,13 @@ impl Density for ColumnConditional {
 
     fn log_prob(&self, x: Tensor<1>) -> Tensor<1> {
         let [n] = x.dims();
-        let target = |x: f64| self.units.target(self.column, x);
-        let targets: Vec<f64> = x.into_data().iter::<f64>().map(target).collect();
+        let width = self.head.targets();
+        let mut targets = vec![0.0; n * width];
+        for (own, x) in targets.chunks_exact_mut(width).zip(x.into_data().iter::<f64>()) {
+            self.units.write_targets(self.column, x, Rows::Any, own, |x| x);
+        }
         let like = (&self.outputs.device(), self.outputs.dtype());
-        let targets = Tensor::from_data(TensorData::new(targets, [n, 1]), like);
+        let targets = Tensor::from_data(TensorData::new(targets, [n, width]), like);
         columns::log_prob(self.outputs.clone(), targets, &Heads::new(vec![self.head])).reshape([n])
     }
 }

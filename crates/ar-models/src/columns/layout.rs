@@ -11,7 +11,7 @@ use prob_core::ordering::Ordering;
 use rayon::prelude::*;
 
 use super::units::Frequencies;
-use super::{ColumnConditional, Units};
+use super::{ColumnConditional, Rows, Units};
 
 /// Rows that a thread encodes at a time.
 const ENCODED: usize = 64;
@@ -90,7 +90,7 @@ impl Layout {
         gains.iter().filter(|gain| **gain != 0.0).count()
     }
 
-    /// The features of each row, `[batch, features]`, and its cells as the heads take them, `[batch, columns]`, both
+    /// The features of each row, `[batch, features]`, and its cells as the heads take them, `[batch, targets]`, both
     /// in the order of the blocks.
     ///
     /// # Shapes
@@ -98,8 +98,8 @@ impl Layout {
     ///
     /// # Panics
     /// When there is not one value for every column.
-    pub(crate) fn encoded(&self, x: Tensor<2>, dtype: DType) -> (Tensor<2>, Tensor<2>) {
-        self.encoded_by(Encoding::Features, x, dtype)
+    pub(crate) fn encoded(&self, x: Tensor<2>, of: Rows, dtype: DType) -> (Tensor<2>, Tensor<2>) {
+        self.encoded_by(Encoding::Features, x, of, dtype)
     }
 
     /// The same with a row as [`ar_kernels::blocks`] takes it, `[batch, inputs]`: the index of a label in the place of
@@ -107,19 +107,25 @@ impl Layout {
     ///
     /// # Panics
     /// When there is not one value for every column.
-    pub(crate) fn inputs(&self, x: Tensor<2>, dtype: DType) -> (Tensor<2>, Tensor<2>) {
-        self.encoded_by(Encoding::Inputs, x, dtype)
+    pub(crate) fn inputs(&self, x: Tensor<2>, of: Rows, dtype: DType) -> (Tensor<2>, Tensor<2>) {
+        self.encoded_by(Encoding::Inputs, x, of, dtype)
     }
 
-    fn encoded_by(&self, encoding: Encoding, x: Tensor<2>, dtype: DType) -> (Tensor<2>, Tensor<2>) {
+    fn encoded_by(
+        &self,
+        encoding: Encoding,
+        x: Tensor<2>,
+        of: Rows,
+        dtype: DType,
+    ) -> (Tensor<2>, Tensor<2>) {
         let [_, dim] = x.dims();
         assert_eq!(dim, self.order.len(), "one value for every column");
         let like = (&x.device(), dtype);
         let values = x.into_data().convert::<f64>();
         let values = values.as_slice::<f64>().expect("they were converted");
         let (own, targets) = match dtype {
-            DType::F32 => self.encoded_as(encoding, values, |x| x as f32),
-            _ => self.encoded_as(encoding, values, |x| x),
+            DType::F32 => self.encoded_as(encoding, values, of, |x| x as f32),
+            _ => self.encoded_as(encoding, values, of, |x| x),
         };
         (Tensor::from_data(own, like), Tensor::from_data(targets, like))
     }
@@ -128,21 +134,25 @@ impl Layout {
         &self,
         encoding: Encoding,
         values: &[f64],
+        of: Rows,
         to: fn(f64) -> E,
     ) -> (TensorData, TensorData) {
-        let (dim, blocks) = (self.order.len(), &self.blocks);
-        let width = match encoding {
-            Encoding::Features => blocks.features(),
-            Encoding::Inputs => blocks.inputs(),
-        };
+        let (dim, blocks, heads) = (self.order.len(), &self.blocks, &self.heads);
+        let (all_targets, width) = (
+            heads.targets(),
+            match encoding {
+                Encoding::Features => blocks.features(),
+                Encoding::Inputs => blocks.inputs(),
+            },
+        );
         let batch = values.len() / dim;
         let mut own = vec![E::default(); batch * width];
-        let mut targets = vec![E::default(); batch * dim];
+        let mut targets = vec![E::default(); batch * all_targets];
         own.par_chunks_mut(ENCODED * width)
-            .zip(targets.par_chunks_mut(ENCODED * dim))
+            .zip(targets.par_chunks_mut(ENCODED * all_targets))
             .zip(values.par_chunks(ENCODED * dim))
             .for_each(|((own, targets), values)| {
-                let rows = own.chunks_exact_mut(width).zip(targets.chunks_exact_mut(dim));
+                let rows = own.chunks_exact_mut(width).zip(targets.chunks_exact_mut(all_targets));
                 for ((own, targets), row) in rows.zip(values.chunks_exact(dim)) {
                     for (place, &i) in self.order.as_slice().iter().enumerate() {
                         match encoding {
@@ -155,11 +165,12 @@ impl Layout {
                                 self.units.write_input(i, row[i], own, to);
                             }
                         }
-                        targets[place] = to(self.units.target(i, row[i]));
+                        let targets = &mut targets[heads.targets_of(place)];
+                        self.units.write_targets(i, row[i], of, targets, to);
                     }
                 }
             });
-        (TensorData::new(own, [batch, width]), TensorData::new(targets, [batch, dim]))
+        (TensorData::new(own, [batch, width]), TensorData::new(targets, [batch, all_targets]))
     }
 
     /// The features of one place, `[batch, features of it]`, from its cells, of the precision of `like`.
@@ -177,7 +188,8 @@ impl Layout {
     /// log p of each cell from the outputs of a network.
     ///
     /// # Shapes
-    /// `outputs` is `[batch, outputs]`, `targets` and the result are `[batch, columns]`, in the order of the blocks.
+    /// `outputs` is `[batch, outputs]`, `targets` `[batch, targets]`, and the result `[batch, columns]`, in the order of the
+    /// blocks.
     pub(crate) fn log_probs(&self, outputs: Tensor<2>, targets: Tensor<2>) -> Tensor<2> {
         columns::log_prob(outputs, targets, &self.heads)
     }
@@ -226,7 +238,7 @@ pub(crate) enum Origin {
 impl Links {
     /// Such that zeros are labels with the frequencies of training, and mixtures whose components stand at its
     /// quantiles and reach as far as the next ones; and one component on each spike, in a single cell, of which the
-    /// outputs say the weight alone.
+    /// outputs say the weight alone; and the list, with the weight that it is worth.
     fn of(heads: &Heads, walk: &[usize], frequencies: &Frequencies) -> Self {
         let mut links = Self { gains: Vec::new(), shifts: Vec::new() };
         for (head, &i) in heads.all().iter().zip(walk) {
@@ -235,19 +247,27 @@ impl Links {
                 &frequencies.counts[i],
                 &frequencies.values[i],
                 &frequencies.spikes[i],
+                frequencies.listed[i],
             );
         }
         links
     }
 
-    fn push(&mut self, head: &Head, counts: &[u64], values: &[f64], spikes: &[(f64, f64)]) {
+    fn push(
+        &mut self,
+        head: &Head,
+        counts: &[u64],
+        values: &[f64],
+        spikes: &[(f64, f64)],
+        of_list: f64,
+    ) {
         match *head {
             Head::Category { labels, .. } => {
                 let count = |label: usize| counts[label] as f64 + 1.0;
                 let total: f64 = (0..labels).map(count).sum();
                 self.shifts.extend((0..labels).map(|label| (count(label) / total).ln()));
             }
-            Head::Number { components, family, floor, missing } => {
+            Head::Number { components, listed, family, floor, missing } => {
                 if missing == columns::Missing::Learned {
                     self.shifts.push(((counts[1] as f64 + 1.0) / (counts[0] as f64 + 1.0)).ln());
                 }
@@ -267,15 +287,17 @@ impl Links {
                     (0.5 * (quantile(high) - quantile(low))).max(least)
                 };
                 let smooth = 1.0 - spikes.iter().map(|(_, share)| share).sum::<f64>();
-                let log_share = (smooth.max(1e-3) / components as f64).ln();
+                let smooth = smooth.max(1e-3);
+                let log_share = (smooth * (1.0 - of_list) / components as f64).ln();
                 let none = || std::iter::repeat_n(0.0, spikes.len());
                 self.shifts.extend(std::iter::repeat_n(log_share, components));
                 self.shifts.extend(spikes.iter().map(|(_, share)| share.ln()));
+                self.shifts.extend(listed.then(|| (smooth * of_list).ln()));
                 self.shifts.extend((0..components).map(|k| quantile(share(k as f64 + 0.5))));
                 self.shifts.extend(spikes.iter().map(|(z, _)| z));
                 self.shifts.extend((0..components).map(|k| (reach(k) - floor).ln()));
                 self.shifts.extend(spikes.iter().map(|_| NARROW));
-                self.gains.resize(before + components + spikes.len(), 1.0);
+                self.gains.resize(before + components + spikes.len() + usize::from(listed), 1.0);
                 self.gains.extend((0..components).map(reach));
                 self.gains.extend(none());
                 self.gains.resize(self.gains.len() + components, 1.0);

@@ -25,12 +25,12 @@
 use ar_kernels::blocks::{self, Weights};
 use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Float, Tensor, TensorData};
+use burn::tensor::{Device, Float, Int, Tensor, TensorData};
 use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
 
-use super::{ColumnConditional, Layout, Mixtures, Origin, Units};
+use super::{ColumnConditional, Layout, Mixtures, Origin, Rows, Units};
 use crate::layers::permute::Permutation;
 use crate::layers::{normal, rows};
 use crate::neural::{Neural, ValueKind, device_of};
@@ -129,8 +129,8 @@ impl ColumnNade {
     }
 
     /// log p(x_t | x_<t), `[batch, columns]` in the order of the walk.
-    fn walk_log_probs(&self, x: Tensor<2>) -> Tensor<2> {
-        let (inputs, targets) = self.layout.inputs(x, self.b.dtype());
+    fn walk_log_probs(&self, x: Tensor<2>, of: Rows) -> Tensor<2> {
+        let (inputs, targets) = self.layout.inputs(x, of, self.b.dtype());
         let outputs = blocks::outputs(inputs, self.weights(), self.layout.blocks());
         self.layout.log_probs(outputs, targets)
     }
@@ -143,7 +143,7 @@ impl Density for ColumnNade {
     /// When an event does not have one value for every column.
     fn log_prob(&self, x: Tensor<2>) -> Tensor<1> {
         let [batch, _] = x.dims();
-        self.walk_log_probs(x).sum_dim(1).reshape([batch])
+        self.walk_log_probs(x, Rows::Any).sum_dim(1).reshape([batch])
     }
 }
 
@@ -213,17 +213,23 @@ impl Neural for ColumnNade {
     }
 
     fn log_prob_per_variable(&self, x: Tensor<2>) -> Tensor<2> {
-        Permutation::new(self.layout.order().clone()).to_event(self.walk_log_probs(x))
+        Permutation::new(self.layout.order().clone()).to_event(self.walk_log_probs(x, Rows::Any))
     }
 
     /// max(0, c + Σ_f x_f W_f), the hidden units after all columns but for a scale.
     fn features(&self, x: Tensor<2>) -> Option<Tensor<2>> {
-        let (inputs, _) = self.layout.inputs(x, self.b.dtype());
+        let (inputs, _) = self.layout.inputs(x, Rows::Any, self.b.dtype());
         let (w, c) = (self.w.val(), self.c.val());
         Some(relu(blocks::reference::activations(inputs, w, c, self.layout.blocks())))
     }
 
     fn complete(&self, observed: &[Option<f64>], rng: &mut dyn Rng) -> Vec<f64> {
         walk::complete(self, observed, rng)
+    }
+
+    /// −log p(x) of rows of training: of a column's list by its other rows.
+    fn training_loss(&self, x: Tensor<2>, _: Option<Tensor<1, Int>>, _: &mut dyn Rng) -> Tensor<1> {
+        let [batch, _] = x.dims();
+        self.walk_log_probs(x, Rows::Training).sum_dim(1).reshape([batch]).neg()
     }
 }

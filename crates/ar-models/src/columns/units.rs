@@ -1,7 +1,10 @@
 //! What columns look like in training: where numbers are, how far they spread, how often labels occur.
 
+use std::sync::Arc;
+
 use ar_kernels::columns::{Family, Head, Missing};
 
+use super::listed::{Count, Listed, Placed, Rows};
 use super::{Column, Region};
 use crate::error::Error;
 use crate::examples::{Examples, for_chunks};
@@ -24,6 +27,8 @@ pub struct Units {
     ranges: Vec<(f64, f64)>,
     /// How many numbers of each column on a grid have a component of their own.
     spikes: Vec<usize>,
+    /// Of each column on a grid its numbers in training, if they are a component of their own.
+    listed: Vec<Option<Arc<Listed>>>,
 }
 
 /// The most numbers of a column with a component of their own.
@@ -41,6 +46,8 @@ pub(crate) struct Frequencies {
     pub(crate) values: Vec<Vec<f64>>,
     /// Of each column: numbers that occur far more often than those around them, as z, and their share.
     pub(crate) spikes: Vec<Vec<(f64, f64)>>,
+    /// Of each column: the share of the numbers that are no spikes for which its list stands, 0 where it has none.
+    pub(crate) listed: Vec<f64>,
 }
 
 /// Rows whose numbers are looked at for where they lie.
@@ -90,12 +97,17 @@ impl Units {
         let means: Vec<f64> = (0..width).map(mean).collect();
         let mut squares = vec![0.0; width];
         let mut values: Vec<Vec<f64>> = vec![Vec::new(); width];
+        let grids = columns.iter().filter(|column| matches!(column, Column::Grid { .. })).count();
+        let mut numbers: Vec<Count> = columns.iter().map(|_| Count::of_one_of(grids)).collect();
         let every = train.len().div_ceil(LOOKED_AT);
         for_chunks(train, 1, |first, chunk| {
             for (k, row) in chunk.reals().chunks_exact(width).enumerate() {
                 for (i, &x) in row.iter().enumerate() {
                     if !x.is_nan() {
                         squares[i] += (x - means[i]).powi(2);
+                        if let Column::Grid { step, .. } = columns[i] {
+                            numbers[i].add(steps(x, step));
+                        }
                         if (first + k).is_multiple_of(every) {
                             values[i].push(x);
                         }
@@ -115,10 +127,15 @@ impl Units {
         };
         let scales: Vec<f64> = (0..width).map(scale).collect();
         let mut spikes = vec![Vec::new(); width];
-        for (i, values) in values.iter_mut().enumerate() {
+        let (mut listed, mut shares) = (vec![None; width], vec![0.0; width]);
+        for (i, (values, numbers)) in values.iter_mut().zip(numbers).enumerate() {
             values.sort_unstable_by(f64::total_cmp);
             if let Column::Grid { step, .. } = columns[i] {
                 spikes[i] = take_spikes(values, step);
+                let own: Vec<i64> = spikes[i].iter().map(|&(x, _)| steps(x, step)).collect();
+                if let Some((list, share)) = numbers.listed(&own) {
+                    (listed[i], shares[i]) = (Some(Arc::new(list)), share);
+                }
             }
             let standardized = |x: &mut f64| *x = (*x - means[i]) / scales[i];
             values.iter_mut().for_each(standardized);
@@ -136,8 +153,9 @@ impl Units {
                 unseen,
                 ranges,
                 spikes: spikes.iter().map(Vec::len).collect(),
+                listed,
             },
-            Frequencies { counts, values, spikes },
+            Frequencies { counts, values, spikes, listed: shares },
         ))
     }
 
@@ -160,7 +178,8 @@ impl Units {
         if fit {
             let ranges = vec![UNBOUNDED; columns.len()];
             let (columns, spikes) = (columns.to_vec(), vec![0; columns.len()]);
-            return Ok(Self { columns, means, scales, unseen, ranges, spikes });
+            let listed = vec![None; columns.len()];
+            return Ok(Self { columns, means, scales, unseen, ranges, spikes, listed });
         }
         Err(Error::Stored(format!(
             "units of {} means, {} scales and the share {unseen}, expected finite means and scales above 0 of {} \
@@ -203,6 +222,84 @@ impl Units {
         }
         self.spikes = spikes.iter().map(|&count| count as usize).collect();
         Ok(self)
+    }
+
+    /// With the lists of columns: how many numbers each has and of how many rows, those of all after each other in steps
+    /// of their grids, and how often each of them occurs.
+    ///
+    /// # Errors
+    /// When they are none.
+    pub(crate) fn with_listed(mut self, lists: [&[f64]; 4]) -> Result<Self, Error> {
+        let [lens, rows, indices, times] = lists;
+        let refuse = || {
+            Error::Stored(format!(
+                "lists of {} columns, expected ascending numbers on their grids with their counts",
+                lens.len()
+            ))
+        };
+        let mut entries =
+            indices.iter().zip(times).map(|(&index, &times)| (index as i64, times as u64));
+        if [lens.len(), rows.len()] != [self.columns.len(); 2]
+            || indices.len() != times.len()
+            || lens.iter().sum::<f64>() != indices.len() as f64
+        {
+            return Err(refuse());
+        }
+        let all = lens.iter().zip(rows).zip(&self.columns).zip(&mut self.listed);
+        for (((&len, &rows), column), listed) in all {
+            if len > 0.0 {
+                let own: Vec<(i64, u64)> = entries.by_ref().take(len as usize).collect();
+                let list = Listed::new(&own, rows as u64)
+                    .filter(|_| matches!(column, Column::Grid { .. }));
+                *listed = Some(Arc::new(list.ok_or_else(refuse)?));
+            }
+        }
+        Ok(self)
+    }
+
+    /// What [`with_listed`](Self::with_listed) takes.
+    pub(crate) fn lists(&self) -> [Vec<f64>; 4] {
+        let each = |of: fn(&Listed) -> f64| {
+            self.listed.iter().map(|list| list.as_ref().map_or(0.0, |list| of(list))).collect()
+        };
+        let (lens, rows) = (each(|list| list.len() as f64), each(|list| list.rows() as f64));
+        let entries = self.listed.iter().flatten().flat_map(|list| list.entries());
+        let (indices, times) = entries.map(|(index, times)| (index as f64, times as f64)).unzip();
+        [lens, rows, indices, times]
+    }
+
+    /// The z of a number so many steps of its grid from 0.
+    pub(crate) fn of_steps(&self, i: usize, index: i64) -> f64 {
+        let step = if let Column::Grid { step, .. } = self.columns[i] { step } else { 1.0 };
+        (index as f64 * step - self.means[i]) / self.scales[i]
+    }
+
+    /// The numbers of a column in training, if they are a component of their own.
+    pub(crate) fn listed(&self, i: usize) -> Option<&Arc<Listed>> {
+        self.listed[i].as_ref()
+    }
+
+    /// The same where numbers are standardized.
+    pub(crate) fn placed(&self, i: usize) -> Option<Placed> {
+        let (Some(list), Column::Grid { step, .. }) = (self.listed(i), self.columns[i]) else {
+            return None;
+        };
+        let (mean, scale) = (self.means[i], self.scales[i]);
+        Some(Placed { list: Arc::clone(list), step, mean, scale })
+    }
+
+    /// The entries of a column's list between two ends in standardized units.
+    pub(crate) fn listed_between(
+        &self,
+        i: usize,
+        low: f64,
+        high: f64,
+    ) -> Option<(&Listed, usize, usize)> {
+        let (list, Column::Grid { step, .. }) = (self.listed(i)?, self.columns[i]) else {
+            return None;
+        };
+        let below = |z: f64| list.below((self.means[i] + self.scales[i] * z) / step);
+        Some((list, below(low), below(high)))
     }
 
     /// How many numbers of each column have a component of their own.
@@ -279,6 +376,7 @@ impl Units {
                 let half = 0.5 * step / self.scales[i];
                 Head::Number {
                     components: components + self.spikes[i],
+                    listed: self.listed[i].is_some(),
                     family: Family::Grid { half },
                     // At the least nearly all of a component is in one cell, which costs nothing more.
                     floor: half / 16.0,
@@ -287,6 +385,7 @@ impl Units {
             }
             Column::Real { can_be_missing } => Head::Number {
                 components,
+                listed: false,
                 family: Family::Gaussian { log_unit: self.scales[i].ln() },
                 floor: min_scale,
                 missing: missing(can_be_missing),
@@ -301,6 +400,31 @@ impl Units {
             // What is too far for single precision is as far as that goes.
             _ => ((x - self.means[i]) / self.scales[i])
                 .clamp(f64::from(f32::MIN), f64::from(f32::MAX)),
+        }
+    }
+
+    /// ln p of a cell as a number of its column's list; −∞ where it is none of it.
+    pub(crate) fn log_listed(&self, i: usize, x: f64, of: Rows) -> f64 {
+        match (self.listed(i), self.columns[i]) {
+            (Some(list), Column::Grid { step, .. }) if !x.is_nan() => {
+                list.log_prob(steps(x, step), of)
+            }
+            _ => f64::NEG_INFINITY,
+        }
+    }
+
+    /// A cell as its head takes it: the index of a label, or z, and behind it what the list says of it.
+    pub(crate) fn write_targets<E>(
+        &self,
+        i: usize,
+        x: f64,
+        of: Rows,
+        out: &mut [E],
+        to: fn(f64) -> E,
+    ) {
+        out[0] = to(self.target(i, x));
+        if let Some(listed) = out.get_mut(1) {
+            *listed = to(self.log_listed(i, x, of));
         }
     }
 
@@ -374,6 +498,11 @@ fn take_spikes(values: &mut Vec<f64>, step: f64) -> Vec<(f64, f64)> {
     }
     values.retain(|x| !spikes.iter().any(|(spike, _)| spike == x));
     spikes.into_iter().map(|(x, count)| (x, count as f64 / n)).collect()
+}
+
+/// How many steps of its grid a number is from 0.
+fn steps(x: f64, step: f64) -> i64 {
+    (x / step).round() as i64
 }
 
 /// asinh z, with an error of a few 1e-16 near 0; half the time of the library's.

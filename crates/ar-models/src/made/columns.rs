@@ -29,7 +29,7 @@ use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
 
 use super::{Connectivity, Initial, Layer, MadeConfig, Network, Walks};
-use crate::columns::{Layout, MixedConditional, Mixtures, Origin, Units};
+use crate::columns::{Layout, MixedConditional, Mixtures, Origin, Rows, Units};
 use crate::layers::dropout::Dropout;
 use crate::layers::mixture;
 use crate::layers::permute::Permutation;
@@ -121,8 +121,13 @@ impl ColumnMade {
     }
 
     /// log p_k(x_i | those before it) under each mask k, K of `[batch, columns]` in event order.
-    fn log_probs_per_mask(&self, x: Tensor<2>, dropout: &mut Dropout<'_>) -> Vec<Tensor<2>> {
-        let (features, targets) = self.layout.encoded(x, self.b.dtype());
+    fn log_probs_per_mask(
+        &self,
+        x: Tensor<2>,
+        of: Rows,
+        dropout: &mut Dropout<'_>,
+    ) -> Vec<Tensor<2>> {
+        let (features, targets) = self.layout.encoded(x, of, self.b.dtype());
         let network = self.network();
         let mut under = |mask| {
             let outputs = network.outputs(&network.masked(mask), features.clone(), dropout);
@@ -132,10 +137,10 @@ impl ColumnMade {
     }
 
     /// log p(x), without the units that dropout leaves out.
-    fn log_prob_with(&self, x: Tensor<2>, dropout: &mut Dropout<'_>) -> Tensor<1> {
+    fn log_prob_with(&self, x: Tensor<2>, of: Rows, dropout: &mut Dropout<'_>) -> Tensor<1> {
         let [batch, _] = x.dims();
         let rows = |log_probs: Tensor<2>| log_probs.sum_dim(1).reshape([batch]);
-        let under = self.log_probs_per_mask(x, dropout).into_iter().map(rows);
+        let under = self.log_probs_per_mask(x, of, dropout).into_iter().map(rows);
         mixture::log_prob(Tensor::stack(under.collect(), 1))
     }
 }
@@ -146,7 +151,7 @@ impl Density for ColumnMade {
     /// # Panics
     /// When an event does not have one value for every column.
     fn log_prob(&self, x: Tensor<2>) -> Tensor<1> {
-        self.log_prob_with(x, &mut Dropout::none())
+        self.log_prob_with(x, Rows::Any, &mut Dropout::none())
     }
 }
 
@@ -207,7 +212,7 @@ impl Neural for ColumnMade {
 
     fn log_prob_per_variable(&self, x: Tensor<2>) -> Tensor<2> {
         let [batch, _] = x.dims();
-        let mut under = self.log_probs_per_mask(x, &mut Dropout::none());
+        let mut under = self.log_probs_per_mask(x, Rows::Any, &mut Dropout::none());
         if batch == 0 || self.masks() == 1 {
             return under.swap_remove(0);
         }
@@ -218,7 +223,7 @@ impl Neural for ColumnMade {
 
     /// h_L, the mean over the masks, `[batch, last hidden]`.
     fn features(&self, x: Tensor<2>) -> Option<Tensor<2>> {
-        let (features, _) = self.layout.encoded(x, self.b.dtype());
+        let (features, _) = self.layout.encoded(x, Rows::Any, self.b.dtype());
         Some(self.network().features(&features))
     }
 
@@ -232,7 +237,8 @@ impl Neural for ColumnMade {
         _: Option<Tensor<1, Int>>,
         rng: &mut dyn Rng,
     ) -> Tensor<1> {
-        self.log_prob_with(x, &mut Dropout::new(self.config.network.dropout, rng)).neg()
+        let mut dropout = Dropout::new(self.config.network.dropout, rng);
+        self.log_prob_with(x, Rows::Training, &mut dropout).neg()
     }
 }
 
@@ -269,7 +275,7 @@ mod tests {
         let made = made(&device);
         let rows = (0..=3).flat_map(|a| (0..=2).flat_map(move |b| [f64::from(a), f64::from(b)]));
         let x = Float::to_device(&rows.collect::<Vec<f64>>(), 2, &device);
-        let (features, targets) = made.layout.encoded(x, made.b.dtype());
+        let (features, targets) = made.layout.encoded(x, Rows::Any, made.b.dtype());
         let network = made.network();
         let mass = |weights: &Masked| {
             let outputs = network.outputs(weights, features.clone(), &mut Dropout::none());

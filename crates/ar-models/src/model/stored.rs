@@ -57,12 +57,17 @@ impl Model {
             let ranges = (0..units.columns().len()).map(|i| units.range(i));
             let (lows, highs): (Vec<f64>, Vec<f64>) = ranges.unzip();
             let spikes: Vec<f64> = units.spikes().iter().map(|&count| count as f64).collect();
+            let [listed, of_rows, indices, times] = units.lists();
             for (name, values) in [
                 (COLUMN_MEANS, units.means()),
                 (COLUMN_SCALES, units.scales()),
                 (COLUMN_LOWS, &lows),
                 (COLUMN_HIGHS, &highs),
                 (COLUMN_SPIKES, &spikes),
+                (COLUMN_LISTED, &listed),
+                (LISTED_ROWS, &of_rows),
+                (LISTED_INDICES, &indices),
+                (LISTED_TIMES, &times),
                 (UNSEEN, unseen),
                 (GAINS, &links.gains),
                 (SHIFTS, &links.shifts),
@@ -183,6 +188,10 @@ const COLUMN_SCALES: &str = "columns.scales";
 const COLUMN_LOWS: &str = "columns.lows";
 const COLUMN_HIGHS: &str = "columns.highs";
 const COLUMN_SPIKES: &str = "columns.spikes";
+const COLUMN_LISTED: &str = "columns.listed";
+const LISTED_ROWS: &str = "columns.listed_rows";
+const LISTED_INDICES: &str = "columns.listed_indices";
+const LISTED_TIMES: &str = "columns.listed_times";
 const UNSEEN: &str = "columns.unseen";
 const GAINS: &str = "columns.gains";
 const SHIFTS: &str = "columns.shifts";
@@ -208,7 +217,8 @@ impl Arrays {
             return Err(Error::Stored(format!("a model `{}` of columns", config.kind())));
         };
         let columns = units.columns().iter().map(|column| column.outputs(components));
-        let outputs = columns.sum::<usize>() + 3 * units.spikes().iter().sum::<usize>();
+        let lists = (0..units.columns().len()).filter(|&i| units.listed(i).is_some()).count();
+        let outputs = columns.sum::<usize>() + 3 * units.spikes().iter().sum::<usize>() + lists;
         Ok(Links { gains: self.numbers(GAINS, outputs)?, shifts: self.numbers(SHIFTS, outputs)? })
     }
 
@@ -221,7 +231,15 @@ impl Arrays {
         let highs = self.numbers(COLUMN_HIGHS, columns.len())?;
         let unseen = unseen.first().copied().unwrap_or_default();
         let spikes = self.numbers(COLUMN_SPIKES, columns.len())?;
-        Units::new(columns, means, scales, unseen)?.with_ranges(&lows, &highs)?.with_spikes(&spikes)
+        let listed = self.numbers(COLUMN_LISTED, columns.len())?;
+        let of_rows = self.numbers(LISTED_ROWS, columns.len())?;
+        let entries = listed.iter().sum::<f64>() as usize;
+        let (indices, times) =
+            (self.numbers(LISTED_INDICES, entries)?, self.numbers(LISTED_TIMES, entries)?);
+        Units::new(columns, means, scales, unseen)?
+            .with_ranges(&lows, &highs)?
+            .with_spikes(&spikes)?
+            .with_listed([&listed, &of_rows, &indices, &times])
     }
 }
 

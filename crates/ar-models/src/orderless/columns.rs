@@ -30,7 +30,7 @@ use super::{
     Along, AnyOrdering, Ensemble, Initial, Layer, Network, Observed, OrderlessConfig,
     OrderlessState, complete_along, log_prob_conditional,
 };
-use crate::columns::{ColumnConditional, Layout, Mixtures, Origin, Units};
+use crate::columns::{ColumnConditional, Layout, Mixtures, Origin, Rows, Units};
 use crate::layers::dropout::Dropout;
 use crate::neural::{Neural, ValueKind};
 
@@ -156,9 +156,9 @@ impl ColumnOrderless {
     /// log p of each column given those before it along an ordering, `[batch, columns]` in event order.
     fn log_probs_along(&self, ordering: &Ordering, x: Tensor<2>) -> Tensor<2> {
         let [batch, dim] = x.dims();
-        let (features, targets) = self.layout.encoded(x, self.b.dtype());
+        let (features, targets) = self.layout.encoded(x, Rows::Any, self.b.dtype());
         if batch == 0 {
-            return targets;
+            return targets.narrow(1, 0, dim);
         }
         let (network, blocks) = (self.network(), self.layout.blocks());
         let mut known = network.nothing_known(batch);
@@ -181,7 +181,7 @@ impl ColumnOrderless {
         let [batch, dim] = x.dims();
         let like = (&x.device(), self.b.dtype());
         let Observed { mask, scales } = Observed::draw([batch, dim], rng, like);
-        let (features, targets) = self.layout.encoded(x, self.b.dtype());
+        let (features, targets) = self.layout.encoded(x, Rows::Training, self.b.dtype());
         let seen = features * self.of_features(&mask);
         let mut dropout = Dropout::new(self.config.network.settings.dropout, rng);
         let outputs = self.network().outputs_given(seen, mask.clone(), &mut dropout);
@@ -308,8 +308,9 @@ impl Neural for ColumnOrderless {
 
     /// h_L with every column known, `[batch, last hidden]`.
     fn features(&self, x: Tensor<2>) -> Option<Tensor<2>> {
-        let (features, targets) = self.layout.encoded(x, self.b.dtype());
-        let all = targets.ones_like();
+        let [batch, dim] = x.dims();
+        let (features, _) = self.layout.encoded(x, Rows::Any, self.b.dtype());
+        let all = Tensor::ones([batch, dim], (&features.device(), features.dtype()));
         Some(self.network().last_hidden(features, all, &mut Dropout::none()))
     }
 

@@ -13,6 +13,8 @@
 
 use ar_kernels::columns::{Head, Missing};
 
+use crate::columns::Placed;
+
 use super::super::coder::{Broken, Even, Frequencies, Interval, Reader, Split};
 use super::lattice::Lattice;
 use super::mixture::{Mixture, Point};
@@ -20,26 +22,24 @@ use super::mixture::{Mixture, Point};
 /// Symbols that are decided between at a time; a category of more labels takes several decisions.
 const FAN: usize = 64;
 
-/// An interval is narrow if it is so small beside every component of a mixture.
-const NARROW: f64 = 0.01;
-
 /// The share of a real number's mass that all numbers of its format have alike: a number that stands where the density
 /// is not, or where the numbers of the format lie too close for it, as at 0, costs its bits and 10 more.
 const ALIKE: f64 = 1.0 / 1024.0;
 
 /// What a column of numbers lies on, and in which units its conditional is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Numbers {
     pub(super) lattice: Lattice,
     /// The first index of the window, and the logarithm of how many it has.
     window: (i64, u32),
     mean: f64,
     scale: f64,
+    list: Option<Placed>,
 }
 
 impl Numbers {
-    pub(super) fn new(lattice: Lattice, mean: f64, scale: f64) -> Self {
-        Self { lattice, window: lattice.window(mean, scale), mean, scale }
+    pub(super) fn new(lattice: Lattice, mean: f64, scale: f64, list: Option<Placed>) -> Self {
+        Self { lattice, window: lattice.window(mean, scale), mean, scale, list }
     }
 
     /// Where the cell of an index begins, in standardized units.
@@ -49,7 +49,7 @@ impl Numbers {
 }
 
 /// How a column is coded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Coding {
     /// A category with so many labels in the header beside those of training.
     Category {
@@ -183,7 +183,7 @@ impl CellCoder {
                         (share, &outputs[1..])
                     }
                 };
-                self.mixture.set(outputs, family, floor);
+                self.mixture.set(outputs, (family, floor), column.list.as_ref());
                 let value = self.number(end, column, is_missing, known.map(|cell| cell.value))?;
                 Ok(Cell { value, other: 0 })
             }
@@ -334,10 +334,9 @@ impl CellCoder {
     ) -> Result<i64, Broken> {
         let lattice = column.lattice;
         let alike = if lattice.is_open() { 0.0 } else { ALIKE / (1.0 - ALIKE) };
-        let narrow = NARROW * self.mixture.least_scale();
         let mut left = count;
         while left > 0 {
-            if lattice.is_even(left) && self.high.z - self.low.z < narrow {
+            if lattice.is_even(left) && self.mixture.is_even(&self.low, &self.high) {
                 let offset = known.map(|index| index.wrapping_sub(first) as u64);
                 return Ok(first.wrapping_add(bits(end, left, offset)? as i64));
             }

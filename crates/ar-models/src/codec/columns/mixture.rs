@@ -4,6 +4,7 @@
 //! F(b) − F(a) = Σ_k π_k [F_k(b) − F_k(a)],     u = (z − μ_k) / s_k
 //! logistic   F_k = 1 / (1 + e^−u)
 //! Gaussian   F_k = erfc(−u / √2) / 2
+//! a list     F_k = what its entries below z have of all
 //! ```
 //!
 //! A difference is one of the tails on whose side the interval lies, so that it keeps its digits. Where all of that is
@@ -15,6 +16,7 @@
 use ar_kernels::columns::Family;
 
 use super::super::coder::Split;
+use crate::columns::Placed;
 use crate::columns::normal::{log_1m_exp, log_between as log_normal};
 
 /// Parameters, as weights and in standardized units.
@@ -25,6 +27,8 @@ pub(super) struct Mixture {
     scales: Vec<f64>,
     is_gaussian: bool,
     least_scale: f64,
+    /// The component that has the last weight, if it is a list.
+    list: Option<Placed>,
 }
 
 /// Of each component what lies below and above a point.
@@ -33,6 +37,8 @@ pub(super) struct Point {
     /// In standardized units.
     pub(super) z: f64,
     tails: Vec<Tails>,
+    /// Entries of the list below.
+    listed: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +48,24 @@ struct Tails {
     above: f64,
 }
 
+/// An interval is narrow if it is so small beside every component.
+const NARROW: f64 = 0.01;
+
 /// Masses below this lose digits, and then there are none.
 const LEAST: f64 = 1e-200;
 
 impl Mixture {
     /// From the outputs of a head, without that of a missing number.
-    pub(super) fn set(&mut self, outputs: &[f64], family: Family, floor: f64) {
-        let (logits, rest) = outputs.split_at(outputs.len() / 3);
-        let (means, log_scales) = rest.split_at(logits.len());
+    pub(super) fn set(
+        &mut self,
+        outputs: &[f64],
+        (family, floor): (Family, f64),
+        list: Option<&Placed>,
+    ) {
+        let components = outputs.len() / 3;
+        let (logits, rest) = outputs.split_at(components + usize::from(list.is_some()));
+        let (means, log_scales) = rest.split_at(components);
+        self.list = list.cloned();
         let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         self.weights.clear();
         self.weights.extend(logits.iter().map(|logit| libm::exp(logit - most)));
@@ -63,14 +79,10 @@ impl Mixture {
         self.least_scale = self.scales.iter().copied().fold(f64::INFINITY, f64::min);
     }
 
-    /// The least scale of a component.
-    pub(super) fn least_scale(&self) -> f64 {
-        self.least_scale
-    }
-
     /// Moves a point to z.
     pub(super) fn place(&self, point: &mut Point, z: f64) {
         point.z = z;
+        point.listed = self.list.as_ref().map_or(0, |list| list.below(z));
         point.tails.clear();
         point.tails.extend(self.means.iter().zip(&self.scales).map(|(mean, scale)| {
             let u = (z - mean) / scale;
@@ -89,7 +101,18 @@ impl Mixture {
     /// What lies between two points.
     pub(super) fn mass(&self, low: &Point, high: &Point) -> f64 {
         let each = self.weights.iter().zip(low.tails.iter().zip(&high.tails));
-        each.map(|(weight, (low, high))| weight * between(*low, *high)).sum()
+        let smooth: f64 = each.map(|(weight, (low, high))| weight * between(*low, *high)).sum();
+        smooth + self.of_list(low.listed, high.listed)
+    }
+
+    /// What the entries of the list from one to another have of everything.
+    fn of_list(&self, from: usize, to: usize) -> f64 {
+        self.list.as_ref().map_or(0.0, |list| self.weights[self.means.len()] * list.share(from, to))
+    }
+
+    /// Whether between two points all cells of a grid are alike.
+    pub(super) fn is_even(&self, low: &Point, high: &Point) -> bool {
+        high.z - low.z < NARROW * self.least_scale && low.listed == high.listed
     }
 
     /// What lies below a point, and what above another one.
@@ -97,7 +120,11 @@ impl Mixture {
         let each = |point: &Point, of: fn(&Tails) -> f64| -> f64 {
             self.weights.iter().zip(&point.tails).map(|(weight, tails)| weight * of(tails)).sum()
         };
-        (each(low, |tails| tails.below), each(high, |tails| tails.above))
+        let entries = self.list.as_ref().map_or(0, Placed::len);
+        (
+            each(low, |tails| tails.below) + self.of_list(0, low.listed),
+            each(high, |tails| tails.above) + self.of_list(high.listed, entries),
+        )
     }
 
     /// The decision whether a number between `low` and `high` is below or above `middle`, given that both halves have
@@ -115,6 +142,9 @@ impl Mixture {
     /// The logarithm of what lies between two points.
     fn log_mass(&self, low: &Point, high: &Point) -> f64 {
         let each = |k: usize| {
+            if k == self.means.len() {
+                return libm::log(self.of_list(low.listed, high.listed));
+            }
             let width = (high.z - low.z) / self.scales[k];
             let (low, high) = (low.tails[k].u, high.tails[k].u);
             let own = if self.is_gaussian {
@@ -156,7 +186,7 @@ mod tests {
 
     fn mixture(family: Family) -> Mixture {
         let mut mixture = Mixture::default();
-        mixture.set(&[0.3, -1.0, 0.0, 4.0, -0.5, -2.0], family, 0.01);
+        mixture.set(&[0.3, -1.0, 0.0, 4.0, -0.5, -2.0], (family, 0.01), None);
         mixture
     }
 

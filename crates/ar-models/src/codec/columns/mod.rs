@@ -134,7 +134,8 @@ impl<'a> TableCodec<'a> {
                 Column::Grid { step, .. } => Lattice::grid(step),
                 Column::Real { .. } => Lattice::of_code(*lattices.next()?)?,
             };
-            Some(Coding::Numbers(Numbers::new(lattice, units.means()[i], units.scales()[i])))
+            let (mean, scale) = (units.means()[i], units.scales()[i]);
+            Some(Coding::Numbers(Numbers::new(lattice, mean, scale, units.placed(i))))
         };
         let all = self.columns().iter().enumerate().map(coding).collect::<Option<_>>()?;
         lattices.next().is_none().then_some(all)
