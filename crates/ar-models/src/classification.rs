@@ -66,6 +66,41 @@ pub fn log_likelihoods(
     out
 }
 
+/// log p(row with y in the place of one of its columns) + ln K of each example for each of K labels of the column, so
+/// that with an even prior Bayes' rule gives p(y | the other columns), and their own log-probability as evidence: p(y) is
+/// the model's.
+///
+/// `progress` hears how many of `examples.len()` times `labels` evaluations are done.
+///
+/// # Shapes
+/// Returns `[examples, labels]`.
+///
+/// # Panics
+/// When the model is of no columns, or the examples are not of its columns.
+pub fn log_joints(
+    model: &Model,
+    examples: &dyn Examples,
+    column: usize,
+    labels: usize,
+    mut progress: impl FnMut(usize),
+) -> Vec<f64> {
+    let (width, more) = (examples.variables(), (labels as f64).ln());
+    let mut out = Vec::with_capacity(examples.len() * labels);
+    for_chunks(model, examples, |values| {
+        let mut rows = values.reals().to_vec();
+        let first = out.len();
+        out.resize(first + rows.len() / width * labels, 0.0);
+        for y in 0..labels {
+            rows.iter_mut().skip(column).step_by(width).for_each(|cell| *cell = y as f64);
+            for (row, log_prob) in model.log_prob(&rows[..]).into_iter().enumerate() {
+                out[first + row * labels + y] = log_prob + more;
+            }
+        }
+        progress(out.len());
+    });
+    out
+}
+
 /// What x says about y, for each of a set of examples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Posteriors {

@@ -482,6 +482,10 @@ pub(crate) struct ClassifyArgs {
     /// Which part of the data [default: test]
     #[arg(long, value_parser = split_parser())]
     pub(crate) split: Option<Split>,
+    /// Tell the labels of this column of the run's own table from its other columns, which p(x, y) of
+    /// a run that was trained on all of them says
+    #[arg(long, value_name = "COLUMN", conflicts_with = "prior")]
+    pub(crate) target: Option<String>,
     /// p(y): the same for all classes, or as often as in training
     #[arg(long, value_enum, default_value_t = Prior::Uniform)]
     pub(crate) prior: Prior,

@@ -361,3 +361,78 @@ fn the_committed_config_of_digits_is_right_nine_times_in_ten() {
     let record = place.json(&["classify", "run"]);
     assert!(number(&record, "accuracy") > 0.9, "{record}");
 }
+
+/// Rows whose kind follows from the other two columns, but for one in ten.
+fn kinds(n: usize) -> String {
+    let mut text = "size,colour,kind\n".to_owned();
+    for i in 0..n {
+        let (size, is_red) = (i * 7 % 20, i % 3 == 0);
+        let kind = if (size > 9) ^ is_red ^ i.is_multiple_of(10) { "cat" } else { "dog" };
+        text += &format!("{size},{},{kind}\n", if is_red { "red" } else { "blue" });
+    }
+    text
+}
+
+#[test]
+fn a_column_of_a_table_is_told_from_the_others() {
+    let place = Place::new();
+    place.file("kinds.csv", kinds(900));
+    place.json(&["train", "kinds.csv", "--out", "run"]);
+    place.file(
+        "new.csv",
+        kinds(1000)
+            .lines()
+            .take(1)
+            .chain(kinds(1000).lines().skip(901))
+            .fold(String::new(), |text, line| text + line + "\n"),
+    );
+    let classify = ["classify", "run", "--data", "new.csv", "--out", "p.csv", "--target"];
+    let record = place.json(&[&classify[..], &["kind"]].concat());
+    let (header, rows) = table(&place, "p.csv");
+    assert_eq!(header, "row,label,prediction,p_cat,p_dog,log_p_x");
+    assert_eq!(rows.len(), 100);
+    assert_eq!(record["prior"], "model");
+    assert!(number(&record, "accuracy") > 0.85, "{record}");
+    // Bayes' rule: the joint probability of both, and their sum.
+    let lines = |kind: &str| -> String {
+        let keep = |line: &str| line.rsplit_once(',').unwrap().0.to_owned();
+        let text = fs::read_to_string(place.path("new.csv")).unwrap();
+        text.lines().skip(1).fold("size,colour,kind\n".to_owned(), |text, line| {
+            text + &keep(line) + "," + kind + "\n"
+        })
+    };
+    let joint = |kind: &str| -> Vec<f64> {
+        place.file("joint.csv", lines(kind));
+        place.json(&[
+            "score",
+            "run",
+            "--data",
+            "joint.csv",
+            "--out",
+            "s.csv",
+            "--score",
+            "log-prob",
+        ]);
+        let (_, rows) = table(&place, "s.csv");
+        rows.iter().map(|row| row[1].parse().unwrap()).collect()
+    };
+    for ((row, cat), dog) in rows.iter().zip(joint("cat")).zip(joint("dog")) {
+        let all = (cat.exp() + dog.exp()).ln();
+        let [p, log_p] = [&row[3], &row[5]].map(|cell| cell.parse::<f64>().unwrap());
+        assert!((p - (cat - all).exp()).abs() < 1e-5 && (log_p - all).abs() < 1e-4, "{row:?}");
+    }
+    // Predictions alone where a label is none of those of training, and mistakes.
+    place.file("odd.csv", "size,colour,kind\n3,red,bird\n4,blue,cat\n");
+    let odd = place.json(&["classify", "run", "--data", "odd.csv", "--target", "kind"]);
+    assert!(odd["accuracy"].is_null() && odd["examples"] == 2, "{odd}");
+    for (arguments, message) in [
+        (&["run"][..], "a run of a table, of which column?"),
+        (&["run", "--target", "knd"], "did you mean \"kind\"?"),
+        (&["run", "--target", "size"], "\"size\" is a column of numbers"),
+        (&["run", "run", "--target", "kind"], "--target with 2 runs"),
+        (&["run", "--target", "kind", "--prior", "train"], "cannot be used with"),
+    ] {
+        let found = place.mistake(&[&["classify"], arguments].concat());
+        assert!(found.contains(message), "{arguments:?}: {found}");
+    }
+}

@@ -5,7 +5,9 @@
 //! ```
 //!
 //! p(x | y) is one run whose model has classes, or one run per class, each trained on its own class alone
-//! (`data.class`).
+//! (`data.class`). A run of a table has p(x, y) of each of its columns y ([`Target`]).
+
+mod target;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,7 +16,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use ar_data::Split;
 use ar_data::write::{Cell, Cells};
-use ar_models::classification::{Bin, Posteriors, Quality, fit_temperature, log_likelihoods};
+use ar_models::classification::{
+    Bin, Posteriors, Quality, fit_temperature, log_joints, log_likelihoods,
+};
 use ar_models::config::EventSpec;
 use ar_models::examples::{Examples as _, all_labels};
 use ar_models::model::Model;
@@ -22,6 +26,7 @@ use ar_models::scoring::Score;
 use prob_core::bayes::log_prior_from_counts;
 use serde::Serialize;
 
+use self::target::Target;
 use super::{Session, data_of, finite, train};
 use crate::args::{ClassifyArgs, OwnData, Prior, Temperature, WholeFileArgs};
 use crate::config::{Config, DataConfig};
@@ -50,9 +55,13 @@ struct Record {
     class_names: Option<Vec<String>>,
     examples: usize,
     variables: usize,
-    /// `uniform`, or `train` for the label frequencies of the training set.
+    /// The column that is told from the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    /// `uniform`, `train` for the label frequencies of the training set, or `model` where p(x, y) is one model.
     prior: &'static str,
-    /// p(y).
+    /// p(y), unless it is the model's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     prior_probabilities: Vec<f64>,
     /// What log p(x | y) is divided by in the posterior; 1 is Bayes' rule.
     temperature: f64,
@@ -138,7 +147,7 @@ impl From<Quality> for QualityRecord {
 pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
     let asked = args.out.as_deref().map(asked_table).transpose()?;
     let terminal = &session.terminal.beside(args.out.as_deref());
-    let runs = Runs::open(&args.runs, args.own_data)?;
+    let runs = Runs::open(&args.runs, args.target.as_deref(), args.own_data)?;
     let mut inputs = Inputs::default().and_spec(args.data.as_deref(), &session.locations);
     for (run, config) in &runs.opened {
         inputs.run(run, config, &session.locations);
@@ -148,8 +157,8 @@ pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
     let device = device::choose(args.device.as_deref())?;
     let models = runs.models(&device.device)?;
     let (data, split) = runs.data(args.data.as_deref(), args.split, &args.file, session)?;
-    let truth = runs.truth(&data)?;
-    if truth.is_none() {
+    let truth = runs.truth(&data, terminal)?;
+    if truth.is_none() && runs.target.is_none() {
         terminal.note(format!("{}: no labels, so there are predictions only", data.name));
     }
     let start = Instant::now();
@@ -158,12 +167,15 @@ pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
         Temperature::Valid => (runs.fit_temperature(&models, &log_prior, session)?, "valid"),
     };
     let split = split.map_or_else(|| "all".to_owned(), |split| split.to_string());
-    let evidence = likelihoods(&models, &data, &split, terminal);
+    let evidence = runs.likelihoods(&models, &data, &split, terminal);
     let posteriors = Posteriors::new(&evidence, &log_prior, temperature)?;
     let quality = truth.as_ref().map(|truth| Quality::of(&posteriors, truth));
     let seconds = start.elapsed().as_secs_f64();
     if let Some((asked, format)) = asked {
-        let labels = all_labels(&data);
+        let labels = match (&runs.target, &truth) {
+            (None, _) => all_labels(&data),
+            (_, truth) => truth.as_ref().map(|all| all.iter().map(|&label| label as u8).collect()),
+        };
         write_predictions(asked, format, &posteriors, &runs, labels.as_deref())?;
     }
     let costs: Vec<f64> = posteriors.log_evidence().iter().map(|log_prob| -log_prob).collect();
@@ -191,8 +203,12 @@ pub(crate) fn run(args: &ClassifyArgs, session: &Session) -> Result<()> {
         class_names: runs.names.clone(),
         examples: posteriors.len(),
         variables: score.variables,
-        prior: args.prior.name(),
-        prior_probabilities: log_prior.iter().map(|log_prob| log_prob.exp()).collect(),
+        target: args.target.clone(),
+        prior: if runs.target.is_some() { "model" } else { args.prior.name() },
+        prior_probabilities: match runs.target {
+            Some(_) => Vec::new(),
+            None => log_prior.iter().map(|log_prob| log_prob.exp()).collect(),
+        },
         temperature,
         temperature_from,
         nll_nats: finite(score.nll_nats),
@@ -228,15 +244,6 @@ fn kinds(models: &[Model]) -> String {
     kinds.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// log p(x | y), `[examples, classes]`, with a bar.
-fn likelihoods(models: &[Model], data: &Prepared, split: &str, terminal: &Terminal) -> Vec<f64> {
-    let total = data.len() * models.len();
-    let bar = terminal.examples_bar(total, format!("classifying {split}"));
-    let all = log_likelihoods(models, data, |done| bar.set_position(done as u64));
-    bar.finish_and_clear();
-    all
-}
-
 /// Runs that together are p(x | y).
 struct Runs {
     /// One whose model has classes, or one per class, in the order of the classes.
@@ -246,6 +253,8 @@ struct Runs {
     /// What the classes are called, in the same order, where the data of the runs says.
     names: Option<Vec<String>>,
     event: EventSpec,
+    /// The column that the classes are of, if they are no labels beside x.
+    target: Option<Target>,
 }
 
 /// The title of a class in a table: its name, or its label.
@@ -256,14 +265,26 @@ fn titles(classes: &[u8], names: Option<&[String]>) -> Vec<String> {
 impl Runs {
     /// # Errors
     /// When a folder is no run, or the runs do not belong together.
-    fn open(paths: &[std::path::PathBuf], own_data: OwnData) -> Result<Self> {
+    fn open(paths: &[std::path::PathBuf], target: Option<&str>, own_data: OwnData) -> Result<Self> {
         let mut opened = Vec::new();
         for path in paths {
             let run = RunDir::open(path)?;
             let config = own_data.accepted(run.load_config()?);
             opened.push((run, config));
         }
+        if let Some(name) = target {
+            return Self::of_target(opened, name);
+        }
         let classes = match &opened[..] {
+            [(run, config)] if config.data.is_of_columns() && config.data.class.is_none() => {
+                return Err(Mistake::new(
+                    format!("{}: a run of a table, of which column?", run.display()),
+                    "say --target COLUMN for one that the run was trained on, or name one run per class, \
+                     trained with --label COLUMN --set data.class=0, 1, …",
+                )
+                .of(ErrorKind::Run)
+                .into());
+            }
             [(run, config)] => match (config.model.classes(), config.data.class) {
                 (Some(classes), _) => (0..=u8::MAX).take(classes).collect(),
                 (None, Some(class)) => {
@@ -326,7 +347,40 @@ impl Runs {
             let title = |class: &u8| name(class).unwrap_or_else(|| class.to_string());
             classes.iter().map(title).collect()
         });
-        Ok(Self { opened, classes, names, event })
+        Ok(Self { opened, classes, names, event, target: None })
+    }
+
+    /// One run over the column that is called so, and others.
+    fn of_target(opened: Vec<(RunDir, Config)>, name: &str) -> Result<Self> {
+        let [(run, config)] = &opened[..] else {
+            return Err(mistake(
+                format!("--target with {} runs, expected one", opened.len()),
+                "a run that was trained on all columns says how probable each label is given the others",
+            ));
+        };
+        let target = Target::of(run, config, name)?;
+        let (event, names) = (config.event_of_run()?, target.labels.clone());
+        let classes = (0..=u8::MAX).take(names.len()).collect();
+        Ok(Self { opened, classes, names: Some(names), event, target: Some(target) })
+    }
+
+    /// log p(x | y), or what stands for it where the model has p(x, y), `[examples, classes]`, with a bar.
+    fn likelihoods(
+        &self,
+        models: &[Model],
+        data: &Prepared,
+        split: &str,
+        terminal: &Terminal,
+    ) -> Vec<f64> {
+        let each = if self.target.is_some() { self.classes.len() } else { models.len() };
+        let bar = terminal.examples_bar(data.len() * each, format!("classifying {split}"));
+        let progress = |done| bar.set_position(done as u64);
+        let all = match &self.target {
+            Some(target) => log_joints(&models[0], data, target.column, each, progress),
+            None => log_likelihoods(models, data, progress),
+        };
+        bar.finish_and_clear();
+        all
     }
 
     /// Sorts runs by the one class that each of them is of.
@@ -379,6 +433,7 @@ impl Runs {
     /// When a run does not know how many training examples it had of each class.
     fn log_prior(&self, prior: Prior) -> Result<Vec<f64>> {
         let counts = match prior {
+            _ if self.target.is_some() => vec![1; self.classes.len()],
             Prior::Uniform => vec![1; self.classes.len()],
             Prior::Train => {
                 let stored = |run: &RunDir| -> Result<Vec<u64>> {
@@ -465,7 +520,10 @@ impl Runs {
     ///
     /// # Errors
     /// When a label is none of the classes.
-    fn truth(&self, data: &Prepared) -> Result<Option<Vec<usize>>> {
+    fn truth(&self, data: &Prepared, terminal: &Terminal) -> Result<Option<Vec<usize>>> {
+        if let Some(target) = &self.target {
+            return Ok(target.truth(data, terminal));
+        }
         let Some(labels) = all_labels(data) else { return Ok(None) };
         let class_of = |(row, label): (usize, &u8)| {
             self.classes.binary_search(label).map_err(|_| {
@@ -494,7 +552,7 @@ impl Runs {
     ) -> Result<f64> {
         let instead = "give a number, 1 for Bayes' rule as it is";
         let data = self.own(Split::Valid, "--temperature valid", instead, session)?;
-        let Some(truth) = self.truth(&data)? else {
+        let Some(truth) = self.truth(&data, &session.terminal)? else {
             return Err(Mistake::new(
                 format!("--temperature valid: {} has no labels", data.name),
                 "give a number",
@@ -502,7 +560,7 @@ impl Runs {
             .of(ErrorKind::Data)
             .into());
         };
-        let evidence = likelihoods(models, &data, "valid", &session.terminal);
+        let evidence = self.likelihoods(models, &data, "valid", &session.terminal);
         Ok(fit_temperature(&evidence, log_prior, &truth))
     }
 }
@@ -550,16 +608,21 @@ fn words(record: &Record) -> String {
         value.map_or_else(|| "inf".to_owned(), |value| format!("{value:.decimals$}"))
     };
     let of = match record.runs.len() {
+        _ if record.target.is_some() => "the joint distribution".to_owned(),
         1 => format!("one run of {} classes", record.classes.len()),
         runs => format!("{runs} runs of one class each"),
     };
     let mut text = format!(
-        "{} on {} {}: p(y | x) of {} examples from {of}, {} prior\n",
+        "{} on {} {}: p({} | x) of {} examples from {of}{}\n",
         record.model,
         record.data,
         record.split,
+        record.target.as_ref().map_or_else(|| "y".to_owned(), |target| format!("{target:?}")),
         grouped(&record.examples.to_string()),
-        record.prior
+        match record.prior {
+            "model" => String::new(),
+            prior => format!(", {prior} prior"),
+        }
     );
     let mut rows = Vec::new();
     let mut row = |name: &str, value: String, what: String| {
@@ -650,7 +713,8 @@ mod tests {
         let text = |names: Option<[&str; 2]>, labels| {
             let names = names.map(|names| names.map(str::to_owned).to_vec());
             let event = EventSpec::symbols(vec![1], 2);
-            let runs = Runs { opened: Vec::new(), classes: vec![3, 8], names, event };
+            let (classes, target) = (vec![3, 8], None);
+            let runs = Runs { opened: Vec::new(), classes, names, event, target };
             let (asked, format) = asked_table(&path).unwrap();
             write_predictions(asked, format, &posteriors, &runs, labels).unwrap();
             std::fs::read_to_string(&path).unwrap()
