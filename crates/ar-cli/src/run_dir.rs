@@ -28,7 +28,7 @@ use ar_models::atomic_file::write_atomically;
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::model::Model;
 use ar_models::train::EpochRecord;
-use ar_models::window::KernelSettings;
+use ar_models::window::{KernelSettings, KernelWindow};
 use burn::tensor::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -372,11 +372,18 @@ impl RunDir {
     ///
     /// # Errors
     /// When it is not the one that the run wrote.
-    pub(crate) fn load_window(&self, event: &EventSpec, device: &Device) -> Result<Option<Model>> {
+    pub(crate) fn load_window(
+        &self,
+        event: &EventSpec,
+        device: &Device,
+    ) -> Result<Option<KernelWindow>> {
         let Some(bytes) = self.read(WINDOW, content_limit())? else { return Ok(None) };
         let settings = ModelConfig::Kernel(KernelSettings::default());
         let window = Model::from_bytes(&settings, event, &bytes, device);
-        window.map(Some).with_context(|| cannot("use", &self.path.join(WINDOW)))
+        match window.with_context(|| cannot("use", &self.path.join(WINDOW)))? {
+            Model::Kernel(window) => Ok(Some(window)),
+            _ => Err(Internal("a window is of kind `kernel`").into()),
+        }
     }
 
     /// Writes `result.json`, and in the seal what all files of the run hold now: it is finished.

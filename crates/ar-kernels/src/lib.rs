@@ -7,6 +7,7 @@
 //! | [`pixel`] | the convolutions and recurrent layers of PixelRNN, and their cached walk |
 //! | [`bernoulli`] | the log-likelihood of rows of bits from their logits |
 //! | [`columns`] | the log-likelihood of columns of different types from their outputs |
+//! | [`window`] | sums over stored rows, as a Parzen window needs them |
 //! | [`memory`] | (not an operation) freed memory is kept for the next step |
 //! | [`update`] | Adam and momentum steps, one pass over the weights |
 //!
@@ -43,6 +44,7 @@ mod simd;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod slices;
 pub mod update;
+pub mod window;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, Tensor};

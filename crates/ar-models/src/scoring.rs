@@ -12,6 +12,7 @@ use prob_core::units::Nats;
 
 use crate::examples::{self, Examples, Values, all_labels};
 use crate::model::Model;
+use crate::window::KernelWindow;
 
 /// What a set of examples costs under a model.
 ///
@@ -136,6 +137,20 @@ pub fn log_probs(
         out.extend(model.log_prob(values));
         progress(out.len());
     });
+    out
+}
+
+/// What rows are ranked by: [`KernelWindow::log_prob_fast`] of each, in order.
+///
+/// # Panics
+/// When the examples are not of the window's number of variables.
+pub fn ranks(window: &KernelWindow, examples: &dyn Examples) -> Vec<f64> {
+    let mut out = Vec::with_capacity(examples.len());
+    let each = examples::for_chunks(examples, 0, |_, values| {
+        out.extend(window.log_prob_fast(values));
+        Ok::<(), Infallible>(())
+    });
+    each.unwrap_or_else(|never| match never {});
     out
 }
 

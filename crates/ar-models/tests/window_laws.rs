@@ -268,6 +268,75 @@ fn the_fast_sums_are_those_of_the_equation() {
     }
 }
 
+/// Columns that f32 suits, and events as they may come.
+fn unordered(n: usize) -> (Vec<Column>, Vec<f64>) {
+    let more = [Column::Real { can_be_missing: false }; 6];
+    let columns =
+        [&[GRID, CATEGORY, REAL, WHOLE, Column::Category { labels: 2 }], &more[..]].concat();
+    let of = |row: &[f64]| {
+        let own = (0..6).map(|k| row[4] * 0.7 + 3.0 + (row[3] + f64::from(k)) % 3.0);
+        [row[0], row[1], row[2], row[4], row[3] % 3.0].into_iter().chain(own).collect::<Vec<f64>>()
+    };
+    let rows = events(n).chunks_exact(5).flat_map(of).collect();
+    (columns, rows)
+}
+
+#[test]
+fn ranks_in_f32_are_those_of_the_equation() {
+    let (columns, x) = unordered(60);
+    for columns in [&columns[..], &columns[..3], &[CATEGORY], &columns[5..]] {
+        let from = if columns.len() == 6 {
+            5
+        } else if columns == [CATEGORY] {
+            1
+        } else {
+            0
+        };
+        let x: Vec<f64> =
+            x.chunks_exact(11).flat_map(|row| &row[from..from + columns.len()]).copied().collect();
+        let (window, other) = (window(columns, 1_203), window(columns, 1_100));
+        let (fast, plain) = (window.log_prob_fast(&x), window.log_prob_plain(&x));
+        let near = |fast: f64, plain: f64| (fast - plain).abs() < 1e-4 + 1e-6 * plain.abs();
+        for (fast, &plain) in fast.iter().zip(&plain) {
+            assert!(near(*fast, plain), "{columns:?}: {fast}, {plain}");
+        }
+        // In f32 indeed, but where one label is as likely as another.
+        assert!(fast != window.log_prob(&x) || columns == [CATEGORY]);
+        // Negative control: a few other rows are another window.
+        let others = other.log_prob_fast(&x);
+        assert!(
+            others.iter().zip(&plain).any(|(&other, &plain)| !near(other, plain)),
+            "{columns:?}"
+        );
+    }
+    // What f32 does not suit is as exact as ever: ordered labels, and rows with a number missing that never was.
+    let x = events(40);
+    let ordered = window(&ALL, 300);
+    assert_eq!(ordered.log_prob_fast(&x), ordered.log_prob(&x));
+    let window = window(&[WHOLE, CATEGORY], 300);
+    for row in [[f64::NAN, 1.0], [1e300, 0.0], [-4e30, 3.0]] {
+        assert_eq!(window.log_prob_fast(&row[..]), window.log_prob(&row[..]));
+    }
+}
+
+#[test]
+fn a_rank_depends_on_nothing_but_the_row() {
+    let (columns, x) = unordered(100);
+    let window = window(&columns, 2_500);
+    let width = columns.len();
+    let of = |threads, rows: usize| -> Vec<u64> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let ranks = |part| pool.install(|| window.log_prob_fast(part));
+        x.chunks(rows * width).flat_map(ranks).map(f64::to_bits).collect()
+    };
+    let expected = of(1, 100);
+    assert_eq!(of(3, 100), expected);
+    assert_eq!(of(1, 1), expected);
+    assert_eq!(of(2, 37), expected);
+    // Negative control: rows in another order have other ranks at their places.
+    assert_ne!(expected.iter().rev().copied().collect::<Vec<u64>>(), expected);
+}
+
 #[test]
 fn symbols_are_categories_and_reals_numbers() {
     let config = ModelConfig::Kernel(KernelSettings::default());

@@ -105,6 +105,25 @@ fn log_of_outcomes(lambda: f64, n: usize, same: bool) -> f64 {
     (if same { 1.0 - lambda } else { 0.0 } + lambda / n as f64).ln()
 }
 
+/// What a label without an order costs: as the centre's, as another one, and as one that training never saw.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outcomes {
+    labels: usize,
+    same: f64,
+    other: f64,
+    unseen: f64,
+}
+
+impl Outcomes {
+    /// −log K(x | c) where c is x, and by how much it is more elsewhere.
+    pub(super) fn costs(&self, x: f64) -> (f64, f64) {
+        if x as usize >= self.labels {
+            return (-self.unseen, 0.0);
+        }
+        (-self.same, self.same - self.other)
+    }
+}
+
 /// The kernel of a category.
 #[derive(Clone, Debug)]
 pub(super) struct Label {
@@ -141,6 +160,13 @@ impl Label {
     /// Number of known labels.
     pub(super) fn labels(&self) -> usize {
         self.labels
+    }
+
+    /// What labels cost around known ones, where they have no order.
+    pub(super) fn outcomes(&self) -> Option<Outcomes> {
+        let of = |same| self.seen + log_of_outcomes(self.lambda, self.labels, same);
+        let (labels, same, other, unseen) = (self.labels, of(true), of(false), self.unseen);
+        self.at.is_empty().then_some(Outcomes { labels, same, other, unseen })
     }
 
     /// The label that a cell is; the number of labels for any other one.

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use ar_models::examples::{Examples, InMemory, Rows, read_rows};
 use ar_models::model::Model;
-use ar_models::scoring::{for_costs, log_probs};
+use ar_models::scoring::{self, for_costs, log_probs};
+use ar_models::window::KernelWindow;
 use prob_core::anomaly::Calibration;
 use prob_core::units::Nats;
 
@@ -57,7 +58,7 @@ impl PValues {
 pub(super) struct Scorer<'a> {
     pub(super) model: &'a Model,
     /// What ranks rows in place of the model.
-    pub(super) window: Option<&'a Model>,
+    pub(super) window: Option<&'a KernelWindow>,
     /// What rows of a table are to the window.
     pub(super) ranking: Option<&'a Ranking>,
     pub(super) session: &'a Session,
@@ -106,7 +107,7 @@ impl Scorer<'_> {
             // The next rows are read while these are scored.
             let (mut scores, mut ranks, mut next_part) = (Vec::new(), Vec::new(), Ok(None));
             let rank = || match self.window {
-                Some(window) => log_probs(window, ranked, |_| ()),
+                Some(window) => scoring::ranks(window, ranked),
                 None => Vec::new(),
             };
             if set.is_streamed() {
