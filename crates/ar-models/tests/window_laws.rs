@@ -1,6 +1,6 @@
 //! The laws of a Parzen window, each beside what breaks it.
 
-use ar_models::columns::Column;
+use ar_models::columns::{Column, Region};
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::{InMemory, Rows};
 use ar_models::model::Model;
@@ -358,6 +358,152 @@ fn symbols_are_categories_and_reals_numbers() {
     let model = Model::fit(&config, &event, &InMemory::reals(reals, 1)).unwrap();
     let mass = integral(-4e3, 5e3, 40_000, |xs| model.log_prob(xs));
     assert!((mass - 1.0).abs() < 1e-9, "{mass}");
+}
+
+fn labels(allowed: &[bool]) -> Region {
+    Region::Labels(allowed.into())
+}
+
+/// Whether a cell is in a region.
+fn is_in(region: &Region, x: f64) -> bool {
+    region.and(&Region::Value(x)).is_some()
+}
+
+#[test]
+fn regions_have_the_mass_of_all_rows_in_them() {
+    let columns = [CATEGORY, GRID, ORDERED, WHOLE];
+    let window = window(&columns, 40);
+    let rows = product(&columns.map(support));
+    let log_probs = window.log_prob(&rows);
+    let enumerated = |regions: &[Region]| -> f64 {
+        let fits = |row: &[f64]| regions.iter().zip(row).all(|(region, &x)| is_in(region, x));
+        let kept = rows.chunks_exact(4).zip(&log_probs).filter(|(row, _)| fits(row));
+        kept.map(|(_, log_prob)| log_prob.exp()).sum()
+    };
+    let inf = f64::INFINITY;
+    let (any, ends) = (Region::Any, labels(&[true, false, true, false]));
+    for regions in [
+        [any.clone(), any.clone(), any.clone(), any.clone()],
+        [ends.clone(), any.clone(), any.clone(), any.clone()],
+        [labels(&[false, false, false, true]), any.clone(), any.clone(), Region::Value(2.0)],
+        [ends.clone(), Region::Between(0.5, 2.2), any.clone(), Region::Between(-inf, 1.0)],
+        [
+            any.clone(),
+            Region::Value(f64::NAN),
+            labels(&[true, false, true, true, false]),
+            any.clone(),
+        ],
+        [
+            Region::Value(1.0),
+            Region::Between(-inf, inf),
+            Region::Value(3.0),
+            Region::Between(3.0, inf),
+        ],
+        // No point of the grid is in there.
+        [any.clone(), Region::Between(0.6, 0.9), any.clone(), any.clone()],
+    ] {
+        let (found, expected) = (window.log_prob_of_regions(&regions).exp(), enumerated(&regions));
+        assert!(
+            (found - expected).abs() < 1e-11 * expected.max(1e-3),
+            "{regions:?}: {found} {expected}"
+        );
+        // The conditional of a cell is the quotient of the joint and the marginal.
+        let known = regions.map(|region| match region {
+            Region::Value(_) => region,
+            _ => Region::Any,
+        });
+        let marginal = window.log_prob_of_regions(&known);
+        for (i, region) in [(0, &ends), (1, &Region::Between(0.5, 2.2)), (3, &Region::Value(4.0))] {
+            if known[i].is_any() {
+                let mut joint = known.clone();
+                joint[i] = region.clone();
+                let joint = window.log_prob_of_regions(&joint);
+                let given = window.log_probs_of_cell(&known, i, std::slice::from_ref(region))[0];
+                assert!((given - (joint - marginal)).abs() < 1e-10, "{known:?} {i}");
+            }
+        }
+    }
+    // Negative control: columns that depend on each other are no product of their own.
+    let alone = |i: usize, region: Region| {
+        let mut regions = [any.clone(), any.clone(), any.clone(), any.clone()];
+        regions[i] = region;
+        window.log_prob_of_regions(&regions)
+    };
+    let (label, number) = (labels(&[true, false, false, false]), Region::Between(2.0, inf));
+    let both =
+        window.log_prob_of_regions(&[label.clone(), any.clone(), any.clone(), number.clone()]);
+    assert!((both - alone(0, label) - alone(3, number)).abs() > 0.1);
+}
+
+#[test]
+fn a_range_of_a_real_column_is_the_integral_of_its_density() {
+    let window = window(&[CATEGORY, REAL], 60);
+    for (low, high) in [(3.2, 4.1), (-20.0, 3.0), (5.0, 30.0)] {
+        let of = |xs: &[f64]| {
+            let rows: Vec<f64> = xs.iter().flat_map(|&x| [1.0, x]).collect();
+            window.log_prob(&rows)
+        };
+        let expected = integral(low, high, 40_000, of);
+        let regions = [Region::Value(1.0), Region::Between(low, high)];
+        let found = window.log_prob_of_regions(&regions).exp();
+        assert!((found - expected).abs() < 1e-8 * expected, "{low} {high}: {found} {expected}");
+    }
+    // Far out nothing is lost, and nothing is drawn that does not lie there.
+    let far = [Region::Any, Region::Between(1e6, 2e6)];
+    let log_prob = window.log_prob_of_regions(&far);
+    assert!(log_prob.is_finite() && log_prob < -1e6, "{log_prob}");
+    let drawn = window.draws_given(&far, 20, &mut ChaCha8Rng::seed_from_u64(1));
+    assert!(drawn.values.chunks_exact(2).all(|row| (1e6..=2e6).contains(&row[1])));
+}
+
+#[test]
+fn draws_within_regions_have_the_frequencies_of_the_mass_there() {
+    let columns = [CATEGORY, GRID, ORDERED];
+    let window = window(&columns, 30);
+    let support = product(&columns.map(support));
+    let same =
+        |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()));
+    let inf = f64::INFINITY;
+    // The numbers of the stored rows.
+    let stored = rows(&columns, 30);
+    let numbers = stored.iter().skip(1).step_by(3).filter(|x| !x.is_nan());
+    let most = numbers.copied().fold(-inf, f64::max);
+    for regions in [
+        [labels(&[true, false, true, false]), Region::Any, Region::Any],
+        [Region::Any, Region::Between(0.5, 2.0), labels(&[true, true, false, false, false])],
+        [Region::Any, Region::Between(1.5, inf), Region::Value(2.0)],
+        [Region::Any, Region::Present, Region::Any],
+    ] {
+        let is_seen =
+            |row: &[f64]| row[0] < 3.0 && row[2] < 4.0 && !(row[1] < 0.0 || row[1] > most);
+        let fits = |row: &&[f64]| {
+            is_seen(row) && regions.iter().zip(*row).all(|(region, &x)| is_in(region, x))
+        };
+        let cells: Vec<&[f64]> = support.chunks_exact(3).filter(fits).collect();
+        let log_probs = window.log_prob(&cells.concat());
+        let total = prob_core::logspace::logsumexp(&log_probs);
+        let log_probs: Vec<f64> = log_probs.iter().map(|log_prob| log_prob - total).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let drawn = window.draws_given(&regions, 20_000, &mut rng);
+        assert!((drawn.log_prob[0] - total).abs() < 1e-10, "{} {total}", drawn.log_prob[0]);
+        let index = |row: &[f64]| cells.iter().position(|cell| same(cell, row));
+        let found: Vec<usize> = drawn
+            .values
+            .chunks_exact(3)
+            .map(|row| index(row).expect("within the regions"))
+            .collect();
+        sampler_cells(&log_probs, found.iter().copied(), 1e-6).unwrap();
+        // Negative control: rows drawn as if nothing were known, those that fit kept cell by cell.
+        let unaware = [Region::Any, Region::Any, Region::Any];
+        let other = window.draws_given(&unaware, 20_000, &mut rng);
+        let patched =
+            other.values.chunks_exact(3).zip(drawn.values.chunks_exact(3)).map(|(free, own)| {
+                let cell = |t: usize| if is_in(&regions[t], free[t]) { free[t] } else { own[t] };
+                index(&[cell(0), cell(1), cell(2)]).expect("within the regions")
+            });
+        let is_told_apart = sampler_cells(&log_probs, patched, 1e-6).is_err();
+        assert!(is_told_apart, "{regions:?}");
+    }
 }
 
 #[test]

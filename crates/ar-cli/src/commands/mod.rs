@@ -126,7 +126,7 @@ pub(crate) fn require_regions(model: &Model) -> Result<()> {
     }
     Err(Mistake::new(
         format!("a run of model `{}`: rows under conditions are not to be had of it", model.kind()),
-        "`nade`, `made` and `orderless-nade` of a table's columns draw and fill in rows under conditions",
+        "`nade`, `made`, `orderless-nade` and `kernel` of a table's columns draw and fill in rows under conditions",
     )
     .of(ErrorKind::Run)
     .into())

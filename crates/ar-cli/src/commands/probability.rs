@@ -29,7 +29,7 @@ struct Record {
     run: String,
     #[serde(rename = "where")]
     conditions: Vec<String>,
-    /// `exact` by enumeration, or `progressive-sampling`.
+    /// `exact` by enumeration or over stored rows, or `progressive-sampling`.
     method: &'static str,
     /// The probability; a density where a number of a real column is among the conditions.
     probability: f64,
@@ -148,6 +148,7 @@ fn estimate(model: &Model, regions: &[Region], args: &ProbabilityArgs) -> Result
 fn words(record: &Record) -> String {
     let is = if record.is_density { "density" } else { "p" };
     let how = match record.particles {
+        None if record.model == "kernel" => "exact, by the kernels of all stored rows".to_owned(),
         None => "exact, by enumeration".to_owned(),
         Some(particles) => {
             format!("by {} walks that draw allowed values alone", grouped(&particles.to_string()))

@@ -150,7 +150,9 @@ impl<'a> Given<'a> {
         let after = ordering.iter().rposition(|&i| !regions[i].is_any()).unwrap_or(0);
         // A region that is no single value is drawn from, too: nothing known may come after it.
         let is_known = |region: &Region| matches!(region, Region::Value(_));
-        let is_exact = if model.takes_any_mask() {
+        let is_exact = if model.takes_regions_exactly() {
+            true
+        } else if model.takes_any_mask() {
             // Known cells come first, and then one of another condition.
             regions.iter().filter(|region| !region.is_any() && !is_known(region)).count() <= 1
         } else {

@@ -157,3 +157,58 @@ fn rows_are_ranked_by_how_near_training_rows_are() {
     let message = place.mistake(&["score", "bare", "--data", "new.csv", "--score", "window"]);
     assert!(message.contains("keeps no training rows"), "{message}");
 }
+
+#[test]
+fn a_window_answers_exactly_under_any_conditions() {
+    let place = Place::new();
+    place.file("t.csv", table());
+    place.json(&["train", "t.csv", "--model", "kernel", "--out", "run"]);
+    // Ranges of several columns, in any order, are drawn from exactly.
+    let given = ["--given", "size=45..60", "--given", "stars>=2", "--given", "colour=blue"];
+    let sample = [&["sample", "run", "--count", "50", "--out", "s.csv"][..], &given].concat();
+    let drawn = place.json(&sample);
+    assert_eq!((drawn["method"].as_str(), drawn["count"].as_u64()), (Some("exact"), Some(50)));
+    for row in lines(&place, "s.csv") {
+        let (size, stars): (u32, u32) = (row[1].parse().unwrap(), row[3].parse().unwrap());
+        assert!((45..=60).contains(&size) && stars >= 2 && row[2] == "blue", "{row:?}");
+    }
+    let p = |conditions: &[&str]| {
+        let given = conditions.iter().flat_map(|&condition| ["--where", condition]);
+        let arguments: Vec<&str> = ["probability", "run"].into_iter().chain(given).collect();
+        let record = place.json(&arguments);
+        assert_eq!(
+            (record["method"].as_str(), record["probability_stderr"].as_f64()),
+            (Some("exact"), Some(0.0))
+        );
+        record["probability"].as_f64().unwrap()
+    };
+    let (small, large) = (p(&["kind=bee", "size<50"]), p(&["kind=bee", "size>=50"]));
+    let missing = p(&["kind=bee", "size="]);
+    assert!((small + large + missing - p(&["kind=bee"])).abs() < 1e-12);
+    // Negative control: the kind and the size are not independent.
+    assert!((large - p(&["kind=bee"]) * p(&["size>=50"])).abs() > 0.01);
+    let message = place.mistake(&["sample", "run", "--given", "size=41.2..41.8", "--out", "x.csv"]);
+    assert!(message.contains("impossible"), "{message}");
+
+    place.file(
+        "holes.csv",
+        "kind,size,colour,stars\n,35,red,2\ncat,,,\nbee,51,blue,3\nant,NA,blue,\n",
+    );
+    let fill = ["complete", "run", "--data", "holes.csv", "--out"];
+    let filled = place.json(&[&fill[..], &["f.csv", "--samples", "2"]].concat());
+    assert_eq!((filled["cells"].as_u64(), filled["exact_rows"].as_u64()), (Some(6), Some(3)));
+    assert_eq!(filled["method"], "exact");
+    let rows = lines(&place, "f.csv");
+    assert!(rows.len() == 8 && rows.iter().flatten().all(|cell| !cell.is_empty()), "{rows:?}");
+    place.json(&[&fill[..], &["h.csv", "--most-likely"]].concat());
+    assert_eq!(lines(&place, "h.csv")[0][0], "ant", "35 is the size of an ant");
+    let hidden =
+        place.json(&["complete", "run", "--data", "t.csv", "--hide", "0.2", "--out", "i.csv"]);
+    let kind = &hidden["hidden"][0];
+    let nats = |key: &str| kind[key].as_f64().unwrap();
+    assert!(nats("log_loss_nats") < 0.9 * nats("marginal_log_loss_nats"), "{kind}");
+    assert!(nats("accuracy") > nats("marginal_accuracy"), "{kind}");
+    // What it does not do it says.
+    let message = place.mistake(&["compress", "run", "t.csv", "--out", "t.chr"]);
+    assert!(message.contains("kernel"), "{message}");
+}

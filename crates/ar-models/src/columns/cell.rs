@@ -230,7 +230,7 @@ impl Mixture<'_> {
 }
 
 /// The index that a uniform number falls on under a softmax.
-pub(super) fn index(logits: &[f64], uniform: f64) -> usize {
+pub(crate) fn index(logits: &[f64], uniform: f64) -> usize {
     let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weight = |logit: &f64| (logit - most).exp();
     let mut left = uniform * logits.iter().map(weight).sum::<f64>();
@@ -283,7 +283,7 @@ fn log_phi(x: f64) -> f64 {
 }
 
 /// A draw of a standard Gaussian between a and b.
-fn gaussian_between(a: f64, b: f64, rng: &mut dyn Rng) -> f64 {
+pub(crate) fn gaussian_between(a: f64, b: f64, rng: &mut dyn Rng) -> f64 {
     for _ in 0..TRIES {
         let x = standard_normal(rng);
         if (a..=b).contains(&x) {

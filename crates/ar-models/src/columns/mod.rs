@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
+pub(crate) use cell::{gaussian_between, index};
 pub(crate) use conditional::Cells;
 pub use conditional::{ColumnConditional, MixedConditional};
 pub use given::{Draws, Effort};

@@ -13,6 +13,7 @@ use crate::columns::{self, Draws, Effort, Region};
 use crate::examples::{Rows, Values};
 use crate::neural::{HostOf, Neural, ValueKind, device_of, host_f64};
 use crate::walk::{Completions, monte_carlo};
+use crate::window::KernelWindow;
 
 impl Model {
     /// [`complete`](Self::complete) given each row's label; [`sample`](Self::sample) given it, where
@@ -98,7 +99,8 @@ impl Model {
         )
     }
 
-    /// Rows drawn given where their cells lie ([`Region`]), by sequential Monte Carlo, and given that they hold nothing
+    /// Rows drawn given where their cells lie ([`Region`]), by sequential Monte Carlo (of a window
+    /// [exactly](Self::takes_regions_exactly)), and given that they hold nothing
     /// else that training never saw; `None` of a model that [answers for no regions](Self::takes_regions).
     ///
     /// # Shapes
@@ -116,6 +118,9 @@ impl Model {
         if let Self::ColumnOrderless(model) = self {
             return Some(model.draws_given(regions, effort, rng));
         }
+        if let Some(window) = self.window_of_columns() {
+            return Some(window.draws_given(regions, effort.samples, rng));
+        }
         let units = self.layout()?.units();
         let seen = |(at, region)| units.seen(at % width, region);
         let regions: Vec<Region> = regions.iter().enumerate().map(seen).collect();
@@ -130,11 +135,15 @@ impl Model {
         }
     }
 
-    /// ln of the probability that the cells of a row lie in these regions, in nats, where that can be enumerated. A model that takes any mask has a probability along each ordering with the known cells first.
+    /// ln of the probability that the cells of a row lie in these regions, in nats, where that can be enumerated, or is a
+    /// sum over stored rows. A model that takes any mask has a probability along each ordering with the known cells first.
     ///
     /// # Shapes
     /// `regions` is `[variables]` in event order.
     pub fn log_prob_of_regions(&self, regions: &[Region]) -> Option<f64> {
+        if let Some(window) = self.window_of_columns() {
+            return Some(window.log_prob_of_regions(regions));
+        }
         let ordering = self.ordering().as_slice();
         let (of, most) = (self.layout()?.units().columns(), MOST_ENUMERATED);
         match self {
@@ -160,6 +169,9 @@ impl Model {
         particles: usize,
         rng: &mut dyn Rng,
     ) -> Option<Vec<f64>> {
+        if let Some(window) = self.window_of_columns() {
+            return Some(vec![window.log_prob_of_regions(regions); particles]);
+        }
         let ordering = self.ordering().as_slice();
         match self {
             Self::ColumnNade(model) => {
@@ -190,13 +202,26 @@ impl Model {
     ) -> Option<Vec<f64>> {
         match self {
             Self::ColumnOrderless(model) => Some(model.log_probs_of_cell(row, i, regions)),
-            _ => None,
+            _ => Some(self.window_of_columns()?.log_probs_of_cell(row, i, regions)),
         }
     }
 
     /// Whether it draws rows given regions of their cells, and says how probable these are.
     pub fn takes_regions(&self) -> bool {
-        self.layout().is_some()
+        self.layout().is_some() || self.takes_regions_exactly()
+    }
+
+    /// Whether such draws and probabilities are exact whatever the regions are, as those of a window are.
+    pub fn takes_regions_exactly(&self) -> bool {
+        self.window_of_columns().is_some()
+    }
+
+    /// A window over numbers, or columns of different types.
+    fn window_of_columns(&self) -> Option<&KernelWindow> {
+        match self {
+            Self::Kernel(window) if window.is_real() => Some(window),
+            _ => None,
+        }
     }
 
     /// Whether `complete` draws from p(missing | observed) whatever is observed, not only where that is a

@@ -157,6 +157,11 @@ impl Label {
         }
     }
 
+    /// log (1 − ε), of any known label.
+    pub(super) fn seen(&self) -> f64 {
+        self.seen
+    }
+
     /// Number of known labels.
     pub(super) fn labels(&self) -> usize {
         self.labels
@@ -174,7 +179,8 @@ impl Label {
         (x as usize).min(self.labels)
     }
 
-    fn log(&self, x: usize, c: usize) -> f64 {
+    /// log K(x | c).
+    pub(super) fn log(&self, x: usize, c: usize) -> f64 {
         if x >= self.labels {
             return self.unseen;
         }
@@ -221,11 +227,11 @@ impl Label {
 #[derive(Clone, Debug)]
 pub(super) struct Number {
     mean: f64,
-    scale: f64,
-    step: Option<f64>,
-    h: f64,
+    pub(super) scale: f64,
+    pub(super) step: Option<f64>,
+    pub(super) h: f64,
     /// Where numbers are around a missing centre, as a number.
-    middle: f64,
+    pub(super) middle: f64,
     /// log K but for the squares: of x there and c there or missing, and of x missing.
     pub(super) there: f64,
     pub(super) around_missing: f64,
@@ -259,6 +265,11 @@ impl Number {
             both_missing: same,
             flips: if can_be_missing { 0.5 * lambda } else { 0.0 },
         }
+    }
+
+    /// Whether training had missing numbers.
+    pub(super) fn can_be_missing(&self) -> bool {
+        self.flips > 0.0
     }
 
     /// z/(√2 h), in whose squares a kernel of width h is measured.
@@ -299,7 +310,7 @@ impl Number {
 const WIDE: f64 = 2.0;
 
 /// log Σ_k exp(−k²/2r²) over all whole k.
-fn log_theta(r: f64) -> f64 {
+pub(super) fn log_theta(r: f64) -> f64 {
     if r >= WIDE {
         return r.ln() + 0.5 * TAU.ln();
     }
@@ -309,10 +320,10 @@ fn log_theta(r: f64) -> f64 {
 }
 
 /// Steps in a bandwidth from which on a draw is a rounded Gaussian, whose masses are the same but for 1/(24 r²) of them.
-const ROUNDED: f64 = 1e3;
+pub(super) const ROUNDED: f64 = 1e3;
 
 /// A whole number k with mass exp(−k²/2r²)/θ(r).
-fn draw_theta(r: f64, rng: &mut dyn Rng) -> f64 {
+pub(super) fn draw_theta(r: f64, rng: &mut dyn Rng) -> f64 {
     if r >= ROUNDED {
         return (r * standard_normal(rng)).round();
     }

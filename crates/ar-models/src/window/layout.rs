@@ -243,7 +243,8 @@ impl Layout {
         least
     }
 
-    fn add_own(&self, t: usize, x: f64, costs: &mut [f64]) {
+    /// −log K_t(x | x_{i,t}) of each stored row.
+    pub(super) fn add_own(&self, t: usize, x: f64, costs: &mut [f64]) {
         if let Some((_, other)) = self.others.iter().find(|(other, _)| *other == t) {
             return Term::of(&self.kernels[t], x).add(other, 0, costs);
         }

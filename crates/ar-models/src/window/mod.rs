@@ -30,8 +30,10 @@
 mod axes;
 mod bandwidth;
 mod fast;
+mod given;
 mod kernels;
 mod layout;
+mod regions;
 mod walker;
 
 use std::borrow::Cow;
@@ -193,6 +195,8 @@ pub struct KernelWindow {
     is_real: bool,
     left_out: Option<f64>,
     layout: Layout,
+    /// The least and the largest number of each column; all numbers where there is none.
+    ranges: Vec<(f64, f64)>,
     /// Made when it is first asked for; `None` inside where f32 does not suit the rows.
     fast: OnceLock<Option<Fast>>,
 }
@@ -272,8 +276,20 @@ impl KernelWindow {
         let ordering = settings.ordering.build(&event.shape)?;
         let free = free_bandwidths(settings, event);
         let is_real = event.levels.is_none();
-        let fast = OnceLock::new();
-        Ok(Self { ordering, cells, rows, bandwidths, free, is_real, left_out, layout, fast })
+        let ranges = (0..cells.len()).map(|t| range(rows.iter().skip(t).step_by(cells.len())));
+        let (ranges, fast) = (ranges.collect(), OnceLock::new());
+        Ok(Self {
+            ordering,
+            cells,
+            rows,
+            bandwidths,
+            free,
+            is_real,
+            left_out,
+            layout,
+            ranges,
+            fast,
+        })
     }
 
     /// The order in which costs per variable are told.
@@ -635,6 +651,14 @@ impl KernelWindow {
         let bandwidths = Bandwidths { numbers, labels };
         Self::new(settings, event, cells, rows, bandwidths, left_out)
     }
+}
+
+/// The least and the largest of some numbers that may be missing; all numbers where there is none.
+fn range<'a>(cells: impl Iterator<Item = &'a f64>) -> (f64, f64) {
+    let (low, high) = cells
+        .filter(|x| !x.is_nan())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
+    if low <= high { (low, high) } else { (f64::MIN, f64::MAX) }
 }
 
 /// Brings the numbers of ordered labels to mean 0 and standard deviation 1, by how often each occurs.
