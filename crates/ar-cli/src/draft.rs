@@ -90,7 +90,7 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
     let table = Table::read(path, &options)?;
     let schema = table.infer(None)?;
     let profiles = table.profile(&schema);
-    let kind = wishes.model.unwrap_or_else(|| suits(&schema, &profiles, table.len() as u64));
+    let kind = wishes.model.unwrap_or("nade");
     let (mut left_out, mut stays) = (Vec::new(), Vec::new());
     for (variable, profile) in schema.variables.iter().zip(&profiles) {
         match reason(kind, (variable, profile), table.len() as u64) {
@@ -180,17 +180,6 @@ fn of_table(path: &Path, wishes: Wishes<'_>) -> Result<Draft> {
     });
     let warnings = warnings.collect();
     Ok(Draft { text, notes, warnings })
-}
-
-/// The kind of model that suits a table.
-fn suits(schema: &Schema, profiles: &[Profile], rows: u64) -> &'static str {
-    let all = || schema.variables.iter().zip(profiles);
-    let has_numbers = all().any(|(variable, _)| variable.kind.outcomes().is_none());
-    let has_holes = all().any(|(_, profile)| profile.missing > 0);
-    // A constant is a category to one of them, which costs nothing until it changes, and no variable to the other.
-    let loses = all()
-        .any(|own| reason("rnade", own, rows).is_some() && reason("nade", own, rows).is_none());
-    if has_numbers && !has_holes && !loses { "rnade" } else { "nade" }
 }
 
 /// Whether a kind of model describes columns of any types at once.
