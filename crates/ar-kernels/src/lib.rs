@@ -7,7 +7,7 @@
 //! | [`pixel`] | the convolutions and recurrent layers of PixelRNN, and their cached walk |
 //! | [`bernoulli`] | the log-likelihood of rows of bits from their logits |
 //! | [`columns`] | the log-likelihood of columns of different types from their outputs |
-//! | [`window`] | sums over stored rows, as a Parzen window needs them |
+//! | [`window`] | (not an operation) sums over stored rows, as a Parzen window needs them |
 //! | [`memory`] | (not an operation) freed memory is kept for the next step |
 //! | [`update`] | Adam and momentum steps, one pass over the weights |
 //!

@@ -6,7 +6,7 @@
 //!
 //! All terms are at least 0, so a part of a sum bounds the whole: what is beyond the least cost by so much that all
 //! stored rows there together could not be seen in the sum is left out ([`Centres::log_sums`] says how much). Stored
-//! rows that are near each other stand together ([`mod@order`]), sixteen to a block and two blocks to a box; of a box
+//! rows that are near each other stand together (`order.rs`), sixteen to a block and two blocks to a box; of a box
 //! the bounds of the first [`LEAD`] numbers are known, of a block these numbers are looked at first, and only what is
 //! left then is looked at as a whole. So the first numbers should be those that tell most: principal components.
 //!
