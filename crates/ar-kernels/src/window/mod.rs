@@ -31,6 +31,8 @@ const BOXED: usize = 2;
 const TILE: usize = BOXED * LANES;
 /// Queries that go through a tile one after the other, while it is in the cache.
 const GROUP: usize = 32;
+/// Blocks whose sums are made hand in hand.
+const TOGETHER: usize = 2;
 /// Numbers after which a block of wide rows may be given up.
 const STRETCH: usize = 32;
 /// Where a lane without a row is: far from all.
@@ -200,48 +202,90 @@ unsafe fn lead<B: Block>(centres: &Centres, at: &[B; LEAD], block: usize) -> B {
     }
 }
 
-/// The costs of a block whose leading numbers cost `sum`; or, of wide rows, any that are not below `limit` if none is.
+/// The costs of some blocks whose leading numbers cost `sums`; or, of wide rows, any that are not below `limit` if none
+/// is. Blocks go hand in hand, so that what a query is compared with is loaded once for all of them.
 ///
 /// # Safety
 /// That of [`Block`].
 #[inline(always)]
-unsafe fn finish<B: Block>(
+unsafe fn finish<B: Block, const N: usize>(
     centres: &Centres,
     query: &[f32],
-    block: usize,
-    mut sum: B,
+    blocks: [usize; N],
+    mut sums: [B; N],
     limit: B,
-) -> B {
+) -> [B; N] {
     let Shape { numbers, labels, .. } = centres.shape;
     let (width, lead) = (centres.shape.tail(), numbers.min(LEAD));
-    let columns = &centres.tail[block * width..][..width];
-    let (of_numbers, columns) = columns.split_at(numbers - lead);
-    let (of_labels, of_holes) = columns.split_at(labels);
+    let tails = blocks.map(|block| centres.tail[block * width..][..width].as_ptr());
     let (query, terms) = query[lead..].split_at(numbers - lead);
     let (label_terms, hole_terms) = terms.split_at(2 * labels);
-    // SAFETY: the caller's.
+    let label_terms = label_terms.as_chunks::<2>().0;
+    let hole_terms = hole_terms.as_chunks::<4>().0;
+    debug_assert_eq!(query.len() + label_terms.len() + hole_terms.len(), width, "a query");
+    // SAFETY: the caller's; and each of `tails` is valid for `width` lanes, which are as many columns as a query has terms
+    // for after the leading numbers.
     unsafe {
-        let stretches = of_numbers.chunks(STRETCH).zip(query.chunks(STRETCH));
-        for (stretch, (columns, query)) in stretches.enumerate() {
-            if stretch > 0 && sum.below(limit) == 0 {
-                return sum;
+        let mut column = 0;
+        for stretch in query.chunks(STRETCH) {
+            if column > 0 && sums.iter().all(|sum| sum.below(limit) == 0) {
+                return sums;
             }
-            for (column, &at) in columns.iter().zip(query) {
-                let apart = B::load(column).sub(B::splat(at));
-                sum = apart.mul_add(apart, sum);
+            for &at in stretch {
+                let at = B::splat(at);
+                for (sum, tail) in sums.iter_mut().zip(tails) {
+                    let apart = B::load(&*tail.add(column)).sub(at);
+                    *sum = apart.mul_add(apart, *sum);
+                }
+                column += 1;
             }
         }
-        for (column, &[code, more]) in of_labels.iter().zip(label_terms.as_chunks::<2>().0) {
-            sum = sum.add_unless(B::load(column), B::splat(code), B::splat(more));
+        for &[code, more] in label_terms {
+            let (code, more) = (B::splat(code), B::splat(more));
+            for (sum, tail) in sums.iter_mut().zip(tails) {
+                *sum = sum.add_unless(B::load(&*tail.add(column)), code, more);
+            }
+            column += 1;
         }
-        for (column, &terms) in of_holes.iter().zip(hole_terms.as_chunks::<4>().0) {
+        for &terms in hole_terms {
             let [at, weight, there, missing] = terms.map(|term| B::splat(term));
-            let apart = B::load(column).sub(at);
-            let cost = apart.mul(weight).mul_add(apart, there);
-            sum = sum.add(apart.if_nan(missing, cost));
+            for (sum, tail) in sums.iter_mut().zip(tails) {
+                let apart = B::load(&*tail.add(column)).sub(at);
+                let cost = apart.mul(weight).mul_add(apart, there);
+                *sum = sum.add(apart.if_nan(missing, cost));
+            }
+            column += 1;
         }
     }
-    sum
+    sums
+}
+
+/// [`finish`] of some blocks of a tile, whose costs so far are in `costs`, as they are afterwards; and the least in each
+/// lane.
+///
+/// # Safety
+/// That of [`Block`].
+#[inline(always)]
+unsafe fn finish_in_place<B: Block, const N: usize>(
+    centres: &Centres,
+    query: &[f32],
+    first: usize,
+    blocks: [u8; N],
+    costs: &mut [Lane; TILE],
+    limit: B,
+) -> B {
+    let blocks = blocks.map(|block| usize::from(block) % TILE);
+    // SAFETY: the caller's.
+    unsafe {
+        let leads = blocks.map(|block| B::load(&costs[block]));
+        let sums = finish(centres, query, blocks.map(|block| first + block), leads, limit);
+        let mut least = sums[0];
+        for (block, sum) in blocks.into_iter().zip(sums) {
+            sum.store(&mut costs[block]);
+            least = least.min(sum);
+        }
+        least
+    }
 }
 
 /// The least of the lanes.
@@ -316,7 +360,8 @@ unsafe fn group<L: Wide>(_: PhantomData<L>, centres: &Centres, queries: &[f32], 
             let limit = least;
             for block in nearest..nearest + BOXED {
                 let lead = lead(centres, &at, block);
-                least = least.min(finish(centres, query, block, lead, limit));
+                let [whole] = finish(centres, query, [block], [lead], limit);
+                least = least.min(whole);
             }
             sum.least = least_of(least);
         }
@@ -340,12 +385,14 @@ unsafe fn group<L: Wide>(_: PhantomData<L>, centres: &Centres, queries: &[f32], 
                     }
                 }
                 let mut least = L::Block::splat(sum.least);
-                for &block in &listed[..length] {
-                    let cost = &mut costs[usize::from(block)];
-                    let lead = L::Block::load(cost);
-                    let whole = finish(centres, query, first + usize::from(block), lead, limit);
-                    whole.store(cost);
-                    least = least.min(whole);
+                let (together, alone) = listed[..length].as_chunks::<TOGETHER>();
+                for &blocks in together {
+                    let own = finish_in_place(centres, query, first, blocks, &mut costs, limit);
+                    least = least.min(own);
+                }
+                for &block in alone {
+                    let own = finish_in_place(centres, query, first, [block], &mut costs, limit);
+                    least = least.min(own);
                 }
                 let least = least_of(least);
                 let mut lanes = L::Block::load(&sum.lanes);
