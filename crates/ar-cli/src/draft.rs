@@ -14,8 +14,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use ar_data::{
-    Column, Profile, ReadOptions, Schema, Table, TableOptions, Type, Variable, Warning,
-    holds_table, read_path,
+    Column, Profile, ReadOptions, Table, TableOptions, Type, Variable, Warning, holds_table,
+    read_path,
 };
 use ar_models::config::ModelConfig;
 use ar_models::window::MAX_ROWS;
