@@ -108,7 +108,7 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
         None => None,
     };
     let trained = run.as_ref().map(|run| describe(run, training.as_ref())).transpose()?;
-    let record = Record::of(&config, &event, &size, trained)?;
+    let record = Record::of(&config, &event, &size, (training.as_ref(), trained))?;
     session.terminal.result(&record, || columns(&rows(&record)))
 }
 
@@ -119,7 +119,8 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
 pub(crate) fn facts(run: &RunDir, config: &Config, event: &EventSpec) -> Result<Vec<[String; 2]>> {
     let size = sees::size(&config.model, event)?;
     let training: Option<Training> = run.read_result()?;
-    let record = Record::of(config, event, &size, Some(describe(run, training.as_ref())?))?;
+    let trained = Some(describe(run, training.as_ref())?);
+    let record = Record::of(config, event, &size, (training.as_ref(), trained))?;
     let pairs = rows(&record).into_iter().filter_map(|row| row.try_into().ok());
     Ok(pairs.collect())
 }
@@ -129,11 +130,16 @@ impl<'a> Record<'a> {
         config: &'a Config,
         event: &'a EventSpec,
         size: &sees::Size,
-        run: Option<Trained<'a>>,
+        (training, run): (Option<&Training>, Option<Trained<'a>>),
     ) -> Result<Self> {
         let train = config.train.as_ref();
         let batch = train.map_or(0, |train| train.batch_size);
-        let training = memory::training(&config.model, event, train, batch)?;
+        // What training adds, such as components for single numbers, only the run knows.
+        let parameters = match training {
+            Some(training) => training.parameters.clone(),
+            None => size.free_parameters.to_string(),
+        };
+        let training_bytes = memory::training(&config.model, event, train, batch)?;
         Ok(Self {
             version: RECORD_VERSION,
             command: "inspect",
@@ -157,9 +163,9 @@ impl<'a> Record<'a> {
             levels: event.levels,
             ordering: sees::ordering(&config.model),
             sees: sees::sees(&config.model, event),
-            parameters: size.free_parameters.to_string(),
+            parameters,
             parameter_bytes: size.bytes.to_string(),
-            training_bytes: training.total().to_string(),
+            training_bytes: training_bytes.total().to_string(),
             train,
             paper: config.paper.as_ref(),
             deviations: config.deviations.as_ref().map_or(&[], |deviations| &deviations.notes),
@@ -218,12 +224,15 @@ fn rows(record: &Record<'_>) -> Vec<Vec<String>> {
         row("data", format!("{}{class}{fold}{how}{noise}{flip}", record.data)),
         row(
             "event",
-            format!(
-                "{} = {} variables of {}",
-                human_shape(record.shape),
-                record.variables,
-                record.values
-            ),
+            match record.shape {
+                [_] => format!("{} variables of {}", record.variables, record.values),
+                shape => format!(
+                    "{} = {} variables of {}",
+                    human_shape(shape),
+                    record.variables,
+                    record.values
+                ),
+            },
         ),
         row("ordering", record.ordering.clone()),
         row("each conditional sees", record.sees.clone()),
