@@ -50,6 +50,8 @@ fn rows(n: usize) -> Vec<f64> {
 }
 
 fn step(criterion: &mut Criterion) {
+    // As the program does that trains.
+    ar_kernels::memory::keep_freed();
     let device = Device::flex().autodiff();
     let event = EventSpec::columns(columns());
     let config = ModelConfig::Nade {

@@ -7,6 +7,7 @@
 //! | [`pixel`] | the convolutions and recurrent layers of PixelRNN, and their cached walk |
 //! | [`bernoulli`] | the log-likelihood of rows of bits from their logits |
 //! | [`columns`] | the log-likelihood of columns of different types from their outputs |
+//! | [`column_nade`] | both: NADE over columns of different types, from the recurrence to the log-likelihood |
 //! | [`window`] | (not an operation) sums over stored rows, as a Parzen window needs them |
 //! | [`memory`] | (not an operation) freed memory is kept for the next step |
 //! | [`update`] | Adam and momentum steps, one pass over the weights |
@@ -35,6 +36,7 @@
 
 pub mod bernoulli;
 pub mod blocks;
+pub mod column_nade;
 pub mod columns;
 pub mod memory;
 pub mod nade;

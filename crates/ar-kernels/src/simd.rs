@@ -15,6 +15,12 @@ use core::ops::AddAssign;
 /// lane type divides a row.
 pub(crate) const PAD: usize = 16;
 
+/// Rows, or labels, that plain Rust computes at a time; every register width divides it.
+pub(crate) const LANES: usize = 16;
+
+/// One number in each lane.
+pub(crate) type Lane = [f32; LANES];
+
 /// A scalar type that kernels compute in.
 pub(crate) trait Real:
     Copy + Default + AddAssign + Send + Sync + PartialEq + Debug + 'static
@@ -56,12 +62,30 @@ pub(crate) trait Lanes: Copy {
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
     /// `b - self * a`, rounded once where the processor can.
     unsafe fn neg_mul_add(self, a: Self, b: Self) -> Self;
+    /// The larger one of it and zero; NaN stays NaN.
+    unsafe fn relu(self) -> Self;
+    /// Itself where `of` is positive or NaN, and zero elsewhere.
+    unsafe fn where_positive(self, of: Self) -> Self;
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> Self::Elem;
     /// `1 / (1 + exp(-self))`; NaN stays NaN.
     unsafe fn sigmoid(self) -> Self;
     /// `tanh(self)`, to a few units of f32's last place at 1; NaN stays NaN.
     unsafe fn tanh(self) -> Self;
+
+    /// `to[k][r] = from[r][k]` for [`LANES`] rows of as many scalars.
+    ///
+    /// # Safety
+    /// As above; each of `from` is valid for [`LANES`] reads, `to` for [`LANES`] times as many writes.
+    #[inline(always)]
+    unsafe fn transpose(from: &[*const Self::Elem; LANES], to: *mut Self::Elem) {
+        for (r, from) in from.iter().enumerate() {
+            for k in 0..LANES {
+                // SAFETY: the caller's.
+                unsafe { *to.add(k * LANES + r) = *from.add(k) };
+            }
+        }
+    }
 }
 
 /// Coefficients of the f32 exponential: exp(r) for |r| <= ln(2)/2 as a degree-5 minimax polynomial
@@ -176,6 +200,14 @@ impl Lanes for Portable {
         Self(map!(map!(self.0, a.0, |x, y| x * y), b.0, |x: f32, y: f32| y - x))
     }
     #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        Self(map!(self.0, |x: f32| if x <= 0.0 { 0.0 } else { x }))
+    }
+    #[inline(always)]
+    unsafe fn where_positive(self, of: Self) -> Self {
+        Self(map!(self.0, of.0, |x: f32, of: f32| if of <= 0.0 { 0.0 } else { x }))
+    }
+    #[inline(always)]
     unsafe fn sum(self) -> f32 {
         let [a, b, c, d, e, f, g, h] = self.0;
         ((a + e) + (c + g)) + ((b + f) + (d + h))
@@ -232,6 +264,14 @@ impl Lanes for Double {
         Self(map!(map!(self.0, a.0, |x, y| x * y), b.0, |x: f64, y: f64| y - x))
     }
     #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        Self(map!(self.0, |x: f64| if x <= 0.0 { 0.0 } else { x }))
+    }
+    #[inline(always)]
+    unsafe fn where_positive(self, of: Self) -> Self {
+        Self(map!(self.0, of.0, |x: f64, of: f64| if of <= 0.0 { 0.0 } else { x }))
+    }
+    #[inline(always)]
     unsafe fn sum(self) -> f64 {
         let [a, b, c, d, e, f, g, h] = self.0;
         ((a + e) + (c + g)) + ((b + f) + (d + h))
@@ -250,7 +290,7 @@ impl Lanes for Double {
 mod x86 {
     use core::arch::x86_64::*;
 
-    use super::{Lanes, exp, tanh_by_sigmoid};
+    use super::{LANES, Lanes, exp, tanh_by_sigmoid};
 
     /// AVX2 with FMA.
     #[derive(Clone, Copy)]
@@ -296,6 +336,19 @@ mod x86 {
         unsafe fn neg_mul_add(self, a: Self, b: Self) -> Self {
             // SAFETY: as above.
             Self(unsafe { _mm256_fnmadd_ps(self.0, a.0, b.0) })
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // SAFETY: as above. The second operand is what a NaN gives.
+            Self(unsafe { _mm256_max_ps(_mm256_setzero_ps(), self.0) })
+        }
+        #[inline(always)]
+        unsafe fn where_positive(self, of: Self) -> Self {
+            // SAFETY: as above.
+            unsafe {
+                let mask = _mm256_cmp_ps::<_CMP_NLE_UQ>(of.0, _mm256_setzero_ps());
+                Self(_mm256_and_ps(self.0, mask))
+            }
         }
         #[inline(always)]
         unsafe fn sum(self) -> f32 {
@@ -385,9 +438,61 @@ mod x86 {
             Self(unsafe { _mm512_fnmadd_ps(self.0, a.0, b.0) })
         }
         #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // SAFETY: as above. The second operand is what a NaN gives.
+            Self(unsafe { _mm512_max_ps(_mm512_setzero_ps(), self.0) })
+        }
+        #[inline(always)]
+        unsafe fn where_positive(self, of: Self) -> Self {
+            // SAFETY: as above.
+            unsafe {
+                let mask = _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(of.0, _mm512_setzero_ps());
+                Self(_mm512_maskz_mov_ps(mask, self.0))
+            }
+        }
+        #[inline(always)]
         unsafe fn sum(self) -> f32 {
             // SAFETY: as above.
             unsafe { _mm512_reduce_add_ps(self.0) }
+        }
+        #[inline(always)]
+        unsafe fn transpose(from: &[*const f32; LANES], to: *mut f32) {
+            // SAFETY: as above.
+            unsafe {
+                let mut rows = [_mm512_setzero_ps(); LANES];
+                for (row, &from) in rows.iter_mut().zip(from) {
+                    *row = _mm512_loadu_ps(from);
+                }
+                // Of four rows: in the quarter q of register j, their scalars 4 q + j.
+                for four in rows.as_chunks_mut::<4>().0 {
+                    let [a, b, c, d] = *four;
+                    let low = |a, b| _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
+                    let high = |a, b| _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+                    let (ab, cd) = ([low(a, b), high(a, b)], [low(c, d), high(c, d)]);
+                    *four = [
+                        _mm512_castpd_ps(_mm512_unpacklo_pd(ab[0], cd[0])),
+                        _mm512_castpd_ps(_mm512_unpackhi_pd(ab[0], cd[0])),
+                        _mm512_castpd_ps(_mm512_unpacklo_pd(ab[1], cd[1])),
+                        _mm512_castpd_ps(_mm512_unpackhi_pd(ab[1], cd[1])),
+                    ];
+                }
+                for j in 0..4 {
+                    let [a, b, c, d] = [rows[j], rows[4 + j], rows[8 + j], rows[12 + j]];
+                    let (even, odd) =
+                        (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+                    let (even_2, odd_2) =
+                        (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
+                    let quarters = [
+                        _mm512_shuffle_f32x4::<0x88>(even, even_2),
+                        _mm512_shuffle_f32x4::<0x88>(odd, odd_2),
+                        _mm512_shuffle_f32x4::<0xdd>(even, even_2),
+                        _mm512_shuffle_f32x4::<0xdd>(odd, odd_2),
+                    ];
+                    for (q, quarter) in quarters.into_iter().enumerate() {
+                        _mm512_storeu_ps(to.add((4 * q + j) * LANES), quarter);
+                    }
+                }
+            }
         }
         #[inline(always)]
         unsafe fn sigmoid(self) -> Self {
@@ -555,5 +660,61 @@ impl<E> core::ops::Deref for Aligned<E> {
 impl<E> core::ops::DerefMut for Aligned<E> {
     fn deref_mut(&mut self) -> &mut [E] {
         &mut self.storage[self.start..self.start + self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::marker::PhantomData;
+
+    use super::*;
+
+    /// # Safety
+    /// The contract of [`Lanes`].
+    #[inline(always)]
+    unsafe fn transposed<L: Lanes<Elem = f32>>(_: PhantomData<L>, from: &[f32], to: &mut [f32]) {
+        let rows: [*const f32; LANES] = core::array::from_fn(|r| from[r * LANES..].as_ptr());
+        assert!(from.len() == LANES * LANES && to.len() == from.len());
+        // SAFETY: the caller's; the lengths were checked.
+        unsafe { L::transpose(&rows, to.as_mut_ptr()) }
+    }
+
+    /// # Safety
+    /// The contract of [`Lanes`].
+    #[inline(always)]
+    unsafe fn positive<L: Lanes<Elem = f32>>(_: PhantomData<L>, x: &[f32], to: [&mut [f32]; 2]) {
+        assert!(x.len() >= L::N && to.iter().all(|to| to.len() >= L::N));
+        // SAFETY: the caller's; the lengths were checked.
+        unsafe {
+            let x = L::load(x.as_ptr());
+            x.relu().store(to[0].as_mut_ptr());
+            L::splat(2.0).where_positive(x).store(to[1].as_mut_ptr());
+        }
+    }
+
+    dispatch! {
+        fn transposed_on(from: &[f32], to: &mut [f32]) = transposed
+    }
+    dispatch! {
+        fn positive_on(x: &[f32], to: [&mut [f32]; 2]) = positive
+    }
+
+    #[test]
+    fn every_instruction_set_transposes_and_cuts_at_zero() {
+        let from: Vec<f32> = (0..LANES * LANES).map(|k| k as f32).collect();
+        let x: [f32; LANES] = core::array::from_fn(|k| [-1.0, 0.0, 3.0, f32::NAN][k % 4]);
+        for isa in Isa::available() {
+            let mut to = vec![0.0; from.len()];
+            transposed_on(isa, &from, &mut to);
+            for (k, &to) in to.iter().enumerate() {
+                assert_eq!(to, from[k % LANES * LANES + k / LANES], "{isa:?}");
+            }
+            let (mut relu, mut there) = ([0.0; LANES], [0.0; LANES]);
+            positive_on(isa, &x, [&mut relu, &mut there]);
+            for (relu, there) in relu.chunks(4).zip(there.chunks(4)).take(isa.lanes() / 4) {
+                assert!(relu[..3] == [0.0, 0.0, 3.0] && relu[3].is_nan(), "{isa:?}: {relu:?}");
+                assert_eq!(there, [0.0, 0.0, 2.0, 2.0], "{isa:?}");
+            }
+        }
     }
 }

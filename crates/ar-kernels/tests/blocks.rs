@@ -10,9 +10,9 @@ use rand::{RngExt, SeedableRng};
 /// Rows, features and outputs of each position, and hidden units.
 type Size = (usize, &'static [usize], &'static [usize], usize);
 
-/// A single number, odd sizes, several chunks and slabs, as RNADE has them; categories beside numbers; positions
+/// A single number, odd sizes, several chunks, groups of rows and slabs, as RNADE has them; categories beside numbers; positions
 /// that nothing is conditioned on, or of which nothing is asked.
-const SIZES: [Size; 7] = [
+const SIZES: [Size; 8] = [
     (1, &[1], &[3], 1),
     (5, &[1, 1, 1], &[6, 6, 6], 7),
     (70, &[1, 1, 1, 1], &[9, 9, 9, 9], 33),
@@ -20,6 +20,7 @@ const SIZES: [Size; 7] = [
     (3, &[1; 20], &[12; 20], 50),
     (67, &[4, 1, 2, 1, 7], &[4, 6, 7, 9, 7], 40),
     (9, &[3, 0, 2], &[2, 5, 0], 17),
+    (530, &[1, 70, 2], &[6, 70, 4], 100),
 ];
 
 fn devices() -> Vec<Device> {

@@ -122,7 +122,7 @@ pub trait BlockOps: Backend {
 
 /// W, c, ρ, V and b as slices.
 #[cfg(any(feature = "flex", feature = "ndarray"))]
-fn params<'a, B: Slices>(
+pub(crate) fn params<'a, B: Slices>(
     [w, c, rho, v, b]: &'a [B::Contiguous; 5],
     blocks: &'a Blocks,
 ) -> cpu::Params<'a> {

@@ -1,6 +1,7 @@
 //! A category: a softmax over its labels, and a share for any other one.
 
-use super::lanes::{LANES, Lane, each, exp, larger, ln};
+use super::lanes::{LANES, Lane, each, exp, larger, ln, scale};
+use crate::simd::Lanes;
 
 /// What a value is of a category.
 #[derive(Clone, Copy, PartialEq)]
@@ -56,33 +57,56 @@ pub(super) fn log_prob(logits: &mut [f32], x: f32, other: f64, factor: Option<f3
     (-other).ln_1p() as f32 + (own - most) - ln(sum)
 }
 
-/// [`log_prob`] of a row in each lane, of a category with few labels.
+/// [`log_prob`] of a row in each lane.
+///
+/// # Safety
+/// The contract of [`Lanes`].
 #[inline(always)]
-pub(super) fn log_probs(logits: &mut [Lane], x: &Lane, other: f64, factor: Option<&Lane>) -> Lane {
+pub(super) unsafe fn log_probs<L: Lanes<Elem = f32>>(
+    logits: &mut [Lane],
+    x: &Lane,
+    other: f64,
+    factor: Option<&Lane>,
+) -> Lane {
     let labels = logits.len();
-    let mut most = [f32::NEG_INFINITY; LANES];
-    for logits in &*logits {
-        most = each(|k| larger(most[k], logits[k]));
-    }
-    let (mut sum, mut own) = ([0.0; LANES], [0.0; LANES]);
-    for (y, logits) in logits.iter_mut().enumerate() {
-        let relative = each(|k| logits[k] - most[k]);
-        own = each(|k| if x[k] == y as f32 { relative[k] } else { own[k] });
-        *logits = each(|k| exp(relative[k]));
-        sum = each(|k| sum[k] + logits[k]);
-    }
-    let log_sum = each(|k| ln(sum[k]));
-    let (known, unknown) = ((-other).ln_1p() as f32, other.ln() as f32);
     let values: [Value; LANES] = core::array::from_fn(|k| value(x[k], labels));
-    if let Some(factor) = factor {
-        let factor = each(|k| if matches!(values[k], Value::Label(_)) { factor[k] } else { 0.0 });
-        for (y, logits) in logits.iter_mut().enumerate() {
-            let is = each(|k| f32::from(x[k] == y as f32));
-            *logits = each(|k| factor[k] * (is[k] - logits[k] / sum[k]));
+    let mut own = [0.0; LANES];
+    for (k, value) in values.iter().enumerate() {
+        if let Value::Label(label) = *value {
+            own[k] = logits[label][k];
         }
     }
+    // A NaN, which this may pass over, is found by the sum.
+    let mut most = [f32::NEG_INFINITY; LANES];
+    for logits in &*logits {
+        most = each(|k| if logits[k] > most[k] { logits[k] } else { most[k] });
+    }
+    let mut sum = [0.0; LANES];
+    if let Some(factor) = factor {
+        for logits in logits.iter_mut() {
+            *logits = each(|k| exp(logits[k] - most[k]));
+            sum = each(|k| sum[k] + logits[k]);
+        }
+        let factor = each(|k| if matches!(values[k], Value::Label(_)) { factor[k] } else { 0.0 });
+        let by = each(|k| -factor[k] / sum[k]);
+        for logits in logits.iter_mut() {
+            // SAFETY: the caller's.
+            unsafe { scale::<L>(logits, &by) };
+        }
+        for (k, value) in values.iter().enumerate() {
+            if let Value::Label(label) = *value {
+                logits[label][k] += factor[k];
+            }
+        }
+    } else {
+        for logits in &*logits {
+            sum = each(|k| sum[k] + exp(logits[k] - most[k]));
+        }
+    }
+    let log = each(|k| (own[k] - most[k]) - ln(sum[k]));
+    let (known, unknown) = ((-other).ln_1p() as f32, other.ln() as f32);
     each(|k| match values[k] {
-        Value::Label(_) => known + own[k] - log_sum[k],
+        Value::Label(_) => known + log[k],
         Value::Other => unknown,
         Value::Impossible => f32::NEG_INFINITY,
     })

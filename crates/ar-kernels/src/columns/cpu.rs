@@ -7,7 +7,7 @@ use core::marker::PhantomData;
 
 use rayon::prelude::*;
 
-use super::lanes::{LANES, Lane};
+use super::lanes::{LANES, Lane, affine, scale};
 use super::mixture::{Component, Number};
 use super::{Head, Heads, category};
 use crate::simd::{Isa, Lanes, dispatch};
@@ -15,12 +15,57 @@ use crate::simd::{Isa, Lanes, dispatch};
 /// Labels from which on a category has them in the lanes.
 const MANY: usize = 12;
 
+/// Room for what is between the outputs of a column and its likelihood.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    components: Vec<Component>,
+}
+
+/// log p of a column, of the row in each lane, from its value and ln p of that by the component that is listed. The
+/// outputs become the gradient of themselves, times `factor` if there is one; otherwise nothing is known of them.
+///
+/// # Safety
+/// The contract of [`Lanes`].
+#[inline(always)]
+pub(crate) unsafe fn column<L: Lanes<Elem = f32>>(
+    head: &Head,
+    link: Option<(&[f32], &[f32])>,
+    outputs: &mut [Lane],
+    [x, log_listed]: [&Lane; 2],
+    factor: Option<&Lane>,
+    scratch: &mut Scratch,
+) -> Lane {
+    if let Some((gains, shifts)) = link {
+        for ((own, gain), shift) in outputs.iter_mut().zip(gains).zip(shifts) {
+            // SAFETY: the caller's.
+            unsafe { affine::<L>(own, *gain, *shift) };
+        }
+    }
+    let log_probs = match *head {
+        // SAFETY: the caller's.
+        Head::Category { other, .. } => unsafe {
+            category::log_probs::<L>(outputs, x, other, factor)
+        },
+        Head::Number { components, listed, family, floor, missing } => {
+            let number = Number { components, listed, family, floor, missing };
+            number.log_probs(outputs, x, log_listed, factor, &mut scratch.components)
+        }
+    };
+    if let (Some(_), Some((gains, _))) = (factor, link) {
+        for (slope, gain) in outputs.iter_mut().zip(gains) {
+            // SAFETY: the caller's.
+            unsafe { scale::<L>(slope, &[*gain; LANES]) };
+        }
+    }
+    log_probs
+}
+
 /// Log-probabilities of at most [`LANES`] rows, and where there are gradients of them, those of the outputs.
 ///
 /// # Safety
 /// The contract of [`Lanes`].
 #[inline(always)]
-unsafe fn tile<L: Lanes>(
+unsafe fn tile<L: Lanes<Elem = f32>>(
     _: PhantomData<L>,
     outputs: &[f32],
     x: &[f32],
@@ -31,7 +76,7 @@ unsafe fn tile<L: Lanes>(
     let (columns, width) = (heads.all().len(), heads.outputs());
     let (targets, n) = (heads.targets(), x.len() / heads.targets());
     let (mut log_probs, mut slope) = (log_probs, slope);
-    let (mut each, mut components): (Vec<Lane>, Vec<Component>) = (Vec::new(), Vec::new());
+    let (mut lanes, mut scratch) = (Vec::<Lane>::new(), Scratch::default());
     let mut row = Vec::new();
     for (c, (head, at)) in heads.with_outputs().enumerate() {
         let target = heads.targets_of(c).start;
@@ -63,43 +108,29 @@ unsafe fn tile<L: Lanes>(
                 }
             }
         } else {
-            each.clear();
-            each.resize(at.len(), [0.0; LANES]);
+            lanes.clear();
+            lanes.resize(at.len(), [0.0; LANES]);
             let (mut own, mut factor) = ([0.0; LANES], [0.0; LANES]);
+            let mut listed = [f32::NEG_INFINITY; LANES];
             for r in 0..n {
                 own[r] = x[r * targets + target];
-                for (lane, &o) in each.iter_mut().zip(&outputs[r * width..][at.clone()]) {
-                    lane[r] = o;
+                if head.targets() > 1 {
+                    listed[r] = x[r * targets + target + 1];
                 }
-            }
-            if let Some((gains, shifts)) = link {
-                for ((lane, gain), shift) in each.iter_mut().zip(gains).zip(shifts) {
-                    lane.iter_mut().for_each(|o| *o = *o * gain + shift);
+                for (lane, &o) in lanes.iter_mut().zip(&outputs[r * width..][at.clone()]) {
+                    lane[r] = o;
                 }
             }
             if let Some((grad, _)) = &slope {
                 (0..n).for_each(|r| factor[r] = grad[r * columns + c]);
             }
             let by = slope.is_some().then_some(&factor);
-            of_column = match *head {
-                Head::Category { other, .. } => category::log_probs(&mut each, &own, other, by),
-                Head::Number { components: count, listed, family, floor, missing } => {
-                    let mut log_listed = [f32::NEG_INFINITY; LANES];
-                    if listed {
-                        (0..n).for_each(|r| log_listed[r] = x[r * targets + target + 1]);
-                    }
-                    let number = Number { components: count, listed, family, floor, missing };
-                    number.log_probs(&mut each, &own, &log_listed, by, &mut components)
-                }
-            };
+            // SAFETY: the caller's.
+            of_column =
+                unsafe { column::<L>(head, link, &mut lanes, [&own, &listed], by, &mut scratch) };
             if let Some((_, out)) = &mut slope {
-                if let Some((gains, _)) = link {
-                    for (lane, gain) in each.iter_mut().zip(gains) {
-                        lane.iter_mut().for_each(|slope| *slope *= gain);
-                    }
-                }
                 for r in 0..n {
-                    for (out, lane) in out[r * width..][at.clone()].iter_mut().zip(&each) {
+                    for (out, lane) in out[r * width..][at.clone()].iter_mut().zip(&lanes) {
                         *out = lane[r];
                     }
                 }

@@ -1,13 +1,8 @@
 //! Elementary functions of sixteen numbers at a time, in plain Rust without branches, which the compiler puts into
 //! whatever registers there are. NaN stays NaN.
 
-use crate::simd::exp_f32;
-
-/// Rows, or labels, that are computed at a time.
-pub(super) const LANES: usize = 16;
-
-/// One number in each lane.
-pub(super) type Lane = [f32; LANES];
+pub(super) use crate::simd::{LANES, Lane};
+use crate::simd::{Lanes, exp_f32};
 
 /// `f` of each lane.
 #[inline(always)]
@@ -17,6 +12,34 @@ pub(super) fn each(f: impl Fn(usize) -> f32) -> Lane {
         *out = f(k);
     }
     out
+}
+
+/// `lane · gain + shift`, register by register. (Of a plain loop over many of them the compiler makes one that takes the
+/// same lane of sixteen at a time, each from afar; so too below.)
+///
+/// # Safety
+/// The contract of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn affine<L: Lanes<Elem = f32>>(lane: &mut Lane, gain: f32, shift: f32) {
+    for part in lane.chunks_exact_mut(L::N) {
+        // SAFETY: the caller's; a part is a register.
+        unsafe {
+            let x = L::load(part.as_ptr()).mul(L::splat(gain)).add(L::splat(shift));
+            x.store(part.as_mut_ptr());
+        }
+    }
+}
+
+/// `lane · by`.
+///
+/// # Safety
+/// The contract of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn scale<L: Lanes<Elem = f32>>(lane: &mut Lane, by: &Lane) {
+    for (part, by) in lane.chunks_exact_mut(L::N).zip(by.chunks_exact(L::N)) {
+        // SAFETY: the caller's; a part is a register.
+        unsafe { L::load(part.as_ptr()).mul(L::load(by.as_ptr())).store(part.as_mut_ptr()) };
+    }
 }
 
 /// The larger one; NaN where either is.

@@ -34,6 +34,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
+use crate::blocks::Blocks;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 use crate::slices::Slices;
 
@@ -179,6 +180,12 @@ impl Heads {
     /// Where the targets of a column are among all.
     pub fn targets_of(&self, column: usize) -> core::ops::Range<usize> {
         self.targets[column]..self.targets[column + 1]
+    }
+
+    /// Whether the outputs of every column are those of its position.
+    pub(crate) fn are_of(&self, blocks: &Blocks) -> bool {
+        self.heads.len() == blocks.dim()
+            && self.with_outputs().enumerate().all(|(t, (_, at))| at == blocks.outputs_of(t))
     }
 
     /// Each column with its outputs among all.

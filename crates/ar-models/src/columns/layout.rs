@@ -74,6 +74,11 @@ impl Layout {
         &self.blocks
     }
 
+    /// What the outputs of each place mean.
+    pub(crate) fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
     /// What the outputs are before they are parameters.
     pub(crate) fn links(&self) -> &Links {
         &self.links

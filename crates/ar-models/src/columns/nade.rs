@@ -23,6 +23,7 @@
 //! by its logarithm.
 
 use ar_kernels::blocks::{self, Weights};
+use ar_kernels::column_nade;
 use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Float, Int, Tensor, TensorData};
@@ -131,8 +132,8 @@ impl ColumnNade {
     /// log p(x_t | x_<t), `[batch, columns]` in the order of the walk.
     fn walk_log_probs(&self, x: Tensor<2>, of: Rows) -> Tensor<2> {
         let (inputs, targets) = self.layout.inputs(x, of, self.b.dtype());
-        let outputs = blocks::outputs(inputs, self.weights(), self.layout.blocks());
-        self.layout.log_probs(outputs, targets)
+        let (blocks, heads) = (self.layout.blocks(), self.layout.heads());
+        column_nade::log_prob(inputs, targets, self.weights(), blocks, heads)
     }
 }
 
