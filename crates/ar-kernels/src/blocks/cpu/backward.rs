@@ -87,11 +87,32 @@ pub fn gradient_len(blocks: &Blocks, hidden: usize) -> usize {
     (blocks.features() + 1 + blocks.outputs()) * hidden + blocks.dim() + blocks.outputs()
 }
 
-/// Hidden units from `start` on, and a group of rows.
-#[derive(Clone, Debug)]
-struct Task {
+/// The weights of the hidden units from `start` on, zeros beyond the last one.
+struct Slab {
     start: usize,
+    /// As many units, and registers.
+    width: usize,
     registers: usize,
+    /// `[features, width]`
+    w: Aligned<f32>,
+    /// `[width]`
+    c: Aligned<f32>,
+    /// `[outputs, width]`
+    v: Aligned<f32>,
+}
+
+impl Slab {
+    fn new(isa: Isa, params: Params<'_>, start: usize, registers: usize) -> Self {
+        let (width, hidden) = (registers * isa.lanes(), params.c.len());
+        let [w, c, v] =
+            [params.w, params.c, params.v].map(|from| slab_of(from, hidden, start, width));
+        Self { start, width, registers, w, c, v }
+    }
+}
+
+/// A slab and a group of rows.
+struct Task<'a> {
+    slab: &'a Slab,
     rows: Range<usize>,
     /// Whether it sums up ∂b too, which one slab does for all.
     biases: bool,
@@ -99,7 +120,6 @@ struct Task {
 
 /// The gradients of a slab over a group of rows, the units beyond the last padded.
 struct Part {
-    width: usize,
     /// `[features, width]`
     w: Aligned<f32>,
     /// `[width]`
@@ -358,37 +378,56 @@ unsafe fn retreat<L: Lanes<Elem = f32>, const R: usize>(
 unsafe fn last_activations<L: Lanes<Elem = f32>, const R: usize>(
     x: &[f32],
     blocks: &Blocks,
-    c: &[f32],
-    w: &[f32],
+    slab: &Slab,
     a: &mut [f32],
 ) {
     let width = R * L::N;
-    assert!(w.len() == blocks.features() * width && c.len() == width);
+    assert!(slab.w.len() == blocks.features() * width && slab.c.len() == width);
     for (row, a) in x.chunks_exact(blocks.inputs()).zip(a.chunks_exact_mut(width)) {
-        a.copy_from_slice(c);
-        for t in 0..blocks.dim() {
-            let (at, first) = (blocks.inputs_of(t), blocks.features_of(t).start);
-            // SAFETY: the caller's; features are those of W.
-            let mut add = |f: usize, x: f32| unsafe {
-                add_scaled::<L, R>(x, w.as_ptr().add(f * width), a.as_mut_ptr());
-            };
-            match blocks.input(t) {
-                Input::Numbers(_) => {
-                    row[at].iter().enumerate().for_each(|(k, &x)| add(first + k, x));
-                }
-                Input::Label(labels) => {
-                    if let Some(index) = label(row[at.start], labels) {
-                        add(first + index, 1.0);
+        // SAFETY: the caller's; features are those of W, and `a` is of `R` registers.
+        unsafe {
+            let mut sums = [L::splat(0.0); R];
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = L::load(slab.c.as_ptr().add(i * L::N));
+            }
+            for t in 0..blocks.dim() {
+                let (at, features) = (blocks.inputs_of(t), blocks.features_of(t));
+                match blocks.input(t) {
+                    Input::Numbers(_) => {
+                        for (&x, f) in row[at].iter().zip(features) {
+                            let (x, w) = (L::splat(x), slab.w.as_ptr().add(f * width));
+                            for (i, sum) in sums.iter_mut().enumerate() {
+                                *sum = x.mul_add(L::load(w.add(i * L::N)), *sum);
+                            }
+                        }
+                    }
+                    Input::Label(labels) => {
+                        let Some(index) = label(row[at.start], labels) else { continue };
+                        let w = slab.w.as_ptr().add((features.start + index) * width);
+                        for (i, sum) in sums.iter_mut().enumerate() {
+                            *sum = sum.add(L::load(w.add(i * L::N)));
+                        }
                     }
                 }
+            }
+            for (i, sum) in sums.into_iter().enumerate() {
+                sum.store(a.as_mut_ptr().add(i * L::N));
             }
         }
     }
 }
 
-/// ∂b over some rows, of which the first is the first of its group.
+/// ∂b over a chunk of rows, of which the first is the first of its group of lanes.
+///
+/// # Safety
+/// The contract of [`Lanes`].
 #[inline(always)]
-fn add_biases(slopes: Slopes<'_>, rows: Range<usize>, blocks: &Blocks, b: &mut [f32]) {
+unsafe fn add_biases<L: Lanes<Elem = f32>>(
+    slopes: Slopes<'_>,
+    rows: Range<usize>,
+    blocks: &Blocks,
+    b: &mut [f32],
+) {
     let (outputs, dim) = (blocks.outputs(), blocks.dim());
     match slopes {
         Slopes::Matrix(values) => {
@@ -397,39 +436,31 @@ fn add_biases(slopes: Slopes<'_>, rows: Range<usize>, blocks: &Blocks, b: &mut [
             }
         }
         Slopes::Rows { slopes, factors } => {
-            for start in rows.clone().step_by(LANES) {
-                let own = &slopes[start * outputs..][..outputs * LANES];
-                let (own, _) = own.as_chunks::<LANES>();
-                for t in 0..dim {
-                    let mut by = [0.0; LANES];
-                    for (r, by) in (start..rows.end).zip(&mut by) {
-                        *by = factors[r * dim + t];
-                    }
-                    let range = blocks.outputs_of(t);
-                    for (b, own) in b[range.clone()].iter_mut().zip(&own[range]) {
-                        let mut each = [0.0; LANES];
-                        for k in 0..LANES {
-                            each[k] = own[k] * by[k];
+            let groups = rows.len().div_ceil(LANES);
+            let own = &slopes[rows.start * outputs..][..groups * outputs * LANES];
+            assert!(groups * LANES <= CHUNK && b.len() == outputs);
+            for t in 0..dim {
+                let mut by = [0.0; CHUNK];
+                for (r, by) in rows.clone().zip(&mut by) {
+                    *by = factors[r * dim + t];
+                }
+                for m in blocks.outputs_of(t) {
+                    // SAFETY: the caller's; every group has so many lanes of every output.
+                    unsafe {
+                        let mut sum = L::splat(0.0);
+                        for group in 0..groups {
+                            let own = own.as_ptr().add((group * outputs + m) * LANES);
+                            for lane in (0..LANES).step_by(L::N) {
+                                let by = L::load(by.as_ptr().add(group * LANES + lane));
+                                sum = by.mul_add(L::load(own.add(lane)), sum);
+                            }
                         }
-                        *b += sum(each);
+                        b[m] += sum.sum();
                     }
                 }
             }
         }
     }
-}
-
-/// The sum, by halves.
-#[inline(always)]
-fn sum(mut each: [f32; LANES]) -> f32 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for k in 0..half {
-            each[k] += each[k + half];
-        }
-        half /= 2;
-    }
-    each[0]
 }
 
 /// The gradients of `R` registers of hidden units over a group of rows.
@@ -441,19 +472,16 @@ unsafe fn units<L: Lanes<Elem = f32>, const R: usize>(
     x: &[f32],
     params: Params<'_>,
     slopes: Slopes<'_>,
-    task: &Task,
+    task: &Task<'_>,
 ) -> Part {
-    let (blocks, hidden) = (params.blocks, params.c.len());
+    let (blocks, slab) = (params.blocks, task.slab);
     let (inputs, outputs, dim) = (blocks.inputs(), blocks.outputs(), blocks.dim());
     let width = R * L::N;
-    let [w, v, c] =
-        [params.w, params.v, params.c].map(|from| slab_of(from, hidden, task.start, width));
     let mut part = Part {
-        width,
-        w: Aligned::zeros(w.len()),
+        w: Aligned::zeros(slab.w.len()),
         c: vec![0.0; width],
         rho: vec![0.0; dim * width],
-        v: Aligned::zeros(v.len()),
+        v: Aligned::zeros(slab.v.len()),
         b: vec![0.0; if task.biases { outputs } else { 0 }],
     };
     let [mut a, mut g, mut h, mut grad_h] = [(); 4].map(|()| Aligned::zeros(CHUNK * width));
@@ -463,7 +491,7 @@ unsafe fn units<L: Lanes<Elem = f32>, const R: usize>(
         let n = range.len();
         let x = &x[range.start * inputs..range.end * inputs];
         // SAFETY: the caller's.
-        unsafe { last_activations::<L, R>(x, blocks, &c, &w, &mut a) };
+        unsafe { last_activations::<L, R>(x, blocks, slab, &mut a) };
         g.fill(0.0);
         for (at, row) in at.iter_mut().zip(range.clone()) {
             *at = slopes.row(row, outputs);
@@ -471,7 +499,7 @@ unsafe fn units<L: Lanes<Elem = f32>, const R: usize>(
         for t in (0..dim).rev() {
             let (rho, outputs) = (params.rho[t], blocks.outputs_of(t));
             // SAFETY: the caller's.
-            unsafe { retreat::<L, R>(x, blocks, t, &w, &mut a, &g, &mut part.w) };
+            unsafe { retreat::<L, R>(x, blocks, t, &slab.w, &mut a, &g, &mut part.w) };
             for (by, row) in by.iter_mut().zip(range.clone()) {
                 *by = slopes.factor(row, t, dim);
             }
@@ -487,7 +515,7 @@ unsafe fn units<L: Lanes<Elem = f32>, const R: usize>(
                 }
             }
             let weights = outputs.start * width..outputs.end * width;
-            let (v, grad_v) = (&v[weights.clone()], &mut part.v[weights]);
+            let (v, grad_v) = (&slab.v[weights.clone()], &mut part.v[weights]);
             let own = &slopes.values()[outputs.start * slopes.step()..];
             // SAFETY: the caller's.
             unsafe {
@@ -521,7 +549,8 @@ unsafe fn units<L: Lanes<Elem = f32>, const R: usize>(
             part.c.iter_mut().zip(g).for_each(|(c, g)| *c += g);
         }
         if task.biases {
-            add_biases(slopes, range, blocks, &mut part.b);
+            // SAFETY: the caller's.
+            unsafe { add_biases::<L>(slopes, range, blocks, &mut part.b) };
         }
     }
     part
@@ -535,11 +564,11 @@ unsafe fn task<L: Lanes<Elem = f32>>(
     x: &[f32],
     params: Params<'_>,
     slopes: Slopes<'_>,
-    task: &Task,
+    task: &Task<'_>,
 ) -> Part {
     // SAFETY: the caller's.
     unsafe {
-        match task.registers {
+        match task.slab.registers {
             1 => units::<L, 1>(x, params, slopes, task),
             2 => units::<L, 2>(x, params, slopes, task),
             3 => units::<L, 3>(x, params, slopes, task),
@@ -550,7 +579,7 @@ unsafe fn task<L: Lanes<Elem = f32>>(
 
 dispatch! {
     /// [`task`] for what the processor has.
-    fn task_f32(x: &[f32], params: Params<'_>, slopes: Slopes<'_>, of: &Task) -> Part = task
+    fn task_f32(x: &[f32], params: Params<'_>, slopes: Slopes<'_>, of: &Task<'_>) -> Part = task
 }
 
 /// Gradients of the parameters, [`gradient_len`] of them, from those of the outputs.
@@ -574,14 +603,17 @@ pub(crate) fn backward_from(x: &[f32], params: Params<'_>, slopes: Slopes<'_>) -
     let batch = rows(x, blocks.inputs());
     assert!(slopes.fits(batch, outputs, dim), "one gradient per output");
     let isa = Isa::detect();
-    let slabs = slabs(isa, hidden, batch);
+    let slabs: Vec<Slab> = slabs(isa, hidden, batch)
+        .into_par_iter()
+        .map(|(start, registers)| Slab::new(isa, params, start, registers))
+        .collect();
     let groups = groups(batch);
-    let tasks: Vec<Task> = groups
+    let tasks: Vec<Task<'_>> = groups
         .iter()
         .flat_map(|rows| {
-            slabs.iter().enumerate().map(|(k, &(start, registers))| {
+            slabs.iter().enumerate().map(|(k, slab)| {
                 let biases = k + 1 == slabs.len();
-                Task { start, registers, rows: rows.clone(), biases }
+                Task { slab, rows: rows.clone(), biases }
             })
         })
         .collect();
@@ -599,10 +631,10 @@ pub(crate) fn backward_from(x: &[f32], params: Params<'_>, slopes: Slopes<'_>) -
             return;
         }
         to.par_chunks_mut(CHUNK * hidden).enumerate().for_each(|(i, to)| {
-            for (k, &(start, _)) in slabs.iter().enumerate() {
+            for (k, &Slab { start, width, .. }) in slabs.iter().enumerate() {
                 for (group, part) in each(k).enumerate() {
-                    let there = part.width.min(hidden - start);
-                    let from = of(part)[i * CHUNK * part.width..].chunks_exact(part.width);
+                    let there = width.min(hidden - start);
+                    let from = of(part)[i * CHUNK * width..].chunks_exact(width);
                     for (row, from) in to.chunks_exact_mut(hidden).zip(from) {
                         let row = &mut row[start..start + there];
                         if group == 0 {
@@ -620,9 +652,9 @@ pub(crate) fn backward_from(x: &[f32], params: Params<'_>, slopes: Slopes<'_>) -
     gather(c, |part| &part.c);
     for (t, rho) in rho.iter_mut().enumerate() {
         let mut each_unit = vec![0.0; hidden];
-        for (k, &(start, _)) in slabs.iter().enumerate() {
+        for (k, &Slab { start, width, .. }) in slabs.iter().enumerate() {
             for part in each(k) {
-                let own = &part.rho[t * part.width..][..part.width];
+                let own = &part.rho[t * width..][..width];
                 each_unit[start..].iter_mut().zip(own).for_each(|(to, from)| *to += from);
             }
         }
