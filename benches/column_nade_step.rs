@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use ar_models::columns::Column;
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::InMemory;
 use ar_models::model::Model;
@@ -13,41 +12,14 @@ use ar_models::neural::ValueKind;
 use ar_models::train::{Stepper, TrainConfig};
 use burn::module::Module as _;
 use burn::tensor::{Device, Float};
+use chainrule_benches::mixed::{COLUMNS, columns, rows};
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use prob_core::Density as _;
 use prob_core::ordering::OrderingKind;
+use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
 
 const BATCH: usize = 500;
-const GRIDS: usize = 10;
-const REALS: usize = 4;
-const LABELS: [usize; 6] = [3, 20, 200, 2, 2, 364];
-const COLUMNS: usize = GRIDS + REALS + LABELS.len();
-
-fn columns() -> Vec<Column> {
-    let grid = Column::Grid { step: 0.1, can_be_missing: false };
-    let numbers = std::iter::repeat_n(grid, GRIDS)
-        .chain(std::iter::repeat_n(Column::Real { can_be_missing: false }, REALS));
-    numbers.chain(LABELS.map(|labels| Column::Category { labels })).collect()
-}
-
-/// Rows of independent columns: sums of uniform numbers, and labels that are alike.
-fn rows(n: usize) -> Vec<f64> {
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut out = Vec::with_capacity(n * COLUMNS);
-    for _ in 0..n {
-        for column in columns() {
-            let normal = (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
-            out.push(match column {
-                Column::Category { labels } => rng.random_range(0..labels as u64) as f64,
-                Column::Grid { step, .. } => (normal / step).round() * step,
-                Column::Real { .. } => normal,
-            });
-        }
-    }
-    out
-}
 
 fn step(criterion: &mut Criterion) {
     // As the program does that trains.

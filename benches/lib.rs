@@ -8,6 +8,7 @@
 //! | `nade_eval` | log p(x) of a batch | the same |
 //! | `nade_sample` | drawing a batch | the generic walk, one conditional at a time |
 //! | `column_nade_step` | one training step and an evaluation of NADE over 20 columns | PyTorch, by `pytorch_columns.py` |
+//! | `column_made_step` | the same of MADE | PyTorch, by `pytorch_column_made.py` |
 //! | `pixel_step` | one training step of PixelRNN and PixelCNN | PyTorch, by `pytorch_pixel.py` |
 //! | `pixel_sample` | drawing 16 images, at three sizes | one full pass per pixel |
 //! | `tables` | fitting and evaluating a Markov chain | independent variables; the generic walk |
@@ -18,6 +19,8 @@
 //!
 //! Elsewhere the subject and the baseline are the same model with the same weights, through the same interface,
 //! so that only the path differs. Sizes are those of binarized MNIST and of the papers' NADE.
+
+pub mod mixed;
 
 use ar_kernels::nade::{Weights, reference};
 use ar_models::nade::{Nade, NadeConfig, NadeState};
