@@ -42,8 +42,13 @@ const SIZES: [[usize; 2]; 6] = [[1, 1], [5, 7], [33, 40], [70, 33], [130, 100], 
 
 impl Case {
     fn new([batch, hidden]: [usize; 2]) -> Self {
-        let number =
-            |components, family, missing| Head::Number { components, family, floor: 0.01, missing };
+        let number = |components, family, missing| Head::Number {
+            components,
+            listed: false,
+            family,
+            floor: 0.01,
+            missing,
+        };
         let grid = Family::Grid { half: 0.125 };
         let each = [
             (Input::Label(3), Head::Category { labels: 3, other: 0.01 }),

@@ -128,7 +128,17 @@ fn batch(x: &[f32], targets: &[f32], params: Params<'_>, heads: &Heads) -> usize
 /// # Panics
 /// When the slices' lengths do not belong to one shape.
 pub fn log_prob(x: &[f32], targets: &[f32], params: Params<'_>, heads: &Heads) -> Vec<f32> {
-    let (batch, dim, isa) = (batch(x, targets, params, heads), heads.all().len(), Isa::detect());
+    log_prob_on(Isa::detect(), x, targets, params, heads)
+}
+
+fn log_prob_on(
+    isa: Isa,
+    x: &[f32],
+    targets: &[f32],
+    params: Params<'_>,
+    heads: &Heads,
+) -> Vec<f32> {
+    let (batch, dim) = (batch(x, targets, params, heads), heads.all().len());
     let mut out = vec![0.0; batch * dim];
     let tile = tile_rows(isa);
     x.par_chunks(tile * params.blocks.inputs())
@@ -148,7 +158,17 @@ pub fn forward(
     params: Params<'_>,
     heads: &Heads,
 ) -> (Vec<f32>, Vec<f32>) {
-    let (batch, dim, isa) = (batch(x, targets, params, heads), heads.all().len(), Isa::detect());
+    forward_on(Isa::detect(), x, targets, params, heads)
+}
+
+fn forward_on(
+    isa: Isa,
+    x: &[f32],
+    targets: &[f32],
+    params: Params<'_>,
+    heads: &Heads,
+) -> (Vec<f32>, Vec<f32>) {
+    let (batch, dim) = (batch(x, targets, params, heads), heads.all().len());
     let (mut out, outputs) = (vec![0.0; batch * dim], heads.outputs());
     let mut slopes = vec![0.0; batch.next_multiple_of(LANES) * outputs];
     let tile = tile_rows(isa);
@@ -170,5 +190,71 @@ pub fn forward(
 /// # Panics
 /// When the slices' lengths do not belong to one shape.
 pub fn backward(x: &[f32], params: Params<'_>, slopes: &[f32], grad: &[f32]) -> Vec<f32> {
-    backward_from(x, params, Slopes::Rows { slopes, factors: grad })
+    backward_from(Isa::detect(), x, params, Slopes::Rows { slopes, factors: grad })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocks::{Blocks, Input};
+    use crate::columns::{Family, Head, Missing};
+
+    #[test]
+    fn instruction_sets_agree() {
+        let number = |listed, family, missing| Head::Number {
+            components: 3,
+            listed,
+            family,
+            floor: 0.01,
+            missing,
+        };
+        let each = [
+            (Input::Label(30), Head::Category { labels: 30, other: 0.01 }),
+            (Input::Numbers(1), number(true, Family::Grid { half: 0.1 }, Missing::Learned)),
+            (
+                Input::Numbers(1),
+                number(false, Family::Gaussian { log_unit: 0.5 }, Missing::Never(0.1)),
+            ),
+            (Input::Label(3), Head::Category { labels: 3, other: 0.01 }),
+        ];
+        let widths: Vec<usize> = each.iter().map(|(_, head)| head.outputs()).collect();
+        let inputs: Vec<Input> = each.iter().map(|(input, _)| *input).collect();
+        let blocks = Blocks::of(&inputs, &widths);
+        let heads = Heads::new(each.iter().map(|(_, head)| *head).collect());
+        // Not from 0: a unit that is exactly that may be on either side of its kink when it is recomputed.
+        let wave = |n: usize, by: f32| -> Vec<f32> {
+            (0..n).map(|k| (0.4 + k as f32 * by).sin() * 0.5).collect()
+        };
+        for (batch, hidden) in [(1, 3), (7, 16), (19, 20), (40, 33), (300, 70)] {
+            let w = wave(blocks.features() * hidden, 0.7);
+            let (c, v) = (wave(hidden, 1.1), wave(blocks.outputs() * hidden, 0.3));
+            let (rho, b) = (wave(blocks.dim(), 1.7), wave(blocks.outputs(), 0.9));
+            let params = Params { w: &w, c: &c, rho: &rho, v: &v, b: &b, blocks: &blocks };
+            let (mut x, mut targets) = (Vec::new(), Vec::new());
+            for i in 0..batch {
+                let (label, z, other) = ((i % 31) as f32, (i % 5) as f32 * 0.4, (i % 4) as f32);
+                x.extend([label, z, -z, other]);
+                let z_or_none = if i % 6 == 1 { f32::NAN } else { z };
+                targets.extend([label, z_or_none, -1.0 - z, -z, other]);
+            }
+            let grad = wave(batch * blocks.dim(), 0.37);
+            let run = |isa: Isa| {
+                let (log_probs, slopes) = forward_on(isa, &x, &targets, params, &heads);
+                let plain = log_prob_on(isa, &x, &targets, params, &heads);
+                assert!(plain == log_probs, "{isa:?}");
+                let slopes = Slopes::Rows { slopes: &slopes, factors: &grad };
+                [log_probs, backward_from(isa, &x, params, slopes)].concat()
+            };
+            let portable = run(Isa::Portable);
+            let scale = portable.iter().fold(1.0_f32, |most, x| most.max(x.abs()));
+            for isa in Isa::available() {
+                for (k, (a, b)) in run(isa).iter().zip(&portable).enumerate() {
+                    assert!(
+                        (a - b).abs() <= 2e-5 * scale,
+                        "{isa:?}, {batch} rows of {hidden} units, result {k}: {a} and {b}"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -590,19 +590,23 @@ dispatch! {
 /// # Panics
 /// When the slices' lengths do not belong to one shape.
 pub fn backward(x: &[f32], params: Params<'_>, grad: &[f32]) -> Vec<f32> {
-    backward_from(x, params, Slopes::Matrix(grad))
+    backward_from(Isa::detect(), x, params, Slopes::Matrix(grad))
 }
 
-/// [`backward`] from slopes as they are.
+/// [`backward`] from slopes as they are, on `isa`.
 ///
 /// # Panics
 /// When the slices' lengths do not belong to one shape.
-pub(crate) fn backward_from(x: &[f32], params: Params<'_>, slopes: Slopes<'_>) -> Vec<f32> {
+pub(crate) fn backward_from(
+    isa: Isa,
+    x: &[f32],
+    params: Params<'_>,
+    slopes: Slopes<'_>,
+) -> Vec<f32> {
     let (blocks, hidden) = (params.blocks, params.hidden());
     let (features, outputs, dim) = (blocks.features(), blocks.outputs(), blocks.dim());
     let batch = rows(x, blocks.inputs());
     assert!(slopes.fits(batch, outputs, dim), "one gradient per output");
-    let isa = Isa::detect();
     let slabs: Vec<Slab> = slabs(isa, hidden, batch)
         .into_par_iter()
         .map(|(start, registers)| Slab::new(isa, params, start, registers))
