@@ -351,6 +351,10 @@ pub(crate) struct ScoreArgs {
     /// test part), a split of the run's own data, or a path
     #[arg(long, value_name = "SPEC")]
     pub(crate) against: Option<String>,
+    /// Rows of the data that have this value in a column of the file are anomalies, to be told from its
+    /// other rows, by AUROC and average precision; the column need not be one of the run's
+    #[arg(long, value_name = "COLUMN=VALUE", conflicts_with = "against")]
+    pub(crate) anomaly_label: Option<String>,
     /// Also write the K variables that cost the most in each row, with their nats (--out FILE.csv)
     #[arg(long, value_name = "K", value_parser = count_parser())]
     pub(crate) costliest: Option<usize>,

@@ -338,3 +338,47 @@ fn mistakes_are_named() {
         assert!(output.status.success() && stderr.contains(part), "{arguments:?}: {stderr}");
     }
 }
+
+#[test]
+fn a_column_of_the_file_says_which_rows_are_anomalies() {
+    let place = Place::new();
+    let row =
+        |i: usize, y: u8| format!("{},{}.5,{y}\n", i % 10, (i % 10) * 2 + 30 * usize::from(y));
+    let rows = |ys: &[u8]| ys.iter().enumerate().map(|(i, &y)| row(i, y)).collect::<String>();
+    place.file("train.csv", format!("a,b,y\n{}", rows(&[0; 300])));
+    let ys: Vec<u8> = (0..200).map(|i| u8::from(i % 10 == 3)).collect();
+    // A row that cannot be read stands among them.
+    let text = rows(&ys).replacen("\n7,14.5,0\n", "\n7,14.5,0\n7,14.5\n", 1);
+    place.file("test.csv", format!("a,b,y\n{text}"));
+    place.json(&["train", "train.csv", "--drop", "y", "--out", "run"]);
+    let score = |label: &str| {
+        place.json(&[
+            "score",
+            "run",
+            "--data",
+            "test.csv",
+            "--anomaly-label",
+            label,
+            "--out",
+            "s.csv",
+        ])
+    };
+    let record = score("y=1");
+    let found = &record["anomalies"];
+    assert_eq!((found["rows"].as_u64(), found["normal_rows"].as_u64()), (Some(20), Some(180)));
+    assert_eq!(found["low_likelihood"]["auroc"], 1.0, "{record}");
+    // The same by position, and the other way round.
+    assert_eq!(score("2=1")["anomalies"]["low_likelihood"], found["low_likelihood"]);
+    assert_eq!(score("y=0")["anomalies"]["low_likelihood"]["auroc"], 0.0);
+    for (label, message) in [
+        ("y", "expected a column and the value that anomalies have"),
+        ("y=2", "no row has this value"),
+        ("z=1", "z"),
+    ] {
+        let found =
+            place.mistake(&["score", "run", "--data", "test.csv", "--anomaly-label", label]);
+        assert!(found.contains(message), "{label}: {found}");
+    }
+    let found = place.mistake(&["score", "run", "--anomaly-label", "y=1"]);
+    assert!(found.contains("without a file in --data"), "{found}");
+}

@@ -1,6 +1,7 @@
 //! `chainrule score RUN`: the log-likelihood of each row, and whether it is an anomaly.
 
 mod files;
+mod labels;
 mod record;
 mod rows;
 
@@ -20,7 +21,8 @@ use crate::outputs::Inputs;
 use crate::ranking::Ranking;
 use crate::run_dir::RunDir;
 use files::{Files, check_files, check_places, variable_names};
-use record::{AgainstRecord, CalibrationRecord, Detection, Record};
+use labels::AnomalyLabel;
+use record::{AgainstRecord, AnomaliesRecord, CalibrationRecord, Detection, Record};
 use rows::Scorer;
 
 /// Scores and prints.
@@ -95,6 +97,10 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         Some(columns) => columns.clone(),
         None => variable_names(&event.shape),
     };
+    let anomalies = AnomalyLabel::of(args)?;
+    let missing =
+        config.data.schema.as_ref().map_or_else(Vec::new, |schema| schema.missing.clone());
+    let labels = anomalies.as_ref().map(|anomalies| anomalies.read(&missing)).transpose()?;
     let mut files = Files::create(args, &event.shape, names, has_window)?;
     if let Some(set) = &calibration {
         warn_of_calibration(set, &data, &config.data.label(), session);
@@ -138,13 +144,33 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     }
     let mut of_data = Vec::new();
     let keep = against.is_some();
+    // Scores of normal rows and of anomalies, as a column of the file says.
+    let mut apart = [Vec::new(), Vec::new()];
+    let mut row_number = 0;
     let data = scorer.run(&mut data, normal.as_ref(), files.need_costs(), |row| {
         if keep {
             of_data.extend(row.scores.map(|scores| scores.score));
         }
+        let label = labels.as_ref().and_then(|labels| labels.get(row_number).copied().flatten());
+        if let (Some(scores), Some(is_anomaly)) = (row.scores, label) {
+            apart[usize::from(is_anomaly)].push(scores.score);
+        }
+        row_number += 1;
         files.write(row)
     })?;
     files.complete()?;
+    let anomalies = anomalies.map(|anomalies| -> Result<_> {
+        let [of_normal, of_anomalies] = &apart;
+        let entropy_nats = entropy(normal.as_ref(), of_normal)?;
+        let [low_likelihood, typicality] = detections(of_normal, of_anomalies, entropy_nats);
+        Ok(AnomaliesRecord {
+            label: anomalies.asked,
+            rows: of_anomalies.len(),
+            normal_rows: of_normal.len(),
+            low_likelihood,
+            typicality,
+        })
+    });
     let against = against.as_mut().map(|set| compare(&scorer, set, normal.as_ref(), &of_data));
     let record = Record {
         version: RECORD_VERSION,
@@ -158,6 +184,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
             .zip(normal)
             .map(|(set, normal)| CalibrationRecord { set, smallest_p: normal.smallest_p() }),
         against: against.transpose()?,
+        anomalies: anomalies.transpose()?,
         out: args.out.as_ref().map(|path| path.display().to_string()),
         per_variable: args.per_variable.as_ref().map(|path| path.display().to_string()),
         accepted_changes: config.data.expected.accepted(),
@@ -178,26 +205,32 @@ fn compare(
         of_set.extend(row.scores.map(|scores| scores.score));
         Ok(())
     })?;
-    let entropy_nats = match normal {
+    let entropy_nats = entropy(normal, of_data)?;
+    let [low_likelihood, typicality] = detections(of_data, &of_set, entropy_nats);
+    Ok(AgainstRecord { set, entropy_nats: finite(entropy_nats), low_likelihood, typicality })
+}
+
+/// The mean cost of normal rows: of those of a calibration, or of these scores.
+fn entropy(normal: Option<&Calibration>, scores: &[f64]) -> Result<f64> {
+    Ok(match normal {
         Some(normal) => normal.entropy_nats(),
-        None => Calibration::new(of_data.to_vec())
+        None => Calibration::new(scores.to_vec())
             .context("the data has an impossible score")?
             .entropy_nats(),
-    };
+    })
+}
+
+/// How well low likelihood and typicality tell anomalies from normal rows, both by their scores.
+fn detections(normal: &[f64], anomalous: &[f64], entropy_nats: f64) -> [Detection; 2] {
     let detection = |score: &dyn Fn(f64) -> f64| {
         let [normal, anomalous] =
-            [of_data, &of_set].map(|of| of.iter().map(|&s| score(s)).collect::<Vec<_>>());
+            [normal, anomalous].map(|of| of.iter().map(|&s| score(s)).collect::<Vec<_>>());
         Detection {
             auroc: auroc(&normal, &anomalous),
             average_precision: average_precision(&normal, &anomalous),
         }
     };
-    Ok(AgainstRecord {
-        set,
-        entropy_nats: finite(entropy_nats),
-        low_likelihood: detection(&|s| -s),
-        typicality: detection(&|s| atypicality(s, entropy_nats)),
-    })
+    [detection(&|s| -s), detection(&|s| atypicality(s, entropy_nats))]
 }
 
 /// Says where p-values of a calibration set mean less than they seem to.

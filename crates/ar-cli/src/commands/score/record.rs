@@ -23,6 +23,9 @@ pub(super) struct Record {
     pub(super) calibration: Option<CalibrationRecord>,
     /// The anomalies.
     pub(super) against: Option<AgainstRecord>,
+    /// The anomalies among the rows, where a column says which they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) anomalies: Option<AnomaliesRecord>,
     /// The file of scores.
     pub(super) out: Option<String>,
     /// The file of costs.
@@ -93,6 +96,17 @@ pub(super) struct AgainstRecord {
     pub(super) typicality: Detection,
 }
 
+/// Rows that a column of the file says are anomalies.
+#[derive(Debug, Serialize)]
+pub(super) struct AnomaliesRecord {
+    /// `COLUMN=VALUE`.
+    pub(super) label: String,
+    pub(super) rows: usize,
+    pub(super) normal_rows: usize,
+    pub(super) low_likelihood: Detection,
+    pub(super) typicality: Detection,
+}
+
 /// How well a test tells the anomalies from the data.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Detection {
@@ -117,7 +131,20 @@ impl Record {
         let alpha = data.flagged.map(|flagged| format!("p ≤ {}", flagged.alpha));
         let mut table = vec![vec![alpha.unwrap_or_default()]];
         table[0].extend(sets.iter().filter_map(|set| heading(set)));
-        if against.is_some() {
+        let detections = match (against, &self.anomalies) {
+            (Some(against), _) => Some([against.low_likelihood, against.typicality]),
+            (None, Some(anomalies)) => {
+                text.push_str(&format!(
+                    "{}: {} anomalies to be told from {} rows\n",
+                    anomalies.label,
+                    grouped(&anomalies.rows.to_string()),
+                    grouped(&anomalies.normal_rows.to_string())
+                ));
+                Some([anomalies.low_likelihood, anomalies.typicality])
+            }
+            (None, None) => None,
+        };
+        if detections.is_some() {
             table[0].extend(["AUROC", "average precision"].map(str::to_owned));
         }
         for (k, test) in ["low likelihood", "typicality"].into_iter().enumerate() {
@@ -129,8 +156,8 @@ impl Record {
                 };
                 format!("{} ({:.2}%)", grouped(&count.to_string()), 100.0 * fraction)
             }));
-            if let Some(against) = against {
-                let detection = [against.low_likelihood, against.typicality][k];
+            if let Some(detections) = &detections {
+                let detection = detections[k];
                 let numbers = [detection.auroc, detection.average_precision];
                 cells.extend(
                     numbers.map(|x| x.map_or_else(|| "?".to_owned(), |x| format!("{x:.4}"))),
