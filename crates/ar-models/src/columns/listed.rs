@@ -161,7 +161,7 @@ impl Placed {
 pub(crate) struct Count {
     counts: HashMap<i64, u64>,
     most: usize,
-    /// Rows whose number came too late to be counted.
+    /// Rows whose number is not counted: it came when there were too many.
     late: u64,
 }
 
@@ -172,7 +172,12 @@ impl Count {
         Self { counts: HashMap::new(), most, late: 0 }
     }
 
-    pub(crate) fn add(&mut self, index: i64) {
+    /// Adds a number; one that has no index is as if it occurred once.
+    pub(crate) fn add(&mut self, index: Option<i64>) {
+        let Some(index) = index else {
+            self.late += 1;
+            return;
+        };
         if let Some(count) = self.counts.get_mut(&index) {
             *count += 1;
         } else if self.counts.len() < self.most {
@@ -247,7 +252,7 @@ mod tests {
 
     fn count(values: impl Iterator<Item = i64>) -> Count {
         let mut count = Count::of_one_of(1);
-        values.for_each(|value| count.add(value));
+        values.for_each(|value| count.add(Some(value)));
         count
     }
 
@@ -301,7 +306,7 @@ mod tests {
     #[test]
     fn numbers_that_come_late_are_as_if_they_occurred_once() {
         let mut count = Count { counts: HashMap::new(), most: 10, late: 0 };
-        (0..1000).for_each(|k| count.add(1_000_003 * (k % 20)));
+        (0..1000).for_each(|k| count.add(Some(1_000_003 * (k % 20))));
         let (listed, share) = count.listed(&[]).unwrap();
         assert_eq!((listed.len(), listed.rows()), (10, 1000));
         assert!((0.4..0.6).contains(&share), "{share}");

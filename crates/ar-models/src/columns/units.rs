@@ -132,7 +132,7 @@ impl Units {
             values.sort_unstable_by(f64::total_cmp);
             if let Column::Grid { step, .. } = columns[i] {
                 spikes[i] = take_spikes(values, step);
-                let own: Vec<i64> = spikes[i].iter().map(|&(x, _)| steps(x, step)).collect();
+                let own: Vec<i64> = spikes[i].iter().filter_map(|&(x, _)| steps(x, step)).collect();
                 if let Some((list, share)) = numbers.listed(&own) {
                     (listed[i], shares[i]) = (Some(Arc::new(list)), share);
                 }
@@ -407,7 +407,7 @@ impl Units {
     pub(crate) fn log_listed(&self, i: usize, x: f64, of: Rows) -> f64 {
         match (self.listed(i), self.columns[i]) {
             (Some(list), Column::Grid { step, .. }) if !x.is_nan() => {
-                list.log_prob(steps(x, step), of)
+                steps(x, step).map_or(f64::NEG_INFINITY, |index| list.log_prob(index, of))
             }
             _ => f64::NEG_INFINITY,
         }
@@ -500,9 +500,11 @@ fn take_spikes(values: &mut Vec<f64>, step: f64) -> Vec<(f64, f64)> {
     spikes.into_iter().map(|(x, count)| (x, count as f64 / n)).collect()
 }
 
-/// How many steps of its grid a number is from 0.
-fn steps(x: f64, step: f64) -> i64 {
-    (x / step).round() as i64
+/// How many steps of its grid a number is from 0, if so many can be told apart.
+fn steps(x: f64, step: f64) -> Option<i64> {
+    const MOST: f64 = (1_u64 << 53) as f64;
+    let steps = (x / step).round();
+    (steps.abs() < MOST).then_some(steps as i64)
 }
 
 /// asinh z, with an error of a few 1e-16 near 0; half the time of the library's.
