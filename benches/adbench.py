@@ -178,7 +178,10 @@ def main():
     record |= {"cap": a.cap, "seeds": a.seeds, "failed": failed, "auroc": summary, "false_alarms": alarms, "runs": rows}
     print(json.dumps({"auroc": summary, "false_alarms": alarms}, indent=1))
     if a.save:
-        pathlib.Path(a.save).write_text(json.dumps(record, indent=1) + "\n")
+        # A line for each run.
+        brief = lambda row: json.dumps({k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()})
+        lines = ",\n  ".join(map(brief, record.pop("runs")))
+        pathlib.Path(a.save).write_text(json.dumps(record, indent=1)[:-2] + f',\n "runs": [\n  {lines}\n ]\n}}\n')
     sys.exit(bool(failed))
 
 
