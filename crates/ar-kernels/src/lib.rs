@@ -8,6 +8,7 @@
 //! | [`bernoulli`] | the log-likelihood of rows of bits from their logits |
 //! | [`columns`] | the log-likelihood of columns of different types from their outputs |
 //! | [`column_nade`] | both: NADE over columns of different types, from the recurrence to the log-likelihood |
+//! | [`levels`] | the log-likelihood of levels under a mixture of logistics with both edges |
 //! | [`window`] | (not an operation) sums over stored rows, as a Parzen window needs them |
 //! | [`memory`] | (not an operation) freed memory is kept for the next step |
 //! | [`update`] | Adam and momentum steps, one pass over the weights |
@@ -38,6 +39,7 @@ pub mod bernoulli;
 pub mod blocks;
 pub mod column_nade;
 pub mod columns;
+pub mod levels;
 pub mod memory;
 pub mod nade;
 mod packed;

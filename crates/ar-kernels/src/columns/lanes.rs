@@ -1,12 +1,12 @@
 //! Elementary functions of sixteen numbers at a time, in plain Rust without branches, which the compiler puts into
 //! whatever registers there are. NaN stays NaN.
 
-pub(super) use crate::simd::{LANES, Lane};
+pub(crate) use crate::simd::{LANES, Lane};
 use crate::simd::{Lanes, exp_f32};
 
 /// `f` of each lane.
 #[inline(always)]
-pub(super) fn each(f: impl Fn(usize) -> f32) -> Lane {
+pub(crate) fn each(f: impl Fn(usize) -> f32) -> Lane {
     let mut out = [0.0; LANES];
     for (k, out) in out.iter_mut().enumerate() {
         *out = f(k);
@@ -44,19 +44,19 @@ pub(super) unsafe fn scale<L: Lanes<Elem = f32>>(lane: &mut Lane, by: &Lane) {
 
 /// The larger one; NaN where either is.
 #[inline(always)]
-pub(super) fn larger(a: f32, b: f32) -> f32 {
+pub(crate) fn larger(a: f32, b: f32) -> f32 {
     if a > b || a.is_nan() { a } else { b }
 }
 
 /// e^x for |x| up to 87, beyond which it is that of 87.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     exp_f32(x)
 }
 
 /// ln x of a finite x that is at least the least normal number (Cephes `logf`).
 #[inline(always)]
-pub(super) fn ln(x: f32) -> f32 {
+pub(crate) fn ln(x: f32) -> f32 {
     let bits = x.to_bits();
     // x = m 2^e, with m from √½ to √2.
     let shifted = bits.wrapping_sub(0x3f35_04f3);
@@ -79,7 +79,7 @@ pub(super) fn ln(x: f32) -> f32 {
 
 /// 1 − e^−d for d ≥ 0, to a few units of its last place however small it is.
 #[inline(always)]
-pub(super) fn one_minus_exp(d: f32, exp_of_minus_d: f32) -> f32 {
+pub(crate) fn one_minus_exp(d: f32, exp_of_minus_d: f32) -> f32 {
     // The polynomial of the exponential, which is exact enough below half of ln 2.
     let r = -d;
     let mut p = 1.987_569_1e-4;

@@ -24,7 +24,7 @@
 mod autodiff;
 mod category;
 pub mod cpu;
-mod lanes;
+pub(crate) mod lanes;
 mod mixture;
 pub mod reference;
 
