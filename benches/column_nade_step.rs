@@ -32,6 +32,7 @@ fn step(criterion: &mut Criterion) {
         init_scale: 0.01,
         classes: None,
         components: 8,
+        likelihood: Default::default(),
     };
     let rows = rows(BATCH);
     let train = InMemory::reals(rows.clone(), COLUMNS);

@@ -291,7 +291,9 @@ pub(crate) fn model_hint(error: &ar_models::Error) -> String {
         Error::Mismatch { needed, found, .. }
             if needed.contains("binary") && found != "real numbers" =>
         {
-            "set data.binarize = \"threshold\"".into()
+            "set data.binarize = \"threshold\", or model.kind = \"nade\", which describes levels as they \
+             are"
+                .into()
         }
         Error::Mismatch { needed, .. } if needed.contains("image") => {
             "set data.shape = [rows, columns] to say how the variables form an image".into()

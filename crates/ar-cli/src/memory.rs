@@ -19,6 +19,7 @@ use anyhow::Result;
 use ar_data::memory::available_memory;
 use ar_models::columns::Column;
 use ar_models::config::{EventSpec, ModelConfig};
+use ar_models::nade::Likelihood;
 use ar_models::pixel::{ImageLayout, PixelKind, PixelSettings};
 use ar_models::train::TrainConfig;
 use burn::tensor::Device;
@@ -173,6 +174,14 @@ fn activations(model: &ModelConfig, event: &EventSpec) -> BigUint {
             layers(&settings.hidden) * settings.masks + of_columns(settings.masks)
         }
         ModelConfig::OrderlessNade(settings) => layers(&settings.hidden) + of_columns(1),
+        // The outputs and their gradients.
+        ModelConfig::Nade { likelihood, components, .. } if event.levels.is_some_and(|m| m > 2) => {
+            let of_value = match likelihood {
+                Likelihood::Softmax => event.levels.unwrap_or_default(),
+                Likelihood::LogisticMixture => 3 * components,
+            };
+            BigUint::from(2 * of_value) * event.variables()
+        }
         ModelConfig::Nade { .. } => of_columns(1),
         other => match other.pixel() {
             Some((kind, settings)) => of_pixels(kind, settings, event),
@@ -198,8 +207,9 @@ fn of_pixels(kind: PixelKind, settings: &PixelSettings, event: &EventSpec) -> Bi
         PixelKind::RowLstm | PixelKind::DiagonalLstm => (5 * hidden, 4 * hidden),
         PixelKind::DiagonalBilstm => (2 * 5 * hidden, 4 * hidden),
     };
-    let logits = match event.levels {
-        Some(levels) if levels > 2 => levels * image.colours,
+    let logits = match (event.levels, settings.likelihood) {
+        (Some(levels), Likelihood::Softmax) if levels > 2 => levels * image.colours,
+        (Some(3..), Likelihood::LogisticMixture) => 3 * settings.components * image.colours,
         _ => image.colours,
     };
     let of_position = layers * (maps + inside) + (maps + head + logits) + (maps + gradients);
@@ -252,7 +262,7 @@ fn check(config: &Config, event: &EventSpec, what: &str, need: &Need) -> Result<
     rayon::broadcast(|_| ());
     let model = &config.model;
     let total = need.total();
-    let (key, advice) = key_of(model, need.largest());
+    let (key, advice) = key_of(model, event, need.largest());
     let refuse = |what: String, bytes: &BigUint, most: u64, why: &str| {
         Err(config.mistake(
             &["model", key],
@@ -282,7 +292,7 @@ fn check(config: &Config, event: &EventSpec, what: &str, need: &Need) -> Result<
 }
 
 /// The key of `[model]` that decides about its size, and what to do about it.
-fn key_of(model: &ModelConfig, largest: &str) -> (&'static str, String) {
+fn key_of(model: &ModelConfig, event: &EventSpec, largest: &str) -> (&'static str, String) {
     let (key, mut advice) = match model {
         ModelConfig::Uniform {} | ModelConfig::Independent { .. } => {
             ("kind", "set data.shape to a smaller event".to_owned())
@@ -306,6 +316,10 @@ fn key_of(model: &ModelConfig, largest: &str) -> (&'static str, String) {
             ("hidden", "lower the numbers of model.hidden".into())
         }
         ModelConfig::Rnade(_) => ("hidden", "lower model.hidden or model.components".into()),
+        ModelConfig::Nade { likelihood: Likelihood::Softmax, .. } if event.levels > Some(16) => {
+            let advice = "lower model.hidden, or set model.likelihood = \"logistic-mixture\"";
+            ("hidden", advice.into())
+        }
         ModelConfig::Nade { .. } => ("hidden", "lower model.hidden".into()),
         _ => ("hidden", "lower model.hidden or model.layers".into()),
     };

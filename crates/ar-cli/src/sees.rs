@@ -3,12 +3,13 @@
 use ar_models::columns::Column;
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::made::MadeSettings;
+use ar_models::nade::{LevelNadeConfig, Likelihood};
 use ar_models::orderless::OrderlessSettings;
 use ar_models::pixel::{ImageLayout, PixelConfig, PixelKind, PixelSettings};
 use ar_models::rnade::RnadeSettings;
 use ar_models::window::{KernelSettings, free_bandwidths};
 use num_bigint::BigUint;
-use prob_core::ordering::OrderingKind;
+use prob_core::ordering::{Ordering, OrderingKind};
 use prob_core::{Error as ProbError, count, joint};
 
 use crate::output::grouped;
@@ -58,11 +59,12 @@ pub(crate) fn sees(model: &ModelConfig, event: &EventSpec) -> String {
         ModelConfig::Logistic { ordering } => {
             format!("all {many} before it, linearly{}", along(ordering))
         }
-        ModelConfig::Nade { hidden, ordering, classes, .. } => {
+        ModelConfig::Nade { hidden, ordering, classes, likelihood, components, .. } => {
             let units = if *hidden == 1 { "unit" } else { "units" };
             let label = if classes.is_some() { " and its label" } else { "" };
             format!(
-                "all {many} before it{label} through {hidden} shared hidden {units}{}",
+                "all {many} before it{label} through {hidden} shared hidden {units}{}{}",
+                as_mixture(*likelihood, *components),
                 along(ordering)
             )
         }
@@ -84,6 +86,15 @@ pub(crate) fn sees(model: &ModelConfig, event: &EventSpec) -> String {
             Some((kind, settings)) => pixel_sees(kind, settings, event),
             None => format!("what a model of kind {} sees", other.kind()),
         },
+    }
+}
+
+/// That a symbol is described by a mixture, if it is.
+fn as_mixture(likelihood: Likelihood, components: usize) -> String {
+    match likelihood {
+        Likelihood::Softmax => String::new(),
+        Likelihood::LogisticMixture if components == 1 => ", as 1 logistic".into(),
+        Likelihood::LogisticMixture => format!(", as {components} logistics"),
     }
 }
 
@@ -133,7 +144,8 @@ fn pixel_sees(kind: PixelKind, settings: &PixelSettings, event: &EventSpec) -> S
         (false, true) => " and its label",
         (true, true) => ", its own earlier colours and its label",
     };
-    format!("{region}{own}, through {layers} of {hidden} maps")
+    let mixture = as_mixture(settings.likelihood, settings.components);
+    format!("{region}{own}, through {layers} of {hidden} maps{mixture}")
 }
 
 /// What the features of a model are, and how many; `None` for a model that has none.
@@ -259,6 +271,11 @@ pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbE
             let free_parameters = column_nade(columns, *hidden, *components);
             Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
         }
+        ModelConfig::Nade { hidden, components, likelihood, .. } if m > 2 => {
+            let free_parameters =
+                BigUint::from(level_nade(n, m, *hidden, *likelihood, *components));
+            Size { bytes: &free_parameters * size_of::<f32>(), free_parameters }
+        }
         ModelConfig::Nade { hidden, classes, .. } => {
             // Biases of all, and of each class.
             let of_classes = BigUint::from(classes.unwrap_or(0)) * (n + hidden);
@@ -318,6 +335,19 @@ pub(crate) fn logistic(variables: usize) -> BigUint {
 /// W and V of n × h, c of h, b of n.
 pub(crate) fn nade(variables: usize, hidden: usize) -> BigUint {
     BigUint::from(variables) * hidden * 2_u8 + hidden + variables
+}
+
+/// Of n symbols of m levels.
+fn level_nade(
+    n: usize,
+    levels: usize,
+    hidden: usize,
+    likelihood: Likelihood,
+    components: usize,
+) -> usize {
+    let ordering = Ordering::raster(n);
+    LevelNadeConfig { ordering, levels, hidden, init_scale: 0.0, likelihood, components }
+        .parameters()
 }
 
 /// W of n × h, c of h, ρ of n; for each of the 3 k outputs of a variable h weights and a bias.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::columns::{self, Column};
 use crate::error::Error;
 use crate::examples::Examples;
+use crate::heads::levels::Likelihood;
 use crate::made::MadeSettings;
 use crate::orderless::OrderlessSettings;
 use crate::pixel::{ImageLayout, PixelKind, PixelSettings};
@@ -192,12 +193,16 @@ pub enum ModelConfig {
         /// Classes of the labels that there are biases for; none for a model that sees no labels.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         classes: Option<usize>,
-        /// Components of the mixture of each column of numbers; of no meaning to bits.
+        /// Components of the mixture of each column of numbers, or of each symbol that is described by one; of no
+        /// meaning to bits.
         #[serde(
             default = "columns::default_components",
             skip_serializing_if = "columns::are_default_components"
         )]
         components: usize,
+        /// How symbols of more than two levels are described.
+        #[serde(default, skip_serializing_if = "Likelihood::is_default")]
+        likelihood: Likelihood,
     },
     /// Masked autoencoder for distribution estimation.
     Made(MadeSettings),
@@ -235,16 +240,17 @@ pub(crate) fn check_classes(classes: Option<usize>) -> Result<(), Error> {
     }
 }
 
-/// A model of columns is given no labels.
-fn check_no_classes(classes: Option<usize>) -> Result<(), Error> {
+/// A model of columns is given no labels, nor is a NADE of more than two levels.
+fn check_no_classes(classes: Option<usize>, event: &EventSpec) -> Result<(), Error> {
     match classes {
         None => Ok(()),
         Some(classes) => Err(Error::Config {
             key: "model.classes",
             value: classes.to_string(),
-            expected:
-                "none for columns of different types; a run per class with data.class classifies"
-                    .into(),
+            expected: format!(
+                "none for {}; a run per class with data.class classifies",
+                event.values()
+            ),
         }),
     }
 }
@@ -390,7 +396,7 @@ impl ModelConfig {
             });
         }
         if let Some((_, settings)) = self.pixel() {
-            settings.check()?;
+            settings.check(event.levels)?;
             if !event.levels.is_some_and(|levels| (2..=256).contains(&levels)) {
                 return Err(Error::Mismatch {
                     model: self.kind(),
@@ -426,8 +432,11 @@ impl ModelConfig {
             }
             return settings.check().and_then(|()| self.ordering(event).map(|_| ()));
         }
-        if self.components().is_some() && event.columns.is_some() {
-            check_no_classes(self.classes())?;
+        let has_levels = event.levels.is_some_and(|levels| (3..=256).contains(&levels));
+        if self.components().is_some() && event.columns.is_some()
+            || has_levels && matches!(self, Self::Nade { .. })
+        {
+            check_no_classes(self.classes(), event)?;
         } else if self.is_neural() && event.levels != Some(2) {
             return Err(Error::Mismatch {
                 model: self.kind(),
@@ -443,7 +452,9 @@ impl ModelConfig {
         }
         check_classes(self.classes())?;
         match self {
-            Self::Nade { .. } => self.check_nade().and_then(|()| self.ordering(event).map(|_| ())),
+            Self::Nade { .. } => {
+                self.check_nade(event).and_then(|()| self.ordering(event).map(|_| ()))
+            }
             Self::Markov { order, .. } if *order >= event.variables() => Err(Error::Config {
                 key: "model.order",
                 value: order.to_string(),
@@ -475,8 +486,10 @@ impl ModelConfig {
         }
     }
 
-    fn check_nade(&self) -> Result<(), Error> {
-        let Self::Nade { hidden, init_scale, components, .. } = self else { return Ok(()) };
+    fn check_nade(&self, event: &EventSpec) -> Result<(), Error> {
+        let Self::Nade { hidden, init_scale, components, likelihood, .. } = self else {
+            return Ok(());
+        };
         let refuse = |key, value: String, expected: &str| {
             Err(Error::Config { key, value, expected: expected.into() })
         };
@@ -487,6 +500,6 @@ impl ModelConfig {
             let expected = "a finite number, 0 or more";
             return refuse("model.init_scale", init_scale.to_string(), expected);
         }
-        columns::check_components(*components)
+        likelihood.check(event.levels, *components)
     }
 }

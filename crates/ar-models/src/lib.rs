@@ -31,7 +31,7 @@
 //! // Two bits that are always alike.
 //! let data = InMemory::new([0, 0, 1, 1].repeat(200), 2);
 //! let ordering = Default::default();
-//! let model = ModelConfig::Nade { hidden: 4, ordering, init_scale: 0.1, classes: None, components: 1 };
+//! let model = ModelConfig::Nade { hidden: 4, ordering, init_scale: 0.1, classes: None, components: 1, likelihood: Default::default() };
 //! let mut config = TrainConfig::epochs(200);
 //! config.batch_size = 10;
 //! let run = Run {

@@ -70,6 +70,10 @@ fn cases() -> Vec<Case> {
         }
         settings
     };
+    let mixed = |mut settings: Value| {
+        settings["likelihood"] = "logistic-mixture".into();
+        settings
+    };
     vec![
         Case::new(json!({"kind": "uniform"}), &[7], 3),
         Case::new(json!({"kind": "independent"}), &[9], 256),
@@ -96,6 +100,15 @@ fn cases() -> Vec<Case> {
         Case::new(pixels("diagonal-bilstm", None), &[4, 4], 17),
         Case::new(pixels("diagonal-lstm", Some(3)), &[4, 4], 2),
         Case::new(pixels("pixel-cnn", Some(2)), &[3, 4, 4], 4),
+        Case::new(json!({"kind": "nade", "hidden": 7, "init_scale": 0.5}), &[4, 5], 17),
+        Case::new(
+            json!({"kind": "nade", "hidden": 7, "init_scale": 0.5, "components": 3,
+                   "likelihood": "logistic-mixture", "ordering": "snake"}),
+            &[4, 5],
+            256,
+        ),
+        Case::new(mixed(pixels("pixel-cnn", None)), &[3, 4, 4], 256),
+        Case::new(mixed(pixels("row-lstm", Some(2))), &[4, 5], 17),
     ]
 }
 

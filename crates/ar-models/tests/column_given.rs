@@ -37,6 +37,7 @@ fn model() -> Model {
         init_scale: 0.8,
         classes: None,
         components: 2,
+        likelihood: Default::default(),
     };
     let event = EventSpec::columns(COLUMNS.to_vec());
     Model::init(&config, &event, &training(), 3, &Device::default()).unwrap()

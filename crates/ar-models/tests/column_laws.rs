@@ -52,8 +52,14 @@ fn training(columns: &[Column]) -> InMemory {
 
 /// Every kind of network, along an ordering.
 fn configs(ordering: OrderingKind) -> Vec<ModelConfig> {
-    let nade =
-        ModelConfig::Nade { hidden: 5, ordering, init_scale: 0.3, classes: None, components: 2 };
+    let nade = ModelConfig::Nade {
+        hidden: 5,
+        ordering,
+        init_scale: 0.3,
+        classes: None,
+        components: 2,
+        likelihood: Default::default(),
+    };
     let made = |hidden: &[usize]| MadeSettings {
         ordering,
         components: 2,

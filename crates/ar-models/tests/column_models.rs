@@ -43,7 +43,14 @@ fn rows(n: usize) -> Vec<f64> {
 
 fn configs(hidden: usize) -> Vec<ModelConfig> {
     let (ordering, components) = (OrderingKind::Random { seed: 3 }, 6);
-    let nade = ModelConfig::Nade { hidden, ordering, init_scale: 0.01, classes: None, components };
+    let nade = ModelConfig::Nade {
+        hidden,
+        ordering,
+        init_scale: 0.01,
+        classes: None,
+        components,
+        likelihood: Default::default(),
+    };
     let made =
         |hidden: Vec<usize>| MadeSettings { ordering, components, ..MadeSettings::new(hidden) };
     let mixture = MadeSettings { masks: 2, direct: true, ..made(vec![2 * hidden, hidden]) };

@@ -2,7 +2,7 @@
 //! evaluated by and what they are walked by are the same model.
 
 use ar_models::neural::{Neural, event_tensor};
-use ar_models::pixel::{ImageLayout, Pixel, PixelConfig, PixelKind, PixelSettings};
+use ar_models::pixel::{ImageLayout, Likelihood, Pixel, PixelConfig, PixelKind, PixelSettings};
 use ar_models::walk;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -25,8 +25,18 @@ const KINDS: [PixelKind; 4] =
     [PixelKind::RowLstm, PixelKind::DiagonalLstm, PixelKind::DiagonalBilstm, PixelKind::PixelCnn];
 
 fn model(kind: PixelKind, shape: &[usize], levels: usize, device: &Device) -> Pixel {
+    described(Likelihood::Softmax, kind, shape, levels, device)
+}
+
+fn described(
+    likelihood: Likelihood,
+    kind: PixelKind,
+    shape: &[usize],
+    levels: usize,
+    device: &Device,
+) -> Pixel {
     let image = ImageLayout::of(kind.name(), shape).unwrap();
-    let settings = PixelSettings { head: 20, ..PixelSettings::new(3, 16) };
+    let settings = PixelSettings { head: 20, likelihood, ..PixelSettings::new(3, 16) };
     let config = PixelConfig { kind, settings, image, levels };
     config.init(0.4, &mut ChaCha8Rng::seed_from_u64(3), device)
 }
@@ -35,8 +45,16 @@ fn model(kind: PixelKind, shape: &[usize], levels: usize, device: &Device) -> Pi
 fn f32_likelihoods_sum_to_one_and_the_walk_is_theirs() {
     for device in devices() {
         for kind in KINDS {
-            for (shape, levels) in [(&[3, 4][..], 2), (&[3, 2, 2], 2), (&[2, 3], 4)] {
-                let model = model(kind, shape, levels, &device);
+            let softmax = Likelihood::Softmax;
+            for (shape, levels, likelihood) in [
+                (&[3, 4][..], 2, softmax),
+                (&[3, 2, 2], 2, softmax),
+                (&[2, 3], 4, softmax),
+                (&[2, 3], 4, Likelihood::LogisticMixture),
+                (&[3, 1, 2], 3, Likelihood::LogisticMixture),
+                (&[1, 1], 250, Likelihood::LogisticMixture),
+            ] {
+                let model = described(likelihood, kind, shape, levels, &device);
                 let n = model.event_len();
                 normalised(&model, n, levels, &device, 1e-5).unwrap();
                 support(&model, n, levels, &device, 1e-4).unwrap();

@@ -7,10 +7,10 @@
 mod common;
 
 use ar_kernels::pixel::{Convolution, Kind, Lstm, Weights, convolution, lstm};
-use ar_models::neural::{Neural, event_tensor};
-use ar_models::pixel::{ImageLayout, Pixel, PixelConfig, PixelKind, PixelSettings};
+use ar_models::neural::{Neural, event_tensor, map_weights, weights};
+use ar_models::pixel::{ImageLayout, Likelihood, Pixel, PixelConfig, PixelKind, PixelSettings};
 use ar_models::walk;
-use burn::tensor::activation::sigmoid;
+use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{device, has_the_right_gradient, host, shaken};
@@ -19,9 +19,9 @@ use prob_core::laws::{
     causal_autodiff, chain_rule, enumerate_support, normalised, normalised_rows, same_draws,
     same_walks, sampler, support, support_per_variable,
 };
-use prob_core::{Autoregressive, Density, standard_normal, uniform};
-use rand::SeedableRng;
+use prob_core::{Autoregressive, Density, Sample, standard_normal, uniform};
 use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
 
 const KINDS: [PixelKind; 4] =
     [PixelKind::RowLstm, PixelKind::DiagonalLstm, PixelKind::DiagonalBilstm, PixelKind::PixelCnn];
@@ -115,6 +115,84 @@ fn images_of_several_levels_obey_the_laws() {
     }
 }
 
+/// The same settings, with levels under a mixture of logistics.
+fn mixed(settings: PixelSettings) -> PixelSettings {
+    PixelSettings { likelihood: Likelihood::LogisticMixture, components: 3, ..settings }
+}
+
+#[test]
+fn images_of_several_levels_under_a_mixture_obey_the_laws() {
+    for kind in KINDS {
+        for settings in settings().map(mixed) {
+            obeys(kind, &[2, 3], 4, &settings);
+            obeys(kind, &[3, 1, 2], 3, &settings);
+        }
+    }
+    obeys(PixelKind::PixelCnn, &[1, 2], 200, &mixed(settings()[0].clone()));
+}
+
+/// A density, and the draws of another model.
+struct Torn(Pixel, Pixel);
+
+impl Density for Torn {
+    type Event = Tensor<2, Int>;
+    fn log_prob(&self, x: Self::Event) -> Tensor<1> {
+        self.0.log_prob(x)
+    }
+}
+
+impl Sample for Torn {
+    fn sample(&self, n: usize, rng: &mut dyn Rng) -> Self::Event {
+        self.1.sample(n, rng)
+    }
+}
+
+#[test]
+fn mistakes_in_a_mixture_of_levels_are_caught() {
+    let (device, levels) = (device(), 5);
+    let settings = PixelSettings { components: 2, ..mixed(settings()[0].clone()) };
+    let own = model(PixelKind::RowLstm, &[1, 3], levels, settings.clone(), &device);
+    // log p from the outputs as the paper defines it, with or without its half steps and tails.
+    let of = |half_step: f64, tails: bool| {
+        normalised_rows(3, levels, 1e-9, |rows| {
+            let x = events(rows, 3, &device).float();
+            let outputs = own.logits(x.clone());
+            let part = |k: usize| outputs.clone().narrow(2, 2 * k, 2);
+            let half = 0.25;
+            let scales = part(2).exp().add_scalar(half / 16.0);
+            let x = x.unsqueeze_dim::<3>(2).expand([rows.len() / 3, 3, 2]);
+            let u = x.clone().mul_scalar(2.0 * half).sub_scalar(1.0) - part(1);
+            let end = |by: f64| sigmoid(u.clone().add_scalar(by) / scales.clone());
+            let (mut below, mut above) = (end(-half_step), end(half));
+            if tails {
+                below = below.mask_fill(x.clone().equal_scalar(0.0), 0.0);
+                above = above.mask_fill(x.equal_scalar(4.0), 1.0);
+            }
+            let weights = softmax(part(0), 2);
+            let masses = ((above - below) * weights).sum_dim(2);
+            host(masses.log().sum_dim(1).flatten(0, 2))
+        })
+    };
+    of(0.25, true).unwrap();
+    assert!(of(0.0, true).is_err(), "a half step that is forgotten");
+    assert!(of(0.25, false).is_err(), "edges without their tails");
+    // Draws from other scales: all components twice as wide.
+    let wider = |weight: Tensor<1>| {
+        let wide: Vec<f64> = [0.0, 0.0, 0.0, 0.0, 2.0_f64.ln(), 2.0_f64.ln()].to_vec();
+        weight.clone() + Tensor::from_data(TensorData::new(wide, [6]), &weight.device())
+    };
+    let last = weights(&own).iter().position(|weight| weight.name == "head.1.bias").unwrap();
+    let other = map_weights(
+        own.clone(),
+        |index, weight| {
+            if index == last { wider(weight) } else { weight }
+        },
+    );
+    let draws = |model: &Torn| sampler(model, 3, levels, &device, 20_000, 7, 1e-6);
+    draws(&Torn(own.clone(), own.clone())).unwrap();
+    assert!(draws(&Torn(own, other)).is_err());
+}
+
 /// A model that reads a symbol above the levels as the last of them.
 struct Clamped(Pixel, usize);
 
@@ -166,6 +244,14 @@ fn the_cached_walk_draws_what_full_passes_draw() {
                 let nothing = vec![None; n * model.event_len()];
                 let cached = model.complete(&nothing, &mut ChaCha8Rng::seed_from_u64(5));
                 assert_eq!(cached, naive(&model, levels, n, 5), "{kind:?} {shape:?}");
+                if levels > 2 {
+                    // Under a mixture, draw for draw by the walk one conditional at a time.
+                    let model =
+                        self::model(kind, shape, levels, mixed(settings.clone()), &device());
+                    let drawn = model.complete(&nothing, &mut ChaCha8Rng::seed_from_u64(5));
+                    let plain = walk::complete(&model, &nothing, &mut ChaCha8Rng::seed_from_u64(5));
+                    assert_eq!(drawn, plain, "{kind:?} {shape:?}");
+                }
                 // Completions, against the walk one conditional at a time.
                 let some: Vec<Option<u8>> =
                     (0..nothing.len()).map(|k| (k % 5 < 2).then_some((k % levels) as u8)).collect();
@@ -181,8 +267,10 @@ fn the_cached_walk_draws_what_full_passes_draw() {
 fn gradients_match_central_differences() {
     let device = device().autodiff();
     for kind in KINDS {
-        for (shape, levels) in [(&[4, 3][..], 2), (&[3, 2, 3], 5)] {
-            let model = model(kind, shape, levels, settings()[1].clone(), &device);
+        for (shape, levels) in [(&[4, 3][..], 2), (&[3, 2, 3], 5), (&[3, 2, 3], 6)] {
+            let own = settings()[1].clone();
+            let own = if levels == 6 { mixed(own) } else { own };
+            let model = model(kind, shape, levels, own, &device);
             let n = model.event_len();
             let mut rng = ChaCha8Rng::seed_from_u64(3);
             let rows: Vec<u8> =

@@ -9,7 +9,7 @@ use ar_models::examples::InMemory;
 use ar_models::made::MadeSettings;
 use ar_models::model::Model;
 use ar_models::orderless::{Activation, OrderlessSettings};
-use ar_models::pixel::PixelSettings;
+use ar_models::pixel::{Likelihood, PixelSettings};
 use ar_models::rnade::RnadeSettings;
 use ar_models::train::{Run, TrainConfig, train};
 use ar_models::window::KernelSettings;
@@ -44,7 +44,13 @@ fn configs() -> Vec<(ModelConfig, usize)> {
         init_scale: 0.5,
         classes,
         components: 1,
+        likelihood: Default::default(),
     };
+    let mut of_logistics = nade(None);
+    if let ModelConfig::Nade { likelihood, .. } = &mut of_logistics {
+        *likelihood = Likelihood::LogisticMixture;
+    }
+    let mixed = PixelSettings { likelihood: Likelihood::LogisticMixture, ..pixel.clone() };
     let parents = (0..VARIABLES).map(|i| if i < 5 { vec![] } else { vec![i - 2, i - 5] }).collect();
     let made = MadeSettings::new(vec![7, 8]);
     let orderless = OrderlessSettings { orderings: 3, ..OrderlessSettings::new(vec![6]) };
@@ -63,13 +69,18 @@ fn configs() -> Vec<(ModelConfig, usize)> {
         (ModelConfig::Logistic { ordering }, 2),
         (nade(None), 2),
         (nade(Some(CLASSES)), 2),
+        (nade(None), 5),
+        (of_logistics, 5),
         (ModelConfig::Made(made.clone()), 2),
         (ModelConfig::Made(MadeSettings { masks: 3, direct: true, ..made }), 2),
         (ModelConfig::OrderlessNade(orderless), 2),
         (ModelConfig::OrderlessNade(deep), 2),
     ];
-    for settings in [pixel, labelled] {
+    for settings in [pixel, labelled, mixed] {
         for levels in [2, 5] {
+            if levels == 2 && settings.likelihood == Likelihood::LogisticMixture {
+                continue;
+            }
             configs.extend([
                 (ModelConfig::RowLstm(settings.clone()), levels),
                 (ModelConfig::DiagonalLstm(settings.clone()), levels),

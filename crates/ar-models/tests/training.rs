@@ -38,7 +38,14 @@ fn event() -> EventSpec {
 
 fn nade() -> ModelConfig {
     let ordering = OrderingKind::Random { seed: 2 };
-    ModelConfig::Nade { hidden: 10, ordering, init_scale: 0.01, classes: None, components: 8 }
+    ModelConfig::Nade {
+        hidden: 10,
+        ordering,
+        init_scale: 0.01,
+        classes: None,
+        components: 8,
+        likelihood: Default::default(),
+    }
 }
 
 fn made() -> ModelConfig {
@@ -705,6 +712,7 @@ fn every_kind_of_model_comes_back_from_its_bytes() {
             init_scale: 0.01,
             classes: None,
             components: 8,
+            likelihood: Default::default(),
         };
         assert!(Model::from_bytes(&other, &event(), &bytes, &device).is_err());
         assert!(Model::from_bytes(&model, &event(), &bytes[..bytes.len() - 1], &device).is_err());

@@ -293,10 +293,11 @@ mod tests {
                  hint: did you mean \"digits\"?\n",
             ),
             (
-                "binarize = \"threshold\"",
-                "binarize = \"none\"",
-                "c.toml:7: model `nade` needs binary data (2 levels), the data has 17 levels\n\
-                 hint: set data.binarize = \"threshold\"\n",
+                "binarize = \"threshold\"\n[model]\nkind = \"nade\"\nhidden = 20\n",
+                "binarize = \"none\"\n[model]\nkind = \"logistic\"\n",
+                "c.toml:7: model `logistic` needs binary data (2 levels), the data has 17 levels\n\
+                 hint: set data.binarize = \"threshold\", or model.kind = \"nade\", which describes levels \
+                 as they are\n",
             ),
             (
                 "binarize = \"threshold\"",

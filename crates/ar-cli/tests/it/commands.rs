@@ -417,8 +417,15 @@ fn mistakes_are_explained_and_end_in_a_hint() {
         ),
         (&["train", "small.toml", "--set", "model.hiden=5"], &["did you mean `hidden`?"]),
         (
-            &["train", "small.toml", "--set", "data.binarize=none"],
-            &["17 levels", "data.binarize = \"threshold\""],
+            &[
+                "train",
+                "small.toml",
+                "--set",
+                "data.binarize=none",
+                "--set",
+                "model={ kind = \"logistic\" }",
+            ],
+            &["17 levels", "data.binarize = \"threshold\"", "model.kind = \"nade\""],
         ),
         (&["train", "small.toml", "--out", "full"], &["thesis.tex"]),
         (&["train", "small.toml", "--out", "small.toml"], &["small.toml"]),

@@ -11,6 +11,7 @@ mod features;
 mod given;
 mod golden;
 mod kinds;
+mod levels;
 mod memory;
 mod npy;
 mod reals;

@@ -383,6 +383,7 @@ mod tests {
                 init_scale: 0.5,
                 classes: None,
                 components: 8,
+                likelihood: Default::default(),
             };
             let model = Model::init(&config, &event, &data, seed, &Device::default()).unwrap();
             (config, model)

@@ -25,7 +25,7 @@ use crate::error::Error;
 use crate::examples::{Examples, Values, check_values, for_chunks, read_all};
 use crate::logistic::{Logistic, LogisticConfig};
 use crate::made::{ColumnMade, ColumnMadeConfig, Made};
-use crate::nade::{Nade, NadeConfig};
+use crate::nade::{LevelNade, LevelNadeConfig, Nade, NadeConfig};
 use crate::neural::{Neural, ValueKind, device_of, host_f64, label_tensor};
 use crate::orderless::{ColumnOrderless, ColumnOrderlessConfig, OrderlessNade};
 use crate::pixel::{ImageLayout, Pixel, PixelConfig};
@@ -57,6 +57,8 @@ pub enum Model {
     Logistic(Logistic),
     /// [`Nade`].
     Nade(Nade),
+    /// [`LevelNade`], NADE of symbols of more than two levels.
+    LevelNade(LevelNade),
     /// [`ColumnNade`], NADE of columns of different types.
     ColumnNade(ColumnNade),
     /// [`Made`].
@@ -88,6 +90,12 @@ impl From<Logistic> for Model {
 impl From<Nade> for Model {
     fn from(model: Nade) -> Self {
         Self::Nade(model)
+    }
+}
+
+impl From<LevelNade> for Model {
+    fn from(model: LevelNade) -> Self {
+        Self::LevelNade(model)
     }
 }
 
@@ -161,6 +169,7 @@ macro_rules! each {
             Model::Kernel($w) => $window,
             Model::Logistic($n) => $symbols,
             Model::Nade($n) => $symbols,
+            Model::LevelNade($n) => $symbols,
             Model::Made($n) => $symbols,
             Model::OrderlessNade($n) => $symbols,
             Model::Pixel($n) => $symbols,
@@ -275,6 +284,9 @@ impl Model {
                 let (units, frequencies) = Units::fit(columns, train)?;
                 Start::Units(units, Origin::Training(frequencies))
             }
+            (None, Some(levels)) if levels > 2 && matches!(config, ModelConfig::Nade { .. }) => {
+                Start::Counts(counts(train, event, levels)?)
+            }
             (None, Some(_)) => Start::Means(means(train, event)?),
             (None, None) => Start::Standardization(Standardization::fit(train, 1)?),
         };
@@ -309,6 +321,20 @@ impl Model {
                 let units = units.clone();
                 return Ok(config.init(units, origin, &mut rng, device).into());
             }
+            (
+                ModelConfig::Nade { hidden, init_scale, components, likelihood, .. },
+                Start::Counts(counts),
+            ) => {
+                let config = LevelNadeConfig {
+                    ordering,
+                    levels: levels(event),
+                    hidden: *hidden,
+                    init_scale: *init_scale,
+                    likelihood: *likelihood,
+                    components: *components,
+                };
+                return Ok(config.init(counts, &mut rng, device).into());
+            }
             (ModelConfig::OrderlessNade(settings), Start::Units(units, origin)) => {
                 let mixtures = Mixtures { components: settings.components, min_scale: LEAST_SCALE };
                 let config = ColumnOrderlessConfig { network: settings.config(ordering), mixtures };
@@ -320,7 +346,7 @@ impl Model {
                 return Ok(config.init(units.clone(), origin, &mut rng, device).into());
             }
             (_, Start::Means(means)) => means,
-            (_, Start::Standardization(_) | Start::Units(..)) => {
+            (_, Start::Counts(_) | Start::Standardization(_) | Start::Units(..)) => {
                 unreachable!("`ModelConfig::check` knows which models are of such events")
             }
         };
@@ -368,7 +394,7 @@ impl Model {
             Self::FullTable(_) => "full-table",
             Self::Kernel(_) => "kernel",
             Self::Logistic(_) => "logistic",
-            Self::Nade(_) | Self::ColumnNade(_) => "nade",
+            Self::Nade(_) | Self::LevelNade(_) | Self::ColumnNade(_) => "nade",
             Self::Made(_) | Self::ColumnMade(_) => "made",
             Self::Rnade(_) => "rnade",
             Self::OrderlessNade(_) | Self::ColumnOrderless(_) => "orderless-nade",
@@ -400,6 +426,7 @@ impl Model {
                 &n * (&n + 1_u8) / 2_u8
             }
             Self::Nade(model) => BigUint::from(model.num_params()),
+            Self::LevelNade(model) => BigUint::from(model.num_params()),
             Self::ColumnNade(model) => BigUint::from(model.free_parameters()),
             Self::Rnade(model) => BigUint::from(model.num_params()),
             Self::Made(model) => BigUint::from(model.free_parameters()),
@@ -589,6 +616,8 @@ const TRAINING: &str = "training";
 enum Start {
     /// Means of symbols.
     Means(Vec<f64>),
+    /// How often each level of each symbol occurs, `[variables, levels]`.
+    Counts(Vec<u64>),
     /// What real variables are standardized by.
     Standardization(Standardization),
     /// What columns look like, and where outputs start.
@@ -636,6 +665,25 @@ fn means(train: &dyn Examples, event: &EventSpec) -> Result<Vec<f64>, Error> {
     })?;
     let total = train.len() as f64;
     Ok(ones.into_iter().map(|ones| (ones as f64 + 1.0) / (total + 2.0)).collect())
+}
+
+/// How often each level of each variable occurs, `[variables, levels]`.
+///
+/// # Errors
+/// When a symbol is not one of the event's; each is read here, so that no other pass needs to look.
+fn counts(train: &dyn Examples, event: &EventSpec, levels: usize) -> Result<Vec<u64>, Error> {
+    let variables = event.variables();
+    let mut counts = vec![0_u64; variables * levels];
+    for_chunks(train, 1, |first, values| {
+        check_values(TRAINING, first, event, values)?;
+        for row in values.symbols().chunks_exact(variables) {
+            for (counts, &x) in counts.chunks_exact_mut(levels).zip(row) {
+                counts[usize::from(x)] += 1;
+            }
+        }
+        Ok::<(), Error>(())
+    })?;
+    Ok(counts)
 }
 
 /// A float tensor's values on the host.

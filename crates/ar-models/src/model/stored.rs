@@ -117,6 +117,11 @@ impl Model {
                     let links = arrays.links(&units, config)?;
                     Start::Units(units, Origin::Stored(links))
                 }
+                (None, Some(levels))
+                    if levels > 2 && matches!(config, ModelConfig::Nade { .. }) =>
+                {
+                    Start::Counts(vec![0; event.variables() * levels])
+                }
                 (None, Some(_)) => Start::Means(vec![0.5; event.variables()]),
                 (None, None) => Start::Standardization(arrays.standardization(event.variables())?),
             };
@@ -124,6 +129,9 @@ impl Model {
             return Ok(match blank {
                 Self::Logistic(model) => Self::Logistic(neural::load_weights(model, &arrays.f32s)?),
                 Self::Nade(model) => Self::Nade(neural::load_weights(model, &arrays.f32s)?),
+                Self::LevelNade(model) => {
+                    Self::LevelNade(neural::load_weights(model, &arrays.f32s)?)
+                }
                 Self::ColumnNade(model) => {
                     Self::ColumnNade(neural::load_weights(model, &arrays.f32s)?)
                 }

@@ -9,8 +9,9 @@
 //! pixel-cnn:                                  y + 1×1( ReLU( 3×3 mask B( ReLU( 1×1( ReLU(y) ) ) ) ) ),  2h -> h -> h -> 2h
 //! ```
 //!
-//! Bits have one logit each (sigmoid), symbols of m levels m logits (softmax). Feature maps are split
-//! into one group per colour, and group k sees of its own pixel only the colours before k.
+//! Bits have one logit each (sigmoid), symbols of m levels m logits (softmax), or with
+//! `likelihood = "logistic-mixture"` the 3K numbers of a mixture of K logistics ([`ar_kernels::levels`]). Feature maps
+//! are split into one group per colour, and group k sees of its own pixel only the colours before k.
 //!
 //! With `classes = K` every layer has a bias per class y, added to its gates (`pixel-cnn`: to its
 //! convolutions), so that the network is p(x | y). Without a label its density is the mixture
@@ -26,7 +27,8 @@
 //! van den Oord, Kalchbrenner, Kavukcuoglu, *Pixel Recurrent Neural Networks*, ICML 2016,
 //! arXiv:1601.06759, Section 3, Table 1 and Figure 5. The bias per class: van den Oord, Kalchbrenner,
 //! Vinyals, Espeholt, Graves, Kavukcuoglu, *Conditional Image Generation with PixelCNN Decoders*, NIPS
-//! 2016, arXiv:1606.05328, Eq. 4.
+//! 2016, arXiv:1606.05328, Eq. 4. The mixture: Salimans, Karpathy, Chen, Kingma, *PixelCNN++*, ICLR 2017,
+//! arXiv:1701.05517, Eq. 2; colours see each other by the masks, not by its Eq. 3.
 //!
 //! # Deviations from the paper
 //! - Diagonals have no cells outside the image (see [`ar_kernels::pixel`]).
@@ -44,7 +46,7 @@ use ar_kernels::pixel::{self, Convolution, Kind, Lstm, Weights};
 use burn::module::{Module, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use prob_core::dist::{Categorical, bernoulli, categorical};
+use prob_core::dist::{Categorical, categorical};
 use prob_core::logspace::logsumexp;
 use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample, uniform};
@@ -57,7 +59,9 @@ use layout::{MaskKind, mask};
 use crate::codec::Arithmetic;
 use crate::config::check_classes;
 use crate::error::Error;
-use crate::heads::{bernoulli_rows, impossible_from_outside_on, outside};
+use crate::heads::impossible_from_outside_on;
+pub use crate::heads::levels::Likelihood;
+use crate::heads::levels::SymbolHead;
 use crate::layers::permute::Permutation;
 use crate::layers::{self, mixture, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats, host_f64, same_label};
@@ -112,6 +116,21 @@ pub struct PixelSettings {
     /// Classes of the labels that a layer has biases for; none for a network that sees no labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
+    /// How symbols of more than two levels are described.
+    #[serde(default, skip_serializing_if = "Likelihood::is_default")]
+    pub likelihood: Likelihood,
+    /// Components of a mixture.
+    #[serde(default = "components", skip_serializing_if = "are_default_components")]
+    pub components: usize,
+}
+
+/// Those of the paper of the mixture.
+fn components() -> usize {
+    10
+}
+
+fn are_default_components(given: &usize) -> bool {
+    *given == components()
 }
 
 fn head() -> usize {
@@ -133,6 +152,8 @@ impl PixelSettings {
             skip: false,
             recompute: false,
             classes: None,
+            likelihood: Likelihood::Softmax,
+            components: components(),
         }
     }
 }
@@ -141,11 +162,11 @@ impl PixelSettings {
 const MOST: usize = 1 << 14;
 
 impl PixelSettings {
-    /// Checks every value.
+    /// Checks every value, for images of so many levels.
     ///
     /// # Errors
     /// The first impossible value.
-    pub fn check(&self) -> Result<(), Error> {
+    pub fn check(&self, levels: Option<usize>) -> Result<(), Error> {
         for (key, value) in [
             ("model.layers", self.layers),
             ("model.hidden", self.hidden),
@@ -159,7 +180,8 @@ impl PixelSettings {
                 });
             }
         }
-        check_classes(self.classes)
+        check_classes(self.classes)?;
+        self.likelihood.check(levels, self.components)
     }
 }
 
@@ -204,14 +226,13 @@ impl Init<'_> {
         [inputs, outputs]: [usize; 2],
         colours: usize,
     ) -> ConvolutionLayer {
-        self.small(1.0, 0.0, spec, kind, [inputs, outputs], colours)
+        self.small(1.0, spec, kind, [inputs, outputs], colours)
     }
 
-    /// With weights of another size, and another bias than 0.
+    /// With weights of another size.
     fn small(
         &mut self,
         gain: f64,
-        bias: f64,
         spec: Convolution,
         kind: MaskKind,
         [inputs, outputs]: [usize; 2],
@@ -222,7 +243,7 @@ impl Init<'_> {
         let weights = self.weights([taps, inputs, outputs], taps * inputs, gain);
         ConvolutionLayer {
             weights: Param::from_tensor(weights),
-            bias: Param::from_tensor(Tensor::full([outputs], bias, self.device)),
+            bias: Param::from_tensor(Tensor::zeros([outputs], self.device)),
             class_bias: None,
             spec,
             mask: mask.map(Arc::new),
@@ -452,15 +473,21 @@ pub struct Pixel {
     #[module(skip)]
     levels: usize,
     #[module(skip)]
+    symbols: SymbolHead,
+    #[module(skip)]
     classes: Option<usize>,
     #[module(skip)]
     ordering: Permutation,
 }
 
 impl PixelConfig {
+    fn symbols(&self) -> SymbolHead {
+        SymbolHead::new(self.levels, self.settings.likelihood, self.settings.components)
+    }
+
     /// Number of weights that such a network stores, and how many of them no mask hides.
     pub fn parameters(&self) -> [usize; 2] {
-        let Self { kind, settings, image, levels } = self;
+        let Self { kind, settings, image, .. } = self;
         let (h, colours, b) = (settings.hidden, image.colours, MaskKind::B);
         let here = Convolution { taps: vec![[0, 0]], rectify: false };
         let seen = |kind, spec: &Convolution, [inputs, outputs]: [usize; 2], blocks| {
@@ -490,7 +517,7 @@ impl PixelConfig {
             PixelKind::DiagonalBilstm => recurrent(Kind::DiagonalBoth),
             PixelKind::PixelCnn => pixel_cnn.to_vec(),
         };
-        let outputs = colours * if *levels == 2 { 1 } else { *levels };
+        let outputs = colours * self.symbols().outputs();
         let mut parts = vec![
             biased(MaskKind::A, &Convolution::causal(7, colours > 1), [colours, 2 * h]),
             biased(b, &here, [2 * h, settings.head]),
@@ -552,16 +579,19 @@ impl PixelConfig {
             .map(|_| init.convolution(here.clone(), b, [2 * h, 2 * h], colours))
             .collect();
         let here = here.rectified();
-        let of_value = if *levels == 2 { 1 } else { *levels };
-        let outputs = colours * of_value;
+        let symbols = self.symbols();
+        let outputs = colours * symbols.outputs();
         let middle = init.convolution(here.clone(), b, [2 * h, settings.head], colours);
-        let bias = if of_value == 1 {
+        let bias = if let SymbolHead::Bit = symbols {
             assert!(mean > 0.0 && mean < 1.0, "a mean of {mean}, expected inside (0, 1)");
-            mean.ln() - (-mean).ln_1p()
+            vec![(mean.ln() - (-mean).ln_1p()) as f32]
         } else {
-            0.0
+            symbols.start(None)
         };
-        let last = init.small(0.1, bias, here, b, [settings.head, outputs], colours);
+        let bias = TensorData::new(bias.repeat(colours), [outputs]);
+        let last = init.small(0.1, here, b, [settings.head, outputs], colours);
+        let last =
+            ConvolutionLayer { bias: Param::from_tensor(Tensor::from_data(bias, device)), ..last };
         Pixel {
             input,
             recurrent: recurrent_layers,
@@ -570,6 +600,7 @@ impl PixelConfig {
             head: vec![middle, last],
             image: *image,
             levels: *levels,
+            symbols,
             classes: settings.classes,
             ordering: Permutation::new(image.ordering()),
         }
@@ -608,9 +639,9 @@ impl Pixel {
         1.0 / (self.levels - 1) as f64
     }
 
-    /// Logits of a value: 1 for bits, else one per level.
+    /// Outputs of the network for a value: 1 for bits, else one per level, or the parameters of a mixture.
     fn of_value(&self) -> usize {
-        if self.levels == 2 { 1 } else { self.levels }
+        self.symbols.outputs()
     }
 
     /// Symbols in the order of the walk to the scaled image, `[batch, height, width, colours]`.
@@ -664,7 +695,7 @@ impl Pixel {
     }
 
     /// Logits of each variable given those before it, all at once: of a bit the one of being 1, of a
-    /// symbol one per level.
+    /// symbol one per level, or what describes its mixture.
     ///
     /// Values are floats so that the Jacobian can be taken.
     ///
@@ -706,21 +737,6 @@ impl Pixel {
         }
         let columns = Tensor::<1, Int>::from_data(columns, &walk.device());
         walk.select(1, columns)
-    }
-
-    /// log p of each value in the order of the walk, from its logits; `-inf` of what is none of the
-    /// levels.
-    fn of_values(&self, logits: Tensor<3>, x: Tensor<2, Int>) -> Tensor<2> {
-        let [batch, variables, _] = logits.dims();
-        if self.levels == 2 {
-            let x = floats(x, &logits);
-            return bernoulli::log_prob(logits.reshape([batch, variables]), x);
-        }
-        let outside = outside(&x, self.levels);
-        // gather takes no index out of range, so those read level 0 and are masked after.
-        let index = x.mask_fill(outside.clone(), 0).unsqueeze_dim::<3>(2);
-        let log_probs = log_softmax(logits, 2).gather(2, index).reshape([batch, variables]);
-        log_probs.mask_fill(outside, f64::NEG_INFINITY)
     }
 
     /// The network on the host, to be walked.
@@ -772,7 +788,7 @@ impl Pixel {
             &classes,
             beside,
             |mix: &mut Mixture, image, t, logits| {
-                mix.choose(beside, logits, |logits| value(image, t, logits))
+                mix.choose(&self.symbols, beside, logits, |logits| value(image, t, logits))
             },
         );
         let mut out = vec![0; drawn.len()];
@@ -787,23 +803,13 @@ impl Pixel {
     /// log p of each value in the order of the walk, `[batch, variables]`.
     fn walk_log_probs(&self, x: Tensor<2, Int>, labels: Labels<'_>) -> Tensor<2> {
         let logits = self.walk_logits(floats(x.clone(), &self.input.bias.val()), labels);
-        self.of_values(logits, x)
+        self.symbols.log_prob(logits, x)
     }
 
     /// log p(x | y) of each image, from its values in the order of the walk.
     fn walk_log_prob(&self, x: Tensor<2, Int>, labels: Labels<'_>) -> Tensor<1> {
         let logits = self.walk_logits(floats(x.clone(), &self.input.bias.val()), labels);
-        self.of_images(logits, x)
-    }
-
-    /// log p(x | y) of each image in the order of the walk, from its logits.
-    fn of_images(&self, logits: Tensor<3>, x: Tensor<2, Int>) -> Tensor<1> {
-        let [batch, variables] = x.dims();
-        if self.levels == 2 {
-            let x = floats(x, &logits);
-            return bernoulli_rows(logits.reshape([batch, variables]), x);
-        }
-        self.of_values(logits, x).sum_dim(1).reshape([batch])
+        self.symbols.log_prob_of_events(logits, x)
     }
 
     /// The maps of the last layer, mean over the positions, `[batch, 2 hidden]`, and log p(x | y) of
@@ -821,7 +827,7 @@ impl Pixel {
         let [_, height, width, channels] = maps.dims();
         let mean = maps.reshape([batch, height * width, channels]).mean_dim(1);
         let logits = logits.reshape([batch, variables, self.of_value()]);
-        (mean.reshape([batch, channels]), self.of_images(logits, x))
+        (mean.reshape([batch, channels]), self.symbols.log_prob_of_events(logits, x))
     }
 }
 
@@ -841,13 +847,18 @@ struct Mixture {
 impl Mixture {
     /// log p(x_t | x_<t) of every symbol, from the logits in each class, `[classes, logits of a value]`,
     /// as they are in the precision of the walk.
-    fn conditional<E: Scalar>(&mut self, classes: usize, logits: &[E]) -> Vec<f64> {
+    fn conditional<E: Scalar>(
+        &mut self,
+        head: &SymbolHead,
+        classes: usize,
+        logits: &[E],
+    ) -> Vec<f64> {
         if self.log_posterior.is_empty() {
             self.log_posterior = vec![-(classes as f64).ln(); classes];
         }
         self.log_probs.clear();
         for logits in logits.chunks_exact(logits.len() / classes) {
-            let logits = both(logits.iter().map(|l| l.to_f64()));
+            let logits = head.logits(logits.iter().map(|l| l.to_f64()));
             let sum = logsumexp(&logits);
             self.log_probs.extend(logits.iter().map(|logit| logit - sum));
         }
@@ -867,14 +878,15 @@ impl Mixture {
     /// `[walks, logits of a value]`.
     fn choose<E: Scalar>(
         &mut self,
+        head: &SymbolHead,
         walks: usize,
         logits: &[E],
         choose: impl FnOnce(&[f64]) -> u8,
     ) -> u8 {
         if walks == 1 {
-            return choose(&both(logits.iter().map(|l| l.to_f64())));
+            return choose(&head.logits(logits.iter().map(|l| l.to_f64())));
         }
-        let value = choose(&self.conditional(walks, logits));
+        let value = choose(&self.conditional(head, walks, logits));
         self.observe(value);
         value
     }
@@ -887,12 +899,6 @@ impl Mixture {
             self.log_posterior = joint.into_iter().map(|log_prob| log_prob - sum).collect();
         }
     }
-}
-
-/// Logits of every symbol; a bit's single one is against 0.
-fn both(logits: impl ExactSizeIterator<Item = f64>) -> Vec<f64> {
-    let zero = (logits.len() == 1).then_some(0.0);
-    zero.into_iter().chain(logits).collect()
 }
 
 impl Density for Pixel {
@@ -982,10 +988,12 @@ impl Pixel {
     ) -> Vec<f64> {
         if mixtures.is_empty() {
             let rows = logits.chunks_exact(self.of_value());
-            return rows.flat_map(|row| both(row.iter().map(|l| l.to_f64()))).collect();
+            return rows
+                .flat_map(|row| self.symbols.logits(row.iter().map(|l| l.to_f64())))
+                .collect();
         }
         let rows = logits.chunks_exact(beside * self.of_value()).zip(mixtures);
-        rows.flat_map(|(row, mixture)| mixture.conditional(beside, row)).collect()
+        rows.flat_map(|(row, mixture)| mixture.conditional(&self.symbols, beside, row)).collect()
     }
 
     /// Walks of one image.
@@ -1206,7 +1214,7 @@ impl<E: Scalar> Walker for Cached<'_, E> {
             &classes,
             beside,
             |mix: &mut Mixture, row, t, logits| {
-                mix.choose(beside, logits, |logits| choose(t, row, logits))
+                mix.choose(&self.model.symbols, beside, logits, |logits| choose(t, row, logits))
             },
         );
     }

@@ -179,6 +179,7 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
     match Model::init(run.model, run.event, run.train, run.seed, &device)? {
         Model::Logistic(model) => descend(run, &device, model, observer),
         Model::Nade(model) => descend(run, &device, model, observer),
+        Model::LevelNade(model) => descend(run, &device, model, observer),
         Model::ColumnNade(model) => descend(run, &device, model, observer),
         Model::Made(model) => descend(run, &device, model, observer),
         Model::ColumnMade(model) => descend(run, &device, model, observer),

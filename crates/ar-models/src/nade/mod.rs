@@ -1,4 +1,5 @@
-//! NADE, the neural autoregressive distribution estimator, over binary variables.
+//! NADE, the neural autoregressive distribution estimator, over binary variables; [`LevelNade`] is that over symbols
+//! of more levels.
 //!
 //! ```text
 //! p(x) = Π_t p(x_t | x_<t),   p(x_t = 1 | x_<t) = σ(b_t + V_t · h_t),   h_t = σ(c + W_<t x_<t)
@@ -30,6 +31,8 @@
 //! Output biases start at the log-odds of the training means, not at 0. The biases per class are not in
 //! the papers on NADE.
 
+mod levels;
+
 use std::collections::BTreeSet;
 
 use ar_kernels::Isa;
@@ -49,6 +52,8 @@ use crate::layers::permute::Permutation;
 use crate::layers::{log_odds_in_walk, normal, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats};
 use crate::walk::{self, Choose, Stepped, Walker};
+
+pub use levels::{LevelNade, LevelNadeConfig, LevelNadeState, Likelihood};
 
 /// How to make a [`Nade`].
 #[derive(Clone, Debug)]
