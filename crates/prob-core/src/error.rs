@@ -63,6 +63,20 @@ pub enum Error {
     /// The number of states is impossible.
     #[error("{0} states, expected 1 to 256")]
     States(usize),
+    /// Variables of different numbers of states, where there must be one.
+    #[error(
+        "{model} of a variable {variable} of {got} states beside one of {expected}, expected one number of states"
+    )]
+    Levels {
+        /// What has a place for one number alone.
+        model: &'static str,
+        /// The first variable that has another one.
+        variable: usize,
+        /// Its number of states.
+        got: usize,
+        /// That of the first variable.
+        expected: usize,
+    },
     /// A joint distribution needs at least one variable.
     #[error("0 variables, expected at least 1")]
     NoVariables,

@@ -277,9 +277,9 @@ fn bad_arguments_are_errors_that_name_them() {
     assert_eq!(certain.conditional(&[(0, 1)]).unwrap_err(), Error::Impossible);
     // Stored tables of the wrong number, length or content.
     let half = 0.5f64.ln();
-    assert!(Independent::from_tables(2, 2, vec![vec![half; 2]]).is_err());
-    assert!(Independent::from_tables(2, 2, vec![vec![half; 2], vec![half; 4]]).is_err());
-    assert!(Independent::from_tables(1, 2, vec![vec![half, f64::NAN]]).is_err());
+    assert!(Independent::from_tables(&[2; 2], vec![vec![half; 2]]).is_err());
+    assert!(Independent::from_tables(&[2; 2], vec![vec![half; 2], vec![half; 4]]).is_err());
+    assert!(Independent::from_tables(&[2], vec![vec![half, f64::NAN]]).is_err());
     assert!(FullTable::from_tables(1, 2, vec![]).is_err());
     assert!(FullTable::from_log_probs(2, 2, vec![half; 4]).is_err());
     assert!(Uniform::new(0, 2).is_err() && Uniform::new(2, 0).is_err());
@@ -294,4 +294,125 @@ fn no_data_at_all_gives_the_uniform_distribution() {
         let table = FullTable::fit(data, alpha).unwrap();
         assert!((table.log_prob_rows(&[3, 0, 2])[0] + 64f64.ln()).abs() < 1e-12);
     }
+}
+
+/// Every event of variables of so many states each.
+fn events_of(levels: &[usize]) -> Vec<u8> {
+    let mut events: Vec<Vec<u8>> = vec![Vec::new()];
+    for &states in levels {
+        let longer =
+            |event: Vec<u8>| (0..states).map(move |symbol| [&event[..], &[symbol as u8]].concat());
+        events = events.into_iter().flat_map(longer).collect();
+    }
+    events.concat()
+}
+
+/// Rows of variables of different numbers of states, each partly a copy of the one before.
+fn unequal(levels: &[usize], rows: usize) -> Vec<u8> {
+    let mut state = 7u32;
+    let mut draw = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) as usize
+    };
+    let mut values = Vec::new();
+    for _ in 0..rows {
+        let mut before = 0;
+        for &states in levels {
+            before = if draw() % 3 == 0 { draw() % states } else { before % states };
+            values.push(before as u8);
+        }
+    }
+    values
+}
+
+#[test]
+fn each_variable_has_a_table_of_its_own_states() {
+    let levels = [2, 4, 1, 3];
+    let values = unequal(&levels, 200);
+    let data = Symbols::of_levels(&values, &levels).unwrap();
+    let support = events_of(&levels);
+    let parents = [vec![3], vec![0, 3], vec![1], vec![]];
+    let (alpha, ordering) = (0.5, Ordering::from_vec(vec![3, 0, 1, 2]).unwrap());
+    let independent = Independent::fit(data, alpha).unwrap();
+    let chain = Markov::fit(2, ordering, data, alpha).unwrap();
+    let network = BayesianNetwork::fit(&parents, data, alpha).unwrap();
+    // Entries and parameters are those of the states that there are: of the network 3·2, 2·3·4, 4·1 and 3.
+    let entries = |model: &[usize]| model.iter().sum::<usize>() * size_of::<f64>();
+    assert_eq!(independent.table_bytes(), entries(&[2, 4, 1, 3]));
+    assert_eq!(chain.table_bytes(), entries(&[3, 3 * 2, 3 * 2 * 4, 2 * 4]));
+    assert_eq!(network.table_bytes(), entries(&[3 * 2, 2 * 3 * 4, 4, 3]));
+    assert_eq!(network.free_parameters().to_string(), "23");
+    assert_eq!((network.levels(), network.states()), (&levels[..], 4));
+    fn mass(log_probs: &[f64]) -> f64 {
+        log_probs.iter().map(|log_prob| log_prob.exp()).sum()
+    }
+    /// By counting rows, and not by tables.
+    fn counted(values: &[u8], event: &[u8], table: &prob_core::joint::ConditionalTable) -> f64 {
+        let rows =
+            values.chunks(4).filter(|row| table.context().iter().all(|&j| row[j] == event[j]));
+        let (all, own) = rows.fold((0.0, 0.0), |(all, own), row| {
+            (all + 1.0, own + f64::from(u8::from(row[table.variable()] == event[table.variable()])))
+        });
+        (own + 0.5) / (all + 0.5 * table.states() as f64)
+    }
+    fn is_the_estimate(values: &[u8], support: &[u8], model: &impl Tabular) {
+        let costs = model.log_prob_per_variable(support);
+        assert!((mass(&model.log_prob_rows(support)) - 1.0).abs() < 1e-12);
+        for (event, costs) in support.chunks(4).zip(costs.chunks(4)) {
+            for table in model.tables() {
+                let want = counted(values, event, table).ln();
+                assert!(close(costs[table.variable()], want), "{event:?}: {want}");
+            }
+        }
+        // What a variable cannot be, however many states another one has.
+        assert_eq!(model.log_prob_rows(&[2, 0, 0, 0, 0, 0, 1, 0]), [f64::NEG_INFINITY; 2]);
+    }
+    is_the_estimate(&values, &support, &independent);
+    is_the_estimate(&values, &support, &chain);
+    is_the_estimate(&values, &support, &network);
+    // Negative control: tables that keep mass for states that a variable does not have.
+    let padded =
+        Markov::fit(2, chain.ordering().clone(), Symbols::new(&values, 4, 4).unwrap(), alpha);
+    assert!(mass(&padded.unwrap().log_prob_rows(&support)) < 0.99);
+    // Negative control: a parent that is indexed by the states of its child is another one.
+    let table = &network.tables()[2];
+    assert_eq!((table.variable(), table.context()), (1, &[0, 3][..]));
+    let strides = |strides: [usize; 2]| {
+        let wrong = |event: &&[u8]| {
+            let row = usize::from(event[0]) * strides[0] + usize::from(event[3]) * strides[1];
+            let entry = table.log_probs().get(row * 4 + usize::from(event[1]));
+            !entry.is_some_and(|&log_prob| close(log_prob, counted(&values, event, table).ln()))
+        };
+        support.chunks(4).filter(wrong).count()
+    };
+    assert_eq!(strides([3, 1]), 0);
+    assert!(strides([4, 1]) > 0 && strides([2, 1]) > 0 && strides([1, 2]) > 0);
+    // Stored and restored, bit for bit; under other states nothing of it fits.
+    let arrays =
+        |model: &Markov| model.table_arrays().into_iter().map(<[f64]>::to_vec).collect::<Vec<_>>();
+    let restored =
+        Markov::from_tables(2, chain.ordering().clone(), &levels, arrays(&chain)).unwrap();
+    assert_eq!(restored.log_prob_rows(&support), chain.log_prob_rows(&support));
+    let other = Markov::from_tables(2, chain.ordering().clone(), &[4, 2, 1, 3], arrays(&chain));
+    assert!(other.unwrap_err().to_string().contains("number of entries of table 1"));
+    // The full table is of one number of states.
+    let error = FullTable::fit(data, 1.0).unwrap_err().to_string();
+    assert!(error.starts_with("full table of a variable 1 of 4 states beside one of 2"), "{error}");
+}
+
+#[test]
+fn equal_states_are_the_same_to_the_bit_however_they_are_said() {
+    let values = unequal(&[3; 4], 60);
+    let (common, each) =
+        (Symbols::new(&values, 4, 3).unwrap(), Symbols::of_levels(&values, &[3; 4]).unwrap());
+    let support = enumerate_support(4, 3);
+    let [one, other] =
+        [common, each].map(|data| Markov::fit(2, Ordering::raster(4), data, 1.0).unwrap());
+    assert_eq!(one.tables(), other.tables());
+    assert_eq!(one.log_prob_rows(&support), other.log_prob_rows(&support));
+    assert_eq!(
+        FullTable::fit(each, 1.0).unwrap().log_probs(),
+        FullTable::fit(common, 1.0).unwrap().log_probs()
+    );
+    assert!(Symbols::of_levels(&[], &[]).is_err() && Symbols::of_levels(&[], &[2, 0]).is_err());
 }

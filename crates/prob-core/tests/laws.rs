@@ -232,16 +232,17 @@ fn models_survive_the_round_trip_bit_for_bit() {
     let f64s = FloatDType::F64;
 
     let saved = Independent::fit(data, 1.0).unwrap().with_dtype(f64s);
-    let loaded = Independent::from_tables(6, 2, arrays(&saved)).unwrap().with_dtype(f64s);
+    let loaded = Independent::from_tables(&[2; 6], arrays(&saved)).unwrap().with_dtype(f64s);
     laws::round_trip(&saved, &loaded, x.clone()).unwrap();
 
     let ordering = Ordering::random(6, 4);
     let saved = Markov::fit(2, ordering.clone(), data, 0.0).unwrap().with_dtype(f64s);
-    let loaded = Markov::from_tables(2, ordering, 2, arrays(&saved)).unwrap().with_dtype(f64s);
+    let loaded =
+        Markov::from_tables(2, ordering, &[2; 6], arrays(&saved)).unwrap().with_dtype(f64s);
     laws::round_trip(&saved, &loaded, x.clone()).unwrap();
 
     let saved = Neighbourhood::fit([2, 3], &FOUR_NEIGHBOURS, data, 1.0).unwrap().with_dtype(f64s);
-    let loaded = Neighbourhood::from_tables([2, 3], &FOUR_NEIGHBOURS, 2, arrays(&saved))
+    let loaded = Neighbourhood::from_tables([2, 3], &FOUR_NEIGHBOURS, &[2; 6], arrays(&saved))
         .unwrap()
         .with_dtype(f64s);
     laws::round_trip(&saved, &loaded, x.clone()).unwrap();
@@ -249,7 +250,7 @@ fn models_survive_the_round_trip_bit_for_bit() {
     let parents = [vec![5], vec![], vec![0, 1], vec![], vec![3], vec![]];
     let saved = BayesianNetwork::fit(&parents, data, 1.0).unwrap().with_dtype(f64s);
     let loaded =
-        BayesianNetwork::from_tables(&parents, 2, arrays(&saved)).unwrap().with_dtype(f64s);
+        BayesianNetwork::from_tables(&parents, &[2; 6], arrays(&saved)).unwrap().with_dtype(f64s);
     laws::round_trip(&saved, &loaded, x.clone()).unwrap();
 
     let saved = FullTable::fit(data, 0.0).unwrap().with_dtype(f64s);

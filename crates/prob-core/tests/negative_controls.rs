@@ -378,7 +378,7 @@ fn a_table_that_does_not_sum_to_one_is_caught() {
     assert!(laws::normalised_rows(2, 2, 1e-10, off).is_err());
     laws::normalised_rows(2, 2, 1e-10, |rows| model.log_prob_rows(rows)).unwrap();
     // And loading refuses such a table.
-    let error = Markov::from_tables(1, Ordering::raster(2), 2, tables).unwrap_err();
+    let error = Markov::from_tables(1, Ordering::raster(2), &[2; 2], tables).unwrap_err();
     assert!(error.to_string().starts_with("probabilities of row 1 sum to 1.00"), "{error}");
 }
 
@@ -418,7 +418,7 @@ fn a_model_that_was_rounded_when_saved_is_caught() {
         .map(|table| table.iter().map(|&l| f64::from(l as f32)).collect())
         .collect();
     // Rounding to f32 leaves sums within 1e-7, so the check on loading must be the one to object.
-    assert!(Markov::from_tables(1, Ordering::raster(2), 2, rounded).is_err());
+    assert!(Markov::from_tables(1, Ordering::raster(2), &[2; 2], rounded).is_err());
     let x: Tensor<2, Int> = Tensor::from_data([[0, 0], [1, 1]], &Device::default());
     laws::round_trip(&saved, &fit(), x.clone()).unwrap();
     let other = Markov::fit(1, Ordering::raster(2), data, 1.0 + 1e-15)

@@ -152,21 +152,22 @@ impl Model {
         }
         let tables = tables_in_order(arrays)?;
         let (n, states) = (event.variables(), levels(event));
+        let of_each = vec![states; n];
         Ok(match config {
             ModelConfig::Uniform {} => Self::Uniform(Uniform::new(n, states)?),
             ModelConfig::Independent { .. } => {
-                Self::Independent(Independent::from_tables(n, states, tables)?)
+                Self::Independent(Independent::from_tables(&of_each, tables)?)
             }
             ModelConfig::Markov { order, .. } => {
                 let ordering = config.ordering(event)?;
-                Self::Markov(Markov::from_tables(*order, ordering, states, tables)?)
+                Self::Markov(Markov::from_tables(*order, ordering, &of_each, tables)?)
             }
             ModelConfig::Neighbourhood { offsets, .. } => {
                 let (shape, offsets) = (rows_columns(event), pairs(offsets));
-                Self::Neighbourhood(Neighbourhood::from_tables(shape, &offsets, states, tables)?)
+                Self::Neighbourhood(Neighbourhood::from_tables(shape, &offsets, &of_each, tables)?)
             }
             ModelConfig::BayesianNetwork { parents, .. } => {
-                Self::BayesianNetwork(BayesianNetwork::from_tables(parents, states, tables)?)
+                Self::BayesianNetwork(BayesianNetwork::from_tables(parents, &of_each, tables)?)
             }
             ModelConfig::FullTable { .. } => {
                 Self::FullTable(FullTable::from_tables(n, states, tables)?)

@@ -60,22 +60,22 @@ impl BayesianNetwork {
         pseudo_count: f64,
         limit_bytes: u64,
     ) -> Result<Self, Error> {
-        let tables = structure(parents, data.states())?.fit(data, pseudo_count, limit_bytes)?;
+        let tables = structure(parents, data.levels())?.fit(data, pseudo_count, limit_bytes)?;
         Ok(Self { parents: parents.to_vec(), tables })
     }
 
     /// From stored [`table_arrays`](super::Tabular::table_arrays): one per variable, in the order of
-    /// the walk.
+    /// the walk. `levels` are the states of each variable, in event order.
     ///
     /// # Errors
     /// When the graph has a cycle, the arrays' number or length does not fit, or a row does not sum
     /// to 1.
     pub fn from_tables(
         parents: &[Vec<usize>],
-        states: usize,
+        levels: &[usize],
         tables: Vec<Vec<f64>>,
     ) -> Result<Self, Error> {
-        let tables = structure(parents, states)?.stored(tables)?;
+        let tables = structure(parents, levels.to_vec())?.stored(tables)?;
         Ok(Self { parents: parents.to_vec(), tables })
     }
 
@@ -85,10 +85,10 @@ impl BayesianNetwork {
     }
 }
 
-fn structure(parents: &[Vec<usize>], states: usize) -> Result<Structure, Error> {
+fn structure(parents: &[Vec<usize>], levels: Vec<usize>) -> Result<Structure, Error> {
     let ordering = topological_order(parents)?;
     let contexts = ordering.as_slice().iter().map(|&i| parents[i].clone()).collect();
-    Ok(Structure { model: "Bayesian network", ordering, states, contexts })
+    Ok(Structure { model: "Bayesian network", ordering, levels, contexts })
 }
 
 /// An ordering in which every variable comes after its parents; of those that could come next,

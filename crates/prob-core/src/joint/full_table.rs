@@ -18,6 +18,9 @@ use crate::error::Error;
 use crate::logspace::logsumexp;
 use crate::ordering::Ordering;
 
+/// What errors call it.
+const MODEL: &str = "full table";
+
 /// The full joint table. Next to its `m^n` entries it keeps the conditionals of the chain rule
 /// along the raster ordering, `m + m² + … + m^n` entries; the memory limit counts both.
 ///
@@ -54,7 +57,7 @@ impl FullTable {
     /// Laplace's estimate: `(count(x) + α) / (N + m^n α)`.
     ///
     /// # Errors
-    /// When the pseudo-count is negative or not finite, or the tables exceed
+    /// When variables have different numbers of states, the pseudo-count is negative or not finite, or the tables exceed
     /// [`DEFAULT_MEMORY_LIMIT_BYTES`] (25 binary variables fit, 26 do not).
     pub fn fit(data: Symbols<'_>, pseudo_count: f64) -> Result<Self, Error> {
         Self::fit_within(data, pseudo_count, DEFAULT_MEMORY_LIMIT_BYTES)
@@ -81,7 +84,7 @@ impl FullTable {
         limit_bytes: u64,
     ) -> Result<Self, Error> {
         check_pseudo_count(pseudo_count)?;
-        let (variables, states) = (data.variables(), data.states());
+        let (variables, states) = (data.variables(), data.common_states(MODEL)?);
         let cells = check_size_within(variables, states, limit_bytes)?;
         let mut log_probs = vec![0.0; cells];
         for event in data.values().chunks_exact(variables) {
@@ -147,9 +150,9 @@ impl FullTable {
         limit_bytes: u64,
     ) -> Result<Self, Error> {
         let structure = Structure {
-            model: "full table",
+            model: MODEL,
             ordering: Ordering::raster(variables),
-            states,
+            levels: vec![states; variables],
             contexts: (0..variables).map(|t| (0..t).collect()).collect(),
         };
         let cells = BigUint::from(log_probs.len());
@@ -374,7 +377,7 @@ fn check_size_within(variables: usize, states: usize, limit_bytes: u64) -> Resul
         1 => BigUint::from(variables),
         _ => (&cells - 1u8) * states / (states - 1),
     };
-    check_memory("full table", &cells + chain, limit_bytes)?;
+    check_memory(MODEL, &cells + chain, limit_bytes)?;
     Ok(usize::try_from(&cells).expect("within the limit"))
 }
 

@@ -43,29 +43,26 @@ impl Independent {
         pseudo_count: f64,
         limit_bytes: u64,
     ) -> Result<Self, Error> {
-        let structure = structure(data.variables(), data.states());
+        let structure = structure(data.levels());
         Ok(Self { tables: structure.fit(data, pseudo_count, limit_bytes)? })
     }
 
-    /// From stored [`table_arrays`](super::Tabular::table_arrays): one per variable, in event order.
+    /// From stored [`table_arrays`](super::Tabular::table_arrays): one per variable, in event order, of
+    /// so many states each.
     ///
     /// # Errors
     /// When their number or length does not fit, or a row does not sum to 1.
-    pub fn from_tables(
-        variables: usize,
-        states: usize,
-        tables: Vec<Vec<f64>>,
-    ) -> Result<Self, Error> {
-        Ok(Self { tables: structure(variables, states).stored(tables)? })
+    pub fn from_tables(levels: &[usize], tables: Vec<Vec<f64>>) -> Result<Self, Error> {
+        Ok(Self { tables: structure(levels.to_vec()).stored(tables)? })
     }
 }
 
-fn structure(variables: usize, states: usize) -> Structure {
+fn structure(levels: Vec<usize>) -> Structure {
     Structure {
         model: "independent",
-        ordering: Ordering::raster(variables),
-        states,
-        contexts: vec![Vec::new(); variables],
+        ordering: Ordering::raster(levels.len()),
+        contexts: vec![Vec::new(); levels.len()],
+        levels,
     }
 }
 

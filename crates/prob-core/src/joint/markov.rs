@@ -7,10 +7,9 @@
 //! The first k positions see only what there is. Order 0 is [`Independent`](super::Independent);
 //! order n − 1 is the full table by the chain rule.
 
-use super::tables::{Structure, Tables, all_arrays, check_memory, count_parameters};
+use super::tables::{Structure, Tables, all_arrays, check_memory, count_parameters, rows_of};
 use super::tabular::impl_tabular;
 use super::{DEFAULT_MEMORY_LIMIT_BYTES, Symbols};
-use crate::count;
 use crate::error::Error;
 use crate::ordering::Ordering;
 
@@ -57,21 +56,23 @@ impl Markov {
         pseudo_count: f64,
         limit_bytes: u64,
     ) -> Result<Self, Error> {
-        let structure = structure(order, ordering, data.states(), limit_bytes)?;
+        let structure = structure(order, ordering, data.levels(), limit_bytes)?;
         Ok(Self { order, tables: structure.fit(data, pseudo_count, limit_bytes)? })
     }
 
     /// From stored [`table_arrays`](super::Tabular::table_arrays): one per position.
+    /// `levels` are the states of each variable, in event order.
     ///
     /// # Errors
     /// When their number or length does not fit, or a row does not sum to 1.
     pub fn from_tables(
         order: usize,
         ordering: Ordering,
-        states: usize,
+        levels: &[usize],
         tables: Vec<Vec<f64>>,
     ) -> Result<Self, Error> {
-        Ok(Self { order, tables: structure(order, ordering, states, u64::MAX)?.stored(tables)? })
+        let structure = structure(order, ordering, levels.to_vec(), u64::MAX)?;
+        Ok(Self { order, tables: structure.stored(tables)? })
     }
 
     /// How many variables back each conditional looks.
@@ -83,16 +84,20 @@ impl Markov {
 fn structure(
     order: usize,
     ordering: Ordering,
-    states: usize,
+    levels: Vec<usize>,
     limit_bytes: u64,
 ) -> Result<Structure, Error> {
     const MODEL: &str = "Markov chain";
-    // The lists of contexts grow with the order too, so the largest table is checked before them.
-    let largest_context = order.min(ordering.len().saturating_sub(1));
-    check_memory(MODEL, count::power(states, largest_context + 1), limit_bytes)?;
-    let visits = ordering.as_slice();
+    let (visits, variables) = (ordering.as_slice(), levels.len());
+    if visits.len() != variables {
+        return Err(Error::Variables { what: MODEL, got: visits.len(), expected: variables });
+    }
+    // The lists of contexts grow with the order too, so the last table is checked before them: of
+    // equal variables it is the largest.
+    let last = &visits[variables.saturating_sub(order.saturating_add(1))..];
+    check_memory(MODEL, rows_of(last.iter().map(|&i| levels[i])), limit_bytes)?;
     let contexts = (0..visits.len()).map(|t| visits[t.saturating_sub(order)..t].to_vec()).collect();
-    Ok(Structure { model: MODEL, ordering, states, contexts })
+    Ok(Structure { model: MODEL, ordering, levels, contexts })
 }
 
 impl_tabular!(

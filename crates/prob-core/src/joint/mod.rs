@@ -1,4 +1,5 @@
-//! Joint distributions of n variables with m states each, as tables of conditionals.
+//! Joint distributions of n variables with m states each, or numbers of states of their own, as tables of
+//! conditionals.
 //!
 //! ```text
 //! p(x) = Π_t p(x_i | context of i),   i = ordering[t],   context of i ⊆ {variables visited before}
@@ -15,6 +16,11 @@
 //! | [`Neighbourhood`] | given neighbours in the image, all earlier in raster order | n·m^(k+1) |
 //! | [`BayesianNetwork`] | its parents in an acyclic graph | Σ m^(parents+1) |
 //! | [`FullTable`] | everything before it | m^n |
+//!
+//! The counts of the right column are of variables that all have m states. Where each has its own number,
+//! such as the columns of a table of categories ([`Symbols::of_levels`]), a table has as many columns as its
+//! variable has states and a row for each combination of those of its context; [`FullTable`] alone wants
+//! one number.
 //!
 //! Fitting counts, so it is exact and takes one pass. A context that never occurred, with
 //! pseudo-count 0, gets the uniform distribution: the model stays normalised.

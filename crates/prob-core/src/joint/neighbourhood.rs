@@ -75,7 +75,7 @@ impl Neighbourhood {
             });
         }
         let tables =
-            structure(shape, offsets, data.states())?.fit(data, pseudo_count, limit_bytes)?;
+            structure(shape, offsets, data.levels())?.fit(data, pseudo_count, limit_bytes)?;
         Ok(Self { shape, offsets: offsets.to_vec(), tables })
     }
 
@@ -87,7 +87,7 @@ impl Neighbourhood {
     pub fn from_tables(
         shape: [usize; 2],
         offsets: &[(isize, isize)],
-        states: usize,
+        levels: &[usize],
         tables: Vec<Vec<f64>>,
     ) -> Result<Self, Error> {
         if shape[0].checked_mul(shape[1]) != Some(tables.len()) {
@@ -97,7 +97,7 @@ impl Neighbourhood {
                 expected: format!("rows times columns of {} tables", tables.len()),
             });
         }
-        let tables = structure(shape, offsets, states)?.stored(tables)?;
+        let tables = structure(shape, offsets, levels.to_vec())?.stored(tables)?;
         Ok(Self { shape, offsets: offsets.to_vec(), tables })
     }
 
@@ -142,11 +142,11 @@ pub fn neighbours(shape: [usize; 2], offsets: &[(isize, isize)]) -> Result<Vec<V
 fn structure(
     shape: [usize; 2],
     offsets: &[(isize, isize)],
-    states: usize,
+    levels: Vec<usize>,
 ) -> Result<Structure, Error> {
     let contexts = neighbours(shape, offsets)?;
     let ordering = Ordering::raster(contexts.len());
-    Ok(Structure { model: "neighbourhood", ordering, states, contexts })
+    Ok(Structure { model: "neighbourhood", ordering, levels, contexts })
 }
 
 impl_tabular!(

@@ -5,7 +5,7 @@ use num_bigint::BigUint;
 use rand::Rng;
 use rayon::prelude::*;
 
-use super::symbols::{Symbols, check_size};
+use super::symbols::{Symbols, check_levels};
 use crate::dist::categorical::{check_pseudo_count, counts_to_log_probs};
 use crate::dist::{Categorical, categorical, from_host, from_host_int, to_host_int, uniform};
 use crate::error::Error;
@@ -23,6 +23,8 @@ const ROWS_A_TASK: usize = 64;
 pub struct ConditionalTable {
     variable: usize,
     context: Vec<usize>,
+    /// Number of states of each variable of the context.
+    context_levels: Vec<usize>,
     states: usize,
     log_probs: Vec<f64>,
 }
@@ -39,7 +41,12 @@ impl ConditionalTable {
         &self.context
     }
 
-    /// `[states^context, states]` in row-major order.
+    /// Number of states of the variable.
+    pub fn states(&self) -> usize {
+        self.states
+    }
+
+    /// `[product of the states of the context, states]` in row-major order.
     pub fn log_probs(&self) -> &[f64] {
         &self.log_probs
     }
@@ -47,22 +54,37 @@ impl ConditionalTable {
     /// The distribution in the context that `event` (`[variables]`, in event order) shows.
     ///
     /// # Panics
-    /// When a symbol of the context is not below the number of states.
+    /// When a symbol of the context is not below the number of states of its variable.
     pub fn row(&self, event: &[u8]) -> &[f64] {
-        let start = self.row_start(event).expect("symbols below the number of states");
-        &self.log_probs[start..start + self.states]
+        self.find_row(event).expect("symbols below the number of states")
+    }
+
+    /// The same; none when a symbol of the context is not below the number of states of its variable.
+    ///
+    /// ```
+    /// use prob_core::joint::{Markov, Symbols, Tabular};
+    /// use prob_core::ordering::Ordering;
+    /// let data = Symbols::of_levels(&[0, 2, 1, 1], &[2, 3]).unwrap();
+    /// let chain = Markov::fit(1, Ordering::raster(2), data, 0.0).unwrap();
+    /// let second = &chain.tables()[1];
+    /// assert_eq!(second.find_row(&[1, 0]).map(|row| row[1]), Some(0.0));
+    /// assert_eq!(second.find_row(&[2, 0]), None);
+    /// ```
+    pub fn find_row(&self, event: &[u8]) -> Option<&[f64]> {
+        let start = self.row_start(event)?;
+        Some(&self.log_probs[start..start + self.states])
     }
 
     /// Where the row for `event` starts; none when its context holds an impossible symbol.
     #[inline]
     fn row_start(&self, event: &[u8]) -> Option<usize> {
         let mut row = 0;
-        for &i in &self.context {
+        for (&i, &states) in self.context.iter().zip(&self.context_levels) {
             let symbol = usize::from(event[i]);
-            if symbol >= self.states {
+            if symbol >= states {
                 return None;
             }
-            row = row * self.states + symbol;
+            row = row * states + symbol;
         }
         Some(row * self.states)
     }
@@ -82,7 +104,8 @@ impl ConditionalTable {
 #[derive(Debug, Clone)]
 pub(super) struct Tables {
     ordering: Ordering,
-    states: usize,
+    /// Number of states of each variable, in event order.
+    levels: Vec<usize>,
     tables: Vec<ConditionalTable>,
     device: Device,
     dtype: Option<FloatDType>,
@@ -92,7 +115,8 @@ pub(super) struct Tables {
 pub(super) struct Structure {
     pub(super) model: &'static str,
     pub(super) ordering: Ordering,
-    pub(super) states: usize,
+    /// Number of states of each variable, in event order.
+    pub(super) levels: Vec<usize>,
     /// `contexts[t]`: event indices, all visited before position t.
     pub(super) contexts: Vec<Vec<usize>>,
 }
@@ -101,11 +125,19 @@ impl Structure {
     /// Entries of each table.
     ///
     /// # Errors
-    /// When all together exceed `limit_bytes`, with `extra` entries kept elsewhere.
+    /// When there is not a number of states for each variable, or all together exceed `limit_bytes`,
+    /// with `extra` entries kept elsewhere.
     fn table_sizes(&self, extra: BigUint, limit_bytes: u64) -> Result<Vec<usize>, Error> {
-        check_size(self.ordering.len(), self.states)?;
+        check_levels(&self.levels)?;
+        let (got, expected) = (self.ordering.len(), self.levels.len());
+        if got != expected {
+            return Err(Error::Variables { what: self.model, got, expected });
+        }
+        let size = |(context, &variable): (&Vec<usize>, &usize)| {
+            rows_of(context.iter().map(|&i| self.levels[i])) * self.levels[variable]
+        };
         let sizes: Vec<BigUint> =
-            self.contexts.iter().map(|c| crate::count::power(self.states, c.len() + 1)).collect();
+            self.contexts.iter().zip(self.ordering.as_slice()).map(size).collect();
         let entries: BigUint = sizes.iter().sum::<BigUint>() + extra;
         check_memory(self.model, entries, limit_bytes)?;
         Ok(sizes.iter().map(|s| usize::try_from(s).expect("within the limit")).collect())
@@ -118,14 +150,15 @@ impl Structure {
             .zip(self.ordering.as_slice())
             .map(|((log_probs, context), &variable)| ConditionalTable {
                 variable,
+                context_levels: context.iter().map(|&i| self.levels[i]).collect(),
                 context,
-                states: self.states,
+                states: self.levels[variable],
                 log_probs,
             })
             .collect();
         Tables {
             ordering: self.ordering,
-            states: self.states,
+            levels: self.levels,
             tables,
             device: Device::default(),
             dtype: None,
@@ -148,7 +181,6 @@ impl Structure {
             });
         }
         let sizes = self.table_sizes(BigUint::from(0u8), limit_bytes)?;
-        let states = self.states;
         let log_probs = sizes.iter().map(|&size| vec![0.0; size]).collect();
         let mut tables = self.with_log_probs(log_probs);
         // Each task owns some tables and reads all rows. Counts are whole numbers, exact in f64 up
@@ -162,7 +194,7 @@ impl Structure {
                 }
             }
             for table in tables {
-                for counts in table.log_probs.chunks_exact_mut(states) {
+                for counts in table.log_probs.chunks_exact_mut(table.states) {
                     counts_to_log_probs(counts, pseudo_count);
                 }
             }
@@ -173,8 +205,10 @@ impl Structure {
     /// All rows uniform.
     pub(super) fn uniform(self, limit_bytes: u64) -> Result<Tables, Error> {
         let sizes = self.table_sizes(BigUint::from(0u8), limit_bytes)?;
-        let each = -(self.states as f64).ln();
-        Ok(self.with_log_probs(sizes.into_iter().map(|size| vec![each; size]).collect()))
+        let table =
+            |(size, &variable): (usize, &usize)| vec![-(self.levels[variable] as f64).ln(); size];
+        let log_probs = sizes.into_iter().zip(self.ordering.as_slice()).map(table).collect();
+        Ok(self.with_log_probs(log_probs))
     }
 
     /// From stored log-probabilities, in the order of the walk, kept bit for bit.
@@ -184,7 +218,7 @@ impl Structure {
         let sizes = self.table_sizes(BigUint::from(0u8), u64::MAX)?;
         for (t, (log_probs, size)) in log_probs.iter().zip(sizes).enumerate() {
             check_count(&format!("entries of table {t}"), log_probs.len(), size)?;
-            check_rows(log_probs, self.states)?;
+            check_rows(log_probs, self.levels[self.ordering[t]])?;
         }
         Ok(self.with_log_probs(log_probs))
     }
@@ -201,6 +235,11 @@ impl Structure {
         let log_probs = make(&sizes);
         Ok(self.with_log_probs(log_probs))
     }
+}
+
+/// Number of rows of a table: one for each way in which variables of so many states each can be.
+pub(super) fn rows_of(levels: impl Iterator<Item = usize>) -> BigUint {
+    levels.fold(BigUint::from(1u8), |rows, states| rows * states)
 }
 
 /// Whether `entries` f64 numbers stay within the limit.
@@ -241,12 +280,21 @@ impl Tables {
         &self.ordering
     }
 
+    pub(super) fn levels(&self) -> &[usize] {
+        &self.levels
+    }
+
+    /// Number of states of the variable with the most.
     pub(super) fn states(&self) -> usize {
-        self.states
+        self.levels.iter().copied().max().unwrap_or_default()
     }
 
     pub(super) fn tables(&self) -> &[ConditionalTable] {
         &self.tables
+    }
+
+    pub(super) fn into_tables(self) -> Vec<ConditionalTable> {
+        self.tables
     }
 
     pub(super) fn set_device(&mut self, device: &Device) {
@@ -319,8 +367,9 @@ impl Tables {
     fn symbols_of(&self, x: &Tensor<2, Int>) -> (Vec<u8>, Vec<bool>) {
         let variables = self.ordering.len();
         let values = to_host_int(x);
-        let outside = |&v: &i64| v < 0 || v >= self.states as i64;
-        let impossible = values.chunks_exact(variables).map(|r| r.iter().any(outside)).collect();
+        let outside = |(&v, &states): (&i64, &usize)| v < 0 || v >= states as i64;
+        let rows = values.chunks_exact(variables);
+        let impossible = rows.map(|row| row.iter().zip(&self.levels).any(outside)).collect();
         (values.iter().map(|&v| u8::try_from(v).unwrap_or(u8::MAX)).collect(), impossible)
     }
 
@@ -349,10 +398,11 @@ impl Tables {
         let variables = self.ordering.len();
         let dtype = self.dtype_on(&self.device);
         let mut values = vec![0u8; n * variables];
-        let mut logits = vec![0.0; self.states];
+        let mut logits = Vec::with_capacity(self.states());
         for table in &self.tables {
             for event in values.chunks_exact_mut(variables) {
-                logits.copy_from_slice(table.row(event));
+                logits.clear();
+                logits.extend_from_slice(table.row(event));
                 // What the conditional's tensor would have rounded to.
                 if dtype != DType::F64 {
                     round_to(dtype, &mut logits);
@@ -370,11 +420,11 @@ impl Tables {
 
     pub(super) fn conditional(&self, state: &TableState) -> Categorical {
         let table = self.table_at(state);
-        let mut log_probs = Vec::with_capacity(state.batch * self.states);
+        let mut log_probs = Vec::with_capacity(state.batch * table.states);
         for event in state.values.chunks_exact(self.ordering.len()) {
             log_probs.extend_from_slice(table.row(event));
         }
-        let shape = [state.batch, self.states];
+        let shape = [state.batch, table.states];
         let dtype = self.dtype_on(&self.device);
         Categorical::from_logits_unchecked(from_host(log_probs, shape, &self.device, dtype))
     }
@@ -390,9 +440,9 @@ impl Tables {
         );
         for (event, &symbol) in state.values.chunks_exact_mut(self.ordering.len()).zip(&symbols) {
             assert!(
-                (0..self.states as i64).contains(&symbol),
+                (0..table.states as i64).contains(&symbol),
                 "symbol {symbol}, expected 0 to {}",
-                self.states - 1
+                table.states - 1
             );
             event[table.variable] = symbol as u8;
         }
@@ -456,6 +506,8 @@ pub(super) fn all_arrays(tables: &Tables) -> Vec<&[f64]> {
 
 /// `Σ contexts · (m − 1)` over the tables.
 pub(super) fn count_parameters(tables: &Tables) -> BigUint {
-    let sizes: Vec<usize> = tables.tables().iter().map(|t| t.context().len()).collect();
-    crate::count::contexts(&sizes, tables.states())
+    let free = |table: &ConditionalTable| {
+        rows_of(table.context_levels.iter().copied()) * (table.states - 1)
+    };
+    tables.tables().iter().map(free).sum()
 }

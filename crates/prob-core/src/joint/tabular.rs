@@ -28,14 +28,20 @@ pub trait Tabular:
         self.ordering().len()
     }
 
-    /// Number of states of every variable.
+    /// Number of states of every variable; where they differ, of the one with the most.
     fn states(&self) -> usize;
+
+    /// Number of states of each variable, in event order.
+    fn levels(&self) -> &[usize];
 
     /// The order in which the walk visits the variables.
     fn ordering(&self) -> &Ordering;
 
     /// The conditionals, in the order of the walk.
     fn tables(&self) -> &[ConditionalTable];
+
+    /// The same, of a model that is no longer wanted.
+    fn into_tables(self) -> Vec<ConditionalTable>;
 
     /// The arrays that `from_tables` of the same type takes back, so that a model can be stored and
     /// restored bit for bit. Empty for a model without parameters.
@@ -137,12 +143,20 @@ macro_rules! impl_tabular {
                 self.tables.states()
             }
 
+            fn levels(&self) -> &[usize] {
+                self.tables.levels()
+            }
+
             fn ordering(&self) -> &$crate::ordering::Ordering {
                 self.tables.ordering()
             }
 
             fn tables(&self) -> &[$crate::joint::ConditionalTable] {
                 self.tables.tables()
+            }
+
+            fn into_tables(self) -> Vec<$crate::joint::ConditionalTable> {
+                self.tables.into_tables()
             }
 
             fn table_arrays(&self) -> Vec<&[f64]> {

@@ -33,7 +33,7 @@ impl Uniform {
         let structure = Structure {
             model: "uniform",
             ordering: Ordering::raster(variables),
-            states,
+            levels: vec![states; variables],
             contexts: vec![Vec::new(); variables],
         };
         Ok(Self { tables: structure.uniform(DEFAULT_MEMORY_LIMIT_BYTES)? })
