@@ -1,6 +1,6 @@
 //! What a model is, in words and numbers, from its config alone.
 
-use ar_models::columns::Column;
+use ar_models::columns::{Column, ColumnTables};
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::made::MadeSettings;
 use ar_models::nade::{LevelNadeConfig, Likelihood};
@@ -232,8 +232,12 @@ pub(crate) struct Size {
 /// # Errors
 /// When its structure is impossible.
 pub(crate) fn size(model: &ModelConfig, event: &EventSpec) -> Result<Size, ProbError> {
-    // Only models of symbols have tables, and `ModelConfig::check` has seen that the data has them.
+    // Only models of symbols and categories have tables, and `ModelConfig::check` has seen that the data has them.
     let (n, m) = (event.variables(), event.levels.unwrap_or_default());
+    if model.describes_categories() && event.columns.is_some() {
+        let [entries, free_parameters] = ColumnTables::size(model, event)?;
+        return Ok(Size { free_parameters, bytes: entries * size_of::<f64>() });
+    }
     Ok(match model {
         ModelConfig::Uniform {} => {
             // Its equal probabilities are stored like any others.
@@ -518,6 +522,20 @@ mod tests {
             let features = features(&config, &event).map(|(count, _)| count);
             let made = real.features(&vec![0_u8; event.variables()]);
             assert_eq!(features, made.map(|made| made.len()), "{text}");
+        }
+        // Columns of different numbers of labels.
+        let columns = [2, 5, 1, 3].map(|labels| Column::Category { labels });
+        let data = InMemory::reals(vec![0.0; 8], 4);
+        for text in [
+            "kind = \"independent\"",
+            "kind = \"markov\"\norder = 2\nordering = \"reverse-raster\"",
+            "kind = \"bayesian-network\"\nparents = [[1], [3, 2], [], []]",
+        ] {
+            let (config, event) = (model(text), EventSpec::columns(columns.to_vec()));
+            let real = Model::fit(&config, &event, &data).unwrap();
+            let size = size(&config, &event).unwrap();
+            assert_eq!(size.free_parameters, real.free_parameters(), "{text}");
+            assert_eq!(size.bytes, real.parameter_bytes().into(), "{text}");
         }
         let config = model("kind = \"rnade\"\nhidden = 7\ncomponents = 4");
         let event = EventSpec::reals(vec![3]);

@@ -4,7 +4,7 @@ use prob_core::joint::DEFAULT_PSEUDO_COUNT;
 use prob_core::ordering::{Ordering, OrderingKind};
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{self, Column};
+use crate::columns::{self, Column, ColumnTables};
 use crate::error::Error;
 use crate::examples::Examples;
 use crate::heads::levels::Likelihood;
@@ -333,6 +333,26 @@ impl ModelConfig {
         self.components().is_some() || matches!(self, Self::Kernel(_))
     }
 
+    /// Whether the model can describe columns that are all categories, each of its own labels, and no others.
+    pub fn describes_categories(&self) -> bool {
+        matches!(
+            self,
+            Self::Independent { .. } | Self::Markov { .. } | Self::BayesianNetwork { .. }
+        )
+    }
+
+    /// Laplace's pseudo-count, of a model that counts; 1 elsewhere.
+    pub(crate) fn pseudo_count(&self) -> f64 {
+        match self {
+            Self::Independent { pseudo_count }
+            | Self::Markov { pseudo_count, .. }
+            | Self::Neighbourhood { pseudo_count, .. }
+            | Self::BayesianNetwork { pseudo_count, .. }
+            | Self::FullTable { pseudo_count } => *pseudo_count,
+            _ => 1.0,
+        }
+    }
+
     /// Whether the model is trained by gradients (and takes a `[train]` table).
     pub fn is_neural(&self) -> bool {
         let of_rows = matches!(
@@ -380,14 +400,7 @@ impl ModelConfig {
     /// # Errors
     /// The first impossible value or mismatch.
     pub fn check(&self, event: &EventSpec) -> Result<(), Error> {
-        let pseudo_count = match self {
-            Self::Independent { pseudo_count }
-            | Self::Markov { pseudo_count, .. }
-            | Self::Neighbourhood { pseudo_count, .. }
-            | Self::BayesianNetwork { pseudo_count, .. }
-            | Self::FullTable { pseudo_count } => *pseudo_count,
-            _ => 1.0,
-        };
+        let pseudo_count = self.pseudo_count();
         if !(pseudo_count.is_finite() && pseudo_count >= 0.0) {
             return Err(Error::Config {
                 key: "model.pseudo_count",
@@ -443,6 +456,11 @@ impl ModelConfig {
                 needed: "binary data (2 levels)".into(),
                 found: event.values(),
             });
+        } else if self.describes_categories() && event.columns.is_some() {
+            if let Some(needed) = ColumnTables::refuse(event) {
+                let found = event.values();
+                return Err(Error::Mismatch { model: self.kind(), needed, found });
+            }
         } else if event.levels.is_none() {
             return Err(Error::Mismatch {
                 model: self.kind(),

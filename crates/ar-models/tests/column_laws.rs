@@ -2,7 +2,7 @@
 
 mod common;
 
-use ar_models::columns::Column;
+use ar_models::columns::{Column, Effort, Region};
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::InMemory;
 use ar_models::made::MadeSettings;
@@ -17,7 +17,7 @@ use prob_core::laws::{
 use prob_core::logspace::logsumexp;
 use prob_core::ordering::{Ordering, OrderingKind};
 use rand::rngs::ChaCha8Rng;
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 
 const CATEGORY: Column = Column::Category { labels: 3 };
 const GRID: Column = Column::Grid { step: 0.5, can_be_missing: true };
@@ -508,4 +508,145 @@ fn the_training_loss_is_the_mean_over_all_orderings() {
     // That is a test: some ordering's cost alone is far from it.
     let furthest = orders.map(|order| (under(order) - mean).abs()).into_iter().fold(0.0, f64::max);
     assert!(furthest > 10.0 * stderr, "{furthest}");
+}
+
+/// Columns of 2, 4, 1 and 3 labels.
+const LABELS: [Column; 4] = [
+    Column::Category { labels: 2 },
+    Column::Category { labels: 4 },
+    Column::Category { labels: 1 },
+    Column::Category { labels: 3 },
+];
+
+/// Every kind of tables over these.
+fn tables() -> Vec<ModelConfig> {
+    let pseudo_count = 0.5;
+    let markov = |order, ordering| ModelConfig::Markov { order, ordering, pseudo_count };
+    let parents = vec![vec![3], vec![0, 3], vec![1], vec![]];
+    vec![
+        ModelConfig::Independent { pseudo_count },
+        markov(1, OrderingKind::Raster),
+        markov(3, OrderingKind::Random { seed: 5 }),
+        ModelConfig::BayesianNetwork { parents, pseudo_count },
+    ]
+}
+
+/// Rows in which each cell is mostly a copy of the one before.
+fn copies(n: usize) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut rows = Vec::new();
+    for _ in 0..n {
+        let mut before = 0;
+        for labels in [2, 4, 1, 3] {
+            let fresh = rng.random_range(0..labels);
+            before = if rng.random_bool(0.3) { fresh } else { before % labels };
+            rows.push(before as f64);
+        }
+    }
+    rows
+}
+
+fn counted(config: &ModelConfig) -> (Model, EventSpec) {
+    let event = EventSpec::columns(LABELS.to_vec());
+    (Model::fit(config, &event, &InMemory::reals(copies(300), 4)).unwrap(), event)
+}
+
+#[test]
+fn tables_of_columns_are_distributions_over_their_own_labels_and_other_ones() {
+    let rows = product(&LABELS.map(support));
+    for config in tables() {
+        let (model, event) = counted(&config);
+        let log_probs = model.log_prob(&rows);
+        sums_to_one(log_probs.iter().copied(), 1e-12).unwrap();
+        let without = rows.chunks_exact(4).zip(&log_probs).filter(|(row, _)| row[1] < 4.0);
+        // Negative control: without other labels.
+        assert!(sums_to_one(without.map(|(_, &log_prob)| log_prob), 1e-3).is_err());
+        // Any other label has the same share of each column whatever was before.
+        let costs = model.log_prob_per_variable(&rows);
+        for (row, costs) in rows.chunks_exact(4).zip(costs.chunks_exact(4)) {
+            for ((x, column), cost) in row.iter().zip(&LABELS).zip(costs) {
+                if *column == (Column::Category { labels: *x as usize }) {
+                    assert!((cost + 301_f64.ln()).abs() < 1e-12);
+                }
+            }
+        }
+        // After another label a column has its own frequencies.
+        let alone = counted(&tables()[0]).0.log_prob_per_variable(&rows);
+        if let ModelConfig::Markov { order: 1, .. } = config {
+            for ((row, costs), alone) in
+                rows.chunks_exact(4).zip(costs.chunks_exact(4)).zip(alone.chunks_exact(4))
+            {
+                assert!(row[0] < 2.0 || costs[1] == alone[1]);
+            }
+            assert!(costs != alone);
+        }
+        // Stored and restored; nothing else is taken for it.
+        let bytes = model.to_bytes().unwrap();
+        let restored = Model::from_bytes(&config, &event, &bytes, &device()).unwrap();
+        assert_eq!(restored.log_prob(&rows), log_probs);
+        let mut swapped = LABELS;
+        swapped.swap(0, 1);
+        let other = EventSpec::columns(swapped.to_vec());
+        assert!(Model::from_bytes(&config, &other, &bytes, &device()).is_err());
+        // Numbers are no categories, and too many labels are too many.
+        for column in [WHOLE, REAL, Column::Category { labels: 256 }] {
+            let event = EventSpec::columns(vec![LABELS[0], LABELS[1], LABELS[2], column]);
+            let error = config.check(&event).unwrap_err().to_string();
+            assert!(error.contains("categories of at most 255 labels"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn tables_of_columns_walk_as_their_density_and_answer_under_conditions() {
+    let rows = product(&LABELS.map(support));
+    for config in tables() {
+        let model = counted(&config).0;
+        let Model::ColumnTables(own) = &model else { panic!("tables of columns") };
+        let (walk, x) = (own.ordering().clone(), tensor(&rows, 4, &device()));
+        chain_rule(own, &walk, x.clone(), 1e-10).unwrap();
+        same_walks(own, &walk, x.clone(), 1e-10).unwrap();
+        same_draws(own, &walk, 50, 7, 1e-9).unwrap();
+        let log_probs = model.log_prob(&rows);
+        let place = |row: &[f64]| {
+            rows.chunks_exact(4).position(|other| other == row).expect("a row of labels")
+        };
+        // Draws hold no other label, whose share is left to the rest of their column.
+        let seen =
+            |row: &[f64]| row.iter().zip(&LABELS).all(|(x, column)| *x < column.features() as f64);
+        let share = -4.0 * (-1.0_f64 / 301.0).ln_1p();
+        let of_draws = |(row, log_prob): (&[f64], &f64)| match seen(row) {
+            true => log_prob + share,
+            false => f64::NEG_INFINITY,
+        };
+        let of_draws: Vec<f64> = rows.chunks_exact(4).zip(&log_probs).map(of_draws).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let drawn = model.complete_reals(&vec![None; 4 * 20_000], &mut rng);
+        let cells: Vec<usize> = drawn.chunks_exact(4).map(place).collect();
+        sampler_cells(&of_draws, cells.iter().copied(), 1e-4).unwrap();
+        // Negative control: draws of another model of the same columns.
+        let other = match config {
+            ModelConfig::Independent { .. } => counted(&tables()[1]).0,
+            _ => counted(&tables()[0]).0,
+        };
+        let drawn = other.complete_reals(&vec![None; 4 * 20_000], &mut rng);
+        let cells = drawn.chunks_exact(4).map(place);
+        assert!(sampler_cells(&of_draws, cells, 1e-4).is_err());
+        // A probability under conditions is the sum over the rows that meet them.
+        let labels = [true, false, true, false, true];
+        let regions = [Region::Any, Region::Labels(labels.into()), Region::Any, Region::Value(1.0)];
+        let meets = |row: &[f64]| labels[row[1] as usize] && row[3] == 1.0;
+        let of_those: Vec<f64> = rows
+            .chunks_exact(4)
+            .zip(&log_probs)
+            .filter_map(|(row, &log_prob)| meets(row).then_some(log_prob))
+            .collect();
+        let exact = model.log_prob_of_regions(&regions).expect("few labels");
+        assert!((exact - logsumexp(&of_those)).abs() < 1e-10);
+        assert!(model.takes_regions());
+        let effort = Effort { particles: 50, samples: 4 };
+        let of_rows: Vec<Region> = (0..20).flat_map(|_| regions.clone()).collect();
+        let draws = model.draws_given(&of_rows, effort, &mut rng).unwrap();
+        assert!(draws.values.chunks_exact(4).all(meets));
+    }
 }

@@ -44,7 +44,7 @@ impl Columns {
         for remark in table.remarks() {
             terminal.note(format!("{}: {remark}", path.display()));
         }
-        let DataSource::Files { kind, levels, .. } = &data.source else {
+        let DataSource::Files { kind, levels, shape, .. } = &data.source else {
             return Err(Internal("a built-in dataset has no columns to decide about").into());
         };
         let symbols = Encoding::Symbols { levels: levels.unwrap_or(256) };
@@ -82,14 +82,19 @@ impl Columns {
         let needs_symbols = !config.model.is_real() || changes_symbols;
         let schema = table.infer(needs_symbols.then_some(symbols))?;
         let encoding = if needs_symbols { schema.symbols() } else { schema.reals() };
-        let describes_columns = config.model.describes_columns();
-        let may_be_columns = matches!(kind, None | Some(Kind::Columns)) && levels.is_none();
+        let may_be_columns =
+            matches!(kind, None | Some(Kind::Columns)) && levels.is_none() && !changes_symbols;
         let are_bits = encoding == Some(Encoding::Symbols { levels: 2 });
-        if describes_columns
+        let is_stated = *kind == Some(Kind::Columns);
+        if config.model.describes_categories()
             && may_be_columns
-            && !changes_symbols
-            && (!are_bits || *kind == Some(Kind::Columns))
+            && encoding.is_some_and(|encoding| encoding != Encoding::Symbols { levels: 256 })
+            && (is_stated || shape.is_none() && !are_bits && !are_codes_alike(&schema))
         {
+            say_warnings(&table, &schema, terminal);
+            return Ok((table, Self { schema, encoding: Encoding::Columns }));
+        }
+        if config.model.describes_columns() && may_be_columns && (!are_bits || is_stated) {
             let schema = table.infer(Some(Encoding::Columns))?;
             say_warnings(&table, &schema, terminal);
             return Ok((table, Self { schema, encoding: Encoding::Columns }));
@@ -146,6 +151,15 @@ impl Columns {
             },
         })
     }
+}
+
+/// Whether all columns are codes of one number of levels, such as those of an image, whose pixels are alike.
+fn are_codes_alike(schema: &Schema) -> bool {
+    let mut variables = schema.variables.iter();
+    let Some(first) = variables.next() else { return true };
+    matches!(first.kind, Type::Codes { .. })
+        && variables
+            .all(|own| (&own.kind, own.can_be_missing) == (&first.kind, first.can_be_missing))
 }
 
 /// The error about columns that a model of today cannot describe together, with what it could.

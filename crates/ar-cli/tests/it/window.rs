@@ -89,7 +89,7 @@ fn a_window_is_trained_without_a_config_and_taken_by_every_command() {
     let message = place.mistake(&["features", "run", "--data", "t.csv", "--out", "f.npy"]);
     assert!(message.contains("`kernel` has no features"), "{message}");
     let message = place.mistake(&["compress", "run", "t.csv", "--out", "a.chr"]);
-    assert!(message.contains("which `nade` alone codes"), "{message}");
+    assert!(message.contains("columns of a table, which `nade`, and"), "{message}");
     let message = place.mistake(&["train", "own.toml", "--out", "x", "--set", "model.max_rows=0"]);
     assert!(message.contains("`model.max_rows = 0`") || message.contains("max_rows"), "{message}");
 }

@@ -10,7 +10,7 @@
 //! A [`Region`] says what is known of a cell: a row is drawn, filled in, or found probable under such conditions.
 //!
 //! [`Units`] is what the columns look like in training, by which numbers are standardized; [`ColumnNade`] is the
-//! NADE of such events. Their [`ColumnMade`](crate::made::ColumnMade) and
+//! NADE of such events, and [`ColumnTables`] are tables of those that are all categories. Their [`ColumnMade`](crate::made::ColumnMade) and
 //! [`ColumnOrderless`](crate::orderless::ColumnOrderless) stand beside those of bits.
 
 mod cell;
@@ -22,6 +22,7 @@ mod nade;
 pub(crate) mod normal;
 mod region;
 mod steps;
+mod tables;
 mod units;
 
 use ar_kernels::blocks::Input;
@@ -40,6 +41,7 @@ pub(crate) use listed::{Placed, Rows};
 pub use nade::{ColumnNade, ColumnNadeConfig};
 pub use region::Region;
 pub(crate) use steps::{ColumnSteps, ColumnWalker};
+pub use tables::ColumnTables;
 pub use units::Units;
 pub(crate) use units::{check, on_grid};
 

@@ -48,6 +48,7 @@ impl Model {
                 Rows::Reals(self.complete_reals(&vec![None; n * self.variables()], rng))
             }
             Self::Rnade(_)
+            | Self::ColumnTables(_)
             | Self::ColumnNade(_)
             | Self::ColumnMade(_)
             | Self::ColumnOrderless(_) => {
@@ -64,6 +65,7 @@ impl Model {
     pub fn complete_reals(&self, observed: &[Option<f64>], rng: &mut dyn Rng) -> Vec<f64> {
         match self {
             Self::Rnade(model) => model.complete(observed, rng),
+            Self::ColumnTables(model) => model.complete(observed, rng),
             Self::ColumnNade(model) => model.complete(observed, rng),
             Self::ColumnMade(model) => model.complete(observed, rng),
             Self::ColumnOrderless(model) => model.ensemble().complete(observed, rng),
@@ -90,6 +92,9 @@ impl Model {
             tabular model => {
                 let ordering = Tabular::ordering(model).as_slice();
                 crate::walk::walk::<_, Int>(model, ordering, observed, &Device::default(), rng)
+            },
+            columns _model => {
+                panic!("a model of kind `{}` of columns draws their cells, not symbols", self.kind())
             },
             window model => model.complete_symbols(observed, rng),
             symbols model => model.complete(observed, rng),
@@ -121,10 +126,14 @@ impl Model {
         if let Some(window) = self.window_of_columns() {
             return Some(window.draws_given(regions, effort.samples, rng));
         }
-        let units = self.layout()?.units();
+        let units = self.units()?;
         let seen = |(at, region)| units.seen(at % width, region);
         let regions: Vec<Region> = regions.iter().enumerate().map(seen).collect();
         match self {
+            Self::ColumnTables(model) => {
+                let device = Device::default();
+                Some(columns::draws(model, ordering, &regions, effort, &device, rng))
+            }
             Self::ColumnNade(model) => {
                 Some(columns::draws(model, ordering, &regions, effort, &device_of(model), rng))
             }
@@ -145,8 +154,11 @@ impl Model {
             return Some(window.log_prob_of_regions(regions));
         }
         let ordering = self.ordering().as_slice();
-        let (of, most) = (self.layout()?.units().columns(), MOST_ENUMERATED);
+        let (of, most) = (self.units()?.columns(), MOST_ENUMERATED);
         match self {
+            Self::ColumnTables(model) => {
+                columns::exact(model, ordering, of, regions, most, &Device::default())
+            }
             Self::ColumnNade(model) => {
                 columns::exact(model, ordering, of, regions, most, &device_of(model))
             }
@@ -174,6 +186,10 @@ impl Model {
         }
         let ordering = self.ordering().as_slice();
         match self {
+            Self::ColumnTables(model) => {
+                let device = Device::default();
+                Some(columns::probability(model, ordering, regions, particles, &device, rng))
+            }
             Self::ColumnNade(model) => {
                 let device = device_of(model);
                 Some(columns::probability(model, ordering, regions, particles, &device, rng))
@@ -208,7 +224,7 @@ impl Model {
 
     /// Whether it draws rows given regions of their cells, and says how probable these are.
     pub fn takes_regions(&self) -> bool {
-        self.layout().is_some() || self.takes_regions_exactly()
+        self.units().is_some() || self.takes_regions_exactly()
     }
 
     /// Whether such draws and probabilities are exact whatever the regions are, as those of a window are.
@@ -312,6 +328,9 @@ impl Model {
             tabular model => {
                 let start = |walks| model.init_state(walks);
                 monte_carlo::<_, Int>(model, start, ordering, observed, counts, &Device::default(), rng)
+            },
+            columns _model => {
+                panic!("a model of kind `{}` of columns draws their cells, not symbols", self.kind())
             },
             window model => model.complete_symbols_exactly(observed, samples, rng),
             symbols model => {

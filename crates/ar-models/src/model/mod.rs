@@ -18,7 +18,8 @@ use prob_core::joint::{
 use prob_core::ordering::Ordering;
 
 use crate::columns::{
-    ColumnNade, ColumnNadeConfig, ColumnSteps, ColumnWalker, Layout, Mixtures, Origin, Units,
+    ColumnNade, ColumnNadeConfig, ColumnSteps, ColumnTables, ColumnWalker, Layout, Mixtures,
+    Origin, Units,
 };
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
@@ -51,6 +52,8 @@ pub enum Model {
     BayesianNetwork(BayesianNetwork),
     /// [`FullTable`].
     FullTable(FullTable),
+    /// [`ColumnTables`], tables over columns of categories.
+    ColumnTables(ColumnTables),
     /// [`KernelWindow`].
     Kernel(KernelWindow),
     /// [`Logistic`].
@@ -141,20 +144,29 @@ impl From<Pixel> for Model {
     }
 }
 
-/// Runs one expression for whichever tabular model it is, another for a window, another for whichever neural one; or
-/// one of the latter for symbols and one for real numbers.
+/// Runs one expression for whichever tabular model of symbols it is, another for tables of columns, another for a window,
+/// another for whichever neural one; or one of the latter for symbols and one for real numbers.
 macro_rules! each {
     (
         $model:expr,
         tabular $t:ident => $tabular:expr,
+        columns $c:ident => $columns:expr,
         window $w:ident => $window:expr,
         neural $n:ident => $neural:expr $(,)?
     ) => {
-        each!($model, tabular $t => $tabular, window $w => $window, symbols $n => $neural, reals $n => $neural)
+        each!(
+            $model,
+            tabular $t => $tabular,
+            columns $c => $columns,
+            window $w => $window,
+            symbols $n => $neural,
+            reals $n => $neural,
+        )
     };
     (
         $model:expr,
         tabular $t:ident => $tabular:expr,
+        columns $c:ident => $columns:expr,
         window $w:ident => $window:expr,
         symbols $n:ident => $symbols:expr,
         reals $r:ident => $reals:expr $(,)?
@@ -166,6 +178,7 @@ macro_rules! each {
             Model::Neighbourhood($t) => $tabular,
             Model::BayesianNetwork($t) => $tabular,
             Model::FullTable($t) => $tabular,
+            Model::ColumnTables($c) => $columns,
             Model::Kernel($w) => $window,
             Model::Logistic($n) => $symbols,
             Model::Nade($n) => $symbols,
@@ -220,6 +233,9 @@ impl Model {
         }
         if train.is_empty() && !matches!(config, ModelConfig::Uniform {}) {
             return Err(Error::Empty(TRAINING));
+        }
+        if event.columns.is_some() {
+            return Ok(Self::ColumnTables(ColumnTables::fit(config, event, train)?));
         }
         let values = read_all(train, 1);
         check_values(TRAINING, 0, event, (&values).into())?;
@@ -392,6 +408,7 @@ impl Model {
             Self::Neighbourhood(_) => "neighbourhood",
             Self::BayesianNetwork(_) => "bayesian-network",
             Self::FullTable(_) => "full-table",
+            Self::ColumnTables(model) => model.kind(),
             Self::Kernel(_) => "kernel",
             Self::Logistic(_) => "logistic",
             Self::Nade(_) | Self::LevelNade(_) | Self::ColumnNade(_) => "nade",
@@ -407,6 +424,7 @@ impl Model {
         each!(
             self,
             tabular model => Tabular::ordering(model),
+            columns model => model.ordering(),
             window model => model.ordering(),
             neural model => Neural::ordering(model),
         )
@@ -437,6 +455,7 @@ impl Model {
             _ => each!(
                 self,
                 tabular model => model.free_parameters(),
+                columns model => model.free_parameters(),
                 window model => BigUint::from(model.free_parameters()),
                 neural _model => unreachable!("every neural model is named above"),
             ),
@@ -448,6 +467,7 @@ impl Model {
         each!(
             self,
             tabular model => model.table_bytes(),
+            columns model => model.table_bytes(),
             window model => model.row_bytes(),
             neural model => model.num_params() * size_of::<f32>(),
         )
@@ -472,6 +492,7 @@ impl Model {
             _ => each!(
                 self,
                 tabular model => model.log_prob_rows(rows.symbols()),
+                columns model => model.log_prob_rows(rows.reals()),
                 window model => model.log_prob(rows),
                 neural model => in_batches(model, rows, |model, x| host_f64(model.log_prob(x))),
             ),
@@ -491,6 +512,7 @@ impl Model {
         each!(
             self,
             tabular model => model.log_prob_per_variable(rows.symbols()),
+            columns model => model.log_prob_per_variable(rows.reals()),
             window model => model.log_prob_per_variable(rows),
             neural model => {
                 in_batches(model, rows, |model, x| host_f64(model.log_prob_per_variable(x)))
@@ -510,6 +532,7 @@ impl Model {
         let batches: Vec<Option<Vec<f32>>> = each!(
             self,
             tabular _model => return None,
+            columns _model => return None,
             window _model => return None,
             neural model => in_batches(model, rows.into(), |model, x| {
                 let features = model.features(x);
@@ -522,7 +545,13 @@ impl Model {
 
     /// Number of classes of the labels that the model can be given; `None` for a model of x alone.
     pub fn classes(&self) -> Option<usize> {
-        each!(self, tabular _model => None, window _model => None, neural model => model.classes())
+        each!(
+            self,
+            tabular _model => None,
+            columns _model => None,
+            window _model => None,
+            neural model => model.classes(),
+        )
     }
 
     /// log p(x | y) of each row, in nats; `-inf` outside the support.
@@ -589,12 +618,21 @@ impl Model {
         }
     }
 
+    /// What the columns of a model that walks through them look like.
+    fn units(&self) -> Option<&Units> {
+        match self {
+            Self::ColumnTables(model) => Some(model.units()),
+            _ => self.layout().map(Layout::units),
+        }
+    }
+
     /// The walk for an entropy coder over `levels` symbols, on an instruction set where it has kernels;
     /// none for a model of real numbers.
     pub(crate) fn walker(&self, levels: usize, isa: Isa) -> Option<Box<dyn Walker + '_>> {
         each!(
             self,
             tabular model => Some(Box::new(Tabulated(model.tables()))),
+            columns _model => None,
             window model => model.walker(),
             neural model => Neural::walker(model, levels, isa),
         )
@@ -604,6 +642,7 @@ impl Model {
     pub(crate) fn column_walker(&self) -> Option<Box<dyn ColumnWalker + '_>> {
         match self {
             Self::ColumnNade(model) => Some(Box::new(ColumnSteps { model, units: model.units() })),
+            Self::ColumnTables(model) => Some(Box::new(model)),
             _ => None,
         }
     }

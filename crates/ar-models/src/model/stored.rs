@@ -6,7 +6,7 @@ use prob_core::joint::{
 };
 
 use super::{Model, Start, host_f32, levels, pairs, rows_columns};
-use crate::columns::{Column, Links, Origin, Units};
+use crate::columns::{Column, ColumnTables, Links, Origin, Units};
 use crate::config::{EventSpec, ModelConfig};
 use crate::error::Error;
 use crate::neural;
@@ -38,6 +38,7 @@ impl Model {
                     arrays.f64s.push((format!("table.{k}"), vec![table.len()], table.to_vec()));
                 }
             },
+            columns model => model.store(&mut arrays),
             window model => model.store(&mut arrays),
             neural model => {
                 for weight in neural::weights(model) {
@@ -149,6 +150,9 @@ impl Model {
                 Self::Pixel(model) => Self::Pixel(neural::load_weights(model, &arrays.f32s)?),
                 _ => unreachable!("`init_with` makes neural models"),
             });
+        }
+        if event.columns.is_some() {
+            return Ok(Self::ColumnTables(ColumnTables::restore(config, event, arrays)?));
         }
         let tables = tables_in_order(arrays)?;
         let (n, states) = (event.variables(), levels(event));

@@ -102,7 +102,7 @@ impl<'a> TableCodec<'a> {
     pub fn new(model: &'a Model, config: &ModelConfig, event: &EventSpec) -> Result<Self, Error> {
         let none = Fault::NoSymbols {
             model: model.kind(),
-            what: "columns of a table, which `nade` alone codes",
+            what: "columns of a table, which `nade`, and `independent`, `markov` and `bayesian-network` of categories, code",
         };
         let walker = model.column_walker().ok_or(none)?;
         let digest = digest_of_model(model, &(config, &event.columns))?;
