@@ -9,6 +9,7 @@
 //! | [`columns`] | the log-likelihood of columns of different types from their outputs |
 //! | [`column_nade`] | both: NADE over columns of different types, from the recurrence to the log-likelihood |
 //! | [`levels`] | the log-likelihood of levels under a mixture of logistics with both edges |
+//! | [`masked`] | layers whose weights are masked by degrees, those of MADE |
 //! | [`window`] | (not an operation) sums over stored rows, as a Parzen window needs them |
 //! | [`memory`] | (not an operation) freed memory is kept for the next step |
 //! | [`update`] | Adam and momentum steps, one pass over the weights |
@@ -40,6 +41,7 @@ pub mod blocks;
 pub mod column_nade;
 pub mod columns;
 pub mod levels;
+pub mod masked;
 pub mod memory;
 pub mod nade;
 mod packed;

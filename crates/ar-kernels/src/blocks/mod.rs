@@ -39,6 +39,7 @@ use burn::tensor::Tensor;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 use crate::slices::Slices;
 
+pub(crate) use layout::label;
 pub use layout::{Blocks, Input};
 
 /// Trainable tensors of the recurrence. Those of position t of the ordering are its block of rows.

@@ -56,7 +56,7 @@ pub fn activations(x: Tensor<2>, w: Tensor<2>, c: Tensor<1>, blocks: &Blocks) ->
 }
 
 /// The features of a position, `[batch, features]`, from its inputs.
-fn one_hot(x: Tensor<2>, input: Input) -> Tensor<2> {
+pub(crate) fn one_hot(x: Tensor<2>, input: Input) -> Tensor<2> {
     let Input::Label(labels) = input else { return x };
     let [batch, _] = x.dims();
     let each: Vec<i64> = (0..labels as i64).collect();

@@ -117,10 +117,9 @@ unsafe fn tile<L: Lanes<Elem = f32>>(
                 if head.targets() > 1 {
                     listed[r] = x[r * targets + target + 1];
                 }
-                for (lane, &o) in lanes.iter_mut().zip(&outputs[r * width..][at.clone()]) {
-                    lane[r] = o;
-                }
             }
+            // SAFETY: the caller's.
+            unsafe { to_lanes::<L>(&outputs[at.start..], width, n, &mut lanes) };
             if let Some((grad, _)) = &slope {
                 (0..n).for_each(|r| factor[r] = grad[r * columns + c]);
             }
@@ -129,15 +128,78 @@ unsafe fn tile<L: Lanes<Elem = f32>>(
             of_column =
                 unsafe { column::<L>(head, link, &mut lanes, [&own, &listed], by, &mut scratch) };
             if let Some((_, out)) = &mut slope {
-                for r in 0..n {
-                    for (out, lane) in out[r * width..][at.clone()].iter_mut().zip(&lanes) {
-                        *out = lane[r];
-                    }
-                }
+                // SAFETY: the caller's.
+                unsafe { from_lanes::<L>(&lanes, n, &mut out[at.start..], width) };
             }
         }
         if let Some(log_probs) = &mut log_probs {
             (0..n).for_each(|r| log_probs[r * columns + c] = of_column[r]);
+        }
+    }
+}
+
+/// Where blocks of [`LANES`] of so many outputs begin; the last one may overlap the one before it, and where there are
+/// fewer there is none.
+#[inline(always)]
+fn blocks_of(outputs: usize) -> impl Iterator<Item = usize> {
+    let blocks = if outputs < LANES { 0 } else { outputs.div_ceil(LANES) };
+    (0..blocks).map(move |block| (block * LANES).min(outputs - LANES))
+}
+
+/// The outputs of `n` rows, `width` apart, a row in each lane.
+///
+/// # Safety
+/// The contract of [`Lanes`].
+#[inline(always)]
+unsafe fn to_lanes<L: Lanes<Elem = f32>>(
+    outputs: &[f32],
+    width: usize,
+    n: usize,
+    lanes: &mut [Lane],
+) {
+    let mut done = 0;
+    if n == LANES {
+        for k in blocks_of(lanes.len()) {
+            let from: [&[f32]; LANES] =
+                core::array::from_fn(|r| &outputs[r * width + k..][..LANES]);
+            let to = lanes[k..k + LANES].as_flattened_mut();
+            // SAFETY: the caller's; a row is as many as there are lanes, and so are these.
+            unsafe { L::transpose(&from.map(<[f32]>::as_ptr), to.as_mut_ptr()) };
+            done = k + LANES;
+        }
+    }
+    for (k, lane) in lanes.iter_mut().enumerate().skip(done) {
+        for (r, lane) in lane.iter_mut().enumerate().take(n) {
+            *lane = outputs[r * width + k];
+        }
+    }
+}
+
+/// What [`to_lanes`] reads.
+///
+/// # Safety
+/// The contract of [`Lanes`].
+#[inline(always)]
+unsafe fn from_lanes<L: Lanes<Elem = f32>>(
+    lanes: &[Lane],
+    n: usize,
+    outputs: &mut [f32],
+    width: usize,
+) {
+    let mut done = 0;
+    let mut block = [[0.0; LANES]; LANES];
+    for k in blocks_of(lanes.len()) {
+        let from: [*const f32; LANES] = core::array::from_fn(|lane| lanes[k + lane].as_ptr());
+        // SAFETY: the caller's; a lane is a row, and there are as many.
+        unsafe { L::transpose(&from, block.as_flattened_mut().as_mut_ptr()) };
+        for (r, row) in block.iter().enumerate().take(n) {
+            outputs[r * width + k..][..LANES].copy_from_slice(row);
+        }
+        done = k + LANES;
+    }
+    for (k, lane) in lanes.iter().enumerate().skip(done) {
+        for (r, &lane) in lane.iter().enumerate().take(n) {
+            outputs[r * width + k] = lane;
         }
     }
 }

@@ -127,10 +127,10 @@ impl ColumnMade {
         of: Rows,
         dropout: &mut Dropout<'_>,
     ) -> Vec<Tensor<2>> {
-        let (features, targets) = self.layout.encoded(x, of, self.b.dtype());
+        let (inputs, targets) = self.layout.inputs(x, of, self.b.dtype());
         let network = self.network();
         let mut under = |mask| {
-            let outputs = network.outputs(&network.masked(mask), features.clone(), dropout);
+            let outputs = network.outputs_of_rows(mask, inputs.clone(), dropout);
             self.layout.log_probs(outputs, targets.clone())
         };
         (0..self.masks()).map(&mut under).collect()
@@ -223,8 +223,8 @@ impl Neural for ColumnMade {
 
     /// h_L, the mean over the masks, `[batch, last hidden]`.
     fn features(&self, x: Tensor<2>) -> Option<Tensor<2>> {
-        let (features, _) = self.layout.encoded(x, Rows::Any, self.b.dtype());
-        Some(self.network().features(&features))
+        let (inputs, _) = self.layout.inputs(x, Rows::Any, self.b.dtype());
+        Some(self.network().features_of_rows(&inputs))
     }
 
     fn complete(&self, observed: &[Option<f64>], rng: &mut dyn Rng) -> Vec<f64> {
@@ -267,6 +267,26 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let made = config.init(units, &Origin::Training(frequencies), &mut rng, device);
         map_weights(made, |_, weight| normal(weight.dims(), 1.0, &mut rng, device))
+    }
+
+    #[test]
+    fn the_masked_kernels_are_plain_products() {
+        let device = Device::default();
+        let made = made(&device);
+        let x = Float::to_device(&[0.0, 1.0, 2.0, 0.0, 1.0, 2.0], 2, &device);
+        let (features, _) = made.layout.encoded(x.clone(), Rows::Any, made.b.dtype());
+        let (inputs, _) = made.layout.inputs(x, Rows::Any, made.b.dtype());
+        let network = made.network();
+        let found = host_f64(network.outputs_of_rows(0, inputs, &mut Dropout::none()));
+        let plain = |masked: &Masked| {
+            let plain = network.outputs(masked, features.clone(), &mut Dropout::none());
+            let gaps = host_f64(plain).into_iter().zip(&found).map(|(a, b)| (a - b).abs());
+            gaps.fold(0.0, f64::max)
+        };
+        let good = network.masked(0);
+        assert!(plain(&good) < 1e-5);
+        let leaky = masked(made.v.val(), made.members[0].leaky_output());
+        assert!(plain(&Masked { v: leaky, ..good }) > 0.1);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use ar_kernels::blocks::Blocks;
+use ar_kernels::masked::Degrees as Sees;
 use prob_core::ordering::Ordering;
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
@@ -24,6 +25,8 @@ pub(crate) struct Connectivity {
     blocks: Blocks,
     /// m_1 to m_L.
     degrees: Vec<Vec<usize>>,
+    /// M_1 to M_L, and M_V and M_A behind them, as the kernels take them.
+    sees: Vec<Sees>,
 }
 
 /// The hidden layers of a network.
@@ -78,7 +81,32 @@ impl Connectivity {
         rng: &mut dyn Rng,
     ) -> Self {
         let degrees = Degrees::new(ordering.len(), rng).layers(hidden);
-        Self { ordering, blocks, degrees }
+        let mut drawn = Self { ordering, blocks, degrees, sees: Vec::new() };
+        let features = drawn.of_features();
+        // To be above one's degree is to be at least that, less one.
+        let outputs: Vec<usize> = drawn.of_outputs().iter().map(|m_0| m_0 - 1).collect();
+        let below = std::iter::once(&features).chain(&drawn.degrees);
+        let above = drawn.degrees.iter().chain([&outputs]);
+        let mut sees: Vec<Sees> =
+            below.zip(above).map(|(below, above)| Sees::new(below, above)).collect();
+        sees.push(Sees::new(&features, &outputs));
+        drawn.sees = sees;
+        drawn
+    }
+
+    /// M_1 to M_L as the kernels take them.
+    pub(super) fn hidden_sees(&self) -> &[Sees] {
+        &self.sees[..self.degrees.len()]
+    }
+
+    /// M_V likewise.
+    pub(super) fn output_sees(&self) -> &Sees {
+        &self.sees[self.degrees.len()]
+    }
+
+    /// M_A likewise.
+    pub(super) fn direct_sees(&self) -> &Sees {
+        &self.sees[self.degrees.len() + 1]
     }
 
     /// The features and outputs of each variable, in event order.
@@ -309,6 +337,20 @@ mod tests {
             let counted = any.iter().flatten().filter(|&&m| m != 0.0).count();
             prop_assert_eq!(free_weights(&in_walk, hidden, direct, rngs()), counted);
         }
+    }
+
+    #[test]
+    fn the_kernels_are_told_of_the_same_masks() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let blocks = Blocks::new(&[1, 3, 2, 1], &[2, 1, 4, 3]);
+        let ordering = Ordering::from_vec(vec![2, 0, 3, 1]).unwrap();
+        let hidden = Hidden { units: &[7, 9], residual: false };
+        let masks = Connectivity::draw(ordering, blocks, hidden, &mut rng);
+        let told: Vec<Vec<f32>> = masks.hidden_sees().iter().map(Sees::mask).collect();
+        assert_eq!(told, masks.hidden());
+        assert_eq!(masks.output_sees().mask(), masks.output());
+        assert_ne!(masks.output_sees().mask(), masks.leaky_output());
+        assert_eq!(masks.direct_sees().mask(), masks.direct());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! the variables before it.
 
 use ar_kernels::blocks::Blocks;
+use ar_kernels::masked as kernels;
 use burn::module::Param;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
@@ -117,35 +118,85 @@ impl Network<'_> {
     /// h_L, `[batch, last hidden]`, from the features of all variables.
     fn last_hidden(&self, masked: &Masked, x: Tensor<2>, dropout: &mut Dropout<'_>) -> Tensor<2> {
         let first = x.matmul(masked.layers[0].clone()) + self.layers[0].c.val().unsqueeze();
-        self.above_first(masked, first, dropout)
+        self.above_first(self.plain(masked), first, dropout)
     }
 
-    /// h_L, `[batch, last hidden]`, from what the first layer rectifies, `[batch, first hidden]`.
+    /// What the unit above makes of h at layer l, under weights that are masked.
+    fn plain(&self, masked: &Masked) -> impl Fn(Tensor<2>, usize) -> Tensor<2> {
+        move |h, l| h.matmul(masked.layers[l].clone()) + self.layers[l].c.val().unsqueeze()
+    }
+
+    /// h_L, `[batch, last hidden]`, from what the first layer rectifies, `[batch, first hidden]`, and what `of` makes of
+    /// the layer below at each layer after it.
     fn above_first(
         &self,
-        masked: &Masked,
+        of: impl Fn(Tensor<2>, usize) -> Tensor<2>,
         first: Tensor<2>,
         dropout: &mut Dropout<'_>,
     ) -> Tensor<2> {
-        let layers: Vec<(&Layer, &Tensor<2>)> =
-            self.layers.iter().zip(&masked.layers).skip(1).collect();
-        let of = |h: Tensor<2>, (layer, u): (&Layer, &Tensor<2>)| {
-            h.matmul(u.clone()) + layer.c.val().unsqueeze()
-        };
+        let layers = 1..self.layers.len();
         if !self.config.residual {
             let first = dropout.of(relu(first));
-            return layers.into_iter().fold(first, |h, layer| dropout.of(relu(of(h, layer))));
+            return layers.fold(first, |h, layer| dropout.of(relu(of(h, layer))));
         }
-        let h = layers.as_chunks::<2>().0.iter().fold(first, |h, &[inner, outer]| {
+        let h = layers.step_by(2).fold(first, |h, inner| {
             let inside = dropout.of(relu(of(relu(h.clone()), inner)));
-            h + of(inside, outer)
+            h + of(inside, inner + 1)
         });
         relu(h)
     }
 
+    /// [`outputs`](Self::outputs) under a mask, from the inputs of all variables, `[batch, inputs]`, of which a label has
+    /// one (see [`ar_kernels::blocks::Input`]): as operations that know what is masked.
+    ///
+    /// # Panics
+    /// When there is no such mask.
+    pub(crate) fn outputs_of_rows(
+        &self,
+        mask: usize,
+        x: Tensor<2>,
+        dropout: &mut Dropout<'_>,
+    ) -> Tensor<2> {
+        let (member, b) = (&self.members[mask], self.b.val());
+        let last = self.last_hidden_of_rows(mask, x.clone(), dropout);
+        match self.a {
+            Some(a) => {
+                let direct = kernels::rows(x, a.val(), b, member.direct_sees(), self.blocks());
+                let nothing = self.b.val().detach().zeros_like();
+                direct + kernels::linear(last, self.v.val(), nothing, member.output_sees())
+            }
+            None => kernels::linear(last, self.v.val(), b, member.output_sees()),
+        }
+    }
+
+    fn last_hidden_of_rows(
+        &self,
+        mask: usize,
+        x: Tensor<2>,
+        dropout: &mut Dropout<'_>,
+    ) -> Tensor<2> {
+        let sees = self.members[mask].hidden_sees();
+        let weights = |l: usize| (self.layers[l].u.val(), self.layers[l].c.val());
+        let (u, c) = weights(0);
+        let first = kernels::rows(x, u, c, &sees[0], self.blocks());
+        let of = |h: Tensor<2>, l: usize| {
+            let (u, c) = weights(l);
+            kernels::linear(h, u, c, &sees[l])
+        };
+        self.above_first(of, first, dropout)
+    }
+
     /// h_L of whole rows, the mean over the masks, `[batch, last hidden]`.
     pub(crate) fn features(&self, x: &Tensor<2>) -> Tensor<2> {
-        let under = |mask| self.last_hidden(&self.masked(mask), x.clone(), &mut Dropout::none());
+        self.mean(|mask| self.last_hidden(&self.masked(mask), x.clone(), &mut Dropout::none()))
+    }
+
+    /// The same from their inputs, as [`outputs_of_rows`](Self::outputs_of_rows) takes them.
+    pub(crate) fn features_of_rows(&self, x: &Tensor<2>) -> Tensor<2> {
+        self.mean(|mask| self.last_hidden_of_rows(mask, x.clone(), &mut Dropout::none()))
+    }
+
+    fn mean(&self, under: impl Fn(usize) -> Tensor<2>) -> Tensor<2> {
         let sum = (1..self.masks()).fold(under(0), |sum, mask| sum + under(mask));
         sum.div_scalar(self.masks() as f64)
     }
@@ -173,7 +224,7 @@ impl Network<'_> {
         let b_i = self.b.val().narrow(0, at.start, at.len()).unsqueeze::<2>(); // [1, outputs of i]
         let outputs = |walk: &MaskedWalk| {
             let first = walk.first.clone();
-            let last = self.above_first(&walk.weights, first, &mut Dropout::none());
+            let last = self.above_first(self.plain(&walk.weights), first, &mut Dropout::none());
             let v_i = walk.weights.v.clone().narrow(1, at.start, at.len());
             let outputs = last.matmul(v_i) + b_i.clone(); // [batch, outputs of i]
             match &walk.direct {
