@@ -216,9 +216,14 @@ unsafe fn block<L: Lanes<Elem = f32>, const MR: usize>(
     }
 }
 
+/// Whether an order leaves everything where it is.
+fn is_sorted(order: &[usize]) -> bool {
+    order.iter().enumerate().all(|(at, &unit)| at == unit)
+}
+
 /// Rows of `width` numbers with their columns in this order.
 fn in_order<'a>(rows: &'a [f32], width: usize, order: &[usize]) -> Cow<'a, [f32]> {
-    if order.iter().enumerate().all(|(at, &column)| at == column) {
+    if is_sorted(order) {
         return Cow::Borrowed(rows);
     }
     let mut out = vec![0.0; rows.len()];
@@ -260,10 +265,17 @@ pub fn linear_on(isa: Isa, x: &[f32], w: &[f32], c: &[f32], degrees: &Degrees) -
     let (inputs, outputs, seen) = (degrees.inputs(), degrees.outputs(), degrees.seen());
     let a = in_order(x, below, inputs);
     let span = |at: Range<usize>| Span { depth: 0..seen[at.end - 1], rows: batch };
+    let sorted = is_sorted(outputs);
     let strips = Strips::new(isa, above, below, span, |at, j, to| {
-        let from = &w[inputs[j] * above..][..above];
-        for ((to, &seen), &k) in to.iter_mut().zip(&seen[at.clone()]).zip(&outputs[at]) {
-            *to = if j < seen { from[k] } else { 0.0 };
+        // Those that see j: the last ones.
+        let first = at.start + seen[at.clone()].partition_point(|&seen| seen <= j);
+        let (to, from) = (&mut to[first - at.start..at.len()], &w[inputs[j] * above..][..above]);
+        if sorted {
+            to.copy_from_slice(&from[first..at.end]);
+        } else {
+            for (to, &k) in to.iter_mut().zip(&outputs[first..at.end]) {
+                *to = from[k];
+            }
         }
     });
     let bias: Vec<f32> = outputs.iter().map(|&k| c[k]).collect();
