@@ -7,6 +7,12 @@ use burn::tensor::activation::{log_sigmoid, log_softmax};
 
 use super::Mixture;
 
+/// From there on a scale is e^80, as far as single precision goes.
+const MOST_LOG_SCALE: f64 = 80.0;
+
+/// Widths of a cell, in scales, below which three terms of a series are exact to 1e-15.
+const NARROW: f64 = 1e-3;
+
 /// log p of each level.
 ///
 /// # Shapes
@@ -24,14 +30,22 @@ pub fn log_prob(outputs: Tensor<2>, x: Tensor<1>, mixture: Mixture) -> Tensor<1>
     let is_none = is_none.bool_or(x.clone().round().not_equal(x.clone()));
     let part = |k: usize| outputs.clone().narrow(1, k * components, components);
     let log_weights = log_softmax(part(0), 1);
-    let by_scale = part(2).exp().add_scalar(mixture.floor()).recip();
+    // What follows a symbol that is no level may be of any size, and the logarithm of a cell stays a number all the same.
+    let by_scale = part(2).clamp_max(MOST_LOG_SCALE).exp().add_scalar(mixture.floor()).recip();
     let offset = x.mul_scalar(2.0 * half).sub_scalar(1.0) - part(1); // [rows, components]
     let high = offset.clone().add_scalar(half) * by_scale.clone();
     let low = offset.sub_scalar(half) * by_scale.clone();
     let width = by_scale.mul_scalar(2.0 * half);
     let below = log_sigmoid(high).mask_fill(is_last.clone(), 0.0);
     let above = log_sigmoid(low.neg()).mask_fill(is_first.clone(), 0.0);
-    let cell = width.neg().exp().neg().log1p().mask_fill(is_first.bool_or(is_last), 0.0);
+    // log(1 − e^−d), by its series where e^−d has lost digits; each branch sees its own arguments alone, or the other's
+    // gradient would be ∞ · 0.
+    let is_narrow = width.clone().lower_scalar(NARROW);
+    let wide = width.clone().clamp_min(NARROW).neg().exp().neg().log1p();
+    let narrow = width.clamp_max(NARROW);
+    let narrow = narrow.clone().log() - narrow.clone().mul_scalar(0.5)
+        + narrow.clone().mul(narrow).div_scalar(24.0);
+    let cell = wide.mask_where(is_narrow, narrow).mask_fill(is_first.bool_or(is_last), 0.0);
     let joint = log_weights + below + above + cell;
     let most = joint.clone().max_dim(1).detach();
     let log_prob = (joint - most.clone()).exp().sum_dim(1).log() + most; // [rows, 1]

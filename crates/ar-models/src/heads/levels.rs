@@ -191,7 +191,7 @@ fn log_masses(mixture: Mixture, outputs: &[f64]) -> Vec<f64> {
     let by_weights = 1.0 / weights.iter().sum::<f64>();
     let mut masses = vec![0.0; levels];
     for ((weight, mean), log_scale) in weights.iter().zip(means).zip(log_scales) {
-        let by_scale = 1.0 / (libm::exp(*log_scale) + floor);
+        let by_scale = 1.0 / (libm::exp(log_scale.min(80.0)) + floor);
         let (weight, cell) = (weight * by_weights, -libm::expm1(-2.0 * half * by_scale));
         // What lies above the lower end of a cell; that of the first one is at −∞.
         let mut above_low = 1.0;
@@ -223,7 +223,7 @@ fn log_mass_of(mixture: Mixture, outputs: &[f64], x: usize) -> f64 {
     let reach = [side(0), side(mixture.levels - 1)];
     let at = 2.0 * half * x as f64 - 1.0;
     let joint = |k: usize| {
-        let log_scale = (outputs[2 * count + k].exp() + mixture.floor()).ln();
+        let log_scale = (outputs[2 * count + k].min(80.0).exp() + mixture.floor()).ln();
         outputs[k] + log_mass(at - outputs[count + k], reach, log_scale)
     };
     let all: Vec<f64> = (0..count).map(joint).collect();
