@@ -2,7 +2,7 @@
 """Anomalies among the rows of ADBench's tables: `chainrule` as it is, beside four detectors of scikit-learn.
 
     pip install numpy scikit-learn
-    python benches/adbench.py FOLDER --bin target/release/chainrule [--seeds 5] [--cap 10000] [--save results/adbench.json]
+    python benches/adbench.py FOLDER --bin target/release/chainrule [--seeds 5] [--cap 10000] [--save benches/adbench.json]
 
 FOLDER holds tables of ADBench (https://github.com/Minqi824/ADBench, `Classical/*.npz`: X, and y = 1 of an anomaly).
 

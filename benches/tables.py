@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What models make of three tables of words and numbers: adult, diamonds, agaricus.
 
-    python3 benches/tables.py FOLDER --bin target/release/chainrule [--save results/tables.json]
+    python3 benches/tables.py FOLDER --bin target/release/chainrule [--save benches/tables.json]
 
 FOLDER holds the tables as they are published, whatever of these is there:
 

@@ -3,7 +3,7 @@
 //! # Forward
 //! Rows are independent, so threads take tiles of them, which have a row in each lane: one read of a row of V serves
 //! the whole tile. An output is summed over the hidden units in their order, whatever the tile and the number of
-//! threads. What becomes of the outputs of a position is for an [`Outputs`] to say, while they are in the cache.
+//! threads. What becomes of the outputs of a position is for an `Outputs` to say, while they are in the cache.
 //!
 //! # Backward
 //! Given ∂L/∂o, hidden units are independent, so threads take slabs of them, each with groups of rows in their order.
