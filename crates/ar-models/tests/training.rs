@@ -722,7 +722,10 @@ fn every_kind_of_model_comes_back_from_its_bytes() {
 #[test]
 fn mismatches_between_model_and_data_are_errors() {
     let grey = EventSpec::symbols(vec![4, 4], 17);
-    assert!(nade().check(&grey).unwrap_err().to_string().contains("17 levels"));
+    // NADE has levels, too.
+    nade().check(&grey).unwrap();
+    let logistic = ModelConfig::Logistic { ordering: OrderingKind::Spiral };
+    assert!(logistic.check(&grey).unwrap_err().to_string().contains("17 levels"));
     assert!(made().check(&grey).unwrap_err().to_string().contains("17 levels"));
     for (settings, key) in [
         (OrderlessSettings::new(vec![]), "model.hidden = []"),

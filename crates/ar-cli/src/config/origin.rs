@@ -217,7 +217,7 @@ mod tests {
                 "hidden = 20",
                 "hiden = 20",
                 "c.toml:9: unknown key `model.hiden`, expected hidden, ordering, init_scale, classes, \
-                 components\n\
+                 components, likelihood\n\
                  hint: did you mean `hidden`?\n",
             ),
             (
