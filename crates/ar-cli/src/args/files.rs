@@ -78,11 +78,15 @@ impl WholeFileArgs {
 }
 
 /// A column by its index, or else by its name.
-fn column(text: &str) -> Result<Column, std::convert::Infallible> {
-    Ok(match text.parse() {
+pub(crate) fn column_of(text: &str) -> Column {
+    match text.parse() {
         Ok(index) => Column::Index(index),
         Err(_) => Column::Name(text.to_owned()),
-    })
+    }
+}
+
+fn column(text: &str) -> Result<Column, std::convert::Infallible> {
+    Ok(column_of(text))
 }
 
 /// What the config of a data file is to say.

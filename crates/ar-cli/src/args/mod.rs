@@ -8,7 +8,7 @@ use ar_data::Split;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
-pub(crate) use files::{DraftArgs, FileArgs, InfoArgs, OwnData, WholeFileArgs};
+pub(crate) use files::{DraftArgs, FileArgs, InfoArgs, OwnData, WholeFileArgs, column_of};
 
 /// Exact-likelihood autoregressive models: train, evaluate, sample, count
 ///

@@ -57,6 +57,21 @@ pub struct Weights {
     pub b: Tensor<1>,
 }
 
+impl Weights {
+    /// Checks that they are of these blocks, and rows of inputs too.
+    ///
+    /// # Panics
+    /// When the shapes do not belong together.
+    pub(crate) fn check(&self, x: &Tensor<2>, blocks: &Blocks) {
+        let ([_, inputs], [hidden]) = (x.dims(), self.c.dims());
+        assert_eq!(inputs, blocks.inputs(), "x must be [batch, inputs]");
+        assert_eq!(self.v.dims(), [blocks.outputs(), hidden], "v must be [outputs, hidden]");
+        assert_eq!(self.w.dims(), [blocks.features(), hidden], "w must be [features, hidden]");
+        assert_eq!(self.rho.dims(), [blocks.dim()], "rho must be [dim]");
+        assert_eq!(self.b.dims(), [blocks.outputs()], "b must be [outputs]");
+    }
+}
+
 /// o of every position.
 ///
 /// Differentiable with respect to the weights; `x` is data and gets no gradient.
@@ -67,13 +82,8 @@ pub struct Weights {
 /// # Panics
 /// When the shapes do not belong together.
 pub fn outputs(x: Tensor<2>, weights: Weights, blocks: &Blocks) -> Tensor<2> {
-    let [batch, inputs] = x.dims();
-    let [hidden] = weights.c.dims();
-    assert_eq!(inputs, blocks.inputs(), "x must be [batch, inputs]");
-    assert_eq!(weights.v.dims(), [blocks.outputs(), hidden], "v must be [outputs, hidden]");
-    assert_eq!(weights.w.dims(), [blocks.features(), hidden], "w must be [features, hidden]");
-    assert_eq!(weights.rho.dims(), [blocks.dim()], "rho must be [dim]");
-    assert_eq!(weights.b.dims(), [blocks.outputs()], "b must be [outputs]");
+    let [batch, _] = x.dims();
+    weights.check(&x, blocks);
     // An empty batch needs no kernel, and `x` with a gradient (a Jacobian, say) needs the reference.
     if batch == 0 || blocks.inputs() == 0 || !crate::has_kernel(&weights.w) || x.is_require_grad() {
         return reference::outputs(x, weights, blocks);

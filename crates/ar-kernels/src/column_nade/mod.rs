@@ -39,13 +39,8 @@ pub fn log_prob(
     heads: &Heads,
 ) -> Tensor<2> {
     let [batch, inputs] = x.dims();
-    let [hidden] = weights.c.dims();
-    assert_eq!(inputs, blocks.inputs(), "x must be [batch, inputs]");
+    weights.check(&x, blocks);
     assert_eq!(targets.dims(), [batch, heads.targets()], "targets must be [batch, targets]");
-    assert_eq!(weights.v.dims(), [blocks.outputs(), hidden], "v must be [outputs, hidden]");
-    assert_eq!(weights.w.dims(), [blocks.features(), hidden], "w must be [features, hidden]");
-    assert_eq!(weights.rho.dims(), [blocks.dim()], "rho must be [dim]");
-    assert_eq!(weights.b.dims(), [blocks.outputs()], "b must be [outputs]");
     let is_empty = batch == 0 || inputs == 0 || blocks.outputs() == 0;
     // `x` with a gradient (a Jacobian, say) needs the plain operations.
     if is_empty || !crate::has_kernel(&weights.w) || x.is_require_grad() {

@@ -196,8 +196,9 @@ impl Mixture<'_> {
     fn log_masses(&self, low: f64, high: f64) -> Vec<f64> {
         let of = |(k, log_weight): (usize, f64)| {
             if k == self.means.len() {
-                let listed = self.units.listed_between(self.column, low, high);
-                let share = listed.map_or(0.0, |(list, from, to)| list.share(from, to));
+                let listed = self.units.listed(self.column);
+                let share =
+                    listed.map_or(0.0, |list| list.share(list.below(low), list.below(high)));
                 return log_weight + share.ln();
             }
             let scale = self.scale(k);
@@ -215,9 +216,9 @@ impl Mixture<'_> {
     fn draw(&self, low: f64, high: f64, rng: &mut dyn Rng) -> f64 {
         let k = index(&self.log_masses(low, high), uniform(rng));
         if k == self.means.len()
-            && let Some((list, from, to)) = self.units.listed_between(self.column, low, high)
+            && let Some(list) = self.units.listed(self.column)
         {
-            return self.units.of_steps(self.column, list.quantile(from, to, uniform(rng)));
+            return list.quantile(list.below(low), list.below(high), uniform(rng));
         }
         let (mean, scale) = (self.means[k], self.scale(k));
         let (a, b) = ((low - mean) / scale, (high - mean) / scale);

@@ -131,7 +131,7 @@ impl Listed {
 }
 
 /// A list where numbers are standardized: z = (steps · step − mean) / scale.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Placed {
     pub(super) list: Arc<Listed>,
     pub(super) step: f64,
@@ -140,6 +140,17 @@ pub(crate) struct Placed {
 }
 
 impl Placed {
+    /// ln p of a number; −∞ of one that is not listed, or missing.
+    pub(crate) fn log_prob(&self, x: f64, of: Rows) -> f64 {
+        let index = steps(x, self.step);
+        index.map_or(f64::NEG_INFINITY, |index| self.list.log_prob(index, of))
+    }
+
+    /// z of the entry from one to another below which a share `u` of them is.
+    pub(crate) fn quantile(&self, from: usize, to: usize, u: f64) -> f64 {
+        (self.list.quantile(from, to, u) as f64 * self.step - self.mean) / self.scale
+    }
+
     /// How many of the list are below z.
     pub(crate) fn below(&self, z: f64) -> usize {
         self.list.below((self.mean + self.scale * z) / self.step)
@@ -154,6 +165,13 @@ impl Placed {
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
+}
+
+/// How many steps of its grid a number is from 0, if so many can be told apart; none of a missing one.
+pub(super) fn steps(x: f64, step: f64) -> Option<i64> {
+    const MOST: f64 = (1_u64 << 53) as f64;
+    let steps = (x / step).round();
+    (steps.abs() < MOST).then_some(steps as i64)
 }
 
 /// Counts the numbers of a column.

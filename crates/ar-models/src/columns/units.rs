@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ar_kernels::columns::{Family, Head, Missing};
 
-use super::listed::{Count, Listed, Placed, Rows};
+use super::listed::{Count, Listed, Placed, Rows, steps};
 use super::{Column, Region};
 use crate::error::Error;
 use crate::examples::{Examples, for_chunks};
@@ -28,7 +28,7 @@ pub struct Units {
     /// How many numbers of each column on a grid have a component of their own.
     spikes: Vec<usize>,
     /// Of each column on a grid its numbers in training, if they are a component of their own.
-    listed: Vec<Option<Arc<Listed>>>,
+    listed: Vec<Option<Placed>>,
 }
 
 /// The most numbers of a column with a component of their own.
@@ -134,7 +134,9 @@ impl Units {
                 spikes[i] = take_spikes(values, step);
                 let own: Vec<i64> = spikes[i].iter().filter_map(|&(x, _)| steps(x, step)).collect();
                 if let Some((list, share)) = numbers.listed(&own) {
-                    (listed[i], shares[i]) = (Some(Arc::new(list)), share);
+                    let list =
+                        Placed { list: Arc::new(list), step, mean: means[i], scale: scales[i] };
+                    (listed[i], shares[i]) = (Some(list), share);
                 }
             }
             let standardized = |x: &mut f64| *x = (*x - means[i]) / scales[i];
@@ -245,13 +247,16 @@ impl Units {
         {
             return Err(refuse());
         }
-        let all = lens.iter().zip(rows).zip(&self.columns).zip(&mut self.listed);
-        for (((&len, &rows), column), listed) in all {
+        for (i, (&len, &rows)) in lens.iter().zip(rows).enumerate() {
             if len > 0.0 {
                 let own: Vec<(i64, u64)> = entries.by_ref().take(len as usize).collect();
-                let list = Listed::new(&own, rows as u64)
-                    .filter(|_| matches!(column, Column::Grid { .. }));
-                *listed = Some(Arc::new(list.ok_or_else(refuse)?));
+                let (Some(list), Column::Grid { step, .. }) =
+                    (Listed::new(&own, rows as u64), self.columns[i])
+                else {
+                    return Err(refuse());
+                };
+                let (mean, scale) = (self.means[i], self.scales[i]);
+                self.listed[i] = Some(Placed { list: Arc::new(list), step, mean, scale });
             }
         }
         Ok(self)
@@ -260,46 +265,17 @@ impl Units {
     /// What [`with_listed`](Self::with_listed) takes.
     pub(crate) fn lists(&self) -> [Vec<f64>; 4] {
         let each = |of: fn(&Listed) -> f64| {
-            self.listed.iter().map(|list| list.as_ref().map_or(0.0, |list| of(list))).collect()
+            self.listed.iter().map(|own| own.as_ref().map_or(0.0, |own| of(&own.list))).collect()
         };
         let (lens, rows) = (each(|list| list.len() as f64), each(|list| list.rows() as f64));
-        let entries = self.listed.iter().flatten().flat_map(|list| list.entries());
+        let entries = self.listed.iter().flatten().flat_map(|own| own.list.entries());
         let (indices, times) = entries.map(|(index, times)| (index as f64, times as f64)).unzip();
         [lens, rows, indices, times]
     }
 
-    /// The z of a number so many steps of its grid from 0.
-    pub(crate) fn of_steps(&self, i: usize, index: i64) -> f64 {
-        let step = if let Column::Grid { step, .. } = self.columns[i] { step } else { 1.0 };
-        (index as f64 * step - self.means[i]) / self.scales[i]
-    }
-
     /// The numbers of a column in training, if they are a component of their own.
-    pub(crate) fn listed(&self, i: usize) -> Option<&Arc<Listed>> {
+    pub(crate) fn listed(&self, i: usize) -> Option<&Placed> {
         self.listed[i].as_ref()
-    }
-
-    /// The same where numbers are standardized.
-    pub(crate) fn placed(&self, i: usize) -> Option<Placed> {
-        let (Some(list), Column::Grid { step, .. }) = (self.listed(i), self.columns[i]) else {
-            return None;
-        };
-        let (mean, scale) = (self.means[i], self.scales[i]);
-        Some(Placed { list: Arc::clone(list), step, mean, scale })
-    }
-
-    /// The entries of a column's list between two ends in standardized units.
-    pub(crate) fn listed_between(
-        &self,
-        i: usize,
-        low: f64,
-        high: f64,
-    ) -> Option<(&Listed, usize, usize)> {
-        let (list, Column::Grid { step, .. }) = (self.listed(i)?, self.columns[i]) else {
-            return None;
-        };
-        let below = |z: f64| list.below((self.means[i] + self.scales[i] * z) / step);
-        Some((list, below(low), below(high)))
     }
 
     /// How many numbers of each column have a component of their own.
@@ -405,12 +381,7 @@ impl Units {
 
     /// ln p of a cell as a number of its column's list; −∞ where it is none of it.
     pub(crate) fn log_listed(&self, i: usize, x: f64, of: Rows) -> f64 {
-        match (self.listed(i), self.columns[i]) {
-            (Some(list), Column::Grid { step, .. }) if !x.is_nan() => {
-                steps(x, step).map_or(f64::NEG_INFINITY, |index| list.log_prob(index, of))
-            }
-            _ => f64::NEG_INFINITY,
-        }
+        self.listed(i).map_or(f64::NEG_INFINITY, |list| list.log_prob(x, of))
     }
 
     /// A cell as its head takes it: the index of a label, or z, and behind it what the list says of it.
@@ -498,13 +469,6 @@ fn take_spikes(values: &mut Vec<f64>, step: f64) -> Vec<(f64, f64)> {
     }
     values.retain(|x| !spikes.iter().any(|(spike, _)| spike == x));
     spikes.into_iter().map(|(x, count)| (x, count as f64 / n)).collect()
-}
-
-/// How many steps of its grid a number is from 0, if so many can be told apart.
-fn steps(x: f64, step: f64) -> Option<i64> {
-    const MOST: f64 = (1_u64 << 53) as f64;
-    let steps = (x / step).round();
-    (steps.abs() < MOST).then_some(steps as i64)
 }
 
 /// asinh z, with an error of a few 1e-16 near 0; half the time of the library's.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use ar_data::{Column, Encoding, Spec, Table, TableOptions};
 
-use crate::args::ScoreArgs;
+use crate::args::{ScoreArgs, column_of};
 use crate::error::{data_mistake, mistake, nearest};
 
 /// `--anomaly-label COLUMN=VALUE`, of a file.
@@ -41,11 +41,7 @@ impl AnomalyLabel {
                 ));
             }
         };
-        let column = match column.parse() {
-            Ok(index) => Column::Index(index),
-            Err(_) => Column::Name(column.to_owned()),
-        };
-        let value = value.to_owned();
+        let (column, value) = (column_of(column), value.to_owned());
         Ok(Some(Self { path, asked: asked.clone(), column, value }))
     }
 

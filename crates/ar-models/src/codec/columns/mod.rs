@@ -135,7 +135,7 @@ impl<'a> TableCodec<'a> {
                 Column::Real { .. } => Lattice::of_code(*lattices.next()?)?,
             };
             let (mean, scale) = (units.means()[i], units.scales()[i]);
-            Some(Coding::Numbers(Numbers::new(lattice, mean, scale, units.placed(i))))
+            Some(Coding::Numbers(Numbers::new(lattice, mean, scale, units.listed(i).cloned())))
         };
         let all = self.columns().iter().enumerate().map(coding).collect::<Option<_>>()?;
         lattices.next().is_none().then_some(all)
