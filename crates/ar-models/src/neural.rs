@@ -15,7 +15,7 @@ use crate::walk::{Stepped, Walker};
 /// What the variables of an event are: symbols ([`Int`]) or real numbers ([`Float`]).
 pub trait ValueKind: Basic {
     /// A value on the host.
-    type Host: Copy + Default;
+    type Host: Copy + Default + Send + Sync;
 
     /// Host values as an event tensor, `[rows, variables]`.
     fn to_device(values: &[Self::Host], variables: usize, device: &Device) -> Tensor<2, Self>;

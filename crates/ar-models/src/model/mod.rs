@@ -735,30 +735,33 @@ fn in_labelled_batches<M: Neural>(
     model: &M,
     rows: Values<'_>,
     labels: &[u8],
-    f: impl Fn(&M, Tensor<2, M::Kind>, Tensor<1, Int>) -> Vec<f64>,
+    f: impl Fn(&M, Tensor<2, M::Kind>, Tensor<1, Int>) -> Vec<f64> + Sync,
 ) -> Vec<f64> {
     let rows = M::Kind::of(rows);
     let variables = model.ordering().len();
     assert_eq!(rows.len(), labels.len() * variables, "one label per row");
     let device = device_of(model);
     let batches = rows.chunks(model.batch() * variables).zip(labels.chunks(model.batch()));
-    let batches = batches.flat_map(|(rows, labels)| {
+    let each = |(rows, labels)| {
         let x = M::Kind::to_device(rows, variables, &device);
         f(model, x, label_tensor(labels, &device))
-    });
-    batches.collect()
+    };
+    // See `in_batches`.
+    rayon::scope(|_| batches.flat_map(each).collect())
 }
 
 /// Evaluates a neural model over rows, a batch at a time.
-fn in_batches<M: Neural, T>(
+fn in_batches<M: Neural, T: Send>(
     model: &M,
     rows: Values<'_>,
-    f: impl Fn(&M, Tensor<2, M::Kind>) -> Vec<T>,
+    f: impl Fn(&M, Tensor<2, M::Kind>) -> Vec<T> + Sync,
 ) -> Vec<T> {
     let rows = M::Kind::of(rows);
     let variables = model.event_len();
     assert_eq!(rows.len() % variables, 0, "{} values are not whole rows", rows.len());
     let device = device_of(model);
     let batches = rows.chunks(model.batch() * variables);
-    batches.flat_map(|rows| f(model, M::Kind::to_device(rows, variables, &device))).collect()
+    let each = |rows| f(model, M::Kind::to_device(rows, variables, &device));
+    // One way into the pool for all: from outside it, every parallel loop wakes a thread and waits for it.
+    rayon::scope(|_| batches.flat_map(each).collect())
 }

@@ -39,6 +39,8 @@ impl Optimizer {
         factor: f64,
         want_norm: bool,
     ) -> (M, Option<f64>) {
+        let grads: Vec<Option<Gradient>> =
+            grads.into_iter().map(|grad| grad.map(Gradient::of)).collect();
         let norm = (want_norm || self.config.clip_norm.is_some()).then(|| norm(&grads));
         let scale = match (self.config.clip_norm, norm) {
             (Some(most), Some(norm)) if norm > most => most / norm,
@@ -60,12 +62,11 @@ impl Optimizer {
         &mut self,
         index: usize,
         weight: Tensor<1>,
-        grad: Tensor<1>,
+        grad: Gradient,
         learning_rate: f64,
         scale: f64,
     ) -> Tensor<1> {
         let weight_decay = self.config.weight_decay;
-        let fused = ar_kernels::has_kernel(&weight) && ar_kernels::has_kernel(&grad);
         match (self.config.optimizer.clone(), core::mem::take(&mut self.moments[index])) {
             (OptimizerConfig::Adam { beta_1, beta_2, epsilon, .. }, moments) => {
                 let [first, second]: [Tensor<1>; 2] =
@@ -79,10 +80,9 @@ impl Optimizer {
                     scale,
                     step: self.steps,
                 };
-                let (weight, first, second) = if fused {
-                    fused_adam(step, weight, &grad, first, second)
-                } else {
-                    plain_adam(step, weight, grad, first, second)
+                let (weight, first, second) = match grad {
+                    Gradient::Host(grad) => fused_adam(step, weight, &grad, first, second),
+                    Gradient::Device(grad) => plain_adam(step, weight, grad, first, second),
                 };
                 self.moments[index] = vec![first, second];
                 weight
@@ -98,10 +98,9 @@ impl Optimizer {
                     weight_decay,
                     scale,
                 };
-                let (weight, square, velocity) = if fused {
-                    fused_rmsprop(step, weight, &grad, square, velocity)
-                } else {
-                    plain_rmsprop(step, weight, grad, square, velocity)
+                let (weight, square, velocity) = match grad {
+                    Gradient::Host(grad) => fused_rmsprop(step, weight, &grad, square, velocity),
+                    Gradient::Device(grad) => plain_rmsprop(step, weight, grad, square, velocity),
                 };
                 self.moments[index] = vec![square, velocity];
                 weight
@@ -109,23 +108,25 @@ impl Optimizer {
             (OptimizerConfig::Sgd { momentum, .. }, moments) => {
                 let [velocity]: [Tensor<1>; 1] =
                     moments.try_into().expect("SGD remembers one velocity");
-                let (weight, velocity) = if fused {
-                    let grad = host(grad);
-                    let (mut weight, mut velocity) = (Host::of(weight), Host::of(velocity));
-                    update::momentum(
-                        learning_rate,
-                        momentum,
-                        weight_decay,
-                        scale,
-                        slice(&grad),
-                        velocity.slice_mut(),
-                        weight.slice_mut(),
-                    );
-                    (weight.into_tensor(), velocity.into_tensor())
-                } else {
-                    let velocity = velocity.mul_scalar(momentum) + grad.mul_scalar(scale);
-                    let kept = weight.mul_scalar(1.0 - learning_rate * weight_decay);
-                    (kept - velocity.clone().mul_scalar(learning_rate), velocity)
+                let (weight, velocity) = match grad {
+                    Gradient::Host(grad) => {
+                        let (mut weight, mut velocity) = (Host::of(weight), Host::of(velocity));
+                        update::momentum(
+                            learning_rate,
+                            momentum,
+                            weight_decay,
+                            scale,
+                            slice(&grad),
+                            velocity.slice_mut(),
+                            weight.slice_mut(),
+                        );
+                        (weight.into_tensor(), velocity.into_tensor())
+                    }
+                    Gradient::Device(grad) => {
+                        let velocity = velocity.mul_scalar(momentum) + grad.mul_scalar(scale);
+                        let kept = weight.mul_scalar(1.0 - learning_rate * weight_decay);
+                        (kept - velocity.clone().mul_scalar(learning_rate), velocity)
+                    }
                 };
                 self.moments[index] = vec![velocity];
                 weight
@@ -167,14 +168,27 @@ impl Optimizer {
     }
 }
 
-/// Euclidean norm over all gradients together.
-fn norm(grads: &[Option<Tensor<1>>]) -> f64 {
-    let squares = |grad: &Tensor<1>| {
-        if ar_kernels::has_kernel(grad) {
-            update::sum_of_squares(slice(&grad.to_data()))
-        } else {
-            grad.clone().powi_scalar(2).sum().into_scalar::<f64>()
+/// The gradient of a weight.
+enum Gradient {
+    /// On the host, where updates are in one pass.
+    Host(TensorData),
+    Device(Tensor<1>),
+}
+
+impl Gradient {
+    fn of(tensor: Tensor<1>) -> Self {
+        match ar_kernels::has_kernel(&tensor) {
+            true => Self::Host(tensor.into_data()),
+            false => Self::Device(tensor),
         }
+    }
+}
+
+/// Euclidean norm over all gradients together.
+fn norm(grads: &[Option<Gradient>]) -> f64 {
+    let squares = |grad: &Gradient| match grad {
+        Gradient::Host(grad) => update::sum_of_squares(slice(grad)),
+        Gradient::Device(grad) => grad.clone().powi_scalar(2).sum().into_scalar::<f64>(),
     };
     grads.iter().flatten().map(squares).sum::<f64>().sqrt()
 }
@@ -200,10 +214,6 @@ impl Host {
     }
 }
 
-fn host(tensor: Tensor<1>) -> TensorData {
-    tensor.into_data()
-}
-
 fn slice(data: &TensorData) -> &[f32] {
     data.as_slice().expect("a kernel's tensors are f32")
 }
@@ -211,13 +221,12 @@ fn slice(data: &TensorData) -> &[f32] {
 fn fused_adam(
     step: update::Adam,
     weight: Tensor<1>,
-    grad: &Tensor<1>,
+    grad: &TensorData,
     first: Tensor<1>,
     second: Tensor<1>,
 ) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-    let grad = grad.to_data();
     let [mut weight, mut first, mut second] = [weight, first, second].map(Host::of);
-    update::adam(step, slice(&grad), first.slice_mut(), second.slice_mut(), weight.slice_mut());
+    update::adam(step, slice(grad), first.slice_mut(), second.slice_mut(), weight.slice_mut());
     (weight.into_tensor(), first.into_tensor(), second.into_tensor())
 }
 
@@ -243,14 +252,13 @@ fn plain_adam(
 fn fused_rmsprop(
     step: update::RmsProp,
     weight: Tensor<1>,
-    grad: &Tensor<1>,
+    grad: &TensorData,
     square: Tensor<1>,
     velocity: Tensor<1>,
 ) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-    let grad = grad.to_data();
     let [mut weight, mut square, mut velocity] = [weight, square, velocity].map(Host::of);
     let (v, m, w) = (square.slice_mut(), velocity.slice_mut(), weight.slice_mut());
-    update::rmsprop(step, slice(&grad), v, m, w);
+    update::rmsprop(step, slice(grad), v, m, w);
     (weight.into_tensor(), square.into_tensor(), velocity.into_tensor())
 }
 
@@ -295,7 +303,7 @@ mod tests {
             let first = tensor([0.1, 0.0, -0.2, 1.0]);
             let second = tensor([0.01, 1e-12, 0.3, 2.0]);
             if fused {
-                fused_adam(step, weight, &grad, first, second)
+                fused_adam(step, weight, &grad.into_data(), first, second)
             } else {
                 plain_adam(step, weight, grad, first, second)
             }
@@ -325,7 +333,7 @@ mod tests {
             let square = tensor([0.01, 1e-12, 0.3, 2.0]);
             let velocity = tensor([0.1, 0.0, -0.2, 1.0]);
             if fused {
-                fused_rmsprop(step, weight, &grad, square, velocity)
+                fused_rmsprop(step, weight, &grad.into_data(), square, velocity)
             } else {
                 plain_rmsprop(step, weight, grad, square, velocity)
             }
@@ -342,7 +350,7 @@ mod tests {
         let device = Device::default();
         let grads = [Some(Tensor::<1>::from_data([3.0], &device)), None];
         let more = [grads[0].clone(), Some(Tensor::<1>::from_data([0.0, 4.0], &device))];
-        assert_eq!(norm(&grads), 3.0);
-        assert_eq!(norm(&more), 5.0);
+        assert_eq!(norm(&grads.map(|grad| grad.map(Gradient::of))), 3.0);
+        assert_eq!(norm(&more.map(|grad| grad.map(Gradient::of))), 5.0);
     }
 }

@@ -96,7 +96,7 @@ impl<M: Neural> Stepper<M> {
     pub fn step(
         &mut self,
         x: Tensor<2, M::Kind>,
-        rng: &mut dyn Rng,
+        rng: &mut (dyn Rng + Send),
         factor: f64,
         want_norm: bool,
     ) -> Result<Step, NotFinite> {
@@ -111,6 +111,18 @@ impl<M: Neural> Stepper<M> {
     /// # Errors
     /// When the loss is not finite.
     pub fn step_given(
+        &mut self,
+        x: Tensor<2, M::Kind>,
+        labels: Option<Tensor<1, Int>>,
+        rng: &mut (dyn Rng + Send),
+        factor: f64,
+        want_norm: bool,
+    ) -> Result<Step, NotFinite> {
+        // One way into the pool: from outside it, every parallel loop wakes a thread and waits for it.
+        rayon::scope(|_| self.step_here(x, labels, rng, factor, want_norm))
+    }
+
+    fn step_here(
         &mut self,
         x: Tensor<2, M::Kind>,
         labels: Option<Tensor<1, Int>>,
