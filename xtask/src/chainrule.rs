@@ -99,6 +99,10 @@ pub(crate) struct Flagged {
     pub(crate) low_likelihood_fraction: f64,
     /// By typicality.
     pub(crate) typicality_fraction: f64,
+    /// By what is asked for beside them.
+    pub(crate) ratio_fraction: Option<f64>,
+    pub(crate) complexity_fraction: Option<f64>,
+    pub(crate) any_fraction: Option<f64>,
 }
 
 /// How well a test tells two sets apart.
@@ -117,6 +121,9 @@ pub(crate) struct ScoredAgainst {
     pub(crate) set: ScoredSet,
     pub(crate) low_likelihood: Detection,
     pub(crate) typicality: Detection,
+    pub(crate) ratio: Option<Detection>,
+    pub(crate) complexity: Option<Detection>,
+    pub(crate) any: Option<Detection>,
 }
 
 /// What `chainrule score --calibrate --against` prints.
@@ -220,6 +227,7 @@ impl Chainrule {
         let mut command = self.command();
         command.arg("score").arg(self.below_root(run));
         command.args(["--calibrate", &sets.calibrate, "--alpha", &sets.alpha.to_string()]);
+        command.args(sets.tests.iter().flat_map(|test| ["--test", test.as_str()]));
         command.args(["--against", &sets.against]);
         self.on_device(&mut command);
         self.record(command, || ())

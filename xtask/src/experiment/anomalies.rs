@@ -26,6 +26,15 @@ pub(crate) struct Anomalies {
     pub(crate) low_likelihood: Test,
     /// The two-sided one.
     pub(crate) typicality: Test,
+    /// The likelihood ratio to a simple model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ratio: Option<Test>,
+    /// The likelihood and the length under a compressor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) complexity: Option<Test>,
+    /// The least rank by any of them but typicality.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) any: Option<Test>,
 }
 
 /// What a test makes of the two sets.
@@ -45,21 +54,37 @@ impl Anomalies {
     /// From what was asked for and what the command printed.
     pub(crate) fn new(sets: AnomalySets, scored: &Scored) -> Self {
         let against = &scored.against;
-        let test = |detection: &Detection, fraction: fn(&Flagged) -> f64| Test {
+        let test = |detection: &Detection, fraction: fn(&Flagged) -> Option<f64>| Test {
             // The command prints what is flagged wherever it calibrates.
-            false_alarms: scored.data.flagged.as_ref().map_or(f64::NAN, fraction),
-            detected: against.set.flagged.as_ref().map_or(f64::NAN, fraction),
+            false_alarms: scored.data.flagged.as_ref().and_then(fraction).unwrap_or(f64::NAN),
+            detected: against.set.flagged.as_ref().and_then(fraction).unwrap_or(f64::NAN),
             auroc: detection.auroc,
             average_precision: detection.average_precision,
+        };
+        let asked = |detection: &Option<Detection>, fraction: fn(&Flagged) -> Option<f64>| {
+            detection.as_ref().map(|detection| test(detection, fraction))
         };
         Self {
             sets,
             calibration_rows: scored.calibration.rows,
             against_rows: against.set.rows,
             against_nll_nats: against.set.nll_nats,
-            low_likelihood: test(&against.low_likelihood, |f| f.low_likelihood_fraction),
-            typicality: test(&against.typicality, |f| f.typicality_fraction),
+            low_likelihood: test(&against.low_likelihood, |f| Some(f.low_likelihood_fraction)),
+            typicality: test(&against.typicality, |f| Some(f.typicality_fraction)),
+            ratio: asked(&against.ratio, |f| f.ratio_fraction),
+            complexity: asked(&against.complexity, |f| f.complexity_fraction),
+            any: asked(&against.any, |f| f.any_fraction),
         }
+    }
+
+    /// The tests that were made.
+    fn tests(&self) -> Vec<(&'static str, &Test)> {
+        let mut tests =
+            vec![("low likelihood", &self.low_likelihood), ("typicality", &self.typicality)];
+        let asked =
+            [("ratio", &self.ratio), ("complexity", &self.complexity), ("any of them", &self.any)];
+        tests.extend(asked.into_iter().filter_map(|(name, test)| Some((name, test.as_ref()?))));
+        tests
     }
 
     /// Every way in which `fresh` differs from this committed outcome by more than it may.
@@ -68,10 +93,7 @@ impl Anomalies {
         if self.sets != fresh.sets || self.against_rows != fresh.against_rows {
             differences.push("the sets of normal rows and anomalies are others".to_owned());
         }
-        for (name, committed, fresh) in [
-            ("low likelihood", &self.low_likelihood, &fresh.low_likelihood),
-            ("typicality", &self.typicality, &fresh.typicality),
-        ] {
+        for ((name, committed), (_, fresh)) in self.tests().into_iter().zip(fresh.tests()) {
             for (what, committed, fresh) in [
                 ("false alarms", committed.false_alarms, fresh.false_alarms),
                 ("detected", committed.detected, fresh.detected),
@@ -92,7 +114,7 @@ impl Anomalies {
     }
 }
 
-/// Two rows for each outcome, one for each test; `None` where no outcome was tested on anomalies.
+/// A row for each outcome and test; `None` where no outcome was tested on anomalies.
 pub(crate) fn table(outcomes: &[Outcome]) -> Option<Table> {
     let columns = vec![
         ("trained on", false),
@@ -110,9 +132,7 @@ pub(crate) fn table(outcomes: &[Outcome]) -> Option<Table> {
         let Some(anomalies) = &outcome.anomalies else {
             continue;
         };
-        for (name, test) in
-            [("low likelihood", &anomalies.low_likelihood), ("typicality", &anomalies.typicality)]
-        {
+        for (name, test) in anomalies.tests() {
             let percent = |fraction: f64| format!("{:.2}%", 100.0 * fraction);
             rows.push(vec![
                 outcome.data.clone(),
@@ -147,12 +167,16 @@ pub(crate) mod tests {
                 calibrate: "valid".to_owned(),
                 alpha: 0.01,
                 against: "fashion-mnist".to_owned(),
+                tests: Vec::new(),
             },
             calibration_rows: 10_000,
             against_rows: 10_000,
             against_nll_nats: 250.0,
             low_likelihood: test.clone(),
             typicality: Test { auroc: 0.25, ..test },
+            ratio: None,
+            complexity: None,
+            any: None,
         }
     }
 

@@ -31,6 +31,9 @@ pub(crate) struct AnomalySets {
     pub(crate) alpha: f64,
     /// The set of anomalies.
     pub(crate) against: String,
+    /// The tests that are made beside low likelihood and typicality.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tests: Vec<String>,
 }
 
 /// One config of a model.
@@ -183,6 +186,8 @@ struct RawLadder {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawAnomalies {
+    #[serde(default)]
+    tests: Vec<String>,
     calibrate: String,
     alpha: f64,
     /// One set for each rung.
@@ -222,14 +227,15 @@ pub(crate) fn load(folder: &Path, name: &str) -> Result<Experiment> {
     if rungs.is_empty() {
         bail!(Mistake::new(format!("configs/{name}.toml has no rungs")));
     }
-    if let Some(RawAnomalies { calibrate, alpha, against }) = ladder.anomalies {
+    if let Some(RawAnomalies { tests, calibrate, alpha, against }) = ladder.anomalies {
         if against.len() != rungs.len() {
             let (found, expected) = (against.len(), rungs.len());
             let message = format!("configs/{name}.toml has {found} sets for {expected} rungs");
             bail!(Mistake::new(message).hint("anomalies.against names one set for each rung"));
         }
         for (rung, against) in rungs.iter_mut().zip(against) {
-            rung.anomalies = Some(AnomalySets { calibrate: calibrate.clone(), alpha, against });
+            let (calibrate, tests) = (calibrate.clone(), tests.clone());
+            rung.anomalies = Some(AnomalySets { calibrate, alpha, against, tests });
         }
     }
     Ok(Experiment::Ladder { name: name.to_owned(), title: ladder.title, rungs })

@@ -94,7 +94,7 @@ pub(crate) enum Command {
     /// normal as they are, p ≤ alpha happens with probability at most alpha, whatever the model.
     /// Two tests: `low likelihood` ranks log p(x), so that unlikely rows are flagged; `typicality` ranks
     /// the distance of −log p(x) from its mean over the normal rows, so that rows that are too likely
-    /// are flagged as well.
+    /// are flagged as well. Simple rows are likely whatever they show (--test ratio, --test complexity).
     ///
     /// Files may be longer than memory. A row that cannot be read is reported with its place and counted,
     /// and has an empty score in its place of the output.
@@ -347,6 +347,11 @@ pub(crate) struct ScoreArgs {
     /// Flag rows whose p-value is at most this: about that fraction of normal rows
     #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = fraction)]
     pub(crate) alpha: f64,
+    /// Also test rows by log p(x) less what is simple about them: `ratio` takes off log p(x) under a table of few
+    /// neighbours, counted over the training rows, `complexity` adds the length of the row under DEFLATE. May be
+    /// given for both; with --calibrate, `any` ranks the least of all ranks
+    #[arg(long = "test", value_name = "TEST", value_enum)]
+    pub(crate) tests: Vec<TestKind>,
     /// Anomalies to tell from the rows of the data, by AUROC and average precision: a built-in name (its
     /// test part), a split of the run's own data, or a path
     #[arg(long, value_name = "SPEC")]
@@ -415,6 +420,24 @@ pub(crate) struct FeaturesArgs {
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,
+}
+
+/// A test that `chainrule score` makes where it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestKind {
+    /// log p(x) less that under a simple model of the same training rows.
+    Ratio,
+    /// log p(x) plus the length of the row, compressed.
+    Complexity,
+}
+
+impl std::fmt::Display for TestKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ratio => "ratio",
+            Self::Complexity => "complexity",
+        })
+    }
 }
 
 /// What rows are ranked by.

@@ -170,6 +170,69 @@ fn noise_is_told_from_digits_and_blank_images_only_by_typicality() {
 }
 
 #[test]
+fn what_is_simple_is_taken_off_where_it_is_asked_for() {
+    let place = digits();
+    place.file(
+        "simple.toml",
+        "name = \"simple\"\n[data]\nname = \"digits\"\nbinarize = \"threshold\"\n[model]\nkind = \"neighbourhood\"\n\
+         offsets = [[0, -1], [-1, -1], [-1, 0], [-1, 1]]\n",
+    );
+    place.json(&["train", "simple.toml", "--out", "simple"]);
+    place.json(&["score", "simple", "--out", "simple.csv"]);
+    let noise: Vec<u8> = (0..100 * 64_u32).map(|i| ((i * i / 7 + i / 3) % 2) as u8).collect();
+    place.file("noise.csv", lines(&noise, 64).join("\n"));
+    let both = ["score", "run", "--test", "ratio", "--test", "complexity"];
+    let of = |extra: &[&str]| place.json(&[&both[..], extra].concat());
+    of(&["--split", "valid", "--out", "valid.csv"]);
+    let record = of(&["--calibrate", "valid", "--against", "noise.csv", "--out", "s.csv"]);
+    let cell = |row: &std::collections::HashMap<String, String>, name: &str| -> f64 {
+        row[name].parse().unwrap()
+    };
+    let (normal, rows) = (table(&place, "valid.csv"), table(&place, "s.csv"));
+    // Without a calibration there is nothing to rank among.
+    assert!(normal[0].contains_key("ratio_nats") && !normal[0].contains_key("p_ratio"));
+    // A run of its own says what was taken off.
+    for (row, simple) in rows.iter().zip(table(&place, "simple.csv")) {
+        let expected = cell(row, "log_prob_nats") - cell(&simple, "log_prob_nats");
+        assert!((cell(row, "ratio_nats") - expected).abs() < 1e-9, "{row:?}");
+        // Whole bytes were added.
+        let bytes = (cell(row, "complexity_nats") - cell(row, "log_prob_nats"))
+            / (8.0 * std::f64::consts::LN_2);
+        assert!((bytes - bytes.round()).abs() < 1e-6 && (4.0..40.0).contains(&bytes), "{bytes}");
+    }
+    let mut flagged = 0;
+    for row in &rows {
+        for test in ["ratio", "complexity"] {
+            let own = cell(row, &format!("{test}_nats"));
+            let as_low = normal.iter().filter(|n| cell(n, &format!("{test}_nats")) <= own).count();
+            assert_eq!(cell(row, &format!("p_{test}")), (1 + as_low) as f64 / 360.0);
+        }
+        flagged += usize::from(row["flag_any"] == "1");
+        assert_eq!(row["flag_any"], u8::from(cell(row, "p_any") <= 0.01).to_string());
+    }
+    let of_record = &record["data"]["flagged"];
+    assert_eq!(of_record["any"], flagged);
+    assert!(number(&of_record["ratio_fraction"]) < 0.05, "{of_record}");
+    // Noise is as unlikely to a simple model, but one of the tests is enough.
+    assert!(number(&record["against"]["any"]["auroc"]) > 0.99, "{}", record["against"]);
+    assert!(number(&record["against"]["ratio"]["auroc"]) > 0.6, "{}", record["against"]);
+    // Numbers alone, in the same order.
+    of(&["--calibrate", "valid", "--out", "s.npy"]);
+    let (header, data) = npy(&place, "s.npy");
+    assert!(header.contains("'shape': (359, 9), }"), "{header}");
+    for (row, values) in rows.iter().zip(f64s(&data).chunks_exact(9)) {
+        for (name, value) in ["ratio_nats", "complexity_nats"].iter().zip(&values[2..]) {
+            assert_eq!(cell(row, name), *value);
+        }
+        assert_eq!(cell(row, "p_any"), values[8]);
+    }
+    // One of them alone.
+    let one = place.json(&["score", "run", "--test", "complexity", "--against", "noise.csv"]);
+    assert!(one["against"]["complexity"]["auroc"].is_number(), "{one}");
+    assert!(one["against"].get("ratio").is_none() && one["against"].get("any").is_none());
+}
+
+#[test]
 fn bad_rows_are_reported_and_counted_and_keep_their_place() {
     let place = digits();
     place.json(&["data", "export", "run", "--out", "good.npy"]);

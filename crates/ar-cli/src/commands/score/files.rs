@@ -3,7 +3,8 @@
 use anyhow::Result;
 use ar_data::write::{Cell, Cells};
 
-use super::rows::{PValues, Row, Scores};
+use super::anomaly::{Measures, Test, Tested};
+use super::rows::{Row, Scores};
 use crate::args::ScoreArgs;
 use crate::error::mistake;
 use crate::files::GrowingNpy;
@@ -73,6 +74,8 @@ pub(super) struct Files {
 /// What a row of the outputs holds.
 struct Columns {
     is_calibrated: bool,
+    /// The tests that are run.
+    tests: Tested<()>,
     /// Whether what rows are ranked by stands beside their log-probability.
     has_score: bool,
     /// How many of the costliest variables.
@@ -90,17 +93,19 @@ impl Files {
         shape: &[usize],
         names: Vec<String>,
         has_score: bool,
+        tests: Tested<()>,
     ) -> Result<Self> {
         let is_calibrated = args.calibrate.is_some();
         let costliest = args.costliest.unwrap_or(0).min(names.len());
-        let width = 4 + usize::from(has_score) + 4 * usize::from(is_calibrated) + 2 * costliest;
-        let columns = Columns { is_calibrated, has_score, costliest, names, width };
+        let mut columns = Columns { is_calibrated, tests, has_score, costliest, names, width: 0 };
+        columns.width = columns.heading().len();
         let (mut table, mut npy) = (None, None);
         if let Some(path) = &args.out {
             match tables::Format::of(path)? {
                 Some(format) => table = Some(Table::create(out(path), format, &columns.heading())?),
                 None => {
-                    let numbers = if is_calibrated { 4 } else { 2 };
+                    let tested = if is_calibrated { columns.tests.iter().count() } else { 0 };
+                    let numbers = 2 + columns.measured().count() + tested;
                     npy = Some(GrowingNpy::create::<f64>(out(path), &[numbers])?);
                 }
             }
@@ -122,9 +127,12 @@ impl Files {
         if let Some(npy) = npy {
             let number = |f: fn(Scores<'_>) -> f64| scores.map_or(f64::NAN, f);
             npy.push([number(|s| s.log_prob), number(|s| s.bits_per_dim)])?;
+            npy.push(
+                columns.measured().map(|(_, of)| scores.map_or(f64::NAN, |s| of(s.measures))),
+            )?;
             if columns.is_calibrated {
-                let p = |f: fn(PValues) -> f64| scores.and_then(|s| s.p).map_or(f64::NAN, f);
-                npy.push([p(|p| p.low_likelihood), p(|p| p.typicality)])?;
+                let p = |test| scores.and_then(|s| s.p?.of.get(test)).unwrap_or(f64::NAN);
+                npy.push(columns.tests.iter().map(|(test, ())| p(test)))?;
             }
         }
         if let Some(costs) = costs {
@@ -147,6 +155,17 @@ impl Files {
 }
 
 impl Columns {
+    /// What is measured beside the score, and its name.
+    fn measured(&self) -> impl Iterator<Item = (&'static str, fn(Measures) -> f64)> + use<> {
+        let all: [(_, _, fn(Measures) -> f64); 2] = [
+            (Test::Ratio, "ratio_nats", |measures| measures.ratio),
+            (Test::Complexity, "complexity_nats", |measures| measures.complexity),
+        ];
+        let tests = self.tests;
+        let run = move |(test, name, of)| tests.get(test).map(|()| (name, of));
+        all.into_iter().filter_map(run)
+    }
+
     /// The columns of the table.
     fn heading(&self) -> Vec<(String, Cells)> {
         let mut heading = vec![
@@ -157,34 +176,32 @@ impl Columns {
         if self.has_score {
             heading.push(("score", Cells::Number));
         }
-        if self.is_calibrated {
-            heading.extend([("p_low_likelihood", Cells::Number)]);
-            heading.extend([("flag_low_likelihood", Cells::Whole)]);
-            heading.extend([("p_typicality", Cells::Number), ("flag_typicality", Cells::Whole)]);
-        }
+        heading.extend(self.measured().map(|(name, _)| (name, Cells::Number)));
         let owned = |(name, cells): (&str, Cells)| (name.to_owned(), cells);
         let mut heading: Vec<(String, Cells)> = heading.into_iter().map(owned).collect();
+        for (test, ()) in self.tests.iter().filter(|_| self.is_calibrated) {
+            heading.push((format!("p_{}", test.key()), Cells::Number));
+            heading.push((format!("flag_{}", test.key()), Cells::Whole));
+        }
         for k in 1..=self.costliest {
             heading.push((format!("costliest_{k}"), Cells::Word));
             heading.push((format!("costliest_{k}_nats"), Cells::Number));
         }
         heading.push(("error".to_owned(), Cells::Word));
-        debug_assert_eq!(heading.len(), self.width, "the columns that were counted");
         heading
     }
 
     /// The line of a row.
     fn cells(&self, row: &Row<'_>) -> Vec<Cell> {
         let mut cells = vec![Cell::Whole(row.number as i64)];
-        if let Some(Scores { log_prob, score, bits_per_dim, p, costs }) = row.scores {
+        if let Some(Scores { log_prob, measures, bits_per_dim, p, costs }) = row.scores {
             cells.extend([log_prob, bits_per_dim].map(Cell::Number));
             if self.has_score {
-                cells.push(Cell::Number(score));
+                cells.push(Cell::Number(measures.score));
             }
-            if let Some(p) = p {
-                let [low, atypical] = p.flags().map(|flag| Cell::Whole(flag.into()));
-                cells.extend([Cell::Number(p.low_likelihood), low]);
-                cells.extend([Cell::Number(p.typicality), atypical]);
+            cells.extend(self.measured().map(|(_, of)| Cell::Number(of(measures))));
+            for (p, flag) in p.iter().flat_map(|p| p.of.iter().zip(p.flags().iter())) {
+                cells.extend([Cell::Number(p.1), Cell::Whole(flag.1.into())]);
             }
             for i in most(costs, self.costliest) {
                 cells.extend([Cell::Word(self.names[i].clone()), Cell::Number(costs[i])]);

@@ -1,5 +1,6 @@
 //! `chainrule score RUN`: the log-likelihood of each row, and whether it is an anomaly.
 
+mod anomaly;
 mod files;
 mod labels;
 mod record;
@@ -20,10 +21,11 @@ use crate::output::RECORD_VERSION;
 use crate::outputs::Inputs;
 use crate::ranking::Ranking;
 use crate::run_dir::RunDir;
+use anomaly::{Extras, Measures, Normal, Test, Tested};
 use files::{Files, check_files, check_places, variable_names};
 use labels::AnomalyLabel;
 use record::{AgainstRecord, AnomaliesRecord, CalibrationRecord, Detection, Record};
-use rows::Scorer;
+use rows::{Scorer, Scores};
 
 /// Scores and prints.
 ///
@@ -101,7 +103,9 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let missing =
         config.data.schema.as_ref().map_or_else(Vec::new, |schema| schema.missing.clone());
     let labels = anomalies.as_ref().map(|anomalies| anomalies.read(&missing)).transpose()?;
-    let mut files = Files::create(args, &event.shape, names, has_window)?;
+    let extras = Extras::of(&args.tests, &event, &finder)?;
+    let tests = extras.tests(calibration.is_some());
+    let mut files = Files::create(args, &event.shape, names, has_window, tests)?;
     if let Some(set) = &calibration {
         warn_of_calibration(set, &data, &config.data.label(), session);
     }
@@ -110,30 +114,29 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         model: &model,
         window: window.as_ref(),
         ranking: ranking.as_ref(),
+        extras: &extras,
         session,
         bad_rows: args.bad_rows,
         alpha: args.alpha,
     };
     let normal = calibration.as_mut().map(|set| -> Result<_> {
-        let mut scores = Vec::new();
+        let mut rows = Vec::new();
         let record = scorer.run(set, None, false, |row| {
-            scores.extend(row.scores.map(|scores| scores.score));
+            rows.extend(row.scores.map(|scores| scores.measures));
             Ok(())
         })?;
-        let normal =
-            Calibration::new(scores).context("the calibration set has an impossible score")?;
-        Ok((normal, record))
+        Ok((Normal::of(&rows, &tests)?, record))
     });
     let (normal, calibration) = normal.transpose()?.unzip();
     if let Some(normal) = &normal
-        && normal.smallest_p() > args.alpha
+        && normal.score.smallest_p() > args.alpha
     {
         let needed = (1.0 / args.alpha).ceil() - 1.0;
         terminal.note(format!(
             "--alpha {} is below every p-value that {} calibration rows can give, so nothing is \
              flagged: at least {needed} are needed",
             args.alpha,
-            normal.len()
+            normal.score.len()
         ));
     }
     if files.need_costs() && model.orderings().is_some_and(|orderings| orderings > 1) {
@@ -149,11 +152,11 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let mut row_number = 0;
     let data = scorer.run(&mut data, normal.as_ref(), files.need_costs(), |row| {
         if keep {
-            of_data.extend(row.scores.map(|scores| scores.score));
+            of_data.extend(row.scores.map(|scores| Ranked::of(&scores)));
         }
         let label = labels.as_ref().and_then(|labels| labels.get(row_number).copied().flatten());
         if let (Some(scores), Some(is_anomaly)) = (row.scores, label) {
-            apart[usize::from(is_anomaly)].push(scores.score);
+            apart[usize::from(is_anomaly)].push(Ranked::of(&scores));
         }
         row_number += 1;
         files.write(row)
@@ -162,13 +165,11 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let anomalies = anomalies.map(|anomalies| -> Result<_> {
         let [of_normal, of_anomalies] = &apart;
         let entropy_nats = entropy(normal.as_ref(), of_normal)?;
-        let [low_likelihood, typicality] = detections(of_normal, of_anomalies, entropy_nats);
         Ok(AnomaliesRecord {
             label: anomalies.asked,
             rows: of_anomalies.len(),
             normal_rows: of_normal.len(),
-            low_likelihood,
-            typicality,
+            detections: detections(of_normal, of_anomalies, entropy_nats, &tests),
         })
     });
     let against = against.as_mut().map(|set| compare(&scorer, set, normal.as_ref(), &of_data));
@@ -182,7 +183,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         data,
         calibration: calibration
             .zip(normal)
-            .map(|(set, normal)| CalibrationRecord { set, smallest_p: normal.smallest_p() }),
+            .map(|(set, normal)| CalibrationRecord { set, smallest_p: normal.score.smallest_p() }),
         against: against.transpose()?,
         anomalies: anomalies.transpose()?,
         out: args.out.as_ref().map(|path| path.display().to_string()),
@@ -193,44 +194,73 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     terminal.result(&record, || record.words())
 }
 
+/// What tests rank a row by.
+#[derive(Clone, Copy)]
+struct Ranked {
+    measures: Measures,
+    /// The p-value of the least rank, NaN where there is none.
+    p_any: f64,
+}
+
+impl Ranked {
+    fn of(scores: &Scores<'_>) -> Self {
+        let p_any = scores.p.and_then(|p| p.of.get(Test::Any)).unwrap_or(f64::NAN);
+        Self { measures: scores.measures, p_any }
+    }
+}
+
 /// How well each test tells the rows of a set from the data, whose scores are given.
 fn compare(
     scorer: &Scorer<'_>,
     set: &mut Set,
-    normal: Option<&Calibration>,
-    of_data: &[f64],
+    normal: Option<&Normal>,
+    of_data: &[Ranked],
 ) -> Result<AgainstRecord> {
     let mut of_set = Vec::new();
     let set = scorer.run(set, normal, false, |row| {
-        of_set.extend(row.scores.map(|scores| scores.score));
+        of_set.extend(row.scores.map(|scores| Ranked::of(&scores)));
         Ok(())
     })?;
     let entropy_nats = entropy(normal, of_data)?;
-    let [low_likelihood, typicality] = detections(of_data, &of_set, entropy_nats);
-    Ok(AgainstRecord { set, entropy_nats: finite(entropy_nats), low_likelihood, typicality })
+    let tests = scorer.extras.tests(normal.is_some());
+    let detections = detections(of_data, &of_set, entropy_nats, &tests);
+    Ok(AgainstRecord { set, entropy_nats: finite(entropy_nats), detections })
 }
 
 /// The mean cost of normal rows: of those of a calibration, or of these scores.
-fn entropy(normal: Option<&Calibration>, scores: &[f64]) -> Result<f64> {
+fn entropy(normal: Option<&Normal>, rows: &[Ranked]) -> Result<f64> {
     Ok(match normal {
-        Some(normal) => normal.entropy_nats(),
-        None => Calibration::new(scores.to_vec())
+        Some(normal) => normal.score.entropy_nats(),
+        None => Calibration::new(rows.iter().map(|row| row.measures.score).collect())
             .context("the data has an impossible score")?
             .entropy_nats(),
     })
 }
 
-/// How well low likelihood and typicality tell anomalies from normal rows, both by their scores.
-fn detections(normal: &[f64], anomalous: &[f64], entropy_nats: f64) -> [Detection; 2] {
-    let detection = |score: &dyn Fn(f64) -> f64| {
+/// How well each test tells anomalies from normal rows.
+fn detections(
+    normal: &[Ranked],
+    anomalous: &[Ranked],
+    entropy_nats: f64,
+    tests: &Tested<()>,
+) -> Tested<Detection> {
+    Tested::of(|test| {
+        tests.get(test)?;
+        // Higher for anomalies.
+        let strangeness = |row: &Ranked| match test {
+            Test::LowLikelihood => -row.measures.score,
+            Test::Typicality => atypicality(row.measures.score, entropy_nats),
+            Test::Ratio => -row.measures.ratio,
+            Test::Complexity => -row.measures.complexity,
+            Test::Any => -row.p_any,
+        };
         let [normal, anomalous] =
-            [normal, anomalous].map(|of| of.iter().map(|&s| score(s)).collect::<Vec<_>>());
-        Detection {
+            [normal, anomalous].map(|rows| rows.iter().map(strangeness).collect::<Vec<_>>());
+        Some(Detection {
             auroc: auroc(&normal, &anomalous),
             average_precision: average_precision(&normal, &anomalous),
-        }
-    };
-    [detection(&|s| -s), detection(&|s| atypicality(s, entropy_nats))]
+        })
+    })
 }
 
 /// Says where p-values of a calibration set mean less than they seem to.

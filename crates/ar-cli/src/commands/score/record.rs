@@ -1,8 +1,10 @@
 //! What `chainrule score` says of sets and tests, as a record and in words.
 
 use serde::Serialize;
+use serde::ser::{SerializeMap as _, Serializer};
 
 use super::super::cost_cells;
+use super::anomaly::Tested;
 use crate::output::{columns, grouped, human_seconds};
 
 /// What the command prints.
@@ -67,14 +69,32 @@ pub(super) struct BadRecord {
     pub(super) error: String,
 }
 
-/// How many rows a test flags, and which fraction of those that could be read.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// How many rows each test flags.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Flagged {
     pub(super) alpha: f64,
-    pub(super) low_likelihood: u64,
-    pub(super) low_likelihood_fraction: f64,
-    pub(super) typicality: u64,
-    pub(super) typicality_fraction: f64,
+    /// Rows that could be read.
+    pub(super) rows: u64,
+    pub(super) counts: Tested<u64>,
+}
+
+impl Flagged {
+    fn fraction(&self, count: u64) -> f64 {
+        count as f64 / self.rows as f64
+    }
+}
+
+impl Serialize for Flagged {
+    /// `alpha`, and of each test `<test>` and `<test>_fraction`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("alpha", &self.alpha)?;
+        for (test, count) in self.counts.iter() {
+            map.serialize_entry(test.key(), &count)?;
+            map.serialize_entry(&format!("{}_fraction", test.key()), &self.fraction(count))?;
+        }
+        map.end()
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -92,8 +112,8 @@ pub(super) struct AgainstRecord {
     /// What typicality is the distance from: the mean of −log p(x) over the calibration set, or over the
     /// data where there is none.
     pub(super) entropy_nats: Option<f64>,
-    pub(super) low_likelihood: Detection,
-    pub(super) typicality: Detection,
+    #[serde(flatten)]
+    pub(super) detections: Tested<Detection>,
 }
 
 /// Rows that a column of the file says are anomalies.
@@ -103,8 +123,8 @@ pub(super) struct AnomaliesRecord {
     pub(super) label: String,
     pub(super) rows: usize,
     pub(super) normal_rows: usize,
-    pub(super) low_likelihood: Detection,
-    pub(super) typicality: Detection,
+    #[serde(flatten)]
+    pub(super) detections: Tested<Detection>,
 }
 
 /// How well a test tells the anomalies from the data.
@@ -132,7 +152,7 @@ impl Record {
         let mut table = vec![vec![alpha.unwrap_or_default()]];
         table[0].extend(sets.iter().filter_map(|set| heading(set)));
         let detections = match (against, &self.anomalies) {
-            (Some(against), _) => Some([against.low_likelihood, against.typicality]),
+            (Some(against), _) => Some(against.detections),
             (None, Some(anomalies)) => {
                 text.push_str(&format!(
                     "{}: {} anomalies to be told from {} rows\n",
@@ -140,25 +160,28 @@ impl Record {
                     grouped(&anomalies.rows.to_string()),
                     grouped(&anomalies.normal_rows.to_string())
                 ));
-                Some([anomalies.low_likelihood, anomalies.typicality])
+                Some(anomalies.detections)
             }
             (None, None) => None,
         };
         if detections.is_some() {
             table[0].extend(["AUROC", "average precision"].map(str::to_owned));
         }
-        for (k, test) in ["low likelihood", "typicality"].into_iter().enumerate() {
-            let mut cells = vec![test.to_owned()];
+        let tests = data.flagged.map(|flagged| Tested(flagged.counts.0.map(|n| n.map(|_| ()))));
+        let tests = tests.or(detections.map(|all| Tested(all.0.map(|one| one.map(|_| ())))));
+        for (test, ()) in tests.iter().flat_map(Tested::iter) {
+            let mut cells = vec![test.to_string()];
             cells.extend(sets.iter().filter_map(|set| set.flagged).map(|flagged| {
-                let (count, fraction) = match k {
-                    0 => (flagged.low_likelihood, flagged.low_likelihood_fraction),
-                    _ => (flagged.typicality, flagged.typicality_fraction),
-                };
-                format!("{} ({:.2}%)", grouped(&count.to_string()), 100.0 * fraction)
+                let count = flagged.counts.get(test).unwrap_or(0);
+                let percent = 100.0 * flagged.fraction(count);
+                format!("{} ({percent:.2}%)", grouped(&count.to_string()))
             }));
             if let Some(detections) = &detections {
-                let detection = detections[k];
-                let numbers = [detection.auroc, detection.average_precision];
+                let detection = detections.get(test);
+                let numbers = [
+                    detection.and_then(|detection| detection.auroc),
+                    detection.and_then(|detection| detection.average_precision),
+                ];
                 cells.extend(
                     numbers.map(|x| x.map_or_else(|| "?".to_owned(), |x| format!("{x:.4}"))),
                 );

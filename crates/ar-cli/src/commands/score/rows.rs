@@ -5,10 +5,10 @@ use ar_models::examples::{Examples, InMemory, Rows, read_rows};
 use ar_models::model::Model;
 use ar_models::scoring::{self, for_costs, log_probs};
 use ar_models::window::KernelWindow;
-use prob_core::anomaly::Calibration;
 use prob_core::units::Nats;
 
 use super::super::{Session, finite};
+use super::anomaly::{Extras, Measures, Normal, TESTS, Test, Tested};
 use super::record::{BadRecord, Flagged, SetRecord};
 use crate::args::BadRows;
 use crate::data::cells::seen_by_model;
@@ -32,8 +32,8 @@ pub(super) struct Row<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Scores<'a> {
     pub(super) log_prob: f64,
-    /// What rows are ranked by; higher is more normal.
-    pub(super) score: f64,
+    /// What rows are ranked by.
+    pub(super) measures: Measures,
     pub(super) bits_per_dim: f64,
     pub(super) p: Option<PValues>,
     /// Of each variable, where asked for.
@@ -42,15 +42,14 @@ pub(super) struct Scores<'a> {
 
 #[derive(Clone, Copy)]
 pub(super) struct PValues {
-    pub(super) low_likelihood: f64,
-    pub(super) typicality: f64,
+    pub(super) of: Tested<f64>,
     pub(super) alpha: f64,
 }
 
 impl PValues {
     /// Which tests flag the row.
-    pub(super) fn flags(self) -> [bool; 2] {
-        [self.low_likelihood, self.typicality].map(|p| p <= self.alpha)
+    pub(super) fn flags(self) -> Tested<bool> {
+        Tested(self.of.0.map(|p| p.map(|p| p <= self.alpha)))
     }
 }
 
@@ -61,6 +60,8 @@ pub(super) struct Scorer<'a> {
     pub(super) window: Option<&'a KernelWindow>,
     /// What rows of a table are to the window.
     pub(super) ranking: Option<&'a Ranking>,
+    /// What is measured beside the score.
+    pub(super) extras: &'a Extras,
     pub(super) session: &'a Session,
     pub(super) bad_rows: BadRows,
     pub(super) alpha: f64,
@@ -71,7 +72,7 @@ impl Scorer<'_> {
     pub(super) fn run(
         &self,
         set: &mut Set,
-        normal: Option<&Calibration>,
+        normal: Option<&Normal>,
         need_costs: bool,
         mut each: impl FnMut(Row<'_>) -> Result<()>,
     ) -> Result<SetRecord> {
@@ -106,6 +107,7 @@ impl Scorer<'_> {
             };
             // The next rows are read while these are scored.
             let (mut scores, mut ranks, mut next_part) = (Vec::new(), Vec::new(), Ok(None));
+            let mut extras = Vec::new();
             let rank = || match self.window {
                 Some(window) => scoring::ranks(window, ranked),
                 None => Vec::new(),
@@ -116,14 +118,16 @@ impl Scorer<'_> {
                     scope.spawn(|_| {
                         scores = log_probs(self.model, examples, |_| ());
                         ranks = rank();
+                        extras = self.extras.measure(examples, &scores);
                     });
                     next_part = set.next();
                 });
             } else {
                 scores = log_probs(self.model, examples, |done| set.advance(&bar, done));
                 ranks = rank();
+                extras = self.extras.measure(examples, &scores);
             }
-            let mut ranks = ranks.into_iter();
+            let (mut ranks, mut extras) = (ranks.into_iter(), extras.into_iter());
             // The good rows and the bad ones between them.
             let mut next = |score: Option<(f64, &[f64])>| -> Result<()> {
                 for number in rows.by_ref() {
@@ -142,15 +146,19 @@ impl Scorer<'_> {
                     // A row so far out that its density is no number is as unlikely as can be.
                     let no_nan = |x: f64| if x.is_nan() { f64::NEG_INFINITY } else { x };
                     let log_prob = no_nan(log_prob);
-                    let score = ranks.next().map_or(log_prob, no_nan);
-                    let p = normal.map(|normal| PValues {
-                        low_likelihood: normal.low_likelihood(score),
-                        typicality: normal.typicality(score),
-                        alpha: self.alpha,
-                    });
+                    let asked = self.extras.tests(false);
+                    let [ratio, complexity] = extras.next().unwrap_or([f64::NAN; 2]);
+                    let of = |test, x| asked.get(test).map_or(f64::NAN, |()| no_nan(x));
+                    let measures = Measures {
+                        score: ranks.next().map_or(log_prob, no_nan),
+                        ratio: of(Test::Ratio, ratio),
+                        complexity: of(Test::Complexity, complexity),
+                    };
+                    let p =
+                        normal.map(|normal| PValues { of: normal.p(measures), alpha: self.alpha });
                     tally.good(log_prob, p);
                     let bits_per_dim = Nats(-log_prob).bits_per_dim(variables).0;
-                    let scores = Some(Scores { log_prob, score, bits_per_dim, p, costs });
+                    let scores = Some(Scores { log_prob, measures, bits_per_dim, p, costs });
                     return each(Row { number, scores, error: "" });
                 }
                 Ok(())
@@ -187,7 +195,8 @@ impl Scorer<'_> {
                 if tally.bad > SHOWN as u64 { ", the first of them above" } else { "" }
             ));
         }
-        Ok(tally.record(set, variables, normal.map(|_| self.alpha)))
+        let tests = self.extras.tests(true);
+        Ok(tally.record(set, variables, normal.map(|_| (self.alpha, tests))))
     }
 }
 
@@ -211,7 +220,7 @@ pub(super) struct Tally {
     /// Mean and sum of squared deviations so far: B. Welford, Technometrics 4, 1962.
     pub(super) mean: f64,
     pub(super) squares: f64,
-    pub(super) flagged: [u64; 2],
+    pub(super) flagged: [u64; TESTS],
 }
 
 impl Tally {
@@ -232,15 +241,14 @@ impl Tally {
         let deviation = -log_prob - self.mean;
         self.mean += deviation / self.scored as f64;
         self.squares += deviation * (-log_prob - self.mean);
-        for (count, flag) in self.flagged.iter_mut().zip(p.map_or([false; 2], PValues::flags)) {
-            *count += u64::from(flag);
+        for (test, flag) in p.iter().flat_map(|p| p.flags().iter()) {
+            self.flagged[test as usize] += u64::from(flag);
         }
     }
 
-    fn record(self, set: &Set, variables: usize, alpha: Option<f64>) -> SetRecord {
+    fn record(self, set: &Set, variables: usize, tested: Option<(f64, Tested<()>)>) -> SetRecord {
         let n = self.scored as f64;
         let nll_nats = self.sum / n;
-        let [low_likelihood, typicality] = self.flagged;
         SetRecord {
             name: set.name.clone(),
             split: set.split_name(),
@@ -251,12 +259,9 @@ impl Tally {
             nll_nats: finite(nll_nats),
             nll_nats_stderr: finite((self.squares / (n - 1.0) / n).sqrt()),
             bits_per_dim: finite(Nats(nll_nats).bits_per_dim(variables).0),
-            flagged: alpha.map(|alpha| Flagged {
-                alpha,
-                low_likelihood,
-                low_likelihood_fraction: low_likelihood as f64 / n,
-                typicality,
-                typicality_fraction: typicality as f64 / n,
+            flagged: tested.map(|(alpha, tests)| {
+                let count = |test| tests.get(test).map(|()| self.flagged[test as usize]);
+                Flagged { alpha, rows: self.scored, counts: Tested::of(count) }
             }),
         }
     }

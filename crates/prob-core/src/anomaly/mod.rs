@@ -19,6 +19,8 @@
 //! only nearly. An event outside the support, s = −∞, is as nonconforming as can be and left out
 //! of Ĥ.
 //!
+//! Scores of several kinds may be looked at together ([`JointCalibration`]): the least of their ranks is ranked again.
+//!
 //! Two sets are told apart by a score that is higher for anomalies:
 //!
 //! ```text
@@ -37,7 +39,11 @@
 //! The typicality test of arXiv:1906.02994 takes its threshold from a bootstrap over batches; here it
 //! is a conformal rank, which needs no assumption on the scores.
 
+mod joint;
+
 use crate::error::Error;
+
+pub use joint::JointCalibration;
 
 /// Distances of typicality that differ by less than this, relative to what they were computed from,
 /// are ties: rounding must not make an event look stranger than it is.
@@ -209,14 +215,17 @@ fn groups(normal: &[f64], anomalous: &[f64]) -> Option<Vec<(usize, usize)>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// The law of a conformal p-value, exactly and without dice: of n + 1 exchangeable events each is
     /// as likely to be the new one, so for every α at most α (n + 1) of them may have p ≤ α when
     /// ranked among the others.
-    fn law(scores: &[f64], p_value: impl Fn(Vec<f64>, f64) -> f64) -> Result<(), String> {
+    pub(super) fn law<T: Clone + std::fmt::Debug>(
+        scores: &[T],
+        p_value: impl Fn(Vec<T>, T) -> f64,
+    ) -> Result<(), String> {
         let total = scores.len();
         let mut p: Vec<f64> = (0..total)
             .map(|new| {
