@@ -1,5 +1,5 @@
 //! The laws of NADE over symbols of more than two levels, in f64, under each likelihood and beside models that break
-//! them; and that its kernels in f32 say the same.
+//! them.
 
 mod common;
 

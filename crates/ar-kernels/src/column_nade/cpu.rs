@@ -11,6 +11,7 @@ use crate::blocks::cpu::{
 };
 use crate::columns::Heads;
 use crate::columns::cpu::{Scratch, column};
+use crate::memory::zeros;
 use crate::simd::{Isa, LANES, Lane, Lanes, dispatch};
 
 /// What becomes of the outputs of a tile.
@@ -170,7 +171,7 @@ fn forward_on(
 ) -> (Vec<f32>, Vec<f32>) {
     let (batch, dim) = (batch(x, targets, params, heads), heads.all().len());
     let (mut out, outputs) = (vec![0.0; batch * dim], heads.outputs());
-    let mut slopes = vec![0.0; batch.next_multiple_of(LANES) * outputs];
+    let mut slopes = zeros(batch.next_multiple_of(LANES) * outputs);
     let tile = tile_rows(isa);
     x.par_chunks(tile * params.blocks.inputs())
         .zip(targets.par_chunks(tile * heads.targets()))

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::lanes::{LANES, Lane, affine, scale};
 use super::mixture::{Component, Number};
 use super::{Head, Heads, category};
+use crate::memory::zeros;
 use crate::simd::{Isa, Lanes, dispatch};
 
 /// Labels from which on a category has them in the lanes.
@@ -247,7 +248,7 @@ pub fn slope(outputs: &[f32], x: &[f32], grad: &[f32], heads: &Heads) -> Vec<f32
     let targets = heads.targets();
     assert_eq!(x.len() * width, outputs.len() * targets, "as many rows of outputs as of values");
     assert_eq!(x.len() * columns, grad.len() * targets, "one gradient per value");
-    let mut out = vec![0.0_f32; outputs.len()];
+    let mut out = zeros(outputs.len());
     let isa = Isa::detect();
     out.par_chunks_mut(LANES * width)
         .zip(outputs.par_chunks(LANES * width))

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::Degrees;
 use crate::blocks::{Blocks, Input, label};
+use crate::memory::zeros;
 use crate::simd::{Aligned, Isa, Lanes, dispatch};
 
 /// Registers of a strip.
@@ -226,7 +227,7 @@ fn in_order<'a>(rows: &'a [f32], width: usize, order: &[usize]) -> Cow<'a, [f32]
     if is_sorted(order) {
         return Cow::Borrowed(rows);
     }
-    let mut out = vec![0.0; rows.len()];
+    let mut out = zeros(rows.len());
     out.par_chunks_mut(LOOKED_UP * width).zip(rows.par_chunks(LOOKED_UP * width)).for_each(
         |(out, rows)| {
             for (out, row) in out.chunks_exact_mut(width).zip(rows.chunks_exact(width)) {
@@ -279,7 +280,7 @@ pub fn linear_on(isa: Isa, x: &[f32], w: &[f32], c: &[f32], degrees: &Degrees) -
         }
     });
     let bias: Vec<f32> = outputs.iter().map(|&k| c[k]).collect();
-    let mut out = vec![0.0; batch * above];
+    let mut out = zeros(batch * above);
     let product = Product {
         a: &a,
         steps: [below, 1],
@@ -337,7 +338,7 @@ pub fn linear_gradients_on(
                 *to = w[j * above + outputs[k]];
             }
         });
-        of_x = vec![0.0; batch * below];
+        of_x = zeros(batch * below);
         let product = Product {
             a: &g,
             steps: [above, 1],
@@ -353,7 +354,7 @@ pub fn linear_gradients_on(
     let strips = Strips::new(isa, above, batch, span, |at, b, to| {
         to[..at.len()].copy_from_slice(&g[b * above..][at]);
     });
-    let mut of_w = vec![0.0; below * above];
+    let mut of_w = zeros(below * above);
     let mut rows: Vec<Option<&mut [f32]>> = of_w.chunks_exact_mut(above).map(Some).collect();
     let each = inputs.iter().map(|&j| rows[j].take().expect("an order has each of them once"));
     let product = Product {
@@ -404,7 +405,7 @@ fn rows_on(
     masked.par_chunks_mut(LOOKED_UP * width).enumerate().for_each(|(chunk, w)| {
         mask_f32(isa, w, &degrees.below()[chunk * LOOKED_UP..], degrees.above());
     });
-    let mut out = vec![0.0; batch * width];
+    let mut out = zeros(batch * width);
     out.par_chunks_mut(LOOKED_UP * width)
         .zip(x.par_chunks(LOOKED_UP * blocks.inputs()))
         .for_each(|(out, x)| look_up_f32(isa, x, &masked, c, blocks, out));
@@ -499,7 +500,7 @@ fn rows_weights_on(
     let ([features, width], batch) = (degrees.dims(), rows_of(x, blocks.inputs()));
     assert_eq!(features, blocks.features(), "one degree for every feature");
     assert_eq!(grad.len(), batch * width, "as many rows of gradients as of inputs");
-    let mut of_w = vec![0.0; features * width];
+    let mut of_w = zeros(features * width);
     let (mut rest, mut each) = (&mut of_w[..], Vec::with_capacity(blocks.dim()));
     for t in 0..blocks.dim() {
         let (own, others) = rest.split_at_mut(blocks.features_of(t).len() * width);

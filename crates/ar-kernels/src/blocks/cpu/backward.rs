@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::{Params, rows};
 use crate::blocks::layout::label;
 use crate::blocks::{Blocks, Input};
+use crate::memory::zeros;
 use crate::simd::{Aligned, Isa, LANES, Lanes, dispatch};
 
 /// The most registers of hidden units of a slab, where there are 32 registers and where there are 16.
@@ -623,7 +624,7 @@ pub(crate) fn backward_from(
         .collect();
     let parts: Vec<Part> =
         tasks.par_iter().map(|task| task_f32(isa, x, params, slopes, task)).collect();
-    let mut packed = vec![0.0; gradient_len(blocks, hidden)];
+    let mut packed = zeros(gradient_len(blocks, hidden));
     let (w, rest) = packed.split_at_mut(features * hidden);
     let (c, rest) = rest.split_at_mut(hidden);
     let (rho, rest) = rest.split_at_mut(dim);
