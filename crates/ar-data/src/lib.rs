@@ -76,3 +76,8 @@ pub use fingerprint::Fingerprint;
 pub use read::{Column, Kind, ReadOptions, read_bytes, read_labels, read_path};
 pub use split::{Split, Splits};
 pub use stream::{Chunk, Chunks, Reading, holds_table, read_as, scan_levels};
+
+/// The example of README.md, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

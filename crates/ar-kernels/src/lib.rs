@@ -90,3 +90,8 @@ fn name_of(device: &DispatchDevice) -> &'static str {
     }
     "another"
 }
+
+/// The example of README.md, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -80,3 +80,8 @@ pub mod window;
 pub use ar_kernels::Isa;
 pub use ar_kernels::memory::keep_freed as keep_freed_memory;
 pub use error::Error;
+
+/// The example of README.md, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -81,3 +81,8 @@ pub mod units;
 pub use dist::{standard_normal, uniform};
 pub use error::Error;
 pub use traits::{Autoregressive, Density, Sample};
+
+/// The example of README.md, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
