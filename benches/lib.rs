@@ -34,10 +34,16 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::{Rng, RngExt, SeedableRng, rngs::ChaCha8Rng};
 
-/// The snippets of README.md, compiled and run.
+/// The Rust of the book, compiled and run.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod book {
+    #[doc = include_str!("../docs/src/library.md")]
+    struct Library;
+    #[doc = include_str!("../docs/src/lecture.md")]
+    struct Lecture;
+    #[doc = include_str!("../docs/src/ko/lecture.md")]
+    struct KoreanLecture;
+}
 
 /// Images in a batch.
 pub const BATCH: usize = 100;

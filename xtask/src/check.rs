@@ -1,9 +1,10 @@
 //! `cargo xtask check`: what CI runs, cheapest first.
 
+use crate::book;
 use crate::chainrule::built_by_tests;
 use crate::experiment;
 use crate::failure::Mistake;
-use crate::gen_readme;
+use crate::generated;
 use crate::terminal;
 use crate::tests_and_benches;
 use crate::tidy;
@@ -28,8 +29,10 @@ pub(crate) struct Args {
 enum Step {
     /// Formatting
     Fmt,
-    /// Dependency arrows, unsafe code, machine paths, stale results
+    /// Dependency arrows, unsafe code, machine paths, stale results, links of the book
     Tidy,
+    /// The book as HTML, where mdbook is installed
+    Book,
     /// Spelling, where typos is installed
     Typos,
     /// Licences, sources and banned crates, where cargo-deny is installed
@@ -42,7 +45,7 @@ enum Step {
     Tests,
     /// The ladder on digits against its committed results
     Experiment,
-    /// Generated sections of README.md
+    /// Generated sections of README.md and of the book
     Gen,
     /// Tests of the kernels on the ndarray backend
     Ndarray,
@@ -109,6 +112,8 @@ fn perform(step: Step, root: &Path, chainrule: &mut Option<PathBuf>) -> Result<E
                 bail!(Mistake::new(findings.join("\n")));
             }
         }
+        Step::Book if book::has_mdbook() => book::build()?,
+        Step::Book => return Ok(Ended::Skipped("mdbook is not installed")),
         Step::Typos => {
             let mut typos = std::process::Command::new("typos");
             typos.current_dir(root);
@@ -137,7 +142,7 @@ fn perform(step: Step, root: &Path, chainrule: &mut Option<PathBuf>) -> Result<E
             *chainrule = built_by_tests(root)?;
         }
         Step::Experiment => experiment::run(&experiment::Args::quick_check(chainrule.clone()))?,
-        Step::Gen => gen_readme::run(true, chainrule.as_deref())?,
+        Step::Gen => generated::run(true, chainrule.as_deref())?,
         Step::Ndarray => {
             let runner: &[&str] = if is_installed(root, &["nextest", "--version"]) {
                 &["nextest", "run"]

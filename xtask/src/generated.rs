@@ -1,4 +1,4 @@
-//! `cargo xtask gen`: the sections of README.md that are copies of something else.
+//! `cargo xtask gen`: the sections of README.md and of the book that are copies of something else.
 //!
 //! A section stands between `<!-- begin:NAME -->` and `<!-- end:NAME -->`. The names are those of
 //! ladders (their table, from `results/`: of anomalies where they are tested on them), `results` (single experiments with a published number)
@@ -14,26 +14,47 @@ use crate::failure::Mistake;
 use crate::terminal;
 use crate::workspace;
 use anyhow::{Context as _, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Regenerates the sections, or says which are stale. The help text comes from the given binary,
 /// or from one that is built.
 pub(crate) fn run(check: bool, chainrule: Option<&Path>) -> Result<()> {
     let root = workspace::root()?;
-    let path = root.join("README.md");
-    let old = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let (new, stale) = replace_sections(&old, |name| section(&root, name, chainrule))?;
-    if stale.is_empty() {
-        terminal::note("README.md is up to date");
+    let mut all_stale = Vec::new();
+    for path in pages(&root)? {
+        let old = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let page = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
+        let (new, stale) = replace_sections(&page, &old, |name| section(&root, name, chainrule))?;
+        if !check && !stale.is_empty() {
+            workspace::write(&path, new.as_bytes())?;
+            terminal::note(&format!("{page}: wrote {}", stale.join(", ")));
+        }
+        all_stale.extend(stale.iter().map(|name| format!("{name} of {page}")));
+    }
+    if all_stale.is_empty() {
+        terminal::note("README.md and the book are up to date");
     } else if check {
-        let message = format!("stale in README.md: {}", stale.join(", "));
+        let message = format!("stale: {}", all_stale.join(", "));
         bail!(Mistake::new(message).hint("`cargo xtask gen` writes the sections anew"));
-    } else {
-        workspace::write(&path, new.as_bytes())?;
-        terminal::note(&format!("README.md: wrote {}", stale.join(", ")));
     }
     Ok(())
+}
+
+/// README in every language, and the chapters of the book.
+fn pages(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut pages = vec![root.join("README.md"), root.join("README.ko.md")];
+    for folder in ["docs/src", "docs/src/ko"] {
+        let folder = root.join(folder);
+        let entries = std::fs::read_dir(&folder)
+            .with_context(|| format!("cannot list {}", folder.display()))?;
+        for entry in entries {
+            pages.push(entry?.path());
+        }
+    }
+    pages.retain(|page| page.extension().is_some_and(|end| end == "md"));
+    pages.sort();
+    Ok(pages)
 }
 
 /// The lines of a section.
@@ -50,7 +71,7 @@ fn section(root: &Path, name: &str, chainrule: Option<&Path>) -> Result<String> 
         "results" => published(root),
         ladder => {
             let Some(results) = Results::load(&results_path(root, ladder))? else {
-                let message = format!("README.md has a section {ladder:?}, results/ has not");
+                let message = format!("a page has a section {ladder:?}, results/ has not");
                 let hint = format!("`cargo xtask experiment {ladder} --save` writes it");
                 bail!(Mistake::new(message).hint(hint));
             };
@@ -130,6 +151,7 @@ fn published_row(outcome: &Outcome) -> Option<String> {
 ///
 /// When a section does not end, ends without a beginning, or has no body to be had.
 fn replace_sections(
+    page: &str,
     text: &str,
     mut body: impl FnMut(&str) -> Result<String>,
 ) -> Result<(String, Vec<String>)> {
@@ -154,7 +176,7 @@ fn replace_sections(
                 open = None;
             }
             (Some(("begin" | "end", _)), _) => {
-                let message = format!("{} in README.md stands in the wrong place", line.trim());
+                let message = format!("{} in {page} stands in the wrong place", line.trim());
                 bail!(Mistake::new(message));
             }
             (_, Some((_, old))) => old.push_str(line),
@@ -163,7 +185,7 @@ fn replace_sections(
     }
     match open {
         Some((name, _)) => {
-            bail!(Mistake::new(format!("<!-- begin:{name} --> in README.md has no end")))
+            bail!(Mistake::new(format!("<!-- begin:{name} --> in {page} has no end")))
         }
         None => Ok((replaced, stale)),
     }
@@ -183,11 +205,11 @@ mod tests {
 
     #[test]
     fn sections_are_replaced_and_the_rest_is_kept() {
-        let (new, stale) = replace_sections(TEXT, number).unwrap();
+        let (new, stale) = replace_sections("A.md", TEXT, number).unwrap();
         let expected = "# A\n<!-- begin:one -->\n\n1\n\n<!-- end:one -->\nkept\n\
                         <!-- begin:two -->\n\n2\n\n<!-- end:two -->\nlast";
         assert_eq!((new.as_str(), stale), (expected, vec!["one".to_owned()]));
-        assert_eq!(replace_sections(&new, number).unwrap(), (new.clone(), vec![]));
+        assert_eq!(replace_sections("A.md", &new, number).unwrap(), (new.clone(), vec![]));
     }
 
     #[test]
@@ -198,7 +220,7 @@ mod tests {
             ("<!-- begin:one -->\n<!-- end:two -->\n", "wrong place"),
             ("<!-- begin:one -->\n<!-- begin:two -->\n", "wrong place"),
         ] {
-            let message = format!("{:#}", replace_sections(text, number).unwrap_err());
+            let message = format!("{:#}", replace_sections("A.md", text, number).unwrap_err());
             assert!(message.contains(expected), "{message}");
         }
     }

@@ -5,11 +5,12 @@
 //!
 //! Exit codes: 0 success; 1 a mistake in what was asked or a check that failed; 2 our failure.
 
+mod book;
 mod chainrule;
 mod check;
 mod experiment;
 mod failure;
-mod gen_readme;
+mod generated;
 mod kills;
 mod npy;
 mod promises;
@@ -46,7 +47,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Write the generated sections of README.md anew
+    /// Write the generated sections of README.md and of the book anew
     Gen {
         /// Write nothing; exit 1 when a section is stale
         #[arg(long)]
@@ -55,6 +56,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         chainrule: Option<PathBuf>,
     },
+    /// Make HTML of the book in docs/, where mdbook is installed
+    Docs,
     Kills(kills::Args),
     Promises(promises::Args),
     Check(check::Args),
@@ -73,7 +76,8 @@ fn main() -> ExitCode {
         Command::Experiment(args) => experiment::run(args),
         Command::Test { arguments } => tests_and_benches::test(arguments),
         Command::Bench { arguments } => tests_and_benches::bench(arguments),
-        Command::Gen { check, chainrule } => gen_readme::run(*check, chainrule.as_deref()),
+        Command::Gen { check, chainrule } => generated::run(*check, chainrule.as_deref()),
+        Command::Docs => book::build(),
         Command::Kills(args) => kills::run(args),
         Command::Promises(args) => promises::run(args),
         Command::Check(args) => check::run(args),

@@ -4,6 +4,7 @@
 //! - `unsafe` is forbidden everywhere but in ar-kernels.
 //! - No file mentions a folder of the machine it was written on.
 //! - Every committed result belongs to the config that is committed beside it.
+//! - What README.md and the book point at exists (`book.rs`).
 
 use crate::experiment::config;
 use crate::experiment::result::Results;
@@ -37,7 +38,9 @@ pub(crate) fn findings(root: &Path) -> Result<Vec<String>> {
     let mut findings = arrows(&metadata);
     findings.extend(burn_in_tree(&metadata));
     findings.extend(unsafe_outside(root, &metadata)?);
-    findings.extend(machine_paths(root)?);
+    let files = files(root)?;
+    findings.extend(machine_paths(root, &files));
+    findings.extend(crate::book::findings(root, &files)?);
     findings.extend(stale_results(root)?);
     findings.extend(crate::promises::findings(root)?);
     Ok(findings)
@@ -181,8 +184,8 @@ fn manifest(path: &Path) -> Result<toml::Table> {
     text.parse().with_context(|| format!("{} is no TOML", path.display()))
 }
 
-/// Lines of committed files that name a folder which exists only on somebody's machine.
-fn machine_paths(root: &Path) -> Result<Vec<String>> {
+/// The files that are committed, or may be.
+fn files(root: &Path) -> Result<Vec<String>> {
     let mut command = Command::new("git");
     command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let output = command
@@ -191,8 +194,13 @@ fn machine_paths(root: &Path) -> Result<Vec<String>> {
         .with_context(|| format!("cannot start `{}`", shown(&command)))?;
     ensure!(output.status.success(), "`{}` failed; is this a git checkout?", shown(&command));
     let files = String::from_utf8_lossy(&output.stdout);
+    Ok(files.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect())
+}
+
+/// Lines of these files that name a folder which exists only on somebody's machine.
+fn machine_paths(root: &Path, files: &[String]) -> Vec<String> {
     let mut findings = Vec::new();
-    for file in files.split('\0').filter(|file| !file.is_empty()) {
+    for file in files {
         // Deleted files are still listed, and data files are no text.
         let Ok(text) = std::fs::read_to_string(root.join(file)) else {
             continue;
@@ -203,7 +211,7 @@ fn machine_paths(root: &Path) -> Result<Vec<String>> {
             }
         }
     }
-    Ok(findings)
+    findings
 }
 
 /// The path of somebody's machine in a line, if it has one.

@@ -87,7 +87,7 @@ pub(crate) fn git(root: &Path) -> Option<Git> {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let revision = ask(&["rev-parse", "HEAD"])?;
-    let status = ask(&["status", "--porcelain", "--", ".", ":!results", ":!README.md"])?;
+    let status = ask(&["status", "--porcelain", "--", ".", ":!results", ":!README*.md", ":!docs"])?;
     Some(Git { revision, dirty: !status.is_empty() })
 }
 

@@ -1,5 +1,7 @@
 //! The binary from outside: one test program, so that it is linked once.
 
+#[cfg(unix)]
+mod book;
 mod classes;
 mod classify;
 mod commands;
