@@ -279,6 +279,7 @@ impl<'a> Session<'a> {
     }
 
     /// Whether the data is there; tables are linked to where the commands look for them.
+    #[expect(clippy::print_stderr, reason = "a test that does not run says so")]
     fn has_data(&self, names: &str, place: &str) -> bool {
         let there = std::env::var_os("CHAINRULE_DATA").map(PathBuf::from);
         names.split_whitespace().all(|name| {
