@@ -16,6 +16,7 @@ mod environment;
 mod error;
 mod failure;
 mod files;
+mod looks;
 mod memory;
 mod output;
 mod outputs;

@@ -8,7 +8,9 @@ mod common;
 
 use ar_kernels::pixel::{Convolution, Kind, Lstm, Weights, convolution, lstm};
 use ar_models::neural::{Neural, event_tensor, map_weights, weights};
-use ar_models::pixel::{ImageLayout, Likelihood, Pixel, PixelConfig, PixelKind, PixelSettings};
+use ar_models::pixel::{
+    ImageLayout, Likelihood, Pixel, PixelConfig, PixelKind, PixelSettings, receptive_field,
+};
 use ar_models::walk;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::ops::PadMode;
@@ -284,57 +286,6 @@ fn gradients_match_central_differences() {
             assert!(of(Some(("input.weights", 1.0))).is_err());
         }
     }
-}
-
-/// Which earlier pixels the definition of a binary network lets each pixel see, by reachability over
-/// its taps: `[pixel][pixel]`.
-fn receptive_field(kind: PixelKind, layers: usize, [height, width]: [usize; 2]) -> Vec<Vec<bool>> {
-    type Field = Vec<Vec<bool>>;
-    let n = height * width;
-    let at = |p: usize, tap: [isize; 2]| {
-        let row = (p / width).checked_add_signed(tap[0]).filter(|r| *r < height)?;
-        let column = (p % width).checked_add_signed(tap[1]).filter(|c| *c < width)?;
-        Some(row * width + column)
-    };
-    let join = |to: &mut Vec<bool>, from: &[bool]| {
-        to.iter_mut().zip(from).for_each(|(to, from)| *to |= from);
-    };
-    let through = |from: &Field, taps: &[[isize; 2]]| -> Field {
-        let mut to = vec![vec![false; n]; n];
-        for (p, to) in to.iter_mut().enumerate() {
-            for q in taps.iter().filter_map(|&tap| at(p, tap)) {
-                join(to, &from[q]);
-            }
-        }
-        to
-    };
-    let pixels: Field = (0..n).map(|p| (0..n).map(|q| p == q).collect()).collect();
-    let mut y = through(&pixels, &Convolution::causal(7, false).taps);
-    for _ in 0..layers {
-        let kind = match kind {
-            PixelKind::RowLstm => Kind::Row,
-            PixelKind::DiagonalLstm => Kind::Diagonal,
-            PixelKind::DiagonalBilstm => Kind::DiagonalBoth,
-            PixelKind::PixelCnn => {
-                let seen = through(&y, &Convolution::causal(3, true).taps);
-                y.iter_mut().zip(&seen).for_each(|(to, from)| join(to, from));
-                continue;
-            }
-        };
-        let mut sum = vec![vec![false; n]; n];
-        for direction in (Lstm { kind, residual: true, recompute: false }).directions() {
-            let mut h = through(&y, &direction.input_taps);
-            // Until nothing more is seen: the states before a cell, again and again.
-            for _ in 0..n {
-                let before = through(&h, &direction.state_taps);
-                h.iter_mut().zip(&before).for_each(|(to, from)| join(to, from));
-            }
-            let entered = through(&h, &[[-(direction.shift as isize), 0]]);
-            sum.iter_mut().zip(&entered).for_each(|(to, from)| join(to, from));
-        }
-        y.iter_mut().zip(&sum).for_each(|(to, from)| join(to, from));
-    }
-    y
 }
 
 /// Largest |∂ conditional of variable i / ∂ x_j| over some images.

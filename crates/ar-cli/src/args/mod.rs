@@ -638,6 +638,16 @@ pub(crate) struct InspectArgs {
     /// Override a key of the config, as in `train`; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Also draw what the conditional of a pixel looks at, of a run of images of bits or levels: on the left what it may
+    /// look at (light), on the right by how much each pixel changes it, measured on images that the model draws
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) out: Option<PathBuf>,
+    /// The pixel, from 0 [default: the middle one]
+    #[arg(long, value_name = "ROW,COLUMN", requires = "out", value_parser = pixel)]
+    pub(crate) pixel: Option<[usize; 2]>,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long, requires = "out")]
+    pub(crate) device: Option<String>,
 }
 
 /// `chainrule count`.
@@ -785,6 +795,15 @@ where
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));
         let number = number.and_then(|number| T::try_from(number).ok());
         number.ok_or_else(|| format!("expected a whole number from {least} to {most}"))
+    }
+}
+
+/// A row and a column.
+fn pixel(text: &str) -> Result<[usize; 2], String> {
+    let numbers: Vec<_> = text.split(',').map(|number| number.trim().parse().ok()).collect();
+    match numbers[..] {
+        [Some(row), Some(column)] => Ok([row, column]),
+        _ => Err("expected ROW,COLUMN, such as 4,4".to_owned()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `chainrule inspect RUN|CONFIG.toml`: what a model is.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 use ar_models::config::EventSpec;
 use ar_models::train::TrainConfig;
@@ -10,11 +12,14 @@ use super::{Evaluation, Session};
 use crate::args::InspectArgs;
 use crate::config::{Binarize, Config};
 use crate::data;
+use crate::device;
 use crate::error::mistake;
+use crate::looks::{self, Looks};
 use crate::memory;
 use crate::output::{
     RECORD_VERSION, columns, human_bytes, human_seconds, human_shape, short_count,
 };
+use crate::outputs::{Inputs, check, out};
 use crate::run_dir::RunDir;
 use crate::sees;
 
@@ -58,6 +63,9 @@ struct Record<'a> {
     deviations: &'a [String],
     /// Only for a run.
     run: Option<Trained<'a>>,
+    /// What a pixel looks at, where that is drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looks: Option<Looks>,
 }
 
 /// What a run adds.
@@ -100,6 +108,16 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
         }
         (None, overrides) => Config::load(&args.target, overrides)?,
     };
+    let looks = match (&args.out, &run) {
+        (None, _) => None,
+        (Some(path), Some(run)) => Some(draw(path, args, run, &config, session)?),
+        (Some(_), None) => {
+            return Err(mistake(
+                "--out draws what a trained model looks at, and this is a config",
+                format!("train it first: chainrule train {}", args.target.display()),
+            ));
+        }
+    };
     let event = event_of(&config, session)?;
     let size = sees::size(&config.model, &event)
         .with_context(|| format!("{}: the [model] table", args.target.display()))?;
@@ -108,8 +126,29 @@ pub(crate) fn run(args: &InspectArgs, session: &Session) -> Result<()> {
         None => None,
     };
     let trained = run.as_ref().map(|run| describe(run, training.as_ref())).transpose()?;
-    let record = Record::of(&config, &event, &size, (training.as_ref(), trained))?;
-    session.terminal.result(&record, || columns(&rows(&record)))
+    let record =
+        Record { looks, ..Record::of(&config, &event, &size, (training.as_ref(), trained))? };
+    session.terminal.beside(args.out.as_deref()).result(&record, || columns(&rows(&record)))
+}
+
+/// Draws what a pixel looks at under a trained model.
+///
+/// # Errors
+/// When the run is not trained, is none of images, or the file cannot be written.
+fn draw(
+    path: &Path,
+    args: &InspectArgs,
+    run: &RunDir,
+    config: &Config,
+    session: &Session,
+) -> Result<Looks> {
+    out(path).must_end_in("png", "it is a picture")?;
+    out(path).refuse_terminal()?;
+    check(&[out(path)], &Inputs::of_run(run, config, &session.locations))?;
+    let event = config.event_of_run()?;
+    let device = device::choose(args.device.as_deref())?;
+    let model = run.load_model(config, &event, &device.device)?;
+    looks::draw(path, args.pixel, &config.model, &event, &model)
 }
 
 /// What the command says of a run, name and value.
@@ -170,6 +209,7 @@ impl<'a> Record<'a> {
             paper: config.paper.as_ref(),
             deviations: config.deviations.as_ref().map_or(&[], |deviations| &deviations.notes),
             run,
+            looks: None,
         })
     }
 }
@@ -275,5 +315,6 @@ fn rows(record: &Record<'_>) -> Vec<Vec<String>> {
             rows.push(row(&cells[0], cells[1..].join(", ")));
         }
     }
+    rows.extend(record.looks.as_ref().map(|looks| row("looks", looks.words())));
     rows
 }

@@ -7,7 +7,7 @@ mod picture;
 use ar_models::train::EpochRecord;
 
 pub(crate) use html::render;
-pub(crate) use picture::Picture;
+pub(crate) use picture::{Picture, shade};
 
 /// The test examples in bytes.
 #[derive(Clone, Debug, PartialEq)]

@@ -70,10 +70,8 @@ impl Picture {
         }
         let finite = sums.iter().copied().filter(|sum| sum.is_finite());
         let largest = finite.fold(0.0, f64::max);
-        let pixels: Vec<[u8; 3]> = sums
-            .iter()
-            .map(|sum| colour(if largest > 0.0 { sum / largest } else { 0.0 }))
-            .collect();
+        let pixels: Vec<[u8; 3]> =
+            sums.iter().map(|sum| shade(if largest > 0.0 { sum / largest } else { 0.0 })).collect();
         Ok((Self::new(alt, layout.width, layout.height, &pixels)?, largest))
     }
 
@@ -82,13 +80,13 @@ impl Picture {
     /// # Errors
     /// When it cannot be encoded.
     pub(crate) fn scale(alt: String) -> Result<Self> {
-        let pixels: Vec<[u8; 3]> = (0..=255).map(|i| colour(f64::from(i) / 255.0)).collect();
+        let pixels: Vec<[u8; 3]> = (0..=255).map(|i| shade(f64::from(i) / 255.0)).collect();
         Self::new(alt, pixels.len(), 1, &pixels)
     }
 }
 
 /// The colour at a share of the scale, 0 to 1: viridis, equally far apart for the eye.
-fn colour(share: f64) -> [u8; 3] {
+pub(crate) fn shade(share: f64) -> [u8; 3] {
     let plotters::style::RGBColor(red, green, blue) =
         ViridisRGB::get_color(share.clamp(0.0, 1.0) as f32);
     [red, green, blue]
@@ -126,7 +124,7 @@ mod tests {
         let (picture, largest) = Picture::of_costs(String::new(), layout, &costs).unwrap();
         assert_eq!(largest, 7.0);
         let image = decode(&picture);
-        assert_eq!([image.get_pixel(0, 0).0, image.get_pixel(1, 0).0], [colour(0.0), colour(1.0)]);
-        assert_ne!(colour(0.0), colour(1.0));
+        assert_eq!([image.get_pixel(0, 0).0, image.get_pixel(1, 0).0], [shade(0.0), shade(1.0)]);
+        assert_ne!(shade(0.0), shade(1.0));
     }
 }

@@ -18,6 +18,7 @@ fn devices_and_pipes_are_written_into_and_stay_what_they_are() {
         &["report", "run", "--examples", "9"],
         &["features", "run"],
         &["data", "export", "run"],
+        &["inspect", "run"],
     ] {
         place.json(&[command, &["--out", "/dev/null"]].concat());
         let null = fs::metadata("/dev/null").unwrap().file_type();
@@ -132,6 +133,7 @@ fn files_of_a_run_are_not_written_over_under_any_name() {
             ("x.npy", &["sample", "run"]),
             ("x.chr", &["compress", "run", "digits"]),
             ("x.html", &["report", "run"]),
+            ("x.png", &["inspect", "run"]),
         ] {
             let _ = fs::remove_file(place.path(name));
             symlink(format!("run/{file}"), place.path(name)).unwrap();

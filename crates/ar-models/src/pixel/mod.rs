@@ -36,6 +36,7 @@
 //! - The forget gates' biases start at 1, the last layer near 0 (for bits at the log-odds of the
 //!   training mean); all other weights from U(−1/√fan-in, 1/√fan-in).
 
+mod field;
 pub(crate) mod layout;
 
 use std::sync::Arc;
@@ -53,6 +54,7 @@ use prob_core::{Autoregressive, Density, Sample, uniform};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+pub use field::receptive_field;
 pub use layout::ImageLayout;
 use layout::{MaskKind, mask};
 
