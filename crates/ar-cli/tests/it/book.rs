@@ -146,6 +146,11 @@ impl Page {
             let mut run = true;
             match block.comment.as_deref().map(|c| c.split_once(": ").unwrap_or((c, ""))) {
                 Some(("file", name)) => {
+                    // A reader does not see the comment.
+                    let is_said = self.lines[..block.start].iter().any(|line| {
+                        !line.starts_with("<!-- ") && line.contains(&format!("`{name}`"))
+                    });
+                    assert!(is_said, "{place}: the page does not say that this is `{name}`");
                     fs::write(folder.path().join(name), block.lines.join("\n") + "\n").unwrap();
                     run = false;
                 }
