@@ -643,7 +643,7 @@ pub(crate) struct Aligned<E> {
 impl<E: Real> Aligned<E> {
     pub(crate) fn zeros(len: usize) -> Self {
         let slack = 64 / size_of::<E>();
-        let storage = crate::memory::zeros(len + slack);
+        let storage: Vec<E> = crate::memory::zeros(len + slack);
         // `align_offset` may give up (it says usize::MAX); alignment is for speed alone.
         let start = storage.as_ptr().align_offset(64).min(slack);
         Self { storage, start, len }
