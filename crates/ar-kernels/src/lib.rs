@@ -40,6 +40,8 @@ pub mod bernoulli;
 pub mod blocks;
 pub mod column_nade;
 pub mod columns;
+#[cfg(feature = "cube")]
+mod cube;
 pub mod levels;
 pub mod masked;
 pub mod memory;
@@ -55,12 +57,22 @@ pub mod window;
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, Tensor};
 
+#[cfg(feature = "cube")]
+pub use cube::launches;
 pub use simd::Isa;
 
 /// Whether `tensor` is on a device and of a precision that this crate has kernels for: f32 on flex or
 /// ndarray, tracked by autodiff or not.
 pub fn has_kernel<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && is_host(tensor.device().as_dispatch())
+}
+
+/// Whether `tensor` is on a device and of a precision that this crate has CubeCL kernels for: f32 on CUDA or
+/// wgpu, tracked by autodiff or not. Which operations have one is said beside them.
+pub(crate) fn has_cube_kernel<const D: usize>(tensor: &Tensor<D>) -> bool {
+    cfg!(feature = "cube")
+        && tensor.dtype() == DType::F32
+        && name_of(tensor.device().as_dispatch()) == "cube"
 }
 
 fn is_host(device: &DispatchDevice) -> bool {
@@ -70,6 +82,19 @@ fn is_host(device: &DispatchDevice) -> bool {
 /// The backend that computes on `device`: flex, ndarray, cube (CUDA or wgpu), or `another`.
 pub fn backend_name(device: &Device) -> &'static str {
     name_of(device.as_dispatch())
+}
+
+/// The name of the hardware behind `device` and the bytes that it may be asked to hold, as far as it tells; `None`
+/// on the host. Opens the device.
+pub fn hardware(device: &Device) -> Option<(String, Option<u64>)> {
+    #[cfg(any(feature = "cuda", feature = "wgpu"))]
+    if let DispatchDevice::Cube(device) = device.as_dispatch() {
+        let client = device.client();
+        let properties = client.properties();
+        return Some((properties.identity.name.clone(), properties.memory.max_memory()));
+    }
+    let _ = device;
+    None
 }
 
 fn name_of(device: &DispatchDevice) -> &'static str {

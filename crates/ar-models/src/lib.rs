@@ -77,8 +77,8 @@ pub mod train;
 pub mod walk;
 pub mod window;
 
-pub use ar_kernels::Isa;
 pub use ar_kernels::memory::keep_freed as keep_freed_memory;
+pub use ar_kernels::{Isa, hardware};
 pub use error::Error;
 
 /// The example of README.md, compiled and run.

@@ -8,12 +8,16 @@
 //! dozen passes over `[batch, dim]`.
 
 pub mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
+#[cfg(feature = "cube")]
+use burn::tensor::Shape;
 use burn::tensor::Tensor;
 
 #[cfg(any(feature = "flex", feature = "ndarray"))]
@@ -29,7 +33,8 @@ use crate::slices::Slices;
 /// `logits` and `x` are `[batch, dim]`; returns `[batch]`.
 pub fn log_prob(logits: &Tensor<2>, x: &Tensor<2>) -> Option<Tensor<1>> {
     let [batch, dim] = logits.dims();
-    if batch == 0 || dim == 0 || !crate::has_kernel(logits) || !crate::has_kernel(x) {
+    let has_kernel = |tensor| crate::has_kernel(tensor) || crate::has_cube_kernel(tensor);
+    if batch == 0 || dim == 0 || !has_kernel(logits) || !has_kernel(x) {
         return None;
     }
     assert_eq!(x.dims(), [batch, dim], "x and logits must both be [batch, dim]");
@@ -43,13 +48,17 @@ pub fn log_prob(logits: &Tensor<2>, x: &Tensor<2>) -> Option<Tensor<1>> {
 #[backend_extension(
     Autodiff,
     Flex: cfg(feature = "flex"),
-    NdArray: cfg(feature = "ndarray")
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Fusion: cfg(feature = "cube")
 )]
 pub trait BernoulliOps: Backend {
     /// Log-probabilities `[batch]` from logits and bits, `[batch, dim]`.
+    #[fusion(dtype = logits, shape = Shape::new([logits[0]]))]
     fn bernoulli_log_prob(logits: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// Gradient of the logits, `[batch, dim]`, from that of the log-probabilities, `[batch]`.
+    #[fusion(dtype = logits, shape = logits)]
     fn bernoulli_slope(
         logits: FloatTensor<Self>,
         x: FloatTensor<Self>,

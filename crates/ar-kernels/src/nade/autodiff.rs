@@ -1,6 +1,7 @@
 //! The hand-written backward pass as a node of burn's autodiff graph.
 
 use burn::backend::Autodiff;
+use burn::backend::AutodiffBackend;
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -64,5 +65,18 @@ impl<B: NadeOps, C: CheckpointStrategy> NadeOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         unreachable!("the backward pass runs on the inner backend")
+    }
+
+    /// Bits have no gradient.
+    fn nade_draw(
+        thresholds: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let [thresholds, w, v, b, c] =
+            [thresholds, w, v, b, c].map(|tensor| tensor.into_primitive());
+        <Self as AutodiffBackend>::from_inner(B::nade_draw(thresholds, w, v, b, c))
     }
 }

@@ -845,6 +845,31 @@ fn sample_on(
     x
 }
 
+/// Walks the ordering and draws: x_t is 1 where its logit is above `thresholds[image, t]`, else 0.
+///
+/// # Shapes
+/// `thresholds` and the result are `[batch, dim]`, in the order of the walk.
+///
+/// # Panics
+/// When the slices' lengths do not belong to one shape.
+pub fn draw(thresholds: &[f32], params: Params<'_, f32>) -> Vec<f32> {
+    let (dim, _) = params.dims();
+    if dim == 0 || thresholds.is_empty() {
+        return Vec::new();
+    }
+    let batch = batch_of(thresholds, dim);
+    let mut x = vec![0.0; batch * dim];
+    let chunk_len = chunk_len(batch);
+    let isa = Isa::detect();
+    x.par_chunks_mut(chunk_len * dim).zip(thresholds.par_chunks(chunk_len * dim)).for_each(
+        |(x, thresholds)| {
+            let choose = &mut |t, i, logit| f32::from(logit > thresholds[i * dim + t]);
+            walk_chunk_f32(isa, params, choose, x);
+        },
+    );
+    x
+}
+
 /// Who says what a value is: `choose(t, image, logit of p(x_t = 1 | x_<t))`.
 pub type Choose<'a> = dyn FnMut(usize, usize, f32) -> f32 + 'a;
 

@@ -5,9 +5,9 @@
 //! ```
 //!
 //! [`logits`] runs it as one op with a hand-written backward pass where the device and the precision
-//! have a kernel (flex and ndarray in f32), and as plain tensor operations ([`mod@reference`]) elsewhere.
-//! [`cpu`] has the kernels themselves, on slices, and the walk position by position that draws, completes
-//! and codes.
+//! have a kernel (flex, ndarray, CUDA and wgpu in f32), and as plain tensor operations ([`mod@reference`])
+//! elsewhere. [`draw`] is the walk whose values are drawn, on the device. [`cpu`] has the kernels of host
+//! devices, on slices, and the walk position by position that draws, completes and codes.
 //!
 //! # References
 //! - Larochelle and Murray, *The Neural Autoregressive Distribution Estimator*, AISTATS 2011,
@@ -21,10 +21,14 @@
 
 mod autodiff;
 pub mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 pub mod reference;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
+#[cfg(feature = "cube")]
+use burn::tensor::Shape;
 use burn::tensor::Tensor;
 
 #[cfg(any(feature = "flex", feature = "ndarray"))]
@@ -54,13 +58,9 @@ pub struct Weights {
 /// When the shapes do not belong together.
 pub fn logits(x: Tensor<2>, weights: Weights) -> Tensor<2> {
     let [batch, dim] = x.dims();
-    let [_, hidden] = weights.w.dims();
-    assert_eq!(weights.w.dims(), [dim, hidden], "w must be [dim, hidden]");
-    assert_eq!(weights.v.dims(), [dim, hidden], "v must be [dim, hidden]");
-    assert_eq!(weights.b.dims(), [dim], "b must be [dim]");
-    assert_eq!(weights.c.dims(), [hidden], "c must be [hidden]");
+    weights.check(dim);
     // An empty batch needs no kernel, and `x` with a gradient (a Jacobian, say) needs the reference.
-    if batch == 0 || dim == 0 || !crate::has_kernel(&weights.w) || x.is_require_grad() {
+    if batch == 0 || dim == 0 || !weights.have_kernel() || x.is_require_grad() {
         return reference::logits(x, weights);
     }
     Tensor::from_dispatch(<Dispatch as NadeOps>::nade_logits(
@@ -72,7 +72,49 @@ pub fn logits(x: Tensor<2>, weights: Weights) -> Tensor<2> {
     ))
 }
 
+/// The walk that draws: x_t is 1 where its logit, given what was drawn before, is above
+/// `thresholds[·, t]`, else 0. The threshold of a uniform u is log(u / (1 − u)), since logit > threshold where
+/// u < p(x_t = 1 | x_<t); that of a bit that is known is −∞ or ∞. `None` where the device or the precision has
+/// no kernel.
+///
+/// # Shapes
+/// `thresholds` is `[batch, dim]` in the order of the walk; returns `[batch, dim]`.
+///
+/// # Panics
+/// When the shapes do not belong together.
+pub fn draw(thresholds: Tensor<2>, weights: Weights) -> Option<Tensor<2>> {
+    let [batch, dim] = thresholds.dims();
+    weights.check(dim);
+    if batch == 0 || dim == 0 || !weights.have_kernel() {
+        return None;
+    }
+    Some(Tensor::from_dispatch(<Dispatch as NadeOps>::nade_draw(
+        thresholds.into_dispatch(),
+        weights.w.into_dispatch(),
+        weights.v.into_dispatch(),
+        weights.b.into_dispatch(),
+        weights.c.into_dispatch(),
+    )))
+}
+
 impl Weights {
+    fn check(&self, dim: usize) {
+        let [_, hidden] = self.w.dims();
+        assert_eq!(self.w.dims(), [dim, hidden], "w must be [dim, hidden]");
+        assert_eq!(self.v.dims(), [dim, hidden], "v must be [dim, hidden]");
+        assert_eq!(self.b.dims(), [dim], "b must be [dim]");
+        assert_eq!(self.c.dims(), [hidden], "c must be [hidden]");
+    }
+
+    /// Whether [`logits`] and [`draw`] run as kernels, by the device, the precision and the number of hidden units.
+    pub fn have_kernel(&self) -> bool {
+        #[cfg(feature = "cube")]
+        if crate::has_cube_kernel(&self.w) {
+            return (1..=cube::MOST_HIDDEN).contains(&self.c.dims()[0]);
+        }
+        crate::has_kernel(&self.w)
+    }
+
     /// The same on the host, in f32.
     pub fn on_host(self) -> HostWeights {
         fn host<const D: usize>(x: Tensor<D>) -> Vec<f32> {
@@ -102,10 +144,13 @@ impl HostWeights {
 #[backend_extension(
     Autodiff,
     Flex: cfg(feature = "flex"),
-    NdArray: cfg(feature = "ndarray")
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Fusion: cfg(feature = "cube")
 )]
 pub trait NadeOps: Backend {
     /// Logits `[batch, dim]` from `x` `[batch, dim]` and the weights.
+    #[fusion(dtype = x, shape = x)]
     fn nade_logits(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
@@ -115,6 +160,7 @@ pub trait NadeOps: Backend {
     ) -> FloatTensor<Self>;
 
     /// Gradients of the weights as one tensor `[cpu::gradient_len]`, from those of the logits.
+    #[fusion(dtype = x, shape = Shape::new([cpu::gradient_len(w[0], w[1])]))]
     fn nade_gradients(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
@@ -122,6 +168,16 @@ pub trait NadeOps: Backend {
         b: FloatTensor<Self>,
         c: FloatTensor<Self>,
         grad_logits: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// Bits `[batch, dim]` from their thresholds `[batch, dim]` and the weights.
+    #[fusion(dtype = thresholds, shape = thresholds)]
+    fn nade_draw(
+        thresholds: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 }
 
@@ -166,6 +222,25 @@ macro_rules! on_slices {
                 let packed = cpu::backward(Self::as_slice(&x), params, Self::as_slice(&grad));
                 let len = packed.len();
                 Self::from_vec(packed, burn::tensor::Shape::new([len]))
+            }
+
+            fn nade_draw(
+                thresholds: FloatTensor<Self>,
+                w: FloatTensor<Self>,
+                v: FloatTensor<Self>,
+                b: FloatTensor<Self>,
+                c: FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                let shape = burn::backend::TensorMetadata::shape(&thresholds);
+                let [thresholds, w, v, b, c] = [thresholds, w, v, b, c].map(Self::contiguous);
+                let params = cpu::Params {
+                    w: Self::as_slice(&w),
+                    v: Self::as_slice(&v),
+                    b: Self::as_slice(&b),
+                    c: Self::as_slice(&c),
+                };
+                let drawn = cpu::draw(Self::as_slice(&thresholds), params);
+                Self::from_vec(drawn, shape)
             }
         }
     };

@@ -421,16 +421,34 @@ impl Neural for Nade {
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
         let dim = self.event_len();
         let n = observed.len() / dim.max(1);
-        if n == 0 || self.classes().is_some() || !ar_kernels::has_kernel(&self.w.val()) {
+        let weights = self.weights(None);
+        if n == 0 || self.classes().is_some() || !weights.have_kernel() {
             return walk::complete(self, observed, rng);
         }
         // The order of the plain walk: position by position, row by row.
         let uniforms: Vec<f64> = (0..n * dim).map(|_| uniform(rng)).collect();
         let in_walk = |k: usize| observed[k / dim * dim + self.ordering()[k % dim]];
-        let known: Vec<f32> = (0..n * dim).map(|k| f32::from(in_walk(k).unwrap_or(0))).collect();
-        let mask: Vec<bool> = (0..n * dim).map(|k| in_walk(k).is_some()).collect();
-        let known = mask.contains(&true).then_some(cpu::Observed { x: &known, mask: &mask });
-        let drawn = cpu::sample(&uniforms, known, self.weights(None).on_host().params());
+        let drawn = if ar_kernels::has_kernel(&weights.w) {
+            let known: Vec<f32> = (0..n * dim).map(|k| in_walk(k).unwrap_or(0).into()).collect();
+            let mask: Vec<bool> = (0..n * dim).map(|k| in_walk(k).is_some()).collect();
+            let known = mask.contains(&true).then_some(cpu::Observed { x: &known, mask: &mask });
+            cpu::sample(&uniforms, known, weights.on_host().params())
+        } else {
+            // One launch, on the device.
+            let threshold = |k: usize| match in_walk(k) {
+                Some(0) => f32::INFINITY,
+                Some(_) => f32::NEG_INFINITY,
+                None => {
+                    let u = uniforms[k % dim * n + k / dim];
+                    (u / (1.0 - u)).ln() as f32
+                }
+            };
+            let thresholds: Vec<f32> = (0..n * dim).map(threshold).collect();
+            let device = weights.w.device();
+            let thresholds = Tensor::from_data(TensorData::new(thresholds, [n, dim]), &device);
+            let drawn = nade::draw(thresholds, weights).expect("the weights have a kernel");
+            drawn.into_data().iter::<f32>().collect()
+        };
         let mut x = vec![0; n * dim];
         for (x, drawn) in x.chunks_exact_mut(dim).zip(drawn.chunks_exact(dim)) {
             for (&i, &value) in self.ordering().as_slice().iter().zip(drawn) {

@@ -184,13 +184,22 @@ impl Gradient {
     }
 }
 
-/// Euclidean norm over all gradients together.
+/// Euclidean norm over all gradients together. A device with memory of its own is asked for one number.
 fn norm(grads: &[Option<Gradient>]) -> f64 {
-    let squares = |grad: &Gradient| match grad {
-        Gradient::Host(grad) => update::sum_of_squares(slice(grad)),
-        Gradient::Device(grad) => grad.clone().powi_scalar(2).sum().into_scalar::<f64>(),
-    };
-    grads.iter().flatten().map(squares).sum::<f64>().sqrt()
+    let (mut host, mut device) = (0.0, None::<Tensor<1>>);
+    for grad in grads.iter().flatten() {
+        match grad {
+            Gradient::Host(grad) => host += update::sum_of_squares(slice(grad)),
+            Gradient::Device(grad) => {
+                let own = grad.clone().square().sum();
+                device = Some(match device {
+                    Some(sum) => sum + own,
+                    None => own,
+                });
+            }
+        }
+    }
+    (host + device.map_or(0.0, Tensor::into_scalar::<f64>)).sqrt()
 }
 
 /// A host tensor's values; the buffer is handed over without a copy where nobody else holds it.
