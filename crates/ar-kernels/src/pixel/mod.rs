@@ -18,8 +18,9 @@
 //! outside is 0.
 //!
 //! Each is one op with a hand-written gradient where the device and the precision have a kernel (flex and
-//! ndarray in f32), and plain tensor operations ([`mod@reference`]) elsewhere. Gates and cells are all
-//! that the layer keeps for its gradient, or nothing (`recompute`).
+//! ndarray in f32), a few products and kernels on CUDA and wgpu (in f32), and plain tensor operations
+//! ([`mod@reference`]) elsewhere. Gates and cells are all that the layer keeps for its gradient, or nothing
+//! (`recompute`).
 //!
 //! # References
 //! van den Oord, Kalchbrenner, Kavukcuoglu, *Pixel Recurrent Neural Networks*, ICML 2016,
@@ -32,6 +33,10 @@
 mod autodiff;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod convolution;
+#[cfg(feature = "cube")]
+mod cube;
+#[cfg(feature = "cube")]
+mod gpu;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod lstm;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
@@ -171,6 +176,11 @@ fn fused(x: &Tensor<4>) -> bool {
     crate::has_kernel(x) && x.dims().iter().all(|&n| n > 0)
 }
 
+#[cfg(feature = "cube")]
+fn has_cube_kernel(x: &Tensor<4>) -> bool {
+    crate::has_cube_kernel(x) && x.dims().iter().all(|&n| n > 0)
+}
+
 /// The convolution of `x` with `weights`.
 ///
 /// # Shapes
@@ -199,6 +209,10 @@ pub fn convolution(
     assert_eq!([taps, inputs], [spec.taps.len(), cin], "weights must be [taps, in, out]");
     let [rows, columns] = bias.dims();
     assert!((rows == 1 || rows == batch) && columns == out, "bias must be [1 or batch, out]");
+    #[cfg(feature = "cube")]
+    if has_cube_kernel(&x) {
+        return gpu::convolution(spec, x, weights, bias);
+    }
     if !fused(&x) {
         return reference::convolution(spec, x, weights, bias);
     }
@@ -245,6 +259,10 @@ pub fn lstm(spec: Lstm, x: Tensor<4>, weights: Weights) -> Tensor<4> {
     );
     assert_eq!(weights.up.dims(), [hidden, channels], "up must be [hidden, channels]");
     assert_eq!(weights.up_bias.dims(), [channels], "up_bias must be [channels]");
+    #[cfg(feature = "cube")]
+    if has_cube_kernel(&x) && hidden <= cube::MOST_HIDDEN {
+        return gpu::lstm(spec, x, weights);
+    }
     if !fused(&x) {
         return reference::lstm(spec, x, weights);
     }
