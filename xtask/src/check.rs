@@ -49,6 +49,8 @@ enum Step {
     Gen,
     /// Tests of the kernels on the ndarray backend
     Ndarray,
+    /// Tests of the GPU kernels, where a Vulkan device answers, be it a software one
+    Wgpu,
     /// The binary with the CUDA backend, type-checked without CUDA
     Cuda,
 }
@@ -153,6 +155,7 @@ fn perform(step: Step, root: &Path, chainrule: &mut Option<PathBuf>) -> Result<E
             let features = ["--no-default-features", "--features", "ndarray"];
             announce(root, &[runner, &package, &features].concat(), &[])?;
         }
+        Step::Wgpu => return wgpu(root),
         Step::Cuda => {
             let check = ["check", "--release", "--package", "ar-cli"];
             let features = ["--no-default-features", "--features", "cuda"];
@@ -160,6 +163,37 @@ fn perform(step: Step, root: &Path, chainrule: &mut Option<PathBuf>) -> Result<E
             announce(root, &[&check[..], &features].concat(), &[("DOCS_RS", "1")])?;
         }
     }
+    Ok(Ended::Passed)
+}
+
+/// Where drivers of Vulkan say that they are there; the loader reads these and what the environment names.
+const VULKAN_DRIVERS: [&str; 3] =
+    ["/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
+
+/// Tests the kernels on what answers through wgpu: built only where there is a driver, run where it works.
+fn wgpu(root: &Path) -> Result<Ended> {
+    let named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
+    let has_driver = named.iter().any(|name| std::env::var_os(name).is_some())
+        || VULKAN_DRIVERS.iter().any(|folder| Path::new(folder).is_dir());
+    if cfg!(target_os = "linux") && !has_driver {
+        return Ok(Ended::Skipped(
+            "no Vulkan driver is installed (on Debian mesa-vulkan-drivers has a software one)",
+        ));
+    }
+    // All of the workspace is asked for, and two targets of it: so the crates below burn are those of the tests.
+    let test = ["test", "--release", "--workspace", "--features", "wgpu"];
+    let targets = ["--test", "cube", "--test", "cube_pixel"];
+    let test = [&test[..], &targets].concat();
+    // Where this is not set the loader complains on every start.
+    let home = std::env::var("XDG_RUNTIME_DIR").unwrap_or_else(|_| "/tmp".to_owned());
+    let environment = [("XDG_RUNTIME_DIR", home.as_str()), ("CHAINRULE_WGPU", "required")];
+    announce(root, &[&test[..], &["--no-run"]].concat(), &environment)?;
+    let mut probe = cargo(root);
+    probe.args(&test).args(["--", "a_wgpu_device_answers"]).envs(environment);
+    if !is_there(&mut probe) {
+        return Ok(Ended::Skipped("no Vulkan device answers"));
+    }
+    announce(root, &test, &environment)?;
     Ok(Ended::Passed)
 }
 
