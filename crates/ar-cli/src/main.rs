@@ -103,6 +103,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Inspect(args) => commands::inspect::run(&args, &session),
         Command::Count(args) => commands::count::run(&args, &session),
         Command::Data(command) => commands::data::run(&command, &session),
+        Command::Devices => commands::devices::run(&session),
         Command::Completions(args) => commands::completions::run(&args),
     }
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic;
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 
 use crate::failure::{Asked, Failure};
 
@@ -11,12 +11,19 @@ thread_local! {
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
+/// What panics on other threads said while somebody [`asks`](asked_of_others); `None` where nobody does.
+static OTHERS: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
 /// Makes every later panic say so and end the process, unless it is [`expected`].
 pub(crate) fn install_hook(asked: Asked) {
     // Other threads that panic meanwhile wait here for the end.
     let end = Once::new();
     panic::set_hook(Box::new(move |info| {
         if EXPECTED.get() || ar_data::panics::is_expected() {
+            return;
+        }
+        if let Some(said) = OTHERS.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            said.push(message_of(info.payload()));
             return;
         }
         end.call_once(|| {
@@ -32,6 +39,16 @@ pub(crate) fn expected<T>(f: impl FnOnce() -> T) -> T {
     let result = f();
     EXPECTED.set(false);
     result
+}
+
+/// Runs `f`, in which a panic on any thread is an answer and no failure of ours, and says what they said on
+/// other threads than this. A backend that finds no driver may find it so on a thread of its own.
+pub(crate) fn asked_of_others<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
+    let others = || OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
+    *others() = Some(Vec::new());
+    let result = expected(f);
+    let said = others().take().unwrap_or_default();
+    (result, said)
 }
 
 /// The words of a panic.

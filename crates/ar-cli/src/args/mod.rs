@@ -134,6 +134,8 @@ pub(crate) enum Command {
     /// List, describe, fetch and export datasets
     #[command(subcommand)]
     Data(DataCommand),
+    /// List the devices that can be computed on: what is compiled in, and what answers on this machine
+    Devices,
     /// Print a shell completion script
     Completions(CompletionsArgs),
 }

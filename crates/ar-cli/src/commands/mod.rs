@@ -8,6 +8,7 @@ mod compress_table;
 pub(crate) mod count;
 pub(crate) mod data;
 pub(crate) mod decompress;
+pub(crate) mod devices;
 pub(crate) mod eval;
 pub(crate) mod features;
 pub(crate) mod init;

@@ -355,6 +355,38 @@ fn completions_are_scripts() {
 }
 
 #[test]
+fn devices_are_what_answers_and_what_does_not_with_a_reason() {
+    let place = Place::new();
+    let found = place.json(&["devices"]);
+    let devices = found["devices"].as_array().unwrap();
+    assert_eq!(devices[0]["device"], "flex", "the default is the first: {found}");
+    assert!(devices[0]["memory_bytes"].as_u64().is_none_or(|bytes| bytes > 1 << 20), "{found}");
+    let none = found["unavailable"].as_array().unwrap();
+    for backend in ["flex", "ndarray", "cuda", "wgpu"] {
+        let answers = devices.iter().any(|device| {
+            let name = device["device"].as_str().unwrap();
+            name == backend || name.starts_with(&format!("{backend}:"))
+        });
+        let reason = none.iter().find(|missing| missing["backend"] == backend);
+        assert!(answers || reason.is_some_and(|missing| missing["reason"] != ""), "{found}");
+    }
+    let words = place.chainrule(&["devices"]).output().unwrap();
+    let words = text(&words.stdout);
+    assert!(words.lines().next().unwrap().starts_with("flex "), "{words}");
+    if let Some(missing) = none.iter().find(|missing| missing["compiled_in"] == false) {
+        let feature = format!("--features {}", missing["backend"].as_str().unwrap());
+        assert!(words.contains(&feature), "{words}");
+    }
+    // What answers can be computed on, and a name of the list is one of --device.
+    place.file("small.toml", NADE);
+    for device in devices {
+        let name = device["device"].as_str().unwrap();
+        let out = format!("on-{}", name.replace(':', "-"));
+        place.json(&["train", "small.toml", "--out", &out, "--device", name]);
+    }
+}
+
+#[test]
 fn human_words_go_to_stdout_and_the_rest_to_stderr() {
     let place = Place::new();
     place.file("small.toml", NADE);
