@@ -265,7 +265,7 @@ fn stale_results(root: &Path) -> Result<Vec<String>> {
         let now: Vec<_> = experiment
             .rungs()
             .iter()
-            .map(|config| (&config.name, &config.sha256, config.anomalies.as_ref()))
+            .map(|config| (&config.name, &config.sha256, config.anomalies.as_deref()))
             .collect();
         let then: Vec<_> = results
             .outcomes

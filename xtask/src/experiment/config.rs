@@ -52,7 +52,7 @@ pub(crate) struct Config {
     /// The published number, where there is one.
     pub(crate) paper: Option<Paper>,
     /// What the model is to tell apart, in a ladder that says so.
-    pub(crate) anomalies: Option<AnomalySets>,
+    pub(crate) anomalies: Option<Box<AnomalySets>>,
     /// Hash of the file.
     pub(crate) sha256: String,
     /// The file.
@@ -235,7 +235,7 @@ pub(crate) fn load(folder: &Path, name: &str) -> Result<Experiment> {
         }
         for (rung, against) in rungs.iter_mut().zip(against) {
             let (calibrate, tests) = (calibrate.clone(), tests.clone());
-            rung.anomalies = Some(AnomalySets { calibrate, alpha, against, tests });
+            rung.anomalies = Some(Box::new(AnomalySets { calibrate, alpha, against, tests }));
         }
     }
     Ok(Experiment::Ladder { name: name.to_owned(), title: ladder.title, rungs })

@@ -321,7 +321,7 @@ fn climb_fold(
         bail!("test NLL is {before} after training but {after} after loading the run");
     }
     let anomalies = match &config.anomalies {
-        Some(sets) => Some(Anomalies::new(sets.clone(), &chainrule.score(run, sets)?)),
+        Some(sets) => Some(Anomalies::new((**sets).clone(), &chainrule.score(run, sets)?)),
         None => None,
     };
     let one_ordering = match test.orderings {

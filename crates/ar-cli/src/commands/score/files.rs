@@ -71,6 +71,9 @@ pub(super) struct Files {
     columns: Columns,
 }
 
+/// The name of what is measured beside the score, and which it is.
+type Measured = (&'static str, fn(Measures) -> f64);
+
 /// What a row of the outputs holds.
 struct Columns {
     is_calibrated: bool,
@@ -156,13 +159,13 @@ impl Files {
 
 impl Columns {
     /// What is measured beside the score, and its name.
-    fn measured(&self) -> impl Iterator<Item = (&'static str, fn(Measures) -> f64)> + use<> {
-        let all: [(_, _, fn(Measures) -> f64); 2] = [
-            (Test::Ratio, "ratio_nats", |measures| measures.ratio),
-            (Test::Complexity, "complexity_nats", |measures| measures.complexity),
+    fn measured(&self) -> impl Iterator<Item = Measured> + use<> {
+        let all: [(Test, Measured); 2] = [
+            (Test::Ratio, ("ratio_nats", |measures| measures.ratio)),
+            (Test::Complexity, ("complexity_nats", |measures| measures.complexity)),
         ];
         let tests = self.tests;
-        let run = move |(test, name, of)| tests.get(test).map(|()| (name, of));
+        let run = move |(test, measured)| tests.get(test).map(|()| measured);
         all.into_iter().filter_map(run)
     }
 
