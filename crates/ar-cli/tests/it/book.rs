@@ -31,6 +31,7 @@ macro_rules! pages {
 
 pages! {
     readme: "README.md",
+    backends: "docs/src/backends.md",
     classify: "docs/src/classify.md",
     commands: "docs/src/commands.md",
     compare: "docs/src/compare.md",
