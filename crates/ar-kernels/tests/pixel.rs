@@ -1,9 +1,10 @@
 //! The image kernels against plain tensor operations, on every CPU backend that is compiled in.
 
-use ar_kernels::pixel::{Convolution, Kind, Lstm, Weights, convolution, lstm, reference};
+mod layers;
+
+use ar_kernels::pixel::{Convolution, Kind, Lstm, convolution};
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
-use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
+use layers::{KINDS, Values, assert_alike, run_convolution};
 
 fn devices() -> Vec<Device> {
     vec![
@@ -14,90 +15,10 @@ fn devices() -> Vec<Device> {
     ]
 }
 
-/// A leaf of the graph with values from [-1, 1) · `scale`.
-fn leaf<const D: usize>(
-    shape: [usize; D],
-    scale: f32,
-    rng: &mut ChaCha8Rng,
-    device: &Device,
-) -> Tensor<D> {
-    let n = shape.iter().product();
-    let values: Vec<f32> = (0..n).map(|_| (rng.random::<f32>() * 2.0 - 1.0) * scale).collect();
-    Tensor::from_data(TensorData::new(values, shape), device).require_grad()
-}
-
-type Values = Vec<TensorData>;
-
-/// Output and gradients of a layer: x first, then the weights.
 fn run_lstm(spec: Lstm, fused: bool, sizes: [usize; 5], rows: usize, device: &Device) -> Values {
-    let [batch, height, width, channels, hidden] = sizes;
-    let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let rng = &mut rng;
-    let directions = spec.directions();
-    let (count, is, ss) =
-        (directions.len(), directions[0].input_taps.len(), directions[0].state_taps.len());
-    let x = leaf([batch, height, width, channels], 1.0, rng, device);
-    let weights = Weights {
-        input_to_state: leaf([count, is, channels, 4 * hidden], 0.8, rng, device),
-        state_to_state: leaf([count, ss, hidden, 4 * hidden], 0.8, rng, device),
-        bias: leaf([count, rows, 4 * hidden], 1.0, rng, device),
-        initial: leaf([count, 2, hidden], 1.0, rng, device),
-        up: leaf([hidden, channels], 1.0, rng, device),
-        up_bias: leaf([channels], 1.0, rng, device),
-    };
-    let slopes = leaf([batch, height, width, channels], 1.0, rng, device).detach();
-    let run = if fused { lstm } else { reference::lstm };
-    let y = run(spec, x.clone(), weights.clone());
-    let grads = (y.clone() * slopes).sum().backward();
-    vec![
-        y.inner().into_data(),
-        x.grad(&grads).unwrap().into_data(),
-        weights.input_to_state.grad(&grads).unwrap().into_data(),
-        weights.state_to_state.grad(&grads).unwrap().into_data(),
-        weights.bias.grad(&grads).unwrap().into_data(),
-        weights.initial.grad(&grads).unwrap().into_data(),
-        weights.up.grad(&grads).unwrap().into_data(),
-        weights.up_bias.grad(&grads).unwrap().into_data(),
-    ]
+    layers::run_lstm(spec, fused, sizes, rows, [0.8, 1.0], device)
 }
 
-fn run_convolution(
-    spec: &Convolution,
-    fused: bool,
-    [batch, height, width, cin, cout]: [usize; 5],
-    rows: usize,
-    device: &Device,
-) -> Values {
-    let mut rng = ChaCha8Rng::seed_from_u64(4);
-    let rng = &mut rng;
-    let x = leaf([batch, height, width, cin], 1.0, rng, device);
-    let weights = leaf([spec.taps.len(), cin, cout], 1.0, rng, device);
-    let bias = leaf([rows, cout], 1.0, rng, device);
-    let slopes = leaf([batch, height, width, cout], 1.0, rng, device).detach();
-    let run = if fused { convolution } else { reference::convolution };
-    let y = run(spec, x.clone(), weights.clone(), bias.clone());
-    let grads = (y.clone() * slopes).sum().backward();
-    vec![
-        y.inner().into_data(),
-        x.grad(&grads).unwrap().into_data(),
-        weights.grad(&grads).unwrap().into_data(),
-        bias.grad(&grads).unwrap().into_data(),
-    ]
-}
-
-fn assert_alike(found: &Values, expected: &Values, what: &str) {
-    for (k, (found, expected)) in found.iter().zip(expected).enumerate() {
-        assert_eq!(found.shape(), expected.shape(), "{what}: output {k}");
-        let (found, expected): (Vec<f32>, Vec<f32>) =
-            (found.iter::<f32>().collect(), expected.iter::<f32>().collect());
-        let scale = expected.iter().fold(1.0_f32, |a, b| a.max(b.abs()));
-        for (at, (f, e)) in found.iter().zip(&expected).enumerate() {
-            assert!((f - e).abs() <= 2e-5 * scale, "{what}: output {k}, value {at}: {f} {e}");
-        }
-    }
-}
-
-const KINDS: [Kind; 3] = [Kind::Row, Kind::Diagonal, Kind::DiagonalBoth];
 /// Batch, height, width, channels, hidden: more columns than rows and the other way, one row, one
 /// column, padded units and channels, several registers.
 const SIZES: [[usize; 5]; 6] = [

@@ -835,14 +835,8 @@ fn sample_on(
         assert_eq!(observed.x.len(), batch * dim, "observed.x must be [batch, dim]");
         assert_eq!(observed.mask.len(), batch * dim, "observed.mask must be [batch, dim]");
     }
-    let mut x = vec![0.0; batch * dim];
-    let chunk_len = chunk_len(batch);
-    x.par_chunks_mut(chunk_len * dim).enumerate().for_each(|(chunk, x)| {
-        let first = chunk * chunk_len;
-        let dice = Dice { uniforms, batch, first, observed };
-        walk_chunk_f32(isa, params, &mut |t, i, logit| dice.choose(t, i, dim, logit), x);
-    });
-    x
+    let dice = Dice { uniforms, batch, observed };
+    walk_all(isa, batch, params, |t, image, logit| dice.choose(t, image, dim, logit))
 }
 
 /// Walks the ordering and draws: x_t is 1 where its logit is above `thresholds[image, t]`, else 0.
@@ -857,16 +851,24 @@ pub fn draw(thresholds: &[f32], params: Params<'_, f32>) -> Vec<f32> {
     if dim == 0 || thresholds.is_empty() {
         return Vec::new();
     }
-    let batch = batch_of(thresholds, dim);
+    let above = |t, image, logit| f32::from(logit > thresholds[image * dim + t]);
+    walk_all(Isa::detect(), batch_of(thresholds, dim), params, above)
+}
+
+/// The values that `choose` says, of all images, on all threads.
+fn walk_all(
+    isa: Isa,
+    batch: usize,
+    params: Params<'_, f32>,
+    choose: impl Fn(usize, usize, f32) -> f32 + Sync,
+) -> Vec<f32> {
+    let (dim, _) = params.dims();
     let mut x = vec![0.0; batch * dim];
     let chunk_len = chunk_len(batch);
-    let isa = Isa::detect();
-    x.par_chunks_mut(chunk_len * dim).zip(thresholds.par_chunks(chunk_len * dim)).for_each(
-        |(x, thresholds)| {
-            let choose = &mut |t, i, logit| f32::from(logit > thresholds[i * dim + t]);
-            walk_chunk_f32(isa, params, choose, x);
-        },
-    );
+    x.par_chunks_mut(chunk_len * dim).enumerate().for_each(|(chunk, x)| {
+        let first = chunk * chunk_len;
+        walk_chunk_f32(isa, params, &mut |t, i, logit| choose(t, first + i, logit), x);
+    });
     x
 }
 
@@ -897,19 +899,17 @@ pub fn walk(isa: Isa, images: usize, params: Params<'_, f32>, choose: &mut Choos
 /// between: mostly true of binary images, and then h is read once for all of them.
 const AHEAD: usize = 4;
 
-/// Where one chunk's values come from.
+/// Where values come from.
 struct Dice<'a> {
     uniforms: &'a [f64],
     batch: usize,
-    first: usize,
     observed: Option<Observed<'a>>,
 }
 
 impl Dice<'_> {
-    /// The value of position t of the chunk's image i.
+    /// The value of position t of an image.
     #[inline(always)]
-    fn choose(&self, t: usize, i: usize, dim: usize, logit: f32) -> f32 {
-        let image = self.first + i;
+    fn choose(&self, t: usize, image: usize, dim: usize, logit: f32) -> f32 {
         if let Some(observed) = self.observed
             && observed.mask[image * dim + t]
         {

@@ -437,29 +437,24 @@ fn sum_groups_kernel(parts: &[f32], out: &mut [f32], len: u32, groups: u32) {
     out[e] = sum;
 }
 
-impl NadeOps for CubeBackend {
-    fn nade_logits(
-        x: CubeTensor,
-        w: CubeTensor,
-        v: CubeTensor,
-        b: CubeTensor,
-        c: CubeTensor,
-    ) -> CubeTensor {
-        let [batch, dim] = x.shape().dims();
-        let [hidden] = c.shape().dims();
-        let [x, w, v, b, c] = [x, w, v, b, c].map(contiguous);
-        let out = empty(&x, [batch, dim]);
-        let client = x.client.clone();
+/// Launches a walk over the positions: of bits, or of thresholds that draw them, to as many numbers.
+macro_rules! walk {
+    ($kernel:ident, $from:expr, $w:expr, $v:expr, $b:expr, $c:expr) => {{
+        let [batch, dim] = $from.shape().dims();
+        let [hidden] = $c.shape().dims();
+        let [from, w, v, b, c] = [$from, $w, $v, $b, $c].map(contiguous);
+        let out = empty(&from, [batch, dim]);
+        let client = from.client.clone();
         let plan = Plan::new(&client, batch, hidden);
         count_launch();
-        // SAFETY: `logits` has checked the shapes; an index beyond the batch or the hidden units is replaced by
-        // one within before it is read, and not written to.
+        // SAFETY: `logits` and `draw` have checked the shapes; an index beyond the batch or the hidden units is
+        // replaced by one within before it is read, and not written to.
         unsafe {
-            logits_kernel::launch_unchecked(
+            $kernel::launch_unchecked(
                 &client,
                 cubes(&client, batch.div_ceil(plan.images)),
                 CubeDim::new_1d(plan.units as u32),
-                x.into_buffer_arg(),
+                from.into_buffer_arg(),
                 w.into_buffer_arg(),
                 v.into_buffer_arg(),
                 b.into_buffer_arg(),
@@ -475,6 +470,18 @@ impl NadeOps for CubeBackend {
             );
         }
         out
+    }};
+}
+
+impl NadeOps for CubeBackend {
+    fn nade_logits(
+        x: CubeTensor,
+        w: CubeTensor,
+        v: CubeTensor,
+        b: CubeTensor,
+        c: CubeTensor,
+    ) -> CubeTensor {
+        walk!(logits_kernel, x, w, v, b, c)
     }
 
     fn nade_gradients(
@@ -496,7 +503,7 @@ impl NadeOps for CubeBackend {
         let parts = empty(&x, [groups * len]);
         let units = hidden.next_power_of_two().clamp(32, 64);
         count_launch();
-        // SAFETY: as in the forward pass; a unit writes to its own hidden unit's gradients only.
+        // SAFETY: as in `walk`; a unit writes to its own hidden unit's gradients only.
         unsafe {
             gradients_kernel::launch_unchecked(
                 &client,
@@ -542,34 +549,6 @@ impl NadeOps for CubeBackend {
         b: CubeTensor,
         c: CubeTensor,
     ) -> CubeTensor {
-        let [batch, dim] = thresholds.shape().dims();
-        let [hidden] = c.shape().dims();
-        let [thresholds, w, v, b, c] = [thresholds, w, v, b, c].map(contiguous);
-        let out = empty(&thresholds, [batch, dim]);
-        let client = thresholds.client.clone();
-        let plan = Plan::new(&client, batch, hidden);
-        count_launch();
-        // SAFETY: as in the forward pass.
-        unsafe {
-            draw_kernel::launch_unchecked(
-                &client,
-                cubes(&client, batch.div_ceil(plan.images)),
-                CubeDim::new_1d(plan.units as u32),
-                thresholds.into_buffer_arg(),
-                w.into_buffer_arg(),
-                v.into_buffer_arg(),
-                b.into_buffer_arg(),
-                c.into_buffer_arg(),
-                out.clone().into_buffer_arg(),
-                batch as u32,
-                dim as u32,
-                hidden as u32,
-                plan.units,
-                plan.per_unit,
-                plan.images,
-                plan.planes,
-            );
-        }
-        out
+        walk!(draw_kernel, thresholds, w, v, b, c)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 ///
 /// # Panics
 /// When none answers though `CHAINRULE_WGPU` is `required`.
-pub fn wgpu() -> Option<(Device, MutexGuard<'static, ()>)> {
+pub(crate) fn wgpu() -> Option<(Device, MutexGuard<'static, ()>)> {
     static DEVICE: LazyLock<Result<Device, String>> =
         LazyLock::new(|| Device::wgpu_options().init().map_err(|error| error.to_string()));
     static ALONE: Mutex<()> = Mutex::new(());
@@ -27,18 +27,12 @@ pub fn wgpu() -> Option<(Device, MutexGuard<'static, ()>)> {
 }
 
 /// Uniform in (−1, 1).
-pub fn numbers(n: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn numbers(n: usize, seed: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..n).map(|_| rng.random::<f32>() * 2.0 - 1.0).collect()
 }
 
-/// Largest difference, relative to the largest number of `expected` (or to 1, where all are small); infinite where
-/// one is no number.
-pub fn gap(here: &[f32], expected: &[f32]) -> f64 {
-    assert_eq!(here.len(), expected.len());
-    let scale = expected.iter().fold(1.0_f64, |most, x| most.max(f64::from(*x).abs()));
-    here.iter().zip(expected).fold(0.0, |most, (here, expected)| {
-        let gap = (f64::from(*here) - f64::from(*expected)).abs() / scale;
-        if gap.is_nan() { f64::INFINITY } else { most.max(gap) }
-    })
+/// The numbers of a tensor.
+pub(crate) fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
 }

@@ -1,4 +1,4 @@
-//! The kernels of [`super::gpu`]: what taps gather, its adjoint, and the recurrence of a layer.
+//! The recurrence of a layer on a GPU: the states of all cells in one launch, their slopes in another.
 //!
 //! A cube walks the wavefronts of one image in one direction, and all of its units meet after each. What they hand
 //! on, h forwards and the gates' slopes backwards, goes through the results themselves in global memory, which the
@@ -15,9 +15,9 @@ use burn_cubecl::cubecl::client::Client;
 use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::gpu::{StateOps, by_rows};
-use super::{Lstm, Tap};
 use crate::cube::{MOST_UNITS, contiguous, count_launch, cubes, empty, sigmoid};
+use crate::pixel::Lstm;
+use crate::pixel::gpu::by_rows;
 
 /// Lines of a unit.
 const LINES: usize = 4;
@@ -25,75 +25,7 @@ const LINES: usize = 4;
 const MOST_TAPS: usize = 3;
 /// Most hidden units that the kernels take: what they add to h₀ and c₀ fits the 16 KiB of shared memory that every
 /// device has.
-pub(super) const MOST_HIDDEN: usize = 340;
-
-#[cube(launch_unchecked)]
-fn gather_kernel(
-    x: &[f32],
-    out: &mut [f32],
-    len: u32,
-    height: u32,
-    width: u32,
-    channels: u32,
-    #[comptime] taps: Vec<[i32; 2]>,
-) {
-    let at = ABSOLUTE_POS;
-    if at >= len as usize {
-        terminate!();
-    }
-    let pixel = at as u32 / channels;
-    let channel = at as u32 % channels;
-    let column = pixel % width;
-    let row = pixel / width % height;
-    let count = comptime!(taps.len());
-    #[unroll]
-    for k in 0..count {
-        let up = comptime!(taps[k][0]);
-        let side = comptime!(taps[k][1]);
-        let r = row as i32 + up;
-        let c = column as i32 + side;
-        let inside = r >= 0 && r < height as i32 && c >= 0 && c < width as i32;
-        let step = (up * width as i32 + side) * channels as i32;
-        let from = select(inside, at as i32 + step, 0);
-        let value = select(inside, x[from as usize], 0.0f32);
-        out[(pixel as usize * count + k) * channels as usize + channel as usize] = value;
-    }
-}
-
-#[cube(launch_unchecked)]
-fn scatter_kernel(
-    seen: &[f32],
-    out: &mut [f32],
-    len: u32,
-    height: u32,
-    width: u32,
-    channels: u32,
-    #[comptime] taps: Vec<[i32; 2]>,
-) {
-    let at = ABSOLUTE_POS;
-    if at >= len as usize {
-        terminate!();
-    }
-    let pixel = at as u32 / channels;
-    let channel = at as u32 % channels;
-    let column = pixel % width;
-    let row = pixel / width % height;
-    let count = comptime!(taps.len());
-    let mut sum = 0.0f32;
-    #[unroll]
-    for k in 0..count {
-        let up = comptime!(taps[k][0]);
-        let side = comptime!(taps[k][1]);
-        // The pixel that saw this one through the tap.
-        let r = row as i32 - up;
-        let c = column as i32 - side;
-        let inside = r >= 0 && r < height as i32 && c >= 0 && c < width as i32;
-        let from = select(inside, pixel as i32 - up * width as i32 - side, 0);
-        let place = (from as usize * count + k) * channels as usize + channel as usize;
-        sum += select(inside, seen[place], 0.0f32);
-    }
-    out[at] = sum;
-}
+pub(in crate::pixel) const MOST_HIDDEN: usize = 340;
 
 /// The pixel of a line in a wavefront, counted in the image, as the direction sees it: `column` counts from where
 /// the direction begins.
@@ -110,6 +42,51 @@ fn wavefronts(height: usize, width: usize, #[comptime] rows: bool) -> usize {
         count = height + width - 1;
     }
     count
+}
+
+/// The number of lines.
+#[cube]
+fn lines_of(height: usize, width: usize, #[comptime] rows: bool) -> usize {
+    let mut count = height;
+    if comptime!(rows) {
+        count = width;
+    }
+    count
+}
+
+/// Taps of the states of a kind.
+const fn taps_of(rows: bool) -> usize {
+    if rows { 3 } else { 2 }
+}
+
+/// Where the cells of some lines from `line` on are in wavefront t, as pixels from `base` on, and whether they are
+/// there; of one that is not, `base`. Nothing is where the unit has nothing to do.
+#[cube]
+fn cells_of(
+    t: usize,
+    line: usize,
+    has_work: bool,
+    base: usize,
+    lines: usize,
+    width: usize,
+    mirrored: bool,
+    there: &mut Array<u32>,
+    at: &mut Array<usize>,
+    #[comptime] rows: bool,
+) {
+    #[unroll]
+    for l in 0..LINES {
+        let mut row = line + l;
+        let mut valid = has_work && row < lines && t >= row && t - row < width;
+        let mut column = select(valid, t - row, 0);
+        if comptime!(rows) {
+            valid = has_work && line + l < lines;
+            row = t;
+            column = line + l;
+        }
+        there[l] = u32::cast_from(valid);
+        at[l] = base + select(valid, pixel_of(row, column, width, mirrored), 0);
+    }
 }
 
 /// h of every cell. `gates` is written to if `keep`.
@@ -137,7 +114,7 @@ fn states_kernel(
     let mirrored = d == 1;
     let base = image * height * width;
     let unit = UNIT_POS as usize;
-    let taps = comptime!(if rows { 3usize } else { 2usize });
+    let taps = comptime!(taps_of(rows));
     let wide = comptime!(4 * hidden);
 
     // What h₀ adds to the gates through each tap.
@@ -157,10 +134,7 @@ fn states_kernel(
     }
     sync_cube();
 
-    let mut lines = height;
-    if comptime!(rows) {
-        lines = width;
-    }
+    let lines = lines_of(height, width, rows);
     let groups = (lines + LINES - 1) / LINES;
     let turns = (groups * hidden + units - 1) / units;
     let mut there = Array::<u32>::new(comptime!(LINES));
@@ -174,20 +148,11 @@ fn states_kernel(
             let item = turn * units + unit;
             let j = item % hidden;
             let line = item / hidden * LINES;
+            let has_work = item < groups * hidden;
+            cells_of(t, line, has_work, base, lines, width, mirrored, &mut there, &mut at, rows);
             #[unroll]
             for l in 0..LINES {
-                let mut row = line + l;
-                let mut valid =
-                    item < groups * hidden && row < lines && t >= row && t - row < width;
-                let mut column = select(valid, t - row, 0);
-                if comptime!(rows) {
-                    valid = item < groups * hidden && line + l < lines;
-                    row = t;
-                    column = line + l;
-                }
-                there[l] = u32::cast_from(valid);
-                let pixel = base + select(valid, pixel_of(row, column, width, mirrored), 0);
-                at[l] = pixel;
+                let pixel = at[l];
                 #[unroll]
                 for gate in 0..4 {
                     sums[4 * l + gate] = z[(pixel * directions + d) * wide + gate * hidden + j];
@@ -308,12 +273,9 @@ fn slopes_kernel(
     let mirrored = d == 1;
     let base = image * height * width;
     let unit = UNIT_POS as usize;
-    let taps = comptime!(if rows { 3usize } else { 2usize });
+    let taps = comptime!(taps_of(rows));
     let wide = comptime!(4 * hidden);
-    let mut lines = height;
-    if comptime!(rows) {
-        lines = width;
-    }
+    let lines = lines_of(height, width, rows);
     let groups = (lines + LINES - 1) / LINES;
     let turns = (groups * hidden + units - 1) / units;
     let mut there = Array::<u32>::new(comptime!(LINES));
@@ -328,20 +290,11 @@ fn slopes_kernel(
             let item = turn * units + unit;
             let j = item % hidden;
             let line = item / hidden * LINES;
+            let has_work = item < groups * hidden;
+            cells_of(t, line, has_work, base, lines, width, mirrored, &mut there, &mut at, rows);
             #[unroll]
             for l in 0..LINES {
-                let mut row = line + l;
-                let mut valid =
-                    item < groups * hidden && row < lines && t >= row && t - row < width;
-                let mut column = select(valid, t - row, 0);
-                if comptime!(rows) {
-                    valid = item < groups * hidden && line + l < lines;
-                    row = t;
-                    column = line + l;
-                }
-                there[l] = u32::cast_from(valid);
-                let pixel = base + select(valid, pixel_of(row, column, width, mirrored), 0);
-                at[l] = pixel;
+                let pixel = at[l];
                 sums[l] = grad[(pixel * directions + d) * hidden + j];
             }
             // What the cells say that saw this one, through the tap that they saw it by.
@@ -441,7 +394,7 @@ fn before_kernel(
     if at >= pixels * directions * hidden {
         terminate!();
     }
-    let taps = comptime!(if rows { 3usize } else { 2usize });
+    let taps = comptime!(taps_of(rows));
     let k = at % hidden;
     let pixel = at / hidden % pixels;
     let d = at / hidden / pixels;
@@ -499,12 +452,9 @@ fn initial_kernel(
     let directions = directions as usize;
     let d = CUBE_POS_X as usize;
     let unit = UNIT_POS as usize;
-    let taps = comptime!(if rows { 3usize } else { 2usize });
+    let taps = comptime!(taps_of(rows));
     let wide = comptime!(4 * hidden);
-    let mut lines = height;
-    if comptime!(rows) {
-        lines = width;
-    }
+    let lines = lines_of(height, width, rows);
     // Slopes of the gates of all cells that saw h₀, by tap.
     let mut sums = Shared::<[f32]>::new_slice(comptime!(MOST_TAPS * 4 * hidden));
     let rounds = comptime!((taps * 4 * hidden).div_ceil(units));
@@ -588,11 +538,8 @@ impl Sizes {
     }
 }
 
-fn signed(taps: &[Tap]) -> Vec<[i32; 2]> {
-    taps.iter().map(|tap| tap.map(|step| step as i32)).collect()
-}
-
-fn states(
+/// h, the activated gates where they are to be kept, and the cells.
+pub(super) fn states(
     z: CubeTensor,
     state_to_state: CubeTensor,
     initial: CubeTensor,
@@ -634,168 +581,97 @@ fn states(
     [h, gates, cells]
 }
 
-impl StateOps for CubeBackend {
-    fn pixel_gather(x: CubeTensor, taps: Vec<Tap>) -> CubeTensor {
-        let [batch, height, width, channels] = x.shape().dims();
-        let x = contiguous(x);
-        let out = empty(&x, [batch, height, width, taps.len() * channels]);
-        let client = x.client.clone();
-        let len = batch * height * width * channels;
-        count_launch();
-        // SAFETY: a tap outside the image reads the first pixel instead; a unit beyond the map ends at once.
-        unsafe {
-            gather_kernel::launch_unchecked(
-                &client,
-                cubes(&client, len.div_ceil(MOST_UNITS)),
-                CubeDim::new_1d(MOST_UNITS as u32),
-                x.into_buffer_arg(),
-                out.clone().into_buffer_arg(),
-                len as u32,
-                height as u32,
-                width as u32,
-                channels as u32,
-                signed(&taps),
-            );
-        }
-        out
+/// Gradients of z, the weights and the initial states.
+pub(super) fn gradients(
+    h: CubeTensor,
+    gates: CubeTensor,
+    cells: CubeTensor,
+    state_to_state: CubeTensor,
+    initial: CubeTensor,
+    grad: CubeTensor,
+    spec: Lstm,
+) -> (CubeTensor, CubeTensor, CubeTensor) {
+    let [h, gates, cells, weights, initial, grad] =
+        [h, gates, cells, state_to_state, initial, grad].map(contiguous);
+    let sizes = Sizes::of(&gates, &weights);
+    let Sizes { batch, height, width, directions, hidden, taps } = sizes;
+    let (pixels, rows) = (sizes.pixels(), by_rows(spec));
+    let client = h.client.clone();
+    let units = sizes.units(spec, &client);
+
+    let transposed = contiguous(CubeBackend::float_swap_dims(weights.clone(), 2, 3));
+    let slopes = empty(&h, [batch, height, width, directions * 4 * hidden]);
+    let carry = empty(&h, [batch, directions, sizes.lines(spec), hidden]);
+    count_launch();
+    // SAFETY: as in `states`.
+    unsafe {
+        slopes_kernel::launch_unchecked(
+            &client,
+            CubeCount::Static((batch * directions) as u32, 1, 1),
+            CubeDim::new_1d(units as u32),
+            gates.into_buffer_arg(),
+            cells.into_buffer_arg(),
+            transposed.into_buffer_arg(),
+            initial.clone().into_buffer_arg(),
+            grad.into_buffer_arg(),
+            slopes.clone().into_buffer_arg(),
+            carry.clone().into_buffer_arg(),
+            height as u32,
+            width as u32,
+            directions as u32,
+            hidden,
+            rows,
+            units,
+        );
     }
 
-    fn pixel_scatter(seen: CubeTensor, taps: Vec<Tap>) -> CubeTensor {
-        let [batch, height, width, all] = seen.shape().dims();
-        let channels = all / taps.len();
-        let seen = contiguous(seen);
-        let out = empty(&seen, [batch, height, width, channels]);
-        let client = seen.client.clone();
-        let len = batch * height * width * channels;
-        count_launch();
-        // SAFETY: as in `pixel_gather`.
-        unsafe {
-            scatter_kernel::launch_unchecked(
-                &client,
-                cubes(&client, len.div_ceil(MOST_UNITS)),
-                CubeDim::new_1d(MOST_UNITS as u32),
-                seen.into_buffer_arg(),
-                out.clone().into_buffer_arg(),
-                len as u32,
-                height as u32,
-                width as u32,
-                channels as u32,
-                signed(&taps),
-            );
-        }
-        out
+    let before = empty(&h, [directions, pixels, taps * hidden]);
+    let len = directions * pixels * hidden;
+    count_launch();
+    // SAFETY: a tap outside the image reads nothing; a unit beyond the cells ends at once.
+    unsafe {
+        before_kernel::launch_unchecked(
+            &client,
+            cubes(&client, len.div_ceil(MOST_UNITS)),
+            CubeDim::new_1d(MOST_UNITS as u32),
+            h.into_buffer_arg(),
+            initial.clone().into_buffer_arg(),
+            before.clone().into_buffer_arg(),
+            pixels as u32,
+            height as u32,
+            width as u32,
+            directions as u32,
+            hidden as u32,
+            rows,
+        );
     }
+    let by_direction =
+        CubeBackend::float_reshape(slopes.clone(), Shape::new([pixels, directions, 4 * hidden]));
+    let by_direction = CubeBackend::float_swap_dims(by_direction, 0, 1);
+    let of_weights =
+        CubeBackend::float_matmul(CubeBackend::float_swap_dims(before, 1, 2), by_direction);
+    let of_weights = CubeBackend::float_reshape(of_weights, weights.shape());
 
-    fn pixel_states(
-        z: CubeTensor,
-        state_to_state: CubeTensor,
-        initial: CubeTensor,
-        spec: Lstm,
-    ) -> CubeTensor {
-        let [h, _, _] = states(z, state_to_state, initial, spec, false);
-        h
+    let of_initial = empty(&initial, [directions, 2, hidden]);
+    count_launch();
+    // SAFETY: a cube reads its direction's weights, slopes and carry, and writes its gradients.
+    unsafe {
+        initial_kernel::launch_unchecked(
+            &client,
+            CubeCount::Static(directions as u32, 1, 1),
+            CubeDim::new_1d(units as u32),
+            slopes.clone().into_buffer_arg(),
+            weights.into_buffer_arg(),
+            carry.into_buffer_arg(),
+            of_initial.clone().into_buffer_arg(),
+            batch as u32,
+            height as u32,
+            width as u32,
+            directions as u32,
+            hidden,
+            rows,
+            units,
+        );
     }
-
-    fn pixel_states_kept(
-        z: CubeTensor,
-        state_to_state: CubeTensor,
-        initial: CubeTensor,
-        spec: Lstm,
-    ) -> (CubeTensor, CubeTensor, CubeTensor) {
-        let [h, gates, cells] = states(z, state_to_state, initial, spec, true);
-        (h, gates, cells)
-    }
-
-    fn pixel_states_gradients(
-        h: CubeTensor,
-        gates: CubeTensor,
-        cells: CubeTensor,
-        state_to_state: CubeTensor,
-        initial: CubeTensor,
-        grad: CubeTensor,
-        spec: Lstm,
-    ) -> (CubeTensor, CubeTensor, CubeTensor) {
-        let [h, gates, cells, weights, initial, grad] =
-            [h, gates, cells, state_to_state, initial, grad].map(contiguous);
-        let sizes = Sizes::of(&gates, &weights);
-        let Sizes { batch, height, width, directions, hidden, taps } = sizes;
-        let (pixels, rows) = (sizes.pixels(), by_rows(spec));
-        let client = h.client.clone();
-        let units = sizes.units(spec, &client);
-
-        let transposed = contiguous(Self::float_swap_dims(weights.clone(), 2, 3));
-        let slopes = empty(&h, [batch, height, width, directions * 4 * hidden]);
-        let carry = empty(&h, [batch, directions, sizes.lines(spec), hidden]);
-        count_launch();
-        // SAFETY: as in `states`.
-        unsafe {
-            slopes_kernel::launch_unchecked(
-                &client,
-                CubeCount::Static((batch * directions) as u32, 1, 1),
-                CubeDim::new_1d(units as u32),
-                gates.into_buffer_arg(),
-                cells.into_buffer_arg(),
-                transposed.into_buffer_arg(),
-                initial.clone().into_buffer_arg(),
-                grad.into_buffer_arg(),
-                slopes.clone().into_buffer_arg(),
-                carry.clone().into_buffer_arg(),
-                height as u32,
-                width as u32,
-                directions as u32,
-                hidden,
-                rows,
-                units,
-            );
-        }
-
-        let before = empty(&h, [directions, pixels, taps * hidden]);
-        let len = directions * pixels * hidden;
-        count_launch();
-        // SAFETY: a tap outside the image reads nothing; a unit beyond the cells ends at once.
-        unsafe {
-            before_kernel::launch_unchecked(
-                &client,
-                cubes(&client, len.div_ceil(MOST_UNITS)),
-                CubeDim::new_1d(MOST_UNITS as u32),
-                h.into_buffer_arg(),
-                initial.clone().into_buffer_arg(),
-                before.clone().into_buffer_arg(),
-                pixels as u32,
-                height as u32,
-                width as u32,
-                directions as u32,
-                hidden as u32,
-                rows,
-            );
-        }
-        let by_direction =
-            Self::float_reshape(slopes.clone(), Shape::new([pixels, directions, 4 * hidden]));
-        let by_direction = Self::float_swap_dims(by_direction, 0, 1);
-        let of_weights = Self::float_matmul(Self::float_swap_dims(before, 1, 2), by_direction);
-        let of_weights = Self::float_reshape(of_weights, weights.shape());
-
-        let of_initial = empty(&initial, [directions, 2, hidden]);
-        count_launch();
-        // SAFETY: a cube reads its direction's weights, slopes and carry, and writes its gradients.
-        unsafe {
-            initial_kernel::launch_unchecked(
-                &client,
-                CubeCount::Static(directions as u32, 1, 1),
-                CubeDim::new_1d(units as u32),
-                slopes.clone().into_buffer_arg(),
-                weights.into_buffer_arg(),
-                carry.into_buffer_arg(),
-                of_initial.clone().into_buffer_arg(),
-                batch as u32,
-                height as u32,
-                width as u32,
-                directions as u32,
-                hidden,
-                rows,
-                units,
-            );
-        }
-        (slopes, of_weights, of_initial)
-    }
+    (slopes, of_weights, of_initial)
 }
