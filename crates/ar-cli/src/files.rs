@@ -413,14 +413,21 @@ impl Grid {
     }
 
     fn encode(&self) -> Result<Vec<u8>> {
-        let color =
-            if self.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
-        let mut png = Vec::new();
-        PngEncoder::new(&mut png)
-            .write_image(&self.pixels, self.width as u32, self.height as u32, color)
-            .context(Internal("a grid is no PNG"))?;
-        Ok(png)
+        png(&self.pixels, [self.width, self.height], self.channels)
     }
+}
+
+/// Pixels as PNG, grey (1 channel) or red, green and blue (3), row by row.
+///
+/// # Errors
+/// When they are not so many.
+pub(crate) fn png(pixels: &[u8], [width, height]: [usize; 2], channels: usize) -> Result<Vec<u8>> {
+    let color = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    let mut png = Vec::new();
+    PngEncoder::new(&mut png)
+        .write_image(pixels, width as u32, height as u32, color)
+        .context(Internal("a picture is no PNG"))?;
+    Ok(png)
 }
 
 /// Grey between the images.

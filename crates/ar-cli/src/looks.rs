@@ -6,17 +6,16 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::Rows;
 use ar_models::model::Model;
 use ar_models::pixel::receptive_field;
 use ar_models::randomness::{Purpose, stream};
-use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 use serde::Serialize;
 
-use crate::error::{Internal, mistake};
-use crate::files::Layout;
+use crate::error::mistake;
+use crate::files::{self, Layout};
 use crate::outputs::out;
 use crate::report::shade;
 
@@ -237,11 +236,7 @@ fn two_panels(layout: Layout, colour: impl Fn(usize, usize) -> [u8; 3]) -> Resul
             });
         }
     }
-    let mut png = Vec::new();
-    PngEncoder::new(&mut png)
-        .write_image(pixels.as_flattened(), columns as u32, rows as u32, ExtendedColorType::Rgb8)
-        .context(Internal("a picture is no PNG"))?;
-    Ok(png)
+    files::png(pixels.as_flattened(), [columns, rows], 3)
 }
 
 #[cfg(test)]

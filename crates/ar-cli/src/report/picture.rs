@@ -1,13 +1,11 @@
 //! Images inside the page, as PNG in `data:` URIs.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 use plotters::style::colors::colormaps::ViridisRGB;
 
-use crate::error::Internal;
-use crate::files::{Layout, UNSEEN, tone};
+use crate::files::{self, Layout, UNSEEN, tone};
 
 /// A picture and what it shows.
 pub(crate) struct Picture {
@@ -20,15 +18,12 @@ pub(crate) struct Picture {
 impl Picture {
     fn new(alt: String, width: usize, height: usize, pixels: &[[u8; 3]]) -> Result<Self> {
         let is_grey = pixels.iter().all(|[red, green, blue]| red == green && green == blue);
-        let (color, bytes): (_, Vec<u8>) = if is_grey {
-            (ExtendedColorType::L8, pixels.iter().map(|[grey, ..]| *grey).collect())
+        let png = if is_grey {
+            let greys: Vec<u8> = pixels.iter().map(|[grey, ..]| *grey).collect();
+            files::png(&greys, [width, height], 1)?
         } else {
-            (ExtendedColorType::Rgb8, pixels.as_flattened().to_vec())
+            files::png(pixels.as_flattened(), [width, height], 3)?
         };
-        let mut png = Vec::new();
-        PngEncoder::new(&mut png)
-            .write_image(&bytes, width as u32, height as u32, color)
-            .context(Internal("a picture is no PNG"))?;
         Ok(Self { alt, uri: format!("data:image/png;base64,{}", STANDARD.encode(png)) })
     }
 

@@ -77,6 +77,11 @@ impl<T: Copy> Tested<T> {
         Self(Test::ALL.map(f))
     }
 
+    /// Which they are.
+    pub(super) fn tests(&self) -> Tested<()> {
+        Tested(self.0.map(|value| value.map(|_| ())))
+    }
+
     pub(super) fn get(&self, test: Test) -> Option<T> {
         self.0[test as usize]
     }
@@ -110,6 +115,11 @@ impl Measures {
     fn joint(self) -> impl Iterator<Item = f64> {
         [self.score, self.ratio, self.complexity].into_iter().filter(|x| !x.is_nan())
     }
+}
+
+/// A row so far out that its density is no number is as unlikely as can be.
+pub(super) fn no_nan(x: f64) -> f64 {
+    if x.is_nan() { f64::NEG_INFINITY } else { x }
 }
 
 /// What is measured beside the score.
@@ -165,20 +175,20 @@ impl Extras {
         })
     }
 
-    /// log p(x) − log p₀(x) and log p(x) + L(x) of each row, by its log p(x), in nats.
+    /// log p(x) − log p₀(x) and log p(x) + L(x) of each row, by its log p(x), in nats; NaN where nobody asked.
     pub(super) fn measure(&self, examples: &dyn Examples, log_prob: &[f64]) -> Vec<[f64; 2]> {
         let mut out = vec![[f64::NAN; 2]; log_prob.len()];
         if let Some(background) = &self.background {
             let simple = log_probs(background, examples, |_| ());
             for ((out, own), simple) in out.iter_mut().zip(log_prob).zip(simple) {
-                out[0] = own - simple;
+                out[0] = no_nan(own - simple);
             }
         }
         if self.complexity && !out.is_empty() {
             let values = read_all(examples, 0);
             let rows = values.par_chunks(values.len() / out.len());
             out.par_iter_mut().zip(log_prob).zip(rows).for_each(|((out, own), row)| {
-                out[1] = own + compressed_nats(row);
+                out[1] = no_nan(own + compressed_nats(row));
             });
         }
         out

@@ -167,8 +167,8 @@ impl Record {
         if detections.is_some() {
             table[0].extend(["AUROC", "average precision"].map(str::to_owned));
         }
-        let tests = data.flagged.map(|flagged| Tested(flagged.counts.0.map(|n| n.map(|_| ()))));
-        let tests = tests.or(detections.map(|all| Tested(all.0.map(|one| one.map(|_| ())))));
+        let tests = data.flagged.map(|flagged| flagged.counts.tests());
+        let tests = tests.or(detections.map(|detections| detections.tests()));
         for (test, ()) in tests.iter().flat_map(Tested::iter) {
             let mut cells = vec![test.to_string()];
             cells.extend(sets.iter().filter_map(|set| set.flagged).map(|flagged| {

@@ -8,7 +8,7 @@ use ar_models::window::KernelWindow;
 use prob_core::units::Nats;
 
 use super::super::{Session, finite};
-use super::anomaly::{Extras, Measures, Normal, TESTS, Test, Tested};
+use super::anomaly::{Extras, Measures, Normal, TESTS, Tested, no_nan};
 use super::record::{BadRecord, Flagged, SetRecord};
 use crate::args::BadRows;
 use crate::data::cells::seen_by_model;
@@ -143,17 +143,10 @@ impl Scorer<'_> {
                     let Some((log_prob, costs)) = score else {
                         return Err(Internal("a row has neither a score nor an error").into());
                     };
-                    // A row so far out that its density is no number is as unlikely as can be.
-                    let no_nan = |x: f64| if x.is_nan() { f64::NEG_INFINITY } else { x };
                     let log_prob = no_nan(log_prob);
-                    let asked = self.extras.tests(false);
+                    let score = ranks.next().map_or(log_prob, no_nan);
                     let [ratio, complexity] = extras.next().unwrap_or([f64::NAN; 2]);
-                    let of = |test, x| asked.get(test).map_or(f64::NAN, |()| no_nan(x));
-                    let measures = Measures {
-                        score: ranks.next().map_or(log_prob, no_nan),
-                        ratio: of(Test::Ratio, ratio),
-                        complexity: of(Test::Complexity, complexity),
-                    };
+                    let measures = Measures { score, ratio, complexity };
                     let p =
                         normal.map(|normal| PValues { of: normal.p(measures), alpha: self.alpha });
                     tally.good(log_prob, p);
