@@ -43,18 +43,13 @@ pub(crate) fn run(check: bool, chainrule: Option<&Path>) -> Result<()> {
 
 /// README in every language, and the chapters of the book.
 fn pages(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut pages = vec![root.join("README.md"), root.join("README.ko.md")];
-    for folder in ["docs/src", "docs/src/ko"] {
-        let folder = root.join(folder);
-        let entries = std::fs::read_dir(&folder)
-            .with_context(|| format!("cannot list {}", folder.display()))?;
-        for entry in entries {
-            pages.push(entry?.path());
-        }
-    }
-    pages.retain(|page| page.extension().is_some_and(|end| end == "md"));
-    pages.sort();
-    Ok(pages)
+    let is_page = |file: &String| {
+        let is_readme = file.starts_with("README") && !file.contains('/');
+        file.ends_with(".md") && (is_readme || file.starts_with("docs/src/"))
+    };
+    let pages = workspace::files(root)?.into_iter().filter(is_page).map(|file| root.join(file));
+    // Deleted files are still listed.
+    Ok(pages.filter(|page| page.exists()).collect())
 }
 
 /// The lines of a section.

@@ -8,12 +8,11 @@
 
 use crate::experiment::config;
 use crate::experiment::result::Results;
-use crate::workspace::{cargo, shown};
+use crate::workspace::{self, cargo, shown};
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 
 /// Each crate of the workspace and those of the others that its `[dependencies]` may name.
 const ARROWS: [(&str, &[&str]); 7] = [
@@ -38,7 +37,7 @@ pub(crate) fn findings(root: &Path) -> Result<Vec<String>> {
     let mut findings = arrows(&metadata);
     findings.extend(burn_in_tree(&metadata));
     findings.extend(unsafe_outside(root, &metadata)?);
-    let files = files(root)?;
+    let files = workspace::files(root)?;
     findings.extend(machine_paths(root, &files));
     findings.extend(crate::book::findings(root, &files)?);
     findings.extend(stale_results(root)?);
@@ -182,19 +181,6 @@ fn manifest(path: &Path) -> Result<toml::Table> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     text.parse().with_context(|| format!("{} is no TOML", path.display()))
-}
-
-/// The files that are committed, or may be.
-fn files(root: &Path) -> Result<Vec<String>> {
-    let mut command = Command::new("git");
-    command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-    let output = command
-        .current_dir(root)
-        .output()
-        .with_context(|| format!("cannot start `{}`", shown(&command)))?;
-    ensure!(output.status.success(), "`{}` failed; is this a git checkout?", shown(&command));
-    let files = String::from_utf8_lossy(&output.stdout);
-    Ok(files.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect())
 }
 
 /// Lines of these files that name a folder which exists only on somebody's machine.

@@ -1,6 +1,6 @@
 //! What xtask knows about the checkout: where it is, its revision, the machine, the date.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -42,6 +42,19 @@ pub(crate) fn shown(command: &Command) -> String {
         let _ = write!(text, " {}", argument.display());
     }
     text
+}
+
+/// The files that are committed, or may be.
+pub(crate) fn files(root: &Path) -> Result<Vec<String>> {
+    let mut command = Command::new("git");
+    command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let output = command
+        .current_dir(root)
+        .output()
+        .with_context(|| format!("cannot start `{}`", shown(&command)))?;
+    ensure!(output.status.success(), "`{}` failed; is this a git checkout?", shown(&command));
+    let files = String::from_utf8_lossy(&output.stdout);
+    Ok(files.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect())
 }
 
 /// A path as seen from the current folder when it lies below it.
