@@ -37,155 +37,39 @@
 //!   training mean); all other weights from U(−1/√fan-in, 1/√fan-in).
 
 mod field;
+mod layers;
 pub(crate) mod layout;
+mod settings;
+mod walks;
 
 use std::sync::Arc;
 
 use ar_kernels::Isa;
-use ar_kernels::pixel::walk::{self as cached, Network, Scalar, Stage, Walk};
-use ar_kernels::pixel::{self, Convolution, Kind, Lstm, Weights};
+use ar_kernels::pixel::walk::{self as cached, Network, Scalar, Stage};
+use ar_kernels::pixel::{Convolution, Kind, Lstm};
 use burn::module::{Module, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use prob_core::dist::{Categorical, categorical};
-use prob_core::logspace::logsumexp;
+use prob_core::dist::categorical;
 use prob_core::ordering::Ordering;
-use prob_core::{Autoregressive, Density, Sample, uniform};
+use prob_core::{Autoregressive as _, Density, Sample, uniform};
 use rand::Rng;
-use serde::{Deserialize, Serialize};
 
-pub use field::receptive_field;
-pub use layout::ImageLayout;
-use layout::{MaskKind, mask};
-
-use crate::codec::Arithmetic;
-use crate::config::check_classes;
-use crate::error::Error;
 use crate::heads::impossible_from_outside_on;
 pub use crate::heads::levels::Likelihood;
 use crate::heads::levels::SymbolHead;
+use crate::layers::mixture;
 use crate::layers::permute::Permutation;
-use crate::layers::{self, mixture, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats, host_f64, same_label};
-use crate::walk::{Choose, Walker};
-
-/// Which network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PixelKind {
-    /// Row LSTM.
-    RowLstm,
-    /// Diagonal LSTM from left to right alone.
-    DiagonalLstm,
-    /// Diagonal BiLSTM.
-    DiagonalBilstm,
-    /// PixelCNN.
-    PixelCnn,
-}
-
-impl PixelKind {
-    /// The name in a config.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::RowLstm => "row-lstm",
-            Self::DiagonalLstm => "diagonal-lstm",
-            Self::DiagonalBilstm => "diagonal-bilstm",
-            Self::PixelCnn => "pixel-cnn",
-        }
-    }
-}
-
-/// The sizes of a network, as they stand in a config.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PixelSettings {
-    /// Layers between the input convolution and the head.
-    pub layers: usize,
-    /// Hidden maps h of a layer; the maps between layers have 2h.
-    pub hidden: usize,
-    /// Maps of the head.
-    #[serde(default = "head")]
-    pub head: usize,
-    /// Whether a layer's input is added to its output.
-    #[serde(default = "yes")]
-    pub residual: bool,
-    /// Whether the head sees every layer's map, each through a 1×1 convolution, instead of the last.
-    #[serde(default)]
-    pub skip: bool,
-    /// Whether the backward pass of a fused recurrent layer computes its gates again instead of keeping
-    /// them: a third more time, for memory of one map per layer. PixelCNN keeps only its maps anyway.
-    #[serde(default)]
-    pub recompute: bool,
-    /// Classes of the labels that a layer has biases for; none for a network that sees no labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classes: Option<usize>,
-    /// How symbols of more than two levels are described.
-    #[serde(default, skip_serializing_if = "Likelihood::is_default")]
-    pub likelihood: Likelihood,
-    /// Components of a mixture.
-    #[serde(default = "components", skip_serializing_if = "are_default_components")]
-    pub components: usize,
-}
-
-/// Those of the paper of the mixture.
-fn components() -> usize {
-    10
-}
-
-fn are_default_components(given: &usize) -> bool {
-    *given == components()
-}
-
-fn head() -> usize {
-    32
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl PixelSettings {
-    /// `layers` layers of `hidden` maps, and every other setting as when a config leaves it out.
-    pub fn new(layers: usize, hidden: usize) -> Self {
-        Self {
-            layers,
-            hidden,
-            head: head(),
-            residual: true,
-            skip: false,
-            recompute: false,
-            classes: None,
-            likelihood: Likelihood::Softmax,
-            components: components(),
-        }
-    }
-}
-
-/// The most maps of a layer and layers of a network, far above any real one.
-const MOST: usize = 1 << 14;
-
-impl PixelSettings {
-    /// Checks every value, for images of so many levels.
-    ///
-    /// # Errors
-    /// The first impossible value.
-    pub fn check(&self, levels: Option<usize>) -> Result<(), Error> {
-        for (key, value) in [
-            ("model.layers", self.layers),
-            ("model.hidden", self.hidden),
-            ("model.head", self.head),
-        ] {
-            if value == 0 || value > MOST {
-                return Err(Error::Config {
-                    key,
-                    value: value.to_string(),
-                    expected: format!("1 to {MOST}"),
-                });
-            }
-        }
-        check_classes(self.classes)?;
-        self.likelihood.check(levels, self.components)
-    }
-}
+use crate::walk::Walker;
+pub use field::receptive_field;
+pub use layers::{Block, ConvolutionLayer, RecurrentLayer};
+use layers::{Init, Labels};
+pub use layout::ImageLayout;
+use layout::MaskKind;
+pub use settings::{PixelKind, PixelSettings};
+pub use walks::PixelState;
+use walks::{Cached, Mixture};
 
 /// How to make a [`Pixel`].
 #[derive(Clone, Debug)]
@@ -198,246 +82,6 @@ pub struct PixelConfig {
     pub image: ImageLayout,
     /// Number of values of each variable.
     pub levels: usize,
-}
-
-/// Draws weights.
-struct Init<'a> {
-    rng: &'a mut dyn Rng,
-    device: &'a Device,
-}
-
-impl Init<'_> {
-    /// From U(−1/√fan-in, 1/√fan-in), times `gain`.
-    fn weights<const D: usize>(
-        &mut self,
-        shape: [usize; D],
-        fan_in: usize,
-        gain: f64,
-    ) -> Tensor<D> {
-        let bound = gain / (fan_in.max(1) as f64).sqrt();
-        let n = shape.iter().product();
-        let values: Vec<f32> =
-            (0..n).map(|_| ((2.0 * uniform(self.rng) - 1.0) * bound) as f32).collect();
-        Tensor::from_data(TensorData::new(values, shape), self.device)
-    }
-
-    fn convolution(
-        &mut self,
-        spec: Convolution,
-        kind: MaskKind,
-        [inputs, outputs]: [usize; 2],
-        colours: usize,
-    ) -> ConvolutionLayer {
-        self.small(1.0, spec, kind, [inputs, outputs], colours)
-    }
-
-    /// With weights of another size.
-    fn small(
-        &mut self,
-        gain: f64,
-        spec: Convolution,
-        kind: MaskKind,
-        [inputs, outputs]: [usize; 2],
-        colours: usize,
-    ) -> ConvolutionLayer {
-        let mask = mask(kind, &spec, inputs, outputs, 1, colours);
-        let taps = spec.taps.len();
-        let weights = self.weights([taps, inputs, outputs], taps * inputs, gain);
-        ConvolutionLayer {
-            weights: Param::from_tensor(weights),
-            bias: Param::from_tensor(Tensor::zeros([outputs], self.device)),
-            class_bias: None,
-            spec,
-            mask: mask.map(Arc::new),
-        }
-    }
-}
-
-/// A masked convolution.
-#[derive(Module, Debug)]
-pub struct ConvolutionLayer {
-    /// `[taps, in, out]`; the mask is multiplied in at every use.
-    pub weights: Param<Tensor<3>>,
-    /// `[out]`
-    pub bias: Param<Tensor<1>>,
-    /// Added to the bias, `[classes, out]`.
-    pub class_bias: Option<Param<Tensor<2>>>,
-    #[module(skip)]
-    spec: Convolution,
-    #[module(skip)]
-    mask: Option<Arc<Vec<f32>>>,
-}
-
-/// `weights`, 0 where the mask is, if there is one.
-fn masked<const D: usize>(weights: Tensor<D>, mask: Option<&Arc<Vec<f32>>>) -> Tensor<D> {
-    match mask {
-        Some(mask) => layers::masked(weights, mask.to_vec()),
-        None => weights,
-    }
-}
-
-impl ConvolutionLayer {
-    fn weights(&self) -> Tensor<3> {
-        masked(self.weights.val(), self.mask.as_ref())
-    }
-
-    /// With a bias per class, which starts at 0.
-    fn with_classes(self, classes: Option<usize>, device: &Device) -> Self {
-        let [outputs] = self.bias.dims();
-        let zeros = |classes| Param::from_tensor(Tensor::zeros([classes, outputs], device));
-        Self { class_bias: classes.map(zeros), ..self }
-    }
-
-    /// `[1, out]`, or `[labels, out]` where there is a bias per class.
-    fn bias(&self, labels: Labels<'_>) -> Tensor<2> {
-        let bias = self.bias.val().unsqueeze::<2>();
-        match (&self.class_bias, labels) {
-            (Some(own), Some(labels)) => bias + own.val().select(0, labels.clone()),
-            _ => bias,
-        }
-    }
-
-    /// `[batch, height, width, in]` to `[batch, height, width, out]`.
-    fn forward(&self, x: Tensor<4>, labels: Labels<'_>) -> Tensor<4> {
-        pixel::convolution(&self.spec, x, self.weights(), self.bias(labels))
-    }
-
-    fn on_host<E: Scalar>(&self) -> cached::Layer<E> {
-        cached::Layer {
-            spec: self.spec.clone(),
-            weights: scalars(self.weights()),
-            biases: per_class(&self.class_bias, |label| scalars(self.bias(label))),
-        }
-    }
-}
-
-/// A class per image, or a single one that is that of all images.
-type Labels<'a> = Option<&'a Tensor<1, Int>>;
-
-/// `of` each class, or of none where there are no biases per class; classes are their first dimension
-/// but one.
-fn per_class<const D: usize, T>(
-    class_bias: &Option<Param<Tensor<D>>>,
-    of: impl Fn(Labels<'_>) -> T,
-) -> Vec<T> {
-    let Some(biases) = class_bias else {
-        return vec![of(None)];
-    };
-    let device = biases.val().device();
-    (0..biases.dims()[D - 2]).map(|class| of(Some(&same_label(class, 1, &device)))).collect()
-}
-
-/// A tensor's values on the host.
-fn scalars<E: Scalar, const D: usize>(x: Tensor<D>) -> Vec<E> {
-    host_f64(x).into_iter().map(E::from_f64).collect()
-}
-
-/// A recurrent layer; shapes as in [`ar_kernels::pixel::Weights`].
-#[derive(Module, Debug)]
-pub struct RecurrentLayer {
-    /// K_is; the mask is multiplied in at every use.
-    pub input_to_state: Param<Tensor<4>>,
-    /// K_ss.
-    pub state_to_state: Param<Tensor<4>>,
-    /// Biases of the gates, `[directions, 1, 4 hidden]`.
-    pub bias: Param<Tensor<3>>,
-    /// Added to them, `[directions, classes, 4 hidden]`.
-    pub class_bias: Option<Param<Tensor<3>>>,
-    /// h₀ and c₀.
-    pub initial: Param<Tensor<3>>,
-    /// U; the mask is multiplied in at every use.
-    pub up: Param<Tensor<2>>,
-    /// b_U.
-    pub up_bias: Param<Tensor<1>>,
-    #[module(skip)]
-    spec: Lstm,
-    #[module(skip)]
-    input_mask: Option<Arc<Vec<f32>>>,
-    #[module(skip)]
-    up_mask: Option<Arc<Vec<f32>>>,
-}
-
-impl RecurrentLayer {
-    fn new(spec: Lstm, settings: &PixelSettings, colours: usize, init: &mut Init<'_>) -> Self {
-        let hidden = settings.hidden;
-        let directions = spec.directions();
-        let (count, channels) = (directions.len(), 2 * hidden);
-        let (inputs, states) = (&directions[0].input_taps, &directions[0].state_taps);
-        let fan_in = inputs.len() * channels + states.len() * hidden;
-        let here = Convolution { taps: vec![[0, 0]], rectify: false };
-        let taps = Convolution { taps: inputs.clone(), rectify: false };
-        let input_mask = mask(MaskKind::B, &taps, channels, 4 * hidden, 4, colours);
-        let forget_first = [0.0_f32, 1.0, 0.0, 0.0].map(|bias| vec![bias; hidden]).concat();
-        let bias = TensorData::new(forget_first.repeat(count), [count, 1, 4 * hidden]);
-        let input_to_state = init.weights([count, inputs.len(), channels, 4 * hidden], fan_in, 1.0);
-        let state_to_state = init.weights([count, states.len(), hidden, 4 * hidden], fan_in, 1.0);
-        Self {
-            input_to_state: Param::from_tensor(input_to_state),
-            state_to_state: Param::from_tensor(state_to_state),
-            bias: Param::from_tensor(Tensor::from_data(bias, init.device)),
-            class_bias: settings.classes.map(|classes| {
-                Param::from_tensor(Tensor::zeros([count, classes, 4 * hidden], init.device))
-            }),
-            initial: Param::from_tensor(Tensor::zeros([count, 2, hidden], init.device)),
-            up: Param::from_tensor(init.weights([hidden, channels], hidden, 1.0)),
-            up_bias: Param::from_tensor(Tensor::zeros([channels], init.device)),
-            spec,
-            input_mask: input_mask.map(|mask| Arc::new(mask.repeat(count))),
-            up_mask: mask(MaskKind::B, &here, hidden, channels, 1, colours).map(Arc::new),
-        }
-    }
-
-    fn weights(&self, labels: Labels<'_>) -> Weights {
-        Weights {
-            input_to_state: masked(self.input_to_state.val(), self.input_mask.as_ref()),
-            state_to_state: self.state_to_state.val(),
-            bias: self.gate_bias(labels),
-            initial: self.initial.val(),
-            up: masked(self.up.val(), self.up_mask.as_ref()),
-            up_bias: self.up_bias.val(),
-        }
-    }
-
-    /// `[directions, 1, 4 hidden]`, or `[directions, labels, 4 hidden]` where there is a bias per class.
-    fn gate_bias(&self, labels: Labels<'_>) -> Tensor<3> {
-        match (&self.class_bias, labels) {
-            (Some(own), Some(labels)) => self.bias.val() + own.val().select(1, labels.clone()),
-            _ => self.bias.val(),
-        }
-    }
-
-    fn forward(&self, x: Tensor<4>, labels: Labels<'_>) -> Tensor<4> {
-        pixel::lstm(self.spec, x, self.weights(labels))
-    }
-
-    fn on_host<E: Scalar>(&self) -> Stage<E> {
-        let weights = self.weights(None);
-        Stage::Recurrent(cached::Recurrent {
-            spec: self.spec,
-            input_to_state: scalars(weights.input_to_state),
-            state_to_state: scalars(weights.state_to_state),
-            biases: per_class(&self.class_bias, |label| scalars(self.gate_bias(label))),
-            initial: scalars(weights.initial),
-            up: scalars(weights.up),
-            up_bias: scalars(weights.up_bias),
-        })
-    }
-}
-
-/// A residual block of PixelCNN.
-#[derive(Module, Debug)]
-pub struct Block {
-    /// 1×1 down, 3×3, 1×1 up.
-    pub convolutions: Vec<ConvolutionLayer>,
-    #[module(skip)]
-    residual: bool,
-}
-
-impl Block {
-    fn forward(&self, x: Tensor<4>, labels: Labels<'_>) -> Tensor<4> {
-        let y = self.convolutions.iter().fold(x.clone(), |y, layer| layer.forward(y, labels));
-        if self.residual { y + x } else { y }
-    }
 }
 
 /// A PixelRNN or PixelCNN.
@@ -591,9 +235,8 @@ impl PixelConfig {
             symbols.start(None)
         };
         let bias = TensorData::new(bias.repeat(colours), [outputs]);
-        let last = init.small(0.1, here, b, [settings.head, outputs], colours);
-        let last =
-            ConvolutionLayer { bias: Param::from_tensor(Tensor::from_data(bias, device)), ..last };
+        let mut last = init.small(0.1, here, b, [settings.head, outputs], colours);
+        last.bias = Param::from_tensor(Tensor::from_data(bias, device));
         Pixel {
             input,
             recurrent: recurrent_layers,
@@ -622,17 +265,10 @@ impl Pixel {
 
     /// Number of weights that are not masked.
     pub fn free_parameters(&self) -> usize {
-        let hidden = |mask: &Option<Arc<Vec<f32>>>| {
-            mask.iter().flat_map(|mask| mask.iter()).filter(|&&m| m == 0.0).count()
-        };
         let blocks = self.blocks.iter().flat_map(|block| &block.convolutions);
         let convolutions = blocks.chain(&self.skips).chain(&self.head).chain([&self.input]);
-        let in_convolutions: usize = convolutions.map(|layer| hidden(&layer.mask)).sum();
-        let in_layers: usize = self
-            .recurrent
-            .iter()
-            .map(|layer| hidden(&layer.input_mask) + hidden(&layer.up_mask))
-            .sum();
+        let in_convolutions: usize = convolutions.map(ConvolutionLayer::masked_weights).sum();
+        let in_layers: usize = self.recurrent.iter().map(RecurrentLayer::masked_weights).sum();
         self.num_params() - in_convolutions - in_layers
     }
 
@@ -833,76 +469,6 @@ impl Pixel {
     }
 }
 
-/// Where the walks of one image, one per class, have come: which class it may be of.
-///
-/// ```text
-/// p(x_t | x_<t) = Σ_y p(y | x_<t) p(x_t | x_<t, y)
-/// ```
-#[derive(Clone, Debug, Default)]
-struct Mixture {
-    /// log p(y | x_<t), `[classes]`; empty before the first value.
-    log_posterior: Vec<f64>,
-    /// log p(x_t | x_<t, y), `[classes, levels]`.
-    log_probs: Vec<f64>,
-}
-
-impl Mixture {
-    /// log p(x_t | x_<t) of every symbol, from the logits in each class, `[classes, logits of a value]`,
-    /// as they are in the precision of the walk.
-    fn conditional<E: Scalar>(
-        &mut self,
-        head: &SymbolHead,
-        classes: usize,
-        logits: &[E],
-    ) -> Vec<f64> {
-        if self.log_posterior.is_empty() {
-            self.log_posterior = vec![-(classes as f64).ln(); classes];
-        }
-        self.log_probs.clear();
-        for logits in logits.chunks_exact(logits.len() / classes) {
-            let logits = head.logits(logits.iter().map(|l| l.to_f64()));
-            let sum = logsumexp(&logits);
-            self.log_probs.extend(logits.iter().map(|logit| logit - sum));
-        }
-        let levels = self.log_probs.len() / classes;
-        let of = |symbol| E::from_f64(logsumexp(&self.joint(symbol))).to_f64();
-        (0..levels).map(of).collect()
-    }
-
-    /// log p(x_t = symbol, y | x_<t), `[classes]`; `-inf` for what is no symbol.
-    fn joint(&self, symbol: usize) -> Vec<f64> {
-        let levels = self.log_probs.len() / self.log_posterior.len();
-        let rows = self.log_probs.chunks_exact(levels).zip(&self.log_posterior);
-        rows.map(|(row, weight)| weight + row.get(symbol).unwrap_or(&f64::NEG_INFINITY)).collect()
-    }
-
-    /// The value that `choose` makes of the logits of every symbol, from those of each walk of the image,
-    /// `[walks, logits of a value]`.
-    fn choose<E: Scalar>(
-        &mut self,
-        head: &SymbolHead,
-        walks: usize,
-        logits: &[E],
-        choose: impl FnOnce(&[f64]) -> u8,
-    ) -> u8 {
-        if walks == 1 {
-            return choose(&head.logits(logits.iter().map(|l| l.to_f64())));
-        }
-        let value = choose(&self.conditional(head, walks, logits));
-        self.observe(value);
-        value
-    }
-
-    /// Moves on past a value. One that no class can have says nothing about the class.
-    fn observe(&mut self, symbol: u8) {
-        let joint = self.joint(symbol.into());
-        let sum = logsumexp(&joint);
-        if sum.is_finite() {
-            self.log_posterior = joint.into_iter().map(|log_prob| log_prob - sum).collect();
-        }
-    }
-}
-
 impl Density for Pixel {
     type Event = Tensor<2, Int>;
 
@@ -920,161 +486,6 @@ impl Sample for Pixel {
     fn sample(&self, n: usize, rng: &mut dyn Rng) -> Tensor<2, Int> {
         let dim = self.event_len();
         event_tensor(&self.complete(&vec![None; n * dim], rng), dim, &device_of(self))
-    }
-}
-
-/// Images in the middle of their walk, and the logits of their next value.
-#[derive(Clone, Debug)]
-pub struct PixelState {
-    /// Of each image, or where the class is to be found of each image and class.
-    walk: Precision,
-    /// Walks of an image.
-    beside: usize,
-    /// One per image where the class is to be found.
-    mixtures: Vec<Mixture>,
-    /// `[batch, levels]`
-    logits: Tensor<2>,
-}
-
-#[derive(Clone, Debug)]
-enum Precision {
-    Single(Box<Walk<f32>>),
-    Double(Box<Walk<f64>>),
-}
-
-impl Precision {
-    /// Moves on past a value per walk.
-    fn advance(&mut self, symbols: Vec<u8>) {
-        match self {
-            Self::Single(walk) => walk.advance(symbols),
-            Self::Double(walk) => walk.advance(symbols),
-        }
-    }
-
-    /// The walks `walks`, in that order.
-    fn select(&self, walks: &[usize]) -> Self {
-        match self {
-            Self::Single(walk) => Self::Single(Box::new(walk.select(walks))),
-            Self::Double(walk) => Self::Double(Box::new(walk.select(walks))),
-        }
-    }
-
-    /// Position and walks.
-    fn place(&self) -> (usize, usize) {
-        match self {
-            Self::Single(walk) => (walk.position(), walk.images()),
-            Self::Double(walk) => (walk.position(), walk.images()),
-        }
-    }
-}
-
-impl Pixel {
-    /// The logits of the value that `walk` stands before, `beside` walks of an image, on the model's device.
-    fn next(&self, walk: &mut Precision, beside: usize, mixtures: &mut [Mixture]) -> Tensor<2> {
-        let (_, walks) = walk.place();
-        let values = match walk {
-            Precision::Single(walk) => self.next_of(&walk.logits(), beside, mixtures),
-            Precision::Double(walk) => self.next_of(&walk.logits(), beside, mixtures),
-        };
-        let like = self.input.bias.val();
-        let data = TensorData::new(values, [walks / beside, self.levels]);
-        Tensor::from_data(data, (&like.device(), like.dtype()))
-    }
-
-    /// Of every symbol, from those of each walk.
-    fn next_of<E: Scalar>(
-        &self,
-        logits: &[E],
-        beside: usize,
-        mixtures: &mut [Mixture],
-    ) -> Vec<f64> {
-        if mixtures.is_empty() {
-            let rows = logits.chunks_exact(self.of_value());
-            return rows
-                .flat_map(|row| self.symbols.logits(row.iter().map(|l| l.to_f64())))
-                .collect();
-        }
-        let rows = logits.chunks_exact(beside * self.of_value()).zip(mixtures);
-        rows.flat_map(|(row, mixture)| mixture.conditional(&self.symbols, beside, row)).collect()
-    }
-
-    /// Walks of one image.
-    fn beside(&self) -> usize {
-        self.classes.unwrap_or(1)
-    }
-
-    /// The classes of each image's walks, `[images, beside]`.
-    fn all_classes(&self, images: usize) -> Vec<usize> {
-        (0..images).flat_map(|_| 0..self.beside()).collect()
-    }
-
-    /// Walks of the classes `classes` before their first value, `beside` of an image, whose class is to be
-    /// found among them if there are mixtures.
-    fn start(&self, classes: Vec<usize>, beside: usize, mut mixtures: Vec<Mixture>) -> PixelState {
-        let mut walk = if self.dtype() == DType::F64 {
-            Precision::Double(Box::new(Walk::with_classes(&self.network(), classes)))
-        } else {
-            Precision::Single(Box::new(Walk::with_classes(&self.network(), classes)))
-        };
-        let logits = self.next(&mut walk, beside, &mut mixtures);
-        PixelState { walk, beside, mixtures, logits }
-    }
-
-    /// The state before the first variable, for a walk given each of `labels`.
-    ///
-    /// # Panics
-    /// When the model has no classes, or a label is not below them.
-    pub fn init_state_given(&self, labels: &[u8]) -> PixelState {
-        self.check_labels(labels.len(), labels.len());
-        self.start(labels.iter().map(|&label| label.into()).collect(), 1, Vec::new())
-    }
-}
-
-impl Autoregressive for Pixel {
-    type State = PixelState;
-    type Conditional = Categorical;
-
-    fn event_len(&self) -> usize {
-        self.ordering.ordering().len()
-    }
-
-    fn init_state(&self, batch: usize) -> PixelState {
-        let beside = self.beside();
-        let mixed = if self.classes.is_some() { batch } else { 0 };
-        self.start(self.all_classes(batch), beside, vec![Mixture::default(); mixed])
-    }
-
-    fn conditional(&self, state: &PixelState) -> Categorical {
-        let (position, _) = state.walk.place();
-        assert!(position < self.event_len(), "the walk is over after {position} variables");
-        Categorical::from_logits_unchecked(state.logits.clone())
-    }
-
-    fn advance(&self, state: &mut PixelState, x_t: Tensor<1, Int>) {
-        let (position, walks) = state.walk.place();
-        assert!(position < self.event_len(), "the walk is over after {position} variables");
-        assert_eq!(x_t.dims()[0], walks / state.beside, "one value per image");
-        let symbols = crate::neural::event_symbols(x_t);
-        for (mixture, &symbol) in state.mixtures.iter_mut().zip(&symbols) {
-            mixture.observe(symbol);
-        }
-        let repeated = symbols.iter().flat_map(|&x| core::iter::repeat_n(x, state.beside));
-        state.walk.advance(repeated.collect());
-        if position + 1 < self.event_len() {
-            state.logits = self.next(&mut state.walk, state.beside, &mut state.mixtures);
-        }
-    }
-
-    fn select(&self, state: &PixelState, walks: &[usize]) -> PixelState {
-        let beside = state.beside;
-        let of = |&walk: &usize| walk * beside..(walk + 1) * beside;
-        let mixtures = walks.iter().filter_map(|&walk| state.mixtures.get(walk).cloned());
-        PixelState {
-            walk: state.walk.select(&walks.iter().flat_map(of).collect::<Vec<_>>()),
-            beside,
-            mixtures: mixtures.collect(),
-            logits: rows(&state.logits, walks),
-        }
     }
 }
 
@@ -1193,37 +604,9 @@ impl Neural for Pixel {
     }
 }
 
-/// The walk on the host.
-#[derive(Debug)]
-struct Cached<'a, E> {
-    network: Arc<Network<E>>,
-    model: &'a Pixel,
-}
-
-impl<E: Scalar> Walker for Cached<'_, E> {
-    fn together(&self) -> usize {
-        cached::TOGETHER.div_ceil(self.model.beside())
-    }
-
-    fn arithmetic(&self) -> Arithmetic {
-        Arithmetic::Plain
-    }
-
-    fn walk(&self, n: usize, choose: &mut Choose<'_>) {
-        let (classes, beside) = (self.model.all_classes(n), self.model.beside());
-        cached::walk_together(
-            &self.network,
-            &classes,
-            beside,
-            |mix: &mut Mixture, row, t, logits| {
-                mix.choose(&self.model.symbols, beside, logits, |logits| choose(t, row, logits))
-            },
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use prob_core::logspace::logsumexp;
     use rand::SeedableRng;
     use rand::rngs::ChaCha8Rng;
 
@@ -1265,7 +648,7 @@ mod tests {
                 let config = PixelConfig { kind, settings, image, levels: 2 };
                 let model = config.init(0.5, &mut rng, &device);
                 let model = map_weights(model, |_, weight| {
-                    layers::normal(weight.dims(), 1.0, &mut rng, &device)
+                    crate::layers::normal(weight.dims(), 1.0, &mut rng, &device)
                 });
                 let expected = match classes {
                     None => mean_maps(&model, &x, None),

@@ -1,0 +1,269 @@
+//! A network as a walk from value to value, on the host: drawn, completed and coded by what is kept of the pixels before.
+
+use std::sync::Arc;
+
+use ar_kernels::pixel::walk::{self as cached, Network, Scalar, Walk};
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use prob_core::Autoregressive;
+use prob_core::dist::Categorical;
+use prob_core::logspace::logsumexp;
+
+use super::Pixel;
+use crate::codec::Arithmetic;
+use crate::heads::levels::SymbolHead;
+use crate::layers::rows;
+use crate::walk::{Choose, Walker};
+
+/// Where the walks of one image, one per class, have come: which class it may be of.
+///
+/// ```text
+/// p(x_t | x_<t) = Σ_y p(y | x_<t) p(x_t | x_<t, y)
+/// ```
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mixture {
+    /// log p(y | x_<t), `[classes]`; empty before the first value.
+    log_posterior: Vec<f64>,
+    /// log p(x_t | x_<t, y), `[classes, levels]`.
+    log_probs: Vec<f64>,
+}
+
+impl Mixture {
+    /// log p(x_t | x_<t) of every symbol, from the logits in each class, `[classes, logits of a value]`,
+    /// as they are in the precision of the walk.
+    fn conditional<E: Scalar>(
+        &mut self,
+        head: &SymbolHead,
+        classes: usize,
+        logits: &[E],
+    ) -> Vec<f64> {
+        if self.log_posterior.is_empty() {
+            self.log_posterior = vec![-(classes as f64).ln(); classes];
+        }
+        self.log_probs.clear();
+        for logits in logits.chunks_exact(logits.len() / classes) {
+            let logits = head.logits(logits.iter().map(|l| l.to_f64()));
+            let sum = logsumexp(&logits);
+            self.log_probs.extend(logits.iter().map(|logit| logit - sum));
+        }
+        let levels = self.log_probs.len() / classes;
+        let of = |symbol| E::from_f64(logsumexp(&self.joint(symbol))).to_f64();
+        (0..levels).map(of).collect()
+    }
+
+    /// log p(x_t = symbol, y | x_<t), `[classes]`; `-inf` for what is no symbol.
+    fn joint(&self, symbol: usize) -> Vec<f64> {
+        let levels = self.log_probs.len() / self.log_posterior.len();
+        let rows = self.log_probs.chunks_exact(levels).zip(&self.log_posterior);
+        rows.map(|(row, weight)| weight + row.get(symbol).unwrap_or(&f64::NEG_INFINITY)).collect()
+    }
+
+    /// The value that `choose` makes of the logits of every symbol, from those of each walk of the image,
+    /// `[walks, logits of a value]`.
+    pub(super) fn choose<E: Scalar>(
+        &mut self,
+        head: &SymbolHead,
+        walks: usize,
+        logits: &[E],
+        choose: impl FnOnce(&[f64]) -> u8,
+    ) -> u8 {
+        if walks == 1 {
+            return choose(&head.logits(logits.iter().map(|l| l.to_f64())));
+        }
+        let value = choose(&self.conditional(head, walks, logits));
+        self.observe(value);
+        value
+    }
+
+    /// Moves on past a value. One that no class can have says nothing about the class.
+    fn observe(&mut self, symbol: u8) {
+        let joint = self.joint(symbol.into());
+        let sum = logsumexp(&joint);
+        if sum.is_finite() {
+            self.log_posterior = joint.into_iter().map(|log_prob| log_prob - sum).collect();
+        }
+    }
+}
+
+/// Images in the middle of their walk, and the logits of their next value.
+#[derive(Clone, Debug)]
+pub struct PixelState {
+    /// Of each image, or where the class is to be found of each image and class.
+    walk: Precision,
+    /// Walks of an image.
+    beside: usize,
+    /// One per image where the class is to be found.
+    mixtures: Vec<Mixture>,
+    /// `[batch, levels]`
+    logits: Tensor<2>,
+}
+
+#[derive(Clone, Debug)]
+enum Precision {
+    Single(Box<Walk<f32>>),
+    Double(Box<Walk<f64>>),
+}
+
+impl Precision {
+    /// Moves on past a value per walk.
+    fn advance(&mut self, symbols: Vec<u8>) {
+        match self {
+            Self::Single(walk) => walk.advance(symbols),
+            Self::Double(walk) => walk.advance(symbols),
+        }
+    }
+
+    /// The walks `walks`, in that order.
+    fn select(&self, walks: &[usize]) -> Self {
+        match self {
+            Self::Single(walk) => Self::Single(Box::new(walk.select(walks))),
+            Self::Double(walk) => Self::Double(Box::new(walk.select(walks))),
+        }
+    }
+
+    /// Position and walks.
+    fn place(&self) -> (usize, usize) {
+        match self {
+            Self::Single(walk) => (walk.position(), walk.images()),
+            Self::Double(walk) => (walk.position(), walk.images()),
+        }
+    }
+}
+
+impl Pixel {
+    /// The logits of the value that `walk` stands before, `beside` walks of an image, on the model's device.
+    fn next(&self, walk: &mut Precision, beside: usize, mixtures: &mut [Mixture]) -> Tensor<2> {
+        let (_, walks) = walk.place();
+        let values = match walk {
+            Precision::Single(walk) => self.next_of(&walk.logits(), beside, mixtures),
+            Precision::Double(walk) => self.next_of(&walk.logits(), beside, mixtures),
+        };
+        let like = self.input.bias.val();
+        let data = TensorData::new(values, [walks / beside, self.levels]);
+        Tensor::from_data(data, (&like.device(), like.dtype()))
+    }
+
+    /// Of every symbol, from those of each walk.
+    fn next_of<E: Scalar>(
+        &self,
+        logits: &[E],
+        beside: usize,
+        mixtures: &mut [Mixture],
+    ) -> Vec<f64> {
+        if mixtures.is_empty() {
+            let rows = logits.chunks_exact(self.of_value());
+            return rows
+                .flat_map(|row| self.symbols.logits(row.iter().map(|l| l.to_f64())))
+                .collect();
+        }
+        let rows = logits.chunks_exact(beside * self.of_value()).zip(mixtures);
+        rows.flat_map(|(row, mixture)| mixture.conditional(&self.symbols, beside, row)).collect()
+    }
+
+    /// Walks of one image.
+    pub(super) fn beside(&self) -> usize {
+        self.classes.unwrap_or(1)
+    }
+
+    /// The classes of each image's walks, `[images, beside]`.
+    pub(super) fn all_classes(&self, images: usize) -> Vec<usize> {
+        (0..images).flat_map(|_| 0..self.beside()).collect()
+    }
+
+    /// Walks of the classes `classes` before their first value, `beside` of an image, whose class is to be
+    /// found among them if there are mixtures.
+    fn start(&self, classes: Vec<usize>, beside: usize, mut mixtures: Vec<Mixture>) -> PixelState {
+        let mut walk = if self.dtype() == DType::F64 {
+            Precision::Double(Box::new(Walk::with_classes(&self.network(), classes)))
+        } else {
+            Precision::Single(Box::new(Walk::with_classes(&self.network(), classes)))
+        };
+        let logits = self.next(&mut walk, beside, &mut mixtures);
+        PixelState { walk, beside, mixtures, logits }
+    }
+
+    /// The state before the first variable, for a walk given each of `labels`.
+    ///
+    /// # Panics
+    /// When the model has no classes, or a label is not below them.
+    pub fn init_state_given(&self, labels: &[u8]) -> PixelState {
+        self.check_labels(labels.len(), labels.len());
+        self.start(labels.iter().map(|&label| label.into()).collect(), 1, Vec::new())
+    }
+}
+
+impl Autoregressive for Pixel {
+    type State = PixelState;
+    type Conditional = Categorical;
+
+    fn event_len(&self) -> usize {
+        self.ordering.ordering().len()
+    }
+
+    fn init_state(&self, batch: usize) -> PixelState {
+        let beside = self.beside();
+        let mixed = if self.classes.is_some() { batch } else { 0 };
+        self.start(self.all_classes(batch), beside, vec![Mixture::default(); mixed])
+    }
+
+    fn conditional(&self, state: &PixelState) -> Categorical {
+        let (position, _) = state.walk.place();
+        assert!(position < self.event_len(), "the walk is over after {position} variables");
+        Categorical::from_logits_unchecked(state.logits.clone())
+    }
+
+    fn advance(&self, state: &mut PixelState, x_t: Tensor<1, Int>) {
+        let (position, walks) = state.walk.place();
+        assert!(position < self.event_len(), "the walk is over after {position} variables");
+        assert_eq!(x_t.dims()[0], walks / state.beside, "one value per image");
+        let symbols = crate::neural::event_symbols(x_t);
+        for (mixture, &symbol) in state.mixtures.iter_mut().zip(&symbols) {
+            mixture.observe(symbol);
+        }
+        let repeated = symbols.iter().flat_map(|&x| core::iter::repeat_n(x, state.beside));
+        state.walk.advance(repeated.collect());
+        if position + 1 < self.event_len() {
+            state.logits = self.next(&mut state.walk, state.beside, &mut state.mixtures);
+        }
+    }
+
+    fn select(&self, state: &PixelState, walks: &[usize]) -> PixelState {
+        let beside = state.beside;
+        let of = |&walk: &usize| walk * beside..(walk + 1) * beside;
+        let mixtures = walks.iter().filter_map(|&walk| state.mixtures.get(walk).cloned());
+        PixelState {
+            walk: state.walk.select(&walks.iter().flat_map(of).collect::<Vec<_>>()),
+            beside,
+            mixtures: mixtures.collect(),
+            logits: rows(&state.logits, walks),
+        }
+    }
+}
+
+/// The walk on the host.
+#[derive(Debug)]
+pub(super) struct Cached<'a, E> {
+    pub(super) network: Arc<Network<E>>,
+    pub(super) model: &'a Pixel,
+}
+
+impl<E: Scalar> Walker for Cached<'_, E> {
+    fn together(&self) -> usize {
+        cached::TOGETHER.div_ceil(self.model.beside())
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        Arithmetic::Plain
+    }
+
+    fn walk(&self, n: usize, choose: &mut Choose<'_>) {
+        let (classes, beside) = (self.model.all_classes(n), self.model.beside());
+        cached::walk_together(
+            &self.network,
+            &classes,
+            beside,
+            |mix: &mut Mixture, row, t, logits| {
+                mix.choose(&self.model.symbols, beside, logits, |logits| choose(t, row, logits))
+            },
+        );
+    }
+}
