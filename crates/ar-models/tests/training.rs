@@ -674,6 +674,40 @@ fn early_stopping_stops() {
 }
 
 #[test]
+fn validation_every_so_many_epochs_changes_what_is_kept_and_nothing_else() {
+    let [rarely, always] = [Some(3), None].map(|valid_every| {
+        let config = TrainConfig { valid_every, epochs: 8, early_stopping: None, ..config() };
+        run(&nade(), &config, None, false, &mut ()).unwrap()
+    });
+    let validated = |epoch: usize| epoch % 3 == 0 || epoch == 8;
+    for (rare, each) in rarely.history.iter().zip(&always.history) {
+        assert_eq!(rare.train_nll_nats, each.train_nll_nats);
+        let expected = each.valid_nll_nats.filter(|_| validated(each.epoch));
+        assert_eq!(rare.valid_nll_nats, expected, "epoch {}", each.epoch);
+        assert!(!rare.best || validated(rare.epoch));
+    }
+    let best = rarely.history.iter().filter(|record| record.valid_nll_nats.is_some());
+    let best = best.min_by(|a, b| a.valid_nll_nats.partial_cmp(&b.valid_nll_nats).unwrap());
+    assert_eq!(rarely.best_epoch, best.unwrap().epoch);
+
+    // A run that ended after an epoch that a longer one would have passed over is not the beginning of that one.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let schedule = ScheduleConfig::default();
+    let of = |epochs| TrainConfig {
+        valid_every: Some(3),
+        schedule: schedule.clone(),
+        epochs,
+        early_stopping: None,
+        ..config()
+    };
+    run(&nade(), &of(4), Some(&path), false, &mut ()).unwrap();
+    assert!(run(&nade(), &of(9), Some(&path), true, &mut ()).is_err());
+    run(&nade(), &of(6), Some(&path), false, &mut ()).unwrap();
+    assert!(run(&nade(), &of(9), Some(&path), true, &mut ()).is_ok());
+}
+
+#[test]
 fn every_kind_of_model_comes_back_from_its_bytes() {
     let device = Device::default();
     let rows: Vec<u8> = {

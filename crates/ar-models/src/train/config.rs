@@ -29,6 +29,10 @@ pub struct TrainConfig {
     /// kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema_decay: Option<f64>,
+    /// Evaluate the validation set only after every so many epochs, and after the last: for a model that trains much
+    /// faster than it is evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_every: Option<usize>,
     /// Stop after this many epochs without a better validation NLL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<usize>,
@@ -208,16 +212,24 @@ impl TrainConfig {
             weight_decay: 0.0,
             clip_norm: None,
             ema_decay: None,
+            valid_every: None,
             early_stopping: None,
             checkpoint_steps: None,
         }
     }
 
+    /// Whether the validation set is evaluated after this epoch, from 1.
+    pub(super) fn validates_after(&self, epoch: usize) -> bool {
+        epoch == self.epochs || self.valid_every.is_none_or(|every| epoch.is_multiple_of(every))
+    }
+
     /// Whether a run of which so many epochs are over is what it would have been with these `epochs` from
     /// the start, though it was begun with others: where the learning rate of a step does not depend
-    /// on how many there are, which that of a cosine does.
+    /// on how many there are, which that of a cosine does, and the last one would have been validated too.
     pub fn may_end_after(&self, epochs_done: usize) -> bool {
-        !matches!(self.schedule, ScheduleConfig::Cosine { .. }) && self.epochs >= epochs_done
+        !matches!(self.schedule, ScheduleConfig::Cosine { .. })
+            && self.epochs >= epochs_done
+            && self.validates_after(epochs_done)
     }
 
     /// Checks every value.
@@ -236,6 +248,7 @@ impl TrainConfig {
             }
         }
         for (key, value) in [
+            ("train.valid_every", self.valid_every),
             ("train.early_stopping", self.early_stopping),
             ("train.checkpoint_steps", self.checkpoint_steps),
         ] {

@@ -104,7 +104,8 @@ pub struct EpochRecord {
     /// over orderings.
     pub train_nll_nats: f64,
     /// NLL of the validation set after the epoch, in nats per example; given the label, of a model with
-    /// classes where the set has labels; along its first ordering, of an ensemble over orderings.
+    /// classes where the set has labels; along its first ordering, of an ensemble over orderings. None without such a
+    /// set, and after an epoch that [`TrainConfig::valid_every`] passes over.
     pub valid_nll_nats: Option<f64>,
     /// Whether these are the best weights so far.
     pub best: bool,
@@ -388,7 +389,7 @@ impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
 
         let averaged = self.stepper.averaged();
         let valid_nll_nats = match self.run.valid {
-            Some(valid) if !valid.is_empty() => {
+            Some(valid) if !valid.is_empty() && config.validates_after(epoch) => {
                 let model = averaged.clone().for_validation().into();
                 Some(match usable_labels(&model, valid) {
                     Some(labels) => evaluate_given(&model, valid, &labels, |_| ()).nll_nats,
@@ -399,9 +400,9 @@ impl<'a, M: Neural + Into<Model>> Descent<'a, M> {
         };
         let best = match (valid_nll_nats, &self.best) {
             (Some(now), Some(best)) => best.valid_nll_nats.is_none_or(|before| now < before),
-            // Without validation the last weights are the best; NaN never is.
+            // NaN never is the best. Without validation the last weights are.
             (Some(now), None) => now.is_finite(),
-            (None, _) => true,
+            (None, _) => self.run.valid.is_none_or(Examples::is_empty),
         };
         if best {
             self.best =
