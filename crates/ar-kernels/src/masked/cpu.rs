@@ -1,6 +1,6 @@
 //! Masked layers on `&[f32]` slices, shared by the flex and ndarray adapters.
 //!
-//! A product has its rows on one side as they lie in memory, and on the other strips of columns, packed, of four
+//! A product has its rows on one side as they lie in memory, and on the other strips of columns, packed, of three
 //! registers; the sums of a few rows by a strip stay in registers over the whole depth. Units are sorted by degree, so
 //! that what a strip does not see is a range at the end (or the beginning) of its depth, which is left out, and weights
 //! that are masked within it are packed as zeros. Each sum is made by one thread in the same order whatever their
@@ -26,6 +26,8 @@ const NARROW_ROWS: usize = 3;
 const MOST: usize = 64;
 /// Rows that a thread takes at a time where it looks up weights.
 const LOOKED_UP: usize = 32;
+/// Columns that a thread turns into rows at a time: as many as a line of the cache has.
+const TRANSPOSED: usize = 16;
 
 /// Columns of a product, packed strip after strip: `[strip, depth, columns of it]`.
 struct Strips {
@@ -74,9 +76,8 @@ impl Strips {
 /// A product of rows and strips.
 #[derive(Clone, Copy)]
 struct Product<'a> {
-    /// The scalar k of row i is at `i · steps[0] + k · steps[1]`.
+    /// Rows, each as long as the strips are deep.
     a: &'a [f32],
-    steps: [usize; 2],
     b: &'a Strips,
     /// Where each column of the strips is in a row of the result.
     columns: &'a [usize],
@@ -93,7 +94,7 @@ impl Product<'_> {
         // are cheaper, which smaller chunks make up for.
         let chunks = match rayon::current_num_threads() {
             1 => 1,
-            threads => 4 * threads,
+            threads => 2 * threads,
         };
         let rows = out.len().div_ceil(chunks).next_multiple_of(WIDE_ROWS);
         out.par_chunks_mut(rows)
@@ -136,8 +137,9 @@ unsafe fn blocks_of_rows<L: Lanes<Elem = f32>, const MR: usize>(
     first: usize,
     out: &mut [&mut [f32]],
 ) {
-    let Product { a, steps, b, columns, bias, seen } = product;
+    let Product { a, b, columns, bias, seen } = product;
     assert_eq!(b.width, NV * L::N, "strips of this processor");
+    let mut sums = [[0.0_f32; MOST]; MR];
     for (s, span) in b.spans.iter().enumerate() {
         let at = s * b.width..columns.len().min((s + 1) * b.width);
         let to = &columns[at.clone()];
@@ -148,16 +150,10 @@ unsafe fn blocks_of_rows<L: Lanes<Elem = f32>, const MR: usize>(
         let mut row = first;
         while row < last {
             // Beyond the last row that one is computed again, and not stored.
-            let rows: [&[f32]; MR] = core::array::from_fn(|r| {
-                let start = (row + r).min(last - 1) * steps[0] + depth.start * steps[1];
-                match depth.len() {
-                    0 => &a[..0],
-                    len => &a[start..=start + (len - 1) * steps[1]],
-                }
-            });
-            let mut sums = [[0.0_f32; MOST]; MR];
+            let rows: [&[f32]; MR] =
+                core::array::from_fn(|r| &a[(row + r).min(last - 1) * b.depth..][depth.clone()]);
             // SAFETY: the caller's; every row has a scalar for each row of the strip.
-            unsafe { block::<L, MR>(&rows.map(<[f32]>::as_ptr), steps[1], strip, &mut sums) };
+            unsafe { block::<L, MR>(&rows, strip, &mut sums) };
             for (r, sums) in sums.iter_mut().enumerate().take(MR.min(last - row)) {
                 if let Some(bias) = bias {
                     for (sum, bias) in sums.iter_mut().zip(&bias[at.clone()]) {
@@ -181,33 +177,30 @@ unsafe fn blocks_of_rows<L: Lanes<Elem = f32>, const MR: usize>(
     }
 }
 
-/// The sums of a block: a scalar of each of `rows`, `step` apart, times a row of the strip, over all of its rows.
+/// The sums of a block: a scalar of each of `rows` times a row of the strip, over all of its rows.
 ///
 /// # Safety
-/// The contract of [`Lanes`]; rows must be valid for as many scalars as the strip has rows.
+/// The contract of [`Lanes`]; rows must have as many scalars as the strip has rows.
 #[inline(always)]
 unsafe fn block<L: Lanes<Elem = f32>, const MR: usize>(
-    rows: &[*const f32; MR],
-    step: usize,
+    rows: &[&[f32]; MR],
     strip: &[f32],
     out: &mut [[f32; MOST]; MR],
 ) {
     // SAFETY: the caller's; a row of the strip is `NV` registers, as many as fit a row of `out`.
     unsafe {
         let mut sums = [[L::splat(0.0); NV]; MR];
-        let mut at = 0;
-        for weights in strip.chunks_exact(NV * L::N) {
+        for (k, weights) in strip.chunks_exact(NV * L::N).enumerate() {
             let mut columns = [L::splat(0.0); NV];
             for (v, column) in columns.iter_mut().enumerate() {
                 *column = L::load(weights.as_ptr().add(v * L::N));
             }
             for (row, sums) in rows.iter().zip(sums.iter_mut()) {
-                let a = L::splat(*row.add(at));
+                let a = L::splat(*row.get_unchecked(k));
                 for (sum, &column) in sums.iter_mut().zip(&columns) {
                     *sum = a.mul_add(column, *sum);
                 }
             }
-            at += step;
         }
         for (sums, out) in sums.iter().zip(out) {
             for (v, sum) in sums.iter().enumerate() {
@@ -238,6 +231,22 @@ fn in_order<'a>(rows: &'a [f32], width: usize, order: &[usize]) -> Cow<'a, [f32]
         },
     );
     Cow::Owned(out)
+}
+
+/// The columns of rows of `width` numbers, in this order, as rows.
+fn columns_in_order(rows: &[f32], width: usize, order: &[usize]) -> Vec<f32> {
+    let batch = rows_of(rows, width);
+    let mut out = zeros(rows.len());
+    out.par_chunks_mut(TRANSPOSED * batch).zip(order.par_chunks(TRANSPOSED)).for_each(
+        |(out, order)| {
+            for (b, row) in rows.chunks_exact(width).enumerate() {
+                for (k, &column) in order.iter().enumerate() {
+                    out[k * batch + b] = row[column];
+                }
+            }
+        },
+    );
+    out
 }
 
 /// The number of rows.
@@ -281,14 +290,7 @@ pub fn linear_on(isa: Isa, x: &[f32], w: &[f32], c: &[f32], degrees: &Degrees) -
     });
     let bias: Vec<f32> = outputs.iter().map(|&k| c[k]).collect();
     let mut out = zeros(batch * above);
-    let product = Product {
-        a: &a,
-        steps: [below, 1],
-        b: &strips,
-        columns: outputs,
-        bias: Some(&bias),
-        seen: None,
-    };
+    let product = Product { a: &a, b: &strips, columns: outputs, bias: Some(&bias), seen: None };
     product.run(isa, out.chunks_exact_mut(above).collect());
     out
 }
@@ -339,17 +341,11 @@ pub fn linear_gradients_on(
             }
         });
         of_x = zeros(batch * below);
-        let product = Product {
-            a: &g,
-            steps: [above, 1],
-            b: &strips,
-            columns: inputs,
-            bias: None,
-            seen: None,
-        };
+        let product = Product { a: &g, b: &strips, columns: inputs, bias: None, seen: None };
         product.run(isa, of_x.chunks_exact_mut(below).collect());
     }
-    let a = in_order(x, below, inputs);
+    // A unit's values over the batch lie together, not a row of `x` apart, where they would share a few sets of the cache.
+    let a = columns_in_order(x, below, inputs);
     let span = |at: Range<usize>| Span { depth: 0..batch, rows: seen[at.end - 1] };
     let strips = Strips::new(isa, above, batch, span, |at, b, to| {
         to[..at.len()].copy_from_slice(&g[b * above..][at]);
@@ -357,14 +353,7 @@ pub fn linear_gradients_on(
     let mut of_w = zeros(below * above);
     let mut rows: Vec<Option<&mut [f32]>> = of_w.chunks_exact_mut(above).map(Some).collect();
     let each = inputs.iter().map(|&j| rows[j].take().expect("an order has each of them once"));
-    let product = Product {
-        a: &a,
-        steps: [1, below],
-        b: &strips,
-        columns: outputs,
-        bias: None,
-        seen: Some(seen),
-    };
+    let product = Product { a: &a, b: &strips, columns: outputs, bias: None, seen: Some(seen) };
     product.run(isa, each.collect());
     [of_x, of_w, sum_of_rows(grad, above)]
 }
