@@ -96,6 +96,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Probability(args) => commands::probability::run(&args, &session),
         Command::Score(args) => commands::score::run(&args, &session),
         Command::Features(args) => commands::features::run(&args, &session),
+        Command::Compare(args) => commands::compare::run(&args, &session),
         Command::Report(args) => commands::report::run(&args, &session),
         Command::Classify(args) => commands::classify::run(&args, &session),
         Command::Compress(args) => commands::compress::run(&args, &session),

@@ -679,7 +679,7 @@ fn validation_every_so_many_epochs_changes_what_is_kept_and_nothing_else() {
         let config = TrainConfig { valid_every, epochs: 8, early_stopping: None, ..config() };
         run(&nade(), &config, None, false, &mut ()).unwrap()
     });
-    let validated = |epoch: usize| epoch % 3 == 0 || epoch == 8;
+    let validated = |epoch: usize| epoch.is_multiple_of(3) || epoch == 8;
     for (rare, each) in rarely.history.iter().zip(&always.history) {
         assert_eq!(rare.train_nll_nats, each.train_nll_nats);
         let expected = each.valid_nll_nats.filter(|_| validated(each.epoch));

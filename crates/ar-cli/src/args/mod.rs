@@ -109,6 +109,12 @@ pub(crate) enum Command {
     /// the penalty are those that are best on the validation split, and the test split is only reported
     /// on.
     Features(FeaturesArgs),
+    /// Put runs side by side: what the same rows cost under each, and by how much they differ
+    ///
+    /// Two runs find the same rows hard, so the error of the difference of their mean costs is mostly far smaller than
+    /// both errors say: it is taken row by row, and said in standard errors. Runs whose rows differ, or mean different
+    /// things (a mass, a density), stand under headings of their own and are not compared.
+    Compare(CompareArgs),
     /// Write a report of a run: one HTML file with curves, samples, scores and costs
     Report(ReportArgs),
     /// Classify by Bayes' rule with class-conditional models
@@ -468,6 +474,52 @@ pub(crate) enum BadRows {
     Report,
     /// Fail.
     Stop,
+}
+
+/// How a table is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// Aligned, for a terminal.
+    Text,
+    /// Markdown.
+    Md,
+    /// One line for each run, numbers in full.
+    Csv,
+}
+
+/// `chainrule compare`.
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The run directories
+    #[arg(required = true, num_args = 2.., value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Other data than the runs' own: a built-in name, or a path (which has no splits)
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) data: Option<String>,
+    /// Which part of the data [default: test, or without one valid, or train]
+    #[arg(long, value_parser = split_parser())]
+    pub(crate) split: Option<Split>,
+    /// At most N examples, evenly spaced [default: all]
+    #[arg(long, value_name = "N", value_parser = count_parser())]
+    pub(crate) examples: Option<usize>,
+    /// Also write a report: one HTML file with the table, samples, curves and costs
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) out: Option<PathBuf>,
+    /// How the table is printed [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) table: Option<TableFormat>,
+    /// Seed of the samples
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = seed_parser())]
+    pub(crate) seed: u64,
+    /// The file of the data.
+    #[command(flatten)]
+    pub(crate) file: WholeFileArgs,
+    /// The run's own data.
+    #[command(flatten)]
+    pub(crate) own_data: OwnData,
+    /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
+    #[arg(long)]
+    pub(crate) device: Option<String>,
 }
 
 /// `chainrule report`.

@@ -1,6 +1,7 @@
 //! One file or folder per command, and what they share.
 
 pub(crate) mod classify;
+pub(crate) mod compare;
 pub(crate) mod complete;
 pub(crate) mod completions;
 pub(crate) mod compress;

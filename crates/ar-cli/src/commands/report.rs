@@ -7,7 +7,7 @@ use ar_data::{Schema, Split};
 use ar_models::Isa;
 use ar_models::codec::{Codec, Source};
 use ar_models::config::{EventSpec, ModelConfig};
-use ar_models::examples::{Examples as _, InMemory, Rows, read_rows};
+use ar_models::examples::{Examples as _, InMemory, Rows, Values, read_rows};
 use ar_models::model::Model;
 use ar_models::randomness::{Purpose, stream};
 use ar_models::scoring::{cost_per_variable, log_probs};
@@ -140,7 +140,7 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
         facts: inspect::facts(&run, &config, &event)?,
         trained: config.model.is_neural(),
         epochs: run.epochs()?,
-        samples: reporter.samples(&test, args.seed)?,
+        samples: reporter.samples(&test, args.seed, IMAGES)?,
         completions: reporter.completions(&test, args.seed)?,
         costs,
         scores,
@@ -171,7 +171,7 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
 }
 
 /// The split that a report is about: test, or without one what there is.
-fn reported(config: &Config) -> Split {
+pub(super) fn reported(config: &Config) -> Split {
     if config.data.has(Split::Test) {
         Split::Test
     } else if config.data.has(Split::Valid) {
@@ -181,7 +181,8 @@ fn reported(config: &Config) -> Split {
     }
 }
 
-fn named(data: &Prepared, split: Option<Split>) -> String {
+/// A set and its split, as a report calls it.
+pub(super) fn named(data: &Prepared, split: Option<Split>) -> String {
     match split {
         Some(split) => format!("{}, {split}", data.name),
         None => data.name.clone(),
@@ -189,7 +190,7 @@ fn named(data: &Prepared, split: Option<Split>) -> String {
 }
 
 /// The names of the variables, or their numbers.
-fn columns_of(config: &Config, event: &EventSpec) -> Vec<String> {
+pub(super) fn columns_of(config: &Config, event: &EventSpec) -> Vec<String> {
     match &config.data.columns {
         Some(columns) => columns.clone(),
         None => (0..event.variables()).map(|i| format!("x{i}")).collect(),
@@ -212,13 +213,14 @@ fn made(args: &ReportArgs, run: &RunDir, config: &Config, device: &str) -> Resul
 }
 
 /// Some examples of a set, evenly spaced.
-struct Part {
+pub(super) struct Part {
     rows: Rows,
     examples: InMemory,
 }
 
 impl Part {
-    fn of(data: &Prepared, most: usize) -> Self {
+    /// At most so many.
+    pub(super) fn of(data: &Prepared, most: usize) -> Self {
         let rows = read_rows(data, 0, &evenly_spaced(data.len(), Some(most)));
         let examples = match rows.clone() {
             Rows::Symbols(values) => InMemory::new(values, data.variables()),
@@ -226,23 +228,38 @@ impl Part {
         };
         Self { rows, examples }
     }
+
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.examples.len()
+    }
+
+    /// As models take them.
+    pub(super) fn examples(&self) -> &InMemory {
+        &self.examples
+    }
+
+    /// Their values.
+    pub(super) fn values(&self) -> Values<'_> {
+        self.rows.values()
+    }
 }
 
 /// Who computes what the report shows.
-struct Reporter<'a> {
-    model: &'a Model,
-    event: &'a EventSpec,
+pub(super) struct Reporter<'a> {
+    pub(super) model: &'a Model,
+    pub(super) event: &'a EventSpec,
     /// What events look like to people: symbols again where noise has made them real numbers.
-    shown: &'a EventSpec,
-    columns: &'a [String],
+    pub(super) shown: &'a EventSpec,
+    pub(super) columns: &'a [String],
     /// What the columns of a table are, in whose words its rows are shown.
-    schema: Option<&'a Schema>,
-    terminal: &'a Terminal,
+    pub(super) schema: Option<&'a Schema>,
+    pub(super) terminal: &'a Terminal,
 }
 
 impl Reporter<'_> {
     /// The layout and levels of images.
-    fn image(&self) -> Option<(Layout, usize)> {
+    pub(super) fn image(&self) -> Option<(Layout, usize)> {
         Some((Layout::of(&self.shown.shape)?, self.shown.levels?))
     }
 
@@ -254,7 +271,8 @@ impl Reporter<'_> {
         }
     }
 
-    fn scores(&self, part: &Part, name: &str) -> Vec<f64> {
+    /// −log p of each row.
+    pub(super) fn scores(&self, part: &Part, name: &str) -> Vec<f64> {
         let bar = self.terminal.examples_bar(part.examples.len(), format!("scores of {name}"));
         let scores = log_probs(self.model, &part.examples, |done| bar.set_position(done as u64));
         bar.finish_and_clear();
@@ -300,7 +318,13 @@ impl Reporter<'_> {
         Size { coder, bytes: baseline.bytes as f64 }
     }
 
-    fn samples(&self, test: &Prepared, seed: u64) -> Result<Samples> {
+    /// So many images of the data and of the model, or rows of a table.
+    pub(super) fn samples(
+        &self,
+        test: &Prepared,
+        seed: u64,
+        [real, drawn]: [usize; 2],
+    ) -> Result<Samples> {
         let mut rng = stream(seed, Purpose::Sample, 0);
         let Some((layout, levels)) = self.image() else {
             return Ok(Samples::Rows {
@@ -317,7 +341,6 @@ impl Reporter<'_> {
                 })
                 .collect()
         };
-        let [real, drawn] = IMAGES;
         let real = self.seen(read_rows(test, 0, &evenly_spaced(test.len(), Some(real))));
         let bar = self.terminal.examples_bar(drawn, "sampling");
         let drawn = self.seen(self.model.sample_rows(drawn, &mut rng));

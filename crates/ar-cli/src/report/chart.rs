@@ -22,27 +22,40 @@ const SIZE: (u32, u32) = (460, 290);
 
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// Training and validation NLL by epoch.
+/// The values that curves of several runs are drawn between on one scale: the first epochs may not dwarf the rest.
+pub(crate) fn range_of<'a>(
+    runs: impl Iterator<Item = &'a [EpochRecord]>,
+) -> Option<std::ops::Range<f64>> {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for epochs in runs {
+        for (i, epoch) in epochs.iter().enumerate() {
+            let values = [Some(epoch.train_nll_nats), epoch.valid_nll_nats].into_iter().flatten();
+            for nats in values.filter(|nats| nats.is_finite()) {
+                low = low.min(nats);
+                if i >= epochs.len() / 12 {
+                    high = high.max(nats);
+                }
+            }
+        }
+    }
+    (low <= high).then_some(low..high)
+}
+
+/// Training and validation NLL by epoch, between the values of a `range` if there is one.
 ///
 /// # Errors
 /// When it cannot be drawn.
-pub(super) fn curves(epochs: &[EpochRecord]) -> Result<String> {
+pub(crate) fn curves(
+    epochs: &[EpochRecord],
+    range: Option<std::ops::Range<f64>>,
+) -> Result<String> {
     let train: Vec<(f64, f64)> =
         epochs.iter().map(|e| (e.epoch as f64, e.train_nll_nats)).collect();
     let valid: Vec<(f64, f64)> =
         epochs.iter().filter_map(|e| Some((e.epoch as f64, e.valid_nll_nats?))).collect();
-    // The first epochs may not dwarf the rest.
-    let late = epochs.len() / 12;
-    let finite = |points: &[(f64, f64)], skip: usize| -> Vec<f64> {
-        points.iter().skip(skip).map(|&(_, y)| y).filter(|y| y.is_finite()).collect()
-    };
-    let high = [finite(&train, late), finite(&valid, late)].concat();
-    let low = [finite(&train, 0), finite(&valid, 0)].concat();
-    let low = low.into_iter().fold(f64::INFINITY, f64::min);
-    let high = high.into_iter().fold(f64::NEG_INFINITY, f64::max);
-    let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
-    let margin = ((high - low) * 0.06).max(0.01);
-    let (low, high) = (low - margin, high + margin);
+    let range = range.or_else(|| range_of(std::iter::once(epochs))).unwrap_or(0.0..1.0);
+    let margin = ((range.end - range.start) * 0.06).max(0.01);
+    let (low, high) = (range.start - margin, range.end + margin);
     let last = epochs.len().max(2) as f64;
     let whole = |epoch: &f64| if epoch.fract() == 0.0 { number(epoch) } else { String::new() };
     draw(1.0..last, low..high, ["epoch", "nats per example"], &whole, |chart| {
@@ -203,7 +216,7 @@ mod tests {
             nll_nats: (0..100).map(|i| shift + f64::from(i)).collect(),
         };
         let style = include_str!("style.css");
-        for svg in [histograms(&[set(0.0), set(50.0)]).unwrap(), curves(&[]).unwrap()] {
+        for svg in [histograms(&[set(0.0), set(50.0)]).unwrap(), curves(&[], None).unwrap()] {
             for part in svg.split("=\"#").skip(1) {
                 let color = &part[..6];
                 assert!(style.contains(&format!("#{color}\"")), "{color} in {svg}");

@@ -14,36 +14,42 @@ use crate::output::{grouped, human_bytes};
 /// # Errors
 /// When a chart or picture cannot be drawn.
 pub(crate) fn render(report: &Report) -> Result<String> {
+    let main = html! {
+        (facts(report))
+        (training(report)?)
+        (samples(&report.samples))
+        (completions(report.completions.as_ref()))
+        (costs(report)?)
+        (scores(report)?)
+        (bytes(report))
+    };
+    Ok(page(&report.title, &report.subject, &main, &report.made))
+}
+
+/// A page under its title and what it is about; `made` says how it was made.
+pub(crate) fn page(title: &str, about: &str, main: &Markup, made: &[String]) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (report.title) }
+                title { (title) }
                 style { (PreEscaped(include_str!("style.css"))) }
             }
             body {
                 header {
-                    h1 { (report.title) }
-                    p.about { (report.subject) }
+                    h1 { (title) }
+                    p.about { (about) }
                 }
-                main {
-                    (facts(report))
-                    (training(report)?)
-                    (samples(&report.samples))
-                    (completions(report.completions.as_ref()))
-                    (costs(report)?)
-                    (scores(report)?)
-                    (bytes(report))
-                }
+                main { (main) }
                 footer {
-                    @for line in &report.made { p { (line) } }
+                    @for line in made { p { (line) } }
                 }
             }
         }
     };
-    Ok(page.into_string())
+    page.into_string()
 }
 
 fn facts(report: &Report) -> Markup {
@@ -74,7 +80,7 @@ fn training(report: &Report) -> Result<Markup> {
                     (key("second", "training split"))
                     (key("first", "validation split"))
                 }
-                (figure_of("Negative log-likelihood by epoch", &chart::curves(&report.epochs)?))
+                (figure_of("Negative log-likelihood by epoch", &chart::curves(&report.epochs, None)?))
                 figcaption {
                     "Negative log-likelihood by epoch, of a training batch before its step and of the "
                     "validation split after the epoch. The dot is the epoch whose weights were kept. "
@@ -319,7 +325,7 @@ fn bytes(report: &Report) -> Markup {
 }
 
 /// A number, or what there is where something is impossible.
-fn number(value: f64, decimals: usize) -> String {
+pub(crate) fn number(value: f64, decimals: usize) -> String {
     if value.is_finite() {
         format!("{value:.decimals$}").replace('-', "−")
     } else {
@@ -328,32 +334,43 @@ fn number(value: f64, decimals: usize) -> String {
 }
 
 /// A bar of a share of the width; a negative value has another colour.
-fn bar(share: f64, negative: bool) -> Markup {
+pub(crate) fn bar(share: f64, negative: bool) -> Markup {
     let width = if share.is_finite() { share.clamp(0.0, 1.0) * 100.0 } else { 100.0 };
     let class = if negative { "bar left second" } else { "bar left" };
     html! { span class=(class) style=(format!("width:{width:.1}%")) {} }
 }
 
 /// A table that is scrolled sideways where it is too wide.
-fn scrolled(label: &str, rows: &Markup) -> Markup {
+pub(crate) fn scrolled(label: &str, rows: &Markup) -> Markup {
     html! {
         div.scroll role="region" aria-label=(label) tabindex="0" { table { (rows) } }
     }
 }
 
-fn strip(pictures: &[Picture]) -> Markup {
+/// Likewise, and on narrow screens every row a list of its cells under what their `data-label` says.
+pub(crate) fn folding(label: &str, rows: &Markup) -> Markup {
+    html! {
+        div.scroll role="region" aria-label=(label) tabindex="0" { table.folding { (rows) } }
+    }
+}
+
+/// Pictures beside each other.
+pub(crate) fn strip(pictures: &[Picture]) -> Markup {
     html! { div.strip.plain { @for picture in pictures { (image(picture)) } } }
 }
 
-fn image(picture: &Picture) -> Markup {
+/// A picture.
+pub(crate) fn image(picture: &Picture) -> Markup {
     html! { img alt=(picture.alt) src=(picture.uri); }
 }
 
-fn figure_of(alt: &str, svg: &str) -> Markup {
+/// A chart and what it shows.
+pub(crate) fn figure_of(alt: &str, svg: &str) -> Markup {
     html! { div.plot role="img" aria-label=(alt) { (PreEscaped(svg)) } }
 }
 
-fn key(class: &str, name: &str) -> Markup {
+/// An entry of a legend.
+pub(crate) fn key(class: &str, name: &str) -> Markup {
     html! { li { span class={ "key " (class) } {} (name) } }
 }
 

@@ -1,7 +1,7 @@
 //! `report.html`: one file that needs no other, for a browser of any width, light or dark.
 
-mod chart;
-mod html;
+pub(crate) mod chart;
+pub(crate) mod html;
 mod picture;
 
 use ar_models::train::EpochRecord;

@@ -51,23 +51,35 @@ impl Picture {
         Self::new(alt, layout.width, layout.height, &pixels)
     }
 
+    /// The cost of each pixel, all its channels together.
+    pub(crate) fn pixel_costs(layout: Layout, costs: &[f64]) -> Vec<f64> {
+        let pixels =
+            (0..layout.height).flat_map(|row| (0..layout.width).map(move |column| (row, column)));
+        let sum = |(row, column)| -> f64 {
+            (0..layout.channels).map(|channel| costs[layout.index(row, column, channel)]).sum()
+        };
+        pixels.map(sum).collect()
+    }
+
+    /// A map of the costs of pixels, on a scale that ends at `largest`.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub(crate) fn of_map(alt: String, layout: Layout, costs: &[f64], largest: f64) -> Result<Self> {
+        let share = |cost: &f64| if largest > 0.0 { cost / largest } else { 0.0 };
+        let pixels: Vec<[u8; 3]> = costs.iter().map(|cost| shade(share(cost))).collect();
+        Self::new(alt, layout.width, layout.height, &pixels)
+    }
+
     /// A map of costs, all channels of a pixel together, and the largest of them.
     ///
     /// # Errors
     /// When it cannot be encoded.
     pub(crate) fn of_costs(alt: String, layout: Layout, costs: &[f64]) -> Result<(Self, f64)> {
-        let mut sums = Vec::with_capacity(layout.height * layout.width);
-        for row in 0..layout.height {
-            for column in 0..layout.width {
-                let channels = 0..layout.channels;
-                sums.push(channels.map(|c| costs[layout.index(row, column, c)]).sum::<f64>());
-            }
-        }
-        let finite = sums.iter().copied().filter(|sum| sum.is_finite());
+        let costs = Self::pixel_costs(layout, costs);
+        let finite = costs.iter().copied().filter(|cost| cost.is_finite());
         let largest = finite.fold(0.0, f64::max);
-        let pixels: Vec<[u8; 3]> =
-            sums.iter().map(|sum| shade(if largest > 0.0 { sum / largest } else { 0.0 })).collect();
-        Ok((Self::new(alt, layout.width, layout.height, &pixels)?, largest))
+        Ok((Self::of_map(alt, layout, &costs, largest)?, largest))
     }
 
     /// The colours of a map, from its dark end to its bright one.

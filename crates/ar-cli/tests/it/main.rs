@@ -6,6 +6,7 @@ mod classes;
 mod classify;
 mod commands;
 mod common;
+mod compare;
 mod complete;
 mod compress;
 mod errors;
