@@ -75,8 +75,14 @@ impl Table {
                     outcome.test_one_ordering.as_ref().map(mean)
                 });
             }
-            let most = own().filter_map(|outcome| outcome.orderings).max();
-            let orderings = most.map_or_else(String::new, |most| format!(", {most} orderings"));
+            let orderings = || own().filter_map(|outcome| outcome.orderings);
+            let orderings = match (orderings().min(), orderings().max()) {
+                (Some(least), Some(most)) if least < most => {
+                    format!(", {least} to {most} orderings")
+                }
+                (_, Some(most)) => format!(", {most} orderings"),
+                (_, None) => String::new(),
+            };
             column(format!("{model}{orderings}"), &|outcome| Some(mean(&outcome.test)));
             if own().any(|outcome| outcome.paper.is_some()) {
                 column("paper".to_owned(), &|outcome| {
@@ -272,6 +278,10 @@ NADE      the pixel before            16,777,215  17.5000 ± 0.25    0.3945     
 | dna | 64 | 17.50 ± 0.25 |  | 17.50 ± 0.25 | 17.00 ± 0.25 | 18.00 |
 ";
         assert_eq!(Table::of_outcomes(&outcomes).markdown(), expected);
+        let mut fewer = outcomes[2].clone();
+        (fewer.data, fewer.orderings) = ("nips".to_owned(), Some(8));
+        let several = Table::of_outcomes(&[&outcomes[..], &[fewer]].concat()).markdown();
+        assert!(several.contains("| Orderless NADE, 8 to 16 orderings |"), "{several}");
         // The report has a row per outcome, with its data.
         let rows = Table::new(&outcomes);
         assert_eq!(rows.rows()[2][..2], ["Orderless NADE", "dna"]);
