@@ -10,7 +10,7 @@ use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::{Examples as _, InMemory, Rows, Values, read_rows};
 use ar_models::model::Model;
 use ar_models::randomness::{Purpose, stream};
-use ar_models::scoring::{cost_per_variable, log_probs};
+use ar_models::scoring::{cost_per_variable, for_costs, log_probs};
 use serde::Serialize;
 
 use super::sample::quantized;
@@ -23,7 +23,9 @@ use crate::device;
 use crate::files::{Events, Layout};
 use crate::output::{RECORD_VERSION, Terminal, human_seconds, human_shape};
 use crate::outputs::{Inputs, check, out};
-use crate::report::{Completions, Costs, Picture, Report, Samples, Scored, Size, render};
+use crate::report::{
+    Completions, Costs, DearRow, Dearest, Picture, Report, Samples, Scored, Size, render,
+};
 use crate::run_dir::RunDir;
 
 /// What the command prints.
@@ -55,6 +57,11 @@ const IMAGES: [usize; 2] = [16, 32];
 
 /// Rows of a table that are drawn and shown.
 const TABLE_ROWS: usize = 8;
+
+/// Images that cost most, rows of a table that do, and cells of such a row.
+const DEAREST_IMAGES: usize = 16;
+const DEAREST_ROWS: usize = 8;
+const DEAREST_CELLS: usize = 3;
 
 /// Images that are completed, and how often each.
 const COMPLETED: [usize; 2] = [6, 4];
@@ -120,6 +127,7 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
         sizes.extend(others.into_iter().map(|baseline| reporter.by_others(baseline)));
     }
     let costs = reporter.costs(&part)?;
+    let dearest = reporter.dearest(&part, &nll_nats)?;
     let mut scores = vec![Scored { name: test_name.clone(), nll_nats }];
     if args.against.is_some() || other_name != test_name {
         let part = Part::of(&other, args.examples);
@@ -144,6 +152,7 @@ pub(crate) fn run(args: &ReportArgs, session: &Session) -> Result<()> {
         completions: reporter.completions(&test, args.seed)?,
         costs,
         scores,
+        dearest,
         sizes,
         variables: event.variables(),
         levels: event.levels,
@@ -214,6 +223,8 @@ fn made(args: &ReportArgs, run: &RunDir, config: &Config, device: &str) -> Resul
 
 /// Some examples of a set, evenly spaced.
 pub(super) struct Part {
+    /// Where they stand in the set, from 0.
+    numbers: Vec<usize>,
     rows: Rows,
     examples: InMemory,
 }
@@ -221,12 +232,13 @@ pub(super) struct Part {
 impl Part {
     /// At most so many.
     pub(super) fn of(data: &Prepared, most: usize) -> Self {
-        let rows = read_rows(data, 0, &evenly_spaced(data.len(), Some(most)));
+        let numbers = evenly_spaced(data.len(), Some(most));
+        let rows = read_rows(data, 0, &numbers);
         let examples = match rows.clone() {
             Rows::Symbols(values) => InMemory::new(values, data.variables()),
             Rows::Reals(values) => InMemory::reals(values, data.variables()),
         };
-        Self { rows, examples }
+        Self { numbers, rows, examples }
     }
 
     /// How many.
@@ -329,7 +341,7 @@ impl Reporter<'_> {
         let Some((layout, levels)) = self.image() else {
             return Ok(Samples::Rows {
                 columns: self.columns.to_vec(),
-                drawn: self.table(TABLE_ROWS, &mut rng),
+                drawn: self.words(self.model.sample_rows(TABLE_ROWS, &mut rng)),
             });
         };
         let pictures = |values: &[u8], what: &str| -> Result<Vec<Picture>> {
@@ -351,19 +363,60 @@ impl Reporter<'_> {
         })
     }
 
-    /// Rows drawn from the model, in words.
-    fn table(&self, rows: usize, rng: &mut dyn rand::Rng) -> Vec<Vec<String>> {
+    /// Rows of a table in its words.
+    fn words(&self, rows: Rows) -> Vec<Vec<String>> {
         let variables = self.event.variables();
-        let drawn = self.seen(self.model.sample_rows(rows, rng));
+        let rows = self.seen(rows);
         let (event, schema) = (self.shown, self.schema);
-        let events = Events { values: drawn.values(), event, names: None, schema };
+        let events = Events { values: rows.values(), event, names: None, schema };
         if let Some(words) = events.in_words() {
             return words;
         }
-        match drawn {
+        match rows {
             Rows::Symbols(values) => in_words(&values, variables, ToString::to_string),
             Rows::Reals(values) => in_words(&values, variables, |value| format!("{value:.4}")),
         }
+    }
+
+    /// What costs most.
+    fn dearest(&self, part: &Part, nll_nats: &[f64]) -> Result<Dearest> {
+        let mut order: Vec<usize> = (0..part.len()).collect();
+        order.sort_by(|&a, &b| nll_nats[b].total_cmp(&nll_nats[a]));
+        let image = self.image();
+        order.truncate(if image.is_some() { DEAREST_IMAGES } else { DEAREST_ROWS });
+        let rows = read_rows(&part.examples, 0, &order);
+        let variables = self.event.variables();
+        if let Some((layout, levels)) = image {
+            let seen = self.seen(rows);
+            let images = seen.values().symbols().chunks_exact(variables).zip(&order);
+            let pictures = images.map(|(image, &k)| {
+                let alt = format!("Test image that costs {:.1} nats", nll_nats[k]);
+                Picture::of_event(alt, layout, levels, image, |_| true)
+            });
+            return Ok(Dearest::Images {
+                pictures: pictures.collect::<Result<_>>()?,
+                nll_nats: order.iter().map(|&k| nll_nats[k]).collect(),
+            });
+        }
+        let examples = match rows.clone() {
+            Rows::Symbols(values) => InMemory::new(values, variables),
+            Rows::Reals(values) => InMemory::reals(values, variables),
+        };
+        let mut costs = Vec::new();
+        for_costs(self.model, &examples, |some| costs.extend_from_slice(some));
+        let words = self.words(rows);
+        let rows = order.iter().zip(&words).zip(costs.chunks_exact(variables));
+        let rows = rows.map(|((&k, words), costs)| {
+            let mut cells: Vec<usize> = (0..variables).collect();
+            cells.sort_by(|&a, &b| costs[b].total_cmp(&costs[a]));
+            let cell = |&i: &usize| (format!("{} = {}", self.columns[i], words[i]), costs[i]);
+            DearRow {
+                number: part.numbers[k] + 1,
+                nll_nats: nll_nats[k],
+                cells: cells.iter().take(DEAREST_CELLS).map(cell).collect(),
+            }
+        });
+        Ok(Dearest::Rows(rows.collect()))
     }
 
     /// Images of the test split whose upper half is observed.

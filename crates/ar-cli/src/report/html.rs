@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use prob_core::anomaly::auroc;
 
 use super::chart::{self, quantile, sorted};
-use super::{Completions, Costs, Picture, Report, Samples, Scored};
+use super::{Completions, Costs, Dearest, Picture, Report, Samples, Scored};
 use crate::output::{grouped, human_bytes};
 
 /// The report as an HTML document.
@@ -21,6 +21,7 @@ pub(crate) fn render(report: &Report) -> Result<String> {
         (completions(report.completions.as_ref()))
         (costs(report)?)
         (scores(report)?)
+        (dearest(report))
         (bytes(report))
     };
     Ok(page(&report.title, &report.subject, &main, &report.made))
@@ -251,11 +252,70 @@ fn scores(report: &Report) -> Result<Markup> {
                     (format!("{auroc:.4}")) " (AUROC). "
                 }
                 "What an example costs: −log p(x). Left is likely. The outermost 0.2 % of a set are in its first "
-                "and last bar. That a set is likelier does not make it more typical: simple images can cost less "
-                "than the images the model has learned from."
+                "and last bar. That a set is likelier does not make it more typical: simple " (thing(report)) "s can cost "
+                "less than those the model has learned from."
             }
         }
     })
+}
+
+/// What an example is called.
+fn thing(report: &Report) -> &'static str {
+    match report.dearest {
+        Dearest::Images { .. } => "image",
+        Dearest::Rows(_) => "row",
+    }
+}
+
+fn dearest(report: &Report) -> Markup {
+    let Some(set) = report.scores.first().filter(|set| !set.nll_nats.is_empty()) else {
+        return html! {};
+    };
+    html! {
+        h2 { "The dearest " (thing(report)) "s" }
+        figure {
+            @match &report.dearest {
+                Dearest::Images { pictures, nll_nats } => {
+                    (strip(pictures))
+                    figcaption {
+                        "The images of " (set.name) " that cost most, of those that are scored: from "
+                        (number(nll_nats.first().copied().unwrap_or(f64::NAN), 1)) " to "
+                        (number(nll_nats.last().copied().unwrap_or(f64::NAN), 1)) " nats."
+                    }
+                }
+                Dearest::Rows(rows) => {
+                    (scrolled("The dearest rows", &html! {
+                        thead {
+                            tr {
+                                th.number scope="col" { "row" }
+                                th.number scope="col" { "nats" }
+                                th scope="col" { "its dearest cells, nats" }
+                            }
+                        }
+                        tbody {
+                            @for row in rows {
+                                tr {
+                                    td.number { (row.number) }
+                                    td.number { (number(row.nll_nats, 2)) }
+                                    td.words {
+                                        @for (k, (cell, cost)) in row.cells.iter().enumerate() {
+                                            @if k > 0 { br; }
+                                            (cell) " " span.error { (number(*cost, 1)) }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }))
+                    figcaption {
+                        "The rows of " (set.name) " that cost most, of those that are scored, counted from 1, and the cells that "
+                        "most of it goes to, each given those before it in the ordering. Whether one is an anomaly, chainrule score "
+                        "says."
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn score(set: &Scored, variables: usize) -> Markup {
@@ -376,6 +436,7 @@ pub(crate) fn key(class: &str, name: &str) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use super::super::DearRow;
     use super::*;
 
     fn report() -> Report {
@@ -394,6 +455,11 @@ mod tests {
                 (0..LISTED + 3).map(|i| (format!("column{i}"), i as f64)).collect(),
             ),
             scores: vec![Scored { name: "test".to_owned(), nll_nats: vec![1.0, f64::INFINITY] }],
+            dearest: Dearest::Rows(vec![DearRow {
+                number: 7,
+                nll_nats: f64::INFINITY,
+                cells: vec![("a = <i>".to_owned(), 3.25)],
+            }]),
             sizes: Vec::new(),
             variables: 1,
             levels: Some(2),
@@ -406,6 +472,7 @@ mod tests {
         let page = render(&report()).unwrap();
         assert!(page.contains("a &lt;b&gt; &amp; "), "{page}");
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"), "{page}");
+        assert!(page.contains("a = &lt;i&gt;") && !page.contains("<i>"), "{page}");
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(crate) struct Report {
     pub(crate) costs: Costs,
     /// The test examples, then another set.
     pub(crate) scores: Vec<Scored>,
+    /// The test examples that cost most.
+    pub(crate) dearest: Dearest,
     /// The test examples in bytes, by one coder each; none for real numbers.
     pub(crate) sizes: Vec<Size>,
     /// Variables of an event.
@@ -85,6 +87,28 @@ pub(crate) enum Costs {
     },
     /// Of each column.
     Columns(Vec<(String, f64)>),
+}
+
+/// Test examples that cost most, the dearest first.
+pub(crate) enum Dearest {
+    /// Images.
+    Images {
+        pictures: Vec<Picture>,
+        /// −log p of each.
+        nll_nats: Vec<f64>,
+    },
+    /// Rows of a table.
+    Rows(Vec<DearRow>),
+}
+
+/// A row that costs much.
+pub(crate) struct DearRow {
+    /// Where it stands in its set, from 1.
+    pub(crate) number: usize,
+    /// −log p.
+    pub(crate) nll_nats: f64,
+    /// The cells of it that cost most, and what.
+    pub(crate) cells: Vec<(String, f64)>,
 }
 
 /// −log p(x) of each example of a set, in nats.

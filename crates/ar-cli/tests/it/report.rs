@@ -34,6 +34,7 @@ fn images_have_samples_completions_and_a_map() {
         "<h2>Completions</h2>",
         "<h2>Where the nats go</h2>",
         "<h2>Scores</h2>",
+        "<h2>The dearest images</h2>",
         "<h2>Compression</h2>",
         "digits, test",
         "digits, train",
@@ -45,8 +46,8 @@ fn images_have_samples_completions_and_a_map() {
     ] {
         assert!(first.contains(part), "{part}");
     }
-    // 16 real, 32 drawn, 6 rows of an original, a half and 4 completions, a map and its scale.
-    assert_eq!(first.matches("<img ").count(), 16 + 32 + 6 * 6 + 2);
+    // 16 real, 32 drawn, 6 rows of an original, a half and 4 completions, a map and its scale, the dearest.
+    assert_eq!(first.matches("<img ").count(), 16 + 32 + 6 * 6 + 2 + 16);
     assert_eq!(first.matches("<svg ").count(), 2);
     // The same again; another seed draws others.
     assert_eq!(page(&place, &["run"], "run/report.html"), first);
@@ -107,7 +108,19 @@ fn tables_have_named_columns() {
     let costs = &page[page.find("<h2>Where the nats go</h2>").unwrap()..];
     assert!(costs.find("left").unwrap() < costs.find("both").unwrap(), "{costs}");
     // Without a test file it is about the training file, once.
-    assert_eq!(page.matches("a.csv, train").count(), 3, "{page}");
+    assert_eq!(page.matches("a.csv, train").count(), 4, "{page}");
+    // The rows that `score` finds dearest, in its numbers.
+    let dearest = &page[page.find("<h2>The dearest rows</h2>").unwrap()..];
+    assert!(page.contains("simple rows can cost less"), "{page}");
+    place.json(&["score", "run", "--split", "train", "--out", "scores.csv"]);
+    let csv = fs::read_to_string(place.path("scores.csv")).unwrap();
+    let head: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+    let at = |name: &str| head.iter().position(|found| *found == name).unwrap();
+    let rows = csv.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
+    let cost = |row: &[&str]| -row[at("log_prob_nats")].parse::<f64>().unwrap();
+    let most = rows.max_by(|a, b| cost(a).total_cmp(&cost(b)).then(std::cmp::Ordering::Greater));
+    let most = format!("<td class=\"number\">{:.2}</td>", cost(&most.unwrap()));
+    assert!(dearest.find(&most).unwrap() < dearest.find("figcaption").unwrap(), "{dearest}");
 }
 
 #[test]
