@@ -541,6 +541,11 @@ fn finish(
 /// The most values of training rows that a run keeps beside its model.
 const MOST_KEPT: usize = 1 << 22;
 
+/// Of more training rows than these fewer are kept: where rows come by the million, ranking one should take no longer than
+/// the model does.
+const MANY_ROWS: usize = 100_000;
+const KEPT_OF_MANY: usize = 3_000;
+
 /// The most columns of bits or levels that are ranked so: more are images.
 const MOST_SYMBOLS: usize = 128;
 
@@ -549,7 +554,11 @@ const MOST_SYMBOLS: usize = 128;
 fn window_of(config: &Config, data: &Data, terminal: &Terminal) -> Result<Option<Model>> {
     let (event, width) = (data.event(), data.event().variables());
     let Some(schema) = &config.data.schema else { return Ok(None) };
-    let keeps = config.data.table.keep_rows.unwrap_or(KernelSettings::default().max_rows);
+    let by_default = match data.train.len() {
+        0..=MANY_ROWS => KernelSettings::default().max_rows,
+        _ => KEPT_OF_MANY,
+    };
+    let keeps = config.data.table.keep_rows.unwrap_or(by_default);
     let max_rows = keeps.min(MOST_KEPT / width.max(1));
     let is_wide = event.levels.is_some() && width > MOST_SYMBOLS;
     if is_wide || max_rows == 0 || matches!(config.model, ModelConfig::Kernel(_)) {

@@ -108,3 +108,25 @@ fn a_window_of_each_class_tells_classes_apart() {
         place.json(&["classify", "run-0", "run-1", "--split", "test", "--out", "p.csv"]);
     assert!(classified["accuracy"].as_f64().unwrap() > 0.8, "{classified}");
 }
+
+#[test]
+fn fewer_rows_are_kept_of_very_many() {
+    let place = Place::new();
+    let rows = |n: usize| (0..n).map(|i| format!("{},{}\n", i % 7, i % 11)).collect::<String>();
+    let train = |n: usize, more: &[&str]| {
+        let (file, run) = (format!("{n}.csv"), format!("run{n}{}", more.len()));
+        place.file(&file, format!("a,b\n{}", rows(n)));
+        let line = ["train", &file, "--model", "independent", "--out", &run];
+        place.json(&[&line[..], more].concat());
+        // A safetensors file: the length of its header, and the header, in JSON.
+        let bytes = fs::read(place.path(&format!("{run}/window.safetensors"))).unwrap();
+        let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
+        let header = &rest[..usize::try_from(u64::from_le_bytes(*length)).unwrap()];
+        let header: Value = serde_json::from_slice(header).unwrap();
+        header["window.rows"]["shape"][0].clone()
+    };
+    // A tenth of the rows validates and another tests.
+    assert_eq!(train(125_000, &[]), 10_000);
+    assert_eq!(train(125_100, &[]), 3_000);
+    assert_eq!(train(125_100, &["--set", "data.keep_rows=5000"]), 5_000);
+}

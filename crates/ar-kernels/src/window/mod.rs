@@ -31,8 +31,8 @@ const BOXED: usize = 2;
 const TILE: usize = BOXED * LANES;
 /// Queries that go through a tile one after the other, while it is in the cache.
 const GROUP: usize = 32;
-/// Blocks whose sums are made hand in hand.
-const TOGETHER: usize = 2;
+/// Blocks whose sums are made hand in hand: as many as the latency of an addition has cycles.
+const TOGETHER: usize = 4;
 /// Numbers after which a block of wide rows may be given up.
 const STRETCH: usize = 32;
 /// Where a lane without a row is: far from all.
@@ -385,13 +385,11 @@ unsafe fn group<L: Wide>(_: PhantomData<L>, centres: &Centres, queries: &[f32], 
                     }
                 }
                 let mut least = L::Block::splat(sum.least);
-                let (together, alone) = listed[..length].as_chunks::<TOGETHER>();
-                for &blocks in together {
+                for some in listed[..length].chunks(TOGETHER) {
+                    // Where there are fewer, the first one again, which changes nothing.
+                    let blocks: [u8; TOGETHER] =
+                        core::array::from_fn(|k| *some.get(k).unwrap_or(&some[0]));
                     let own = finish_in_place(centres, query, first, blocks, &mut costs, limit);
-                    least = least.min(own);
-                }
-                for &block in alone {
-                    let own = finish_in_place(centres, query, first, [block], &mut costs, limit);
                     least = least.min(own);
                 }
                 let least = least_of(least);
