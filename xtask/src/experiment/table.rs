@@ -279,7 +279,8 @@ NADE      the pixel before            16,777,215  17.5000 ± 0.25    0.3945     
 ";
         assert_eq!(Table::of_outcomes(&outcomes).markdown(), expected);
         let mut fewer = outcomes[2].clone();
-        (fewer.data, fewer.orderings) = ("nips".to_owned(), Some(8));
+        (fewer.config, fewer.data) = ("orderless-nade-nips".to_owned(), "nips".to_owned());
+        fewer.orderings = Some(8);
         let several = Table::of_outcomes(&[&outcomes[..], &[fewer]].concat()).markdown();
         assert!(several.contains("| Orderless NADE, 8 to 16 orderings |"), "{several}");
         // The report has a row per outcome, with its data.
