@@ -68,6 +68,14 @@ fn other_rows_are_not_compared() {
     let record =
         place.json(&["compare", "runs/small", "runs/wide", "--split", "valid", "--examples", "50"]);
     assert_eq!(record["groups"][0]["examples"], 50);
+    // One row has no standard error.
+    let mut one = place.chainrule(&["compare", "runs/small", "runs/wide", "--examples", "1"]);
+    let table = text(&one.output().unwrap().stdout);
+    assert!(table.contains("1 example of 64") && !table.contains("NaN"), "{table}");
+    // A run that the data does not suit is named.
+    place.file("wide.csv", "a,b\n1,0\n0,1\n");
+    let message = place.mistake(&["compare", "runs/small", "runs/wide", "--data", "wide.csv"]);
+    assert!(message.starts_with("error: runs/small\n"), "{message}");
 }
 
 #[test]

@@ -63,7 +63,11 @@ impl Rows {
     /// What they are, for a heading.
     pub(super) fn heading(&self) -> String {
         let Self { name, examples, values, .. } = self;
-        format!("{name}: {examples} examples of {} variables, {values}", self.variables())
+        let examples = match examples {
+            1 => "1 example".to_owned(),
+            _ => format!("{examples} examples"),
+        };
+        format!("{name}: {examples} of {} variables, {values}", self.variables())
     }
 }
 

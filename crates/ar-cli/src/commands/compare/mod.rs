@@ -123,7 +123,8 @@ pub(crate) fn run(args: &CompareArgs, session: &Session) -> Result<()> {
     let labels = labels(&args.runs);
     let mut groups: Vec<Group> = Vec::new();
     for ((run, config), label) in runs.iter().zip(labels) {
-        let (rows, member) = evaluated(args, session, (run, config, label), &device)?;
+        let (rows, member) = evaluated(args, session, (run, config, label), &device)
+            .with_context(|| run.display())?;
         match groups.iter_mut().find(|group| group.rows == rows) {
             Some(group) => group.members.push(member),
             None => groups.push(Group { rows, members: vec![member] }),

@@ -32,8 +32,9 @@ pub(super) fn cells(group: &Group, member: &Member) -> [String; 7] {
     [
         member.label.clone(),
         match score.nll_nats {
-            nll if nll.is_finite() => format!("{nll:.4} ± {:.4}", score.nll_nats_stderr),
-            _ => "∞".to_owned(),
+            nll if nll.is_infinite() => "∞".to_owned(),
+            nll if score.nll_nats_stderr.is_nan() => format!("{nll:.4}"),
+            nll => format!("{nll:.4} ± {:.4}", score.nll_nats_stderr),
         },
         above,
         match score.bits_per_dim() {
