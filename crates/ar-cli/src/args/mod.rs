@@ -1,14 +1,17 @@
 //! The command line, as clap parses it.
 
 mod files;
+mod values;
 
 use std::path::PathBuf;
 
 use ar_data::Split;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub(crate) use files::{DraftArgs, FileArgs, InfoArgs, OwnData, WholeFileArgs, column_of};
+pub(crate) use values::{BadRows, Family, Prior, ScoreKind, TableFormat, Temperature, TestKind};
+use values::{count_parser, fraction, pixel, seed_parser, split_parser, whole_number};
 
 /// Exact-likelihood autoregressive models: train, evaluate, sample, count
 ///
@@ -430,63 +433,6 @@ pub(crate) struct FeaturesArgs {
     pub(crate) device: Option<String>,
 }
 
-/// A test that `chainrule score` makes where it is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TestKind {
-    /// log p(x) less that under a simple model of the same training rows.
-    Ratio,
-    /// log p(x) plus the length of the row, compressed.
-    Complexity,
-}
-
-impl std::fmt::Display for TestKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Ratio => "ratio",
-            Self::Complexity => "complexity",
-        })
-    }
-}
-
-/// What rows are ranked by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ScoreKind {
-    /// log p(x) under the model of the run.
-    LogProb,
-    /// log p(x) under the Parzen window of the run: how near training rows are.
-    Window,
-}
-
-impl ScoreKind {
-    /// As it is written.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::LogProb => "log-prob",
-            Self::Window => "window",
-        }
-    }
-}
-
-/// What to do about a row that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum BadRows {
-    /// Say so, count it, go on.
-    Report,
-    /// Fail.
-    Stop,
-}
-
-/// How a table is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TableFormat {
-    /// Aligned, for a terminal.
-    Text,
-    /// Markdown.
-    Md,
-    /// One line for each run, numbers in full.
-    Csv,
-}
-
 /// `chainrule compare`.
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
@@ -586,46 +532,6 @@ pub(crate) struct ClassifyArgs {
     /// Where to compute: flex, ndarray, cuda:N or wgpu, as compiled in
     #[arg(long)]
     pub(crate) device: Option<String>,
-}
-
-/// p(y) of `classify`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Prior {
-    /// All classes alike.
-    Uniform,
-    /// The label frequencies of the training set.
-    Train,
-}
-
-impl Prior {
-    /// The word on the command line.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Uniform => "uniform",
-            Self::Train => "train",
-        }
-    }
-}
-
-/// What `classify` divides log-likelihoods by.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Temperature {
-    /// This number.
-    Given(f64),
-    /// What suits the validation split.
-    Valid,
-}
-
-impl core::str::FromStr for Temperature {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse() {
-            Ok(number) if f64::is_finite(number) && number > 0.0 => Ok(Self::Given(number)),
-            _ if text == "valid" => Ok(Self::Valid),
-            _ => Err("expected a number above 0, or `valid`"),
-        }
-    }
 }
 
 /// `chainrule compress`.
@@ -733,37 +639,6 @@ pub(crate) struct CountArgs {
     pub(crate) components: Option<usize>,
 }
 
-/// The families that `count` knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Family {
-    /// One binary variable: 1
-    Coin,
-    /// One variable of m states: m − 1
-    Die,
-    /// The full joint table: m^n − 1
-    Full,
-    /// The chain rule's own sum, every variable given all before it: 1 + 2 + 4 + … for bits
-    ChainRule,
-    /// Every variable on its own: n (m − 1)
-    Independent,
-    /// Every variable given the k before it
-    Markov,
-    /// Every pixel given earlier pixels around it
-    Neighbourhood,
-    /// Parzen window over stored rows: h for numbers, λ for labels
-    Kernel,
-    /// Logistic regression of every bit on all before it: n (n + 1) / 2
-    Logistic,
-    /// NADE: 2 n h + h + n
-    Nade,
-    /// Order-agnostic NADE of one hidden layer: 3 n h + h + n
-    OrderlessNade,
-    /// MADE of one hidden layer, whose masks hide half of it: n h + h + n
-    Made,
-    /// RNADE of real numbers: n h + h + n + 3 n k (h + 1)
-    Rnade,
-}
-
 /// `chainrule data`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
@@ -824,49 +699,6 @@ fn with_negative_numbers(command: clap::Command) -> clap::Command {
         if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg }
     };
     command.mut_args(allow).mut_subcommands(with_negative_numbers)
-}
-
-fn split_parser() -> impl TypedValueParser<Value = Split> {
-    PossibleValuesParser::new(["train", "valid", "test"]).try_map(|word| word.parse::<Split>())
-}
-
-/// At least 1, and small enough that a product of two does not overflow.
-fn count_parser() -> impl TypedValueParser<Value = usize> {
-    whole_number(1, u32::MAX.into())
-}
-
-/// Any seed of the generators.
-fn seed_parser() -> impl TypedValueParser<Value = u64> {
-    whole_number(0, u64::MAX)
-}
-
-/// A whole number from `least` to `most`, as its refusal says.
-fn whole_number<T>(least: u64, most: u64) -> impl TypedValueParser<Value = T>
-where
-    T: TryFrom<u64> + Clone + Send + Sync + 'static,
-{
-    move |text: &str| {
-        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-        let number = number.and_then(|number| T::try_from(number).ok());
-        number.ok_or_else(|| format!("expected a whole number from {least} to {most}"))
-    }
-}
-
-/// A row and a column.
-fn pixel(text: &str) -> Result<[usize; 2], String> {
-    let numbers: Vec<_> = text.split(',').map(|number| number.trim().parse().ok()).collect();
-    match numbers[..] {
-        [Some(row), Some(column)] => Ok([row, column]),
-        _ => Err("expected ROW,COLUMN, such as 4,4".to_owned()),
-    }
-}
-
-/// Strictly between 0 and 1.
-fn fraction(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
-        _ => Err("expected a number above 0 and below 1".to_owned()),
-    }
 }
 
 #[cfg(test)]
