@@ -14,7 +14,7 @@ use ar_models::scoring::{cost_per_variable, for_costs, log_probs};
 use serde::Serialize;
 
 use super::sample::quantized;
-use super::{Session, data_of, evenly_spaced, inspect};
+use super::{Session, data_of, evenly_spaced, inspect, most};
 use crate::args::ReportArgs;
 use crate::baselines::{self, Baseline};
 use crate::config::Config;
@@ -234,21 +234,26 @@ impl Part {
     pub(super) fn of(data: &Prepared, most: usize) -> Self {
         let numbers = evenly_spaced(data.len(), Some(most));
         let rows = read_rows(data, 0, &numbers);
+        Self::new(numbers, rows, data.variables())
+    }
+
+    fn new(numbers: Vec<usize>, rows: Rows, variables: usize) -> Self {
         let examples = match rows.clone() {
-            Rows::Symbols(values) => InMemory::new(values, data.variables()),
-            Rows::Reals(values) => InMemory::reals(values, data.variables()),
+            Rows::Symbols(values) => InMemory::new(values, variables),
+            Rows::Reals(values) => InMemory::reals(values, variables),
         };
         Self { numbers, rows, examples }
+    }
+
+    /// Some of them, by where they stand in this part.
+    fn only(&self, some: &[usize]) -> Self {
+        let numbers = some.iter().map(|&k| self.numbers[k]).collect();
+        Self::new(numbers, read_rows(&self.examples, 0, some), self.examples.variables())
     }
 
     /// How many.
     pub(super) fn len(&self) -> usize {
         self.examples.len()
-    }
-
-    /// As models take them.
-    pub(super) fn examples(&self) -> &InMemory {
-        &self.examples
     }
 
     /// Their values.
@@ -291,11 +296,17 @@ impl Reporter<'_> {
         scores.into_iter().map(|log_prob| -log_prob).collect()
     }
 
-    fn costs(&self, part: &Part) -> Result<Costs> {
+    /// Mean cost of each variable, nats.
+    pub(super) fn cost_per_variable(&self, part: &Part) -> Vec<f64> {
         let bar = self.terminal.examples_bar(part.examples.len(), "cost per variable");
         let costs =
             cost_per_variable(self.model, &part.examples, |done| bar.set_position(done as u64));
         bar.finish_and_clear();
+        costs
+    }
+
+    fn costs(&self, part: &Part) -> Result<Costs> {
+        let costs = self.cost_per_variable(part);
         Ok(match self.image() {
             Some((layout, _)) => {
                 let alt = "Mean cost of each pixel".to_owned();
@@ -380,43 +391,30 @@ impl Reporter<'_> {
 
     /// What costs most.
     fn dearest(&self, part: &Part, nll_nats: &[f64]) -> Result<Dearest> {
-        let mut order: Vec<usize> = (0..part.len()).collect();
-        order.sort_by(|&a, &b| nll_nats[b].total_cmp(&nll_nats[a]));
         let image = self.image();
-        order.truncate(if image.is_some() { DEAREST_IMAGES } else { DEAREST_ROWS });
-        let rows = read_rows(&part.examples, 0, &order);
+        let order = most(nll_nats, if image.is_some() { DEAREST_IMAGES } else { DEAREST_ROWS });
+        let (dear, nll_nats) = (part.only(&order), order.iter().map(|&k| nll_nats[k]));
         let variables = self.event.variables();
         if let Some((layout, levels)) = image {
-            let seen = self.seen(rows);
-            let images = seen.values().symbols().chunks_exact(variables).zip(&order);
-            let pictures = images.map(|(image, &k)| {
-                let alt = format!("Test image that costs {:.1} nats", nll_nats[k]);
+            let seen = self.seen(dear.rows);
+            let images = seen.values().symbols().chunks_exact(variables);
+            let pictures = images.zip(nll_nats.clone()).map(|(image, nll_nats)| {
+                let alt = format!("Test image that costs {nll_nats:.1} nats");
                 Picture::of_event(alt, layout, levels, image, |_| true)
             });
-            return Ok(Dearest::Images {
-                pictures: pictures.collect::<Result<_>>()?,
-                nll_nats: order.iter().map(|&k| nll_nats[k]).collect(),
-            });
+            let pictures = pictures.collect::<Result<_>>()?;
+            return Ok(Dearest::Images { pictures, nll_nats: nll_nats.collect() });
         }
-        let examples = match rows.clone() {
-            Rows::Symbols(values) => InMemory::new(values, variables),
-            Rows::Reals(values) => InMemory::reals(values, variables),
-        };
         let mut costs = Vec::new();
-        for_costs(self.model, &examples, |some| costs.extend_from_slice(some));
-        let words = self.words(rows);
-        let rows = order.iter().zip(&words).zip(costs.chunks_exact(variables));
-        let rows = rows.map(|((&k, words), costs)| {
-            let mut cells: Vec<usize> = (0..variables).collect();
-            cells.sort_by(|&a, &b| costs[b].total_cmp(&costs[a]));
-            let cell = |&i: &usize| (format!("{} = {}", self.columns[i], words[i]), costs[i]);
-            DearRow {
-                number: part.numbers[k] + 1,
-                nll_nats: nll_nats[k],
-                cells: cells.iter().take(DEAREST_CELLS).map(cell).collect(),
-            }
+        for_costs(self.model, &dear.examples, |some| costs.extend_from_slice(some));
+        let words = self.words(dear.rows);
+        let cells = words.iter().zip(costs.chunks_exact(variables)).map(|(words, costs)| {
+            let cell = |i: usize| (format!("{} = {}", self.columns[i], words[i]), costs[i]);
+            most(costs, DEAREST_CELLS).into_iter().map(cell).collect()
         });
-        Ok(Dearest::Rows(rows.collect()))
+        let rows = dear.numbers.iter().zip(nll_nats).zip(cells);
+        let row = |((number, nll_nats), cells)| DearRow { number: number + 1, nll_nats, cells };
+        Ok(Dearest::Rows(rows.map(row).collect()))
     }
 
     /// Images of the test split whose upper half is observed.

@@ -89,7 +89,7 @@ pub(super) struct Group {
 impl Group {
     /// The run of the lowest mean cost, if one is finite and there is another to be compared with it.
     pub(super) fn best(&self) -> Option<&Member> {
-        let mean = |member: &Member| member.score(1).nll_nats;
+        let mean = |member: &Member| member.score.nll_nats;
         let finite = self.members.iter().filter(|member| mean(member).is_finite());
         finite.min_by(|a, b| mean(a).total_cmp(&mean(b))).filter(|_| self.members.len() > 1)
     }
@@ -110,6 +110,8 @@ pub(super) struct Member {
     pub(super) model: String,
     pub(super) sees: String,
     pub(super) parameters: String,
+    /// Of all rows.
+    pub(super) score: Score,
     /// −log p of each row.
     pub(super) nll_nats: Vec<f64>,
     pub(super) train_seconds: Option<f64>,
@@ -117,12 +119,6 @@ pub(super) struct Member {
     pub(super) accepted_changes: Vec<String>,
     /// What a page shows of it, where one is asked for.
     pub(super) shown: Option<Shown>,
-}
-
-impl Member {
-    pub(super) fn score(&self, variables: usize) -> Score {
-        Score::of(&self.nll_nats, variables)
-    }
 }
 
 /// How much more one run costs than another, of the same rows.
@@ -181,6 +177,7 @@ mod tests {
             model: String::new(),
             sees: String::new(),
             parameters: String::new(),
+            score: Score::of(nll_nats, 1),
             nll_nats: nll_nats.to_vec(),
             train_seconds: None,
             seconds: 0.0,
@@ -196,7 +193,7 @@ mod tests {
         assert!((difference.nats - 2.0 / 3.0).abs() < 1e-12);
         // d = ½, 1, ½: s² = 1/12.
         assert!((difference.stderr - (1.0_f64 / 36.0).sqrt()).abs() < 1e-12);
-        assert!(a.score(1).nll_nats_stderr > 100.0 * difference.stderr, "unlike that of either");
+        assert!(a.score.nll_nats_stderr > 100.0 * difference.stderr, "unlike that of either");
         assert_eq!(difference.words(), "+0.6667 ± 0.1667 (4.0 σ)");
         assert_eq!(Difference::of(&b, &a).words(), "−0.6667 ± 0.1667 (4.0 σ)");
         assert_eq!(Difference::of(&a, &a).words(), "0");

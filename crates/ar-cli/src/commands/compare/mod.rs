@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use ar_data::Split;
-use ar_models::scoring::cost_per_variable;
+use ar_models::scoring::Score;
 use serde::Serialize;
 
 use super::report::{Part, Reporter, columns_of, named, reported};
@@ -180,21 +180,14 @@ fn evaluated(
     let start = Instant::now();
     let nll_nats = reporter.scores(&part, &run.display());
     let seconds = start.elapsed().as_secs_f64();
-    let shown = match args.out {
-        Some(_) => {
-            let bar = terminal.examples_bar(part.len(), "cost per variable");
-            let costs = cost_per_variable(&model, part.examples(), |done| {
-                bar.set_position(done as u64);
-            });
-            bar.finish_and_clear();
-            Some(Shown {
-                samples: reporter.samples(&data, args.seed, page::IMAGES)?,
-                layout: reporter.image().map(|(layout, _)| layout),
-                columns: columns.clone(),
-                costs,
-                epochs: run.epochs()?,
-            })
-        }
+    let on_page = match args.out {
+        Some(_) => Some(Shown {
+            samples: reporter.samples(&data, args.seed, page::IMAGES)?,
+            layout: reporter.image().map(|(layout, _)| layout),
+            columns: columns.clone(),
+            costs: reporter.cost_per_variable(&part),
+            epochs: run.epochs()?,
+        }),
         None => None,
     };
     let training: Option<Training> = run.read_result()?;
@@ -205,11 +198,12 @@ fn evaluated(
         model: model.kind().to_owned(),
         sees: sees::sees(&config.model, &event),
         parameters: model.free_parameters().to_string(),
+        score: Score::of(&nll_nats, event.variables()),
         nll_nats,
         train_seconds: training.map(|training| training.seconds),
         seconds,
         accepted_changes: config.data.expected.accepted(),
-        shown,
+        shown: on_page,
     };
     Ok((Rows::of(named(&data, split), &event, &part), member))
 }
@@ -245,7 +239,7 @@ impl GroupRecord {
     fn of(group: &Group) -> Self {
         let best = group.best();
         let run = |member: &Member| {
-            let score = member.score(group.rows.variables());
+            let score = &member.score;
             let difference = best.map(|best| Difference::of(member, best));
             RunRecord {
                 run: member.run.clone(),

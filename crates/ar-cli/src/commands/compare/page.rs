@@ -4,6 +4,7 @@ use anyhow::Result;
 use ar_models::train::EpochRecord;
 use maud::{Markup, html};
 
+use super::super::most;
 use super::groups::{Difference, Group, Member};
 use super::table::{HEADINGS, NUMBERS, cells};
 use crate::files::Layout;
@@ -67,7 +68,7 @@ fn of_group(group: &Group, is_one_of_several: bool) -> Result<Markup> {
 }
 
 fn results(group: &Group) -> Option<Markup> {
-    let means = group.members.iter().map(|member| member.score(1).nll_nats);
+    let means = group.members.iter().map(|member| member.score.nll_nats);
     let largest =
         means.filter(|nll| nll.is_finite()).fold(f64::MIN_POSITIVE, |a, b| a.max(b.abs()));
     Some(html! {
@@ -82,17 +83,16 @@ fn results(group: &Group) -> Option<Markup> {
                 }
                 tbody {
                     @for member in &group.members {
-                        @let nll = member.score(1).nll_nats;
+                        @let nll = member.score.nll_nats;
                         @let cells = cells(group, member);
                         tr {
                             th scope="row" { (cells[0]) }
                             @for (i, cell) in cells.iter().enumerate().skip(1) {
                                 td.number[NUMBERS[i]].words[!NUMBERS[i]] data-label=(HEADINGS[i]) {
-                                    @match (i, above(group, member)) {
-                                        (2, Some((mean, sigmas))) => {
-                                            (mean) " " span.error.below { (sigmas) }
-                                        }
-                                        _ => (cell),
+                                    @if i == 2 && let Some((mean, sigmas)) = above(group, member) {
+                                        (mean) " " span.error.below { (sigmas) }
+                                    } @else {
+                                        (cell)
                                     }
                                     @if i == 1 { (bar(nll.abs() / largest, nll < 0.0)) }
                                 }
@@ -118,6 +118,18 @@ fn above(group: &Group, member: &Member) -> Option<(String, String)> {
     Some((format!("{mean} ± {:.4}", difference.stderr), sigmas?))
 }
 
+/// The head of a table with a column for each run.
+fn heads<'a>(first: &str, members: impl Iterator<Item = &'a Member>) -> Markup {
+    html! {
+        thead {
+            tr {
+                th scope="col" { (first) }
+                @for member in members { th.number scope="col" { (member.label) } }
+            }
+        }
+    }
+}
+
 /// Each two runs.
 fn pairs(group: &Group) -> Option<Markup> {
     let members = &group.members;
@@ -127,12 +139,7 @@ fn pairs(group: &Group) -> Option<Markup> {
     Some(html! {
         figure {
             (folding("Each two runs", &html! {
-                thead {
-                    tr {
-                        th scope="col" { "costs more than →" }
-                        @for member in members { th.number scope="col" { (member.label) } }
-                    }
-                }
+                (heads("costs more than →", members.iter()))
                 tbody {
                     @for (i, a) in members.iter().enumerate() {
                         tr {
@@ -268,18 +275,13 @@ fn columns(shown: &[(&Member, &Shown)]) -> Option<Markup> {
     let (_, first) = tables.first()?;
     let dearest =
         |i: usize| tables.iter().map(|(_, shown)| shown.costs[i]).fold(f64::MIN, f64::max);
-    let mut order: Vec<usize> = (0..first.columns.len()).collect();
-    order.sort_by(|&a, &b| dearest(b).total_cmp(&dearest(a)));
+    let dearest: Vec<f64> = (0..first.columns.len()).map(dearest).collect();
+    let order = most(&dearest, dearest.len());
     let (listed, rest) = order.split_at(LISTED.min(order.len()));
     Some(html! {
         figure {
             (scrolled("Cost of each column", &html! {
-                thead {
-                    tr {
-                        th scope="col" { "column" }
-                        @for (member, _) in &tables { th.number scope="col" { (member.label) } }
-                    }
-                }
+                (heads("column", tables.iter().map(|(member, _)| *member)))
                 tbody {
                     @for &i in listed {
                         tr {

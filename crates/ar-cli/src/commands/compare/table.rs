@@ -23,7 +23,7 @@ pub(super) const NUMBERS: [bool; 7] = [false, true, true, true, true, true, fals
 
 /// The cells of a run, under [`HEADINGS`].
 pub(super) fn cells(group: &Group, member: &Member) -> [String; 7] {
-    let score = member.score(group.rows.variables());
+    let score = &member.score;
     let above = match group.best() {
         None => String::new(),
         Some(best) if best.run == member.run => "best".to_owned(),
@@ -122,7 +122,7 @@ fn csv(groups: &[Group]) -> Result<String> {
     for group in groups {
         let best = group.best();
         for member in &group.members {
-            let score = member.score(group.rows.variables());
+            let score = &member.score;
             let difference = best.map(|best| Difference::of(member, best));
             let number = |x: Option<f64>| x.map(|x| x.to_string()).unwrap_or_default();
             writer

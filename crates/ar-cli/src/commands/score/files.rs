@@ -3,6 +3,7 @@
 use anyhow::Result;
 use ar_data::write::{Cell, Cells};
 
+use super::super::most;
 use super::anomaly::{Measures, Test, Tested};
 use super::rows::{Row, Scores};
 use crate::args::ScoreArgs;
@@ -220,30 +221,9 @@ impl Columns {
     }
 }
 
-/// Where the `k` largest values are, the largest first; of equal ones the first.
-fn most(values: &[f64], k: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    let by_value = |&a: &usize, &b: &usize| values[b].total_cmp(&values[a]).then(a.cmp(&b));
-    if k < order.len() {
-        order.select_nth_unstable_by(k, by_value);
-        order.truncate(k);
-    }
-    order.sort_unstable_by(by_value);
-    order
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_costliest_come_first_and_ties_in_order() {
-        let costs = [0.5, 3.0, 0.0, 3.0, f64::INFINITY, 1.0];
-        assert_eq!(most(&costs, 4), [4, 1, 3, 5]);
-        assert_eq!(most(&costs, 6), [4, 1, 3, 5, 0, 2]);
-        assert_eq!(most(&costs, 9).len(), 6);
-        assert!(most(&costs, 0).is_empty());
-    }
 
     #[test]
     fn variables_are_named_by_their_place() {
