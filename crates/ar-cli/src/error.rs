@@ -28,7 +28,7 @@ impl From<ExitStatus> for std::process::ExitCode {
 
 /// What an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(into = "&'static str")]
 pub(crate) enum ErrorKind {
     /// The command line.
     Usage,
@@ -46,6 +46,28 @@ pub(crate) enum ErrorKind {
     Machine,
     /// This program.
     Internal,
+}
+
+impl From<ErrorKind> for &'static str {
+    fn from(kind: ErrorKind) -> Self {
+        kind.name()
+    }
+}
+
+impl ErrorKind {
+    /// As records call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Config => "config",
+            Self::Data => "data",
+            Self::Model => "model",
+            Self::Run => "run",
+            Self::Io => "io",
+            Self::Machine => "machine",
+            Self::Internal => "internal",
+        }
+    }
 }
 
 /// What is wrong with the user's input, and what to do about it.

@@ -173,6 +173,12 @@ impl Failure {
         self.status
     }
 
+    /// Kind, message, file, place and hint.
+    pub(crate) fn into_parts(self) -> (ErrorKind, String, Option<String>, Option<String>, String) {
+        let Fault { kind, message, file, place, hint } = self.fault;
+        (kind, message, file, place, hint)
+    }
+
     /// The line for stdout.
     fn record(&self, asked: &Asked) -> String {
         let command = asked.command.as_deref();

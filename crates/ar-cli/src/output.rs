@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::error::Internal;
+use crate::host::{self, Progress};
 use crate::outputs::is_stdout;
 
 /// The version of the JSON records: raised when a field changes its meaning or goes away.
@@ -61,7 +62,7 @@ impl Terminal {
 
     /// A line on stderr, unless quiet.
     pub(crate) fn note(&self, line: impl Display) {
-        if !self.quiet {
+        if !self.quiet && !host::tell(Progress::Note(&line.to_string())) {
             // A closed stderr is no reason to stop.
             let _ = writeln!(io::stderr(), "{line}");
         }
@@ -103,11 +104,14 @@ impl Terminal {
     }
 }
 
-/// Writes to stdout.
+/// Writes to stdout, or to the host that there is instead.
 ///
 /// # Errors
 /// When stdout cannot be written.
 pub(crate) fn print(bytes: &[u8]) -> Result<()> {
+    if host::takes(bytes) {
+        return Ok(());
+    }
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).context("cannot write to stdout")
 }

@@ -6,8 +6,11 @@
 use ar_data::{Schema, Variable, number_of};
 use ar_models::columns::Column;
 use ar_models::config::EventSpec;
+use ar_models::examples::{Examples as _, InMemory, Rows, read_rows};
 
 use crate::config::event_of_columns;
+use crate::data::Prepared;
+use crate::data::cells::seen_by_model;
 
 /// The columns of a run, as its window has them.
 pub(crate) struct Ranking {
@@ -43,6 +46,27 @@ impl Ranking {
     /// Events of the window.
     pub(crate) fn event(&self) -> &EventSpec {
         &self.event
+    }
+
+    /// Examples as the model takes them, where that is not as they are, and as the window does.
+    pub(crate) fn of_both(
+        &self,
+        examples: &Prepared,
+        others: &[Vec<Option<String>>],
+    ) -> (Option<InMemory>, InMemory) {
+        let variables = examples.variables();
+        let own = |rows| InMemory::reals(rows, variables);
+        match read_rows(examples, 0, &(0..examples.len()).collect::<Vec<_>>()) {
+            Rows::Symbols(rows) => {
+                let rows: Vec<f64> = rows.into_iter().map(f64::from).collect();
+                (None, own(self.ranked(&rows, &[])))
+            }
+            Rows::Reals(rows) => {
+                let columns = examples.event.columns.as_deref().unwrap_or_default();
+                let ranked = own(self.ranked(&rows, others));
+                (Some(own(seen_by_model(&rows, columns))), ranked)
+            }
+        }
     }
 
     /// Rows as the window has them, `[rows, columns]`, of rows as the model has them, where `others` are labels that

@@ -9,6 +9,7 @@
 //! | `checkpoint.safetensors` | weights, optimizer state and history, to continue from |
 //! | `model.safetensors` | the best weights, or the tables |
 //! | `window.safetensors` | of a table, training rows as they are and a Parzen window over them, by which rows are ranked |
+//! | `calibration.safetensors` | what the validation rows scored: [`crate::calibration`] |
 //! | `seal.json` | digests of the data and of the files above: [`crate::seal`] |
 //! | `result.json` | the record that `train` prints; it is written last, so it says the run is done |
 //!
@@ -33,6 +34,7 @@ use burn::tensor::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::calibration::Calibration;
 use crate::config::{Config, HEADER};
 use crate::environment::Environment;
 use crate::error::{ErrorKind, Internal, Mistake, cannot, mistake};
@@ -55,6 +57,7 @@ const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const MODEL: &str = "model.safetensors";
 const WINDOW: &str = "window.safetensors";
+const CALIBRATION: &str = "calibration.safetensors";
 const SEAL: &str = "seal.json";
 const RESULT: &str = "result.json";
 
@@ -65,8 +68,8 @@ const SCHEMA_HEADER: &str = "# What the columns of the run's files are. Every fi
 const SCHEMA_BYTES: u64 = 1 << 28;
 
 /// The files whose presence makes a folder a run.
-pub(crate) const FILES: [&str; 9] =
-    [CONFIG, SCHEMA, ENVIRONMENT, METRICS, CHECKPOINT, MODEL, WINDOW, SEAL, RESULT];
+pub(crate) const FILES: [&str; 10] =
+    [CONFIG, SCHEMA, ENVIRONMENT, METRICS, CHECKPOINT, MODEL, WINDOW, CALIBRATION, SEAL, RESULT];
 
 /// The file of a run that `path` is, whether it is there or not.
 pub(crate) fn file_of_run(path: &Path) -> Option<&'static str> {
@@ -204,7 +207,7 @@ impl RunDir {
             let most = match name.as_str() {
                 METRICS => METRICS_BYTES,
                 SCHEMA => SCHEMA_BYTES,
-                MODEL | WINDOW => content_limit(),
+                MODEL | WINDOW | CALIBRATION => content_limit(),
                 _ => RECORD_BYTES,
             };
             there += usize::from(self.read(name, most)?.is_some());
@@ -356,6 +359,24 @@ impl RunDir {
         self.write_sealed(WINDOW, bytes)
     }
 
+    /// Writes `calibration.safetensors`, and in the seal that it is the run's.
+    ///
+    /// # Errors
+    /// When one of them cannot be written.
+    pub(crate) fn write_calibration(&mut self, calibration: &Calibration) -> Result<()> {
+        self.write_sealed(CALIBRATION, &calibration.to_bytes()?)
+    }
+
+    /// What the run's validation rows scored; `None` of a run without such rows, and of a version before that was noted.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what the run wrote.
+    pub(crate) fn calibration(&self) -> Result<Option<Calibration>> {
+        let Some(bytes) = self.read(CALIBRATION, content_limit())? else { return Ok(None) };
+        let calibration = Calibration::from_bytes(&bytes);
+        Ok(Some(calibration.with_context(|| cannot("use", &self.path.join(CALIBRATION)))?))
+    }
+
     fn write_sealed(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let mut seal = self.seal.clone().unwrap_or_else(|| Seal::new(Default::default()));
         seal.will_hold(name, bytes);
@@ -396,6 +417,7 @@ impl RunDir {
         seal.config = Some(config.keys()?);
         seal.is_replaced(MODEL);
         seal.is_replaced(WINDOW);
+        seal.is_replaced(CALIBRATION);
         let mut held = vec![(ENVIRONMENT, RECORD_BYTES), (METRICS, METRICS_BYTES)];
         if self.path.join(SCHEMA).exists() {
             held.push((SCHEMA, SCHEMA_BYTES));

@@ -77,10 +77,24 @@ pub fn usable_labels(model: &Model, examples: &dyn Examples) -> Option<Vec<u8>> 
 pub fn evaluate_labelled(
     model: &Model,
     examples: &dyn Examples,
-    mut progress: impl FnMut(usize),
+    progress: impl FnMut(usize),
 ) -> (Score, Option<Labelled>) {
+    let (nll, labelled) = nll_labelled(model, examples, progress);
+    (Score::of(&nll, model.variables()), labelled)
+}
+
+/// −log p of each example in nats, in order, and what the labels say where there are any that the model can be given.
+///
+/// # Panics
+/// When the examples are not of the model's number and kind of variables.
+pub fn nll_labelled(
+    model: &Model,
+    examples: &dyn Examples,
+    mut progress: impl FnMut(usize),
+) -> (Vec<f64>, Option<Labelled>) {
     let Some(classes) = model.classes() else {
-        return (evaluate(model, examples, progress), None);
+        let nll = log_probs(model, examples, progress).into_iter().map(|log_prob| -log_prob);
+        return (nll.collect(), None);
     };
     let labels = usable_labels(model, examples);
     let (mut nll, mut nll_given, mut right) = (Vec::new(), Vec::new(), 0_usize);
@@ -100,7 +114,7 @@ pub fn evaluate_labelled(
         given: Score::of(&nll_given, model.variables()),
         accuracy: right as f64 / labels.len() as f64,
     });
-    (Score::of(&nll, model.variables()), labelled)
+    (nll, labelled)
 }
 
 /// The score of a set given its labels, `[examples]`.

@@ -10,7 +10,9 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub(crate) use files::{DraftArgs, FileArgs, InfoArgs, OwnData, WholeFileArgs, column_of};
-pub(crate) use values::{BadRows, Family, Prior, ScoreKind, TableFormat, Temperature, TestKind};
+pub(crate) use values::{
+    BadRows, Family, Prior, ScoreKind, Shard, TableFormat, Temperature, TestKind,
+};
 use values::{count_parser, fraction, pixel, seed_parser, split_parser, whole_number};
 
 /// Exact-likelihood autoregressive models: train, evaluate, sample, count
@@ -386,6 +388,10 @@ pub(crate) struct ScoreArgs {
         default_value = "report"
     )]
     pub(crate) bad_rows: BadRows,
+    /// Score one of N shares of a file's rows, for N processes that share the work: every N-th block of rows, which keep
+    /// their numbers
+    #[arg(long, value_name = "K/N", requires = "data")]
+    pub(crate) shard: Option<Shard>,
     /// Values in files are 0 to N − 1 [default: bits if nothing is above 1, else as many levels as the
     /// run's own data has before preprocessing]
     #[arg(long, value_name = "N", value_parser = whole_number::<u16>(2, 256))]

@@ -1,8 +1,12 @@
 //! What options take: the words of those that take words, and the checks that say what is allowed.
 
+use std::fmt;
+use std::str::FromStr;
+
 use ar_data::Split;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
 
 /// A test that `chainrule score` makes where it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -13,8 +17,8 @@ pub(crate) enum TestKind {
     Complexity,
 }
 
-impl std::fmt::Display for TestKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for TestKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ratio => "ratio",
             Self::Complexity => "complexity",
@@ -38,6 +42,47 @@ impl ScoreKind {
             Self::LogProb => "log-prob",
             Self::Window => "window",
         }
+    }
+}
+
+/// Which rows of a file a process is to score, of several that share them: every so many blocks of rows one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub(crate) struct Shard {
+    /// From 0.
+    index: u64,
+    count: u64,
+}
+
+impl Shard {
+    /// Whether the block of rows of this number, from 0, is in it.
+    pub(crate) fn has(self, block: u64) -> bool {
+        block % self.count == self.index
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts =
+            text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+        match parts {
+            Some((k, count)) if (1..=count).contains(&k) => Ok(Self { index: k - 1, count }),
+            _ => Err("expected K/N, such as 3/16, with K from 1 to N".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index + 1, self.count)
+    }
+}
+
+impl From<Shard> for String {
+    fn from(shard: Shard) -> Self {
+        shard.to_string()
     }
 }
 

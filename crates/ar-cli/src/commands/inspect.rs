@@ -46,6 +46,8 @@ struct Record<'a> {
     seed: u64,
     shape: &'a [usize],
     variables: usize,
+    /// Names of the variables; `null` of images and of files without names.
+    columns: Option<&'a [String]>,
     #[serde(skip)]
     values: String,
     /// `null` for real numbers.
@@ -198,6 +200,7 @@ impl<'a> Record<'a> {
             seed: config.seed,
             shape: &event.shape,
             variables: event.variables(),
+            columns: config.data.columns.as_deref(),
             values: event.values(),
             levels: event.levels,
             ordering: sees::ordering(&config.model),

@@ -26,7 +26,7 @@ use anyhow::Result;
 use ar_data::{Locations, Schema, Spec, Split};
 use ar_models::examples::Examples as _;
 use ar_models::model::Model;
-use ar_models::scoring::{Score, evaluate_labelled};
+use ar_models::scoring::{Score, nll_labelled};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{Global, WholeFileArgs};
@@ -34,6 +34,7 @@ use crate::config::Config;
 use crate::data::sets::Finder;
 use crate::data::{OTHER_ROWS, Prepared, Reader, load_split, prepare, require_split};
 use crate::error::{ErrorKind, Mistake, mistake};
+use crate::host::{self, Progress};
 use crate::output::Terminal;
 use crate::run_dir::RunDir;
 
@@ -216,13 +217,21 @@ pub(crate) struct Subject<'a> {
 impl Evaluation {
     /// Evaluates, with a bar.
     pub(crate) fn of(subject: Subject<'_>, terminal: &Terminal) -> Self {
+        Self::and_nll(subject, terminal).0
+    }
+
+    /// The same, and −log p of each example in nats.
+    pub(crate) fn and_nll(subject: Subject<'_>, terminal: &Terminal) -> (Self, Vec<f64>) {
         let Subject { model, data, data_name, split, device, run } = subject;
         let start = Instant::now();
         let split = split.map_or_else(|| "all".to_owned(), |split| split.to_string());
         let bar = terminal.examples_bar(data.len(), format!("evaluating {split}"));
-        let (score, labelled) =
-            evaluate_labelled(model, data, |done| bar.set_position(done as u64));
+        let (nll, labelled) = nll_labelled(model, data, |done| {
+            host::tell(Progress::Pulse);
+            bar.set_position(done as u64);
+        });
         bar.finish_and_clear();
+        let score = Score::of(&nll, model.variables());
         if model.classes().is_some() && labelled.is_none() {
             terminal.note(format!(
                 "{split}: no labels, or some that are no class of the model: the cost given the label \
@@ -240,7 +249,7 @@ impl Evaluation {
         }
         let bits_per_dim = finite(score.bits_per_dim());
         let Score { examples, variables, nll_nats, nll_nats_stderr } = score;
-        Self {
+        let evaluation = Self {
             model: model.kind().to_owned(),
             data: data_name,
             split,
@@ -258,7 +267,8 @@ impl Evaluation {
             device: device.to_owned(),
             run,
             parameters: model.free_parameters().to_string(),
-        }
+        };
+        (evaluation, nll)
     }
 
     /// Cells of a line: split, NLL, bits/dim, examples.

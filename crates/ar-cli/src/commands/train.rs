@@ -8,6 +8,7 @@ use ar_data::{Dataset, Schema, Split};
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::examples::{Examples, InMemory, Rows as MixedRows, all_labels, read_rows};
 use ar_models::model::Model;
+use ar_models::scoring::{log_probs, ranks};
 use ar_models::train::{
     Checkpoints, EpochRecord, Observer, Run, TrainConfig, Trained, epochs_done, train,
 };
@@ -17,12 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Evaluation, Session, Subject};
 use crate::args::TrainArgs;
+use crate::calibration::Calibration;
 use crate::config::{Config, Difference};
 use crate::data::{Prepared, Trained as TrainedOn, constant_columns, load_to_train, prepare};
 use crate::device::{self, Chosen};
 use crate::draft::draft;
 use crate::environment::Environment;
 use crate::error::{ErrorKind, Mistake, mistake};
+use crate::host::{self, Progress};
 use crate::memory;
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds, short_count};
 use crate::ranking::Ranking;
@@ -496,10 +499,12 @@ fn finish(
     let Training { config, data, device, .. } = training;
     let bytes = trained.model.to_bytes()?;
     run.write_model(&bytes)?;
-    if let Some(window) = window_of(config, data, terminal)? {
+    let window = window_of(config, data, terminal)?;
+    if let Some(window) = &window {
         run.write_window(&window.to_bytes()?)?;
     }
     let model = Model::from_bytes(&config.model, data.event(), &bytes, &device.device)?;
+    let place = run.display();
     let evaluate = |data: &Option<Prepared>, split| {
         let data = data.as_ref()?;
         let subject = Subject {
@@ -508,10 +513,19 @@ fn finish(
             data_name: data.name.clone(),
             split: Some(split),
             device: &device.name,
-            run: run.display(),
+            run: place.clone(),
         };
-        Some(Evaluation::of(subject, terminal))
+        Some(Evaluation::and_nll(subject, terminal))
     };
+    let (valid, nll) = evaluate(&data.valid, Split::Valid).unzip();
+    if let (Some(rows), Some(nll)) = (&data.valid, nll) {
+        // What a model with classes has evaluated has been the mean over them, rounded otherwise than a score is.
+        let log_prob = match model.classes() {
+            Some(_) => log_probs(&model, rows, |_| ()),
+            None => nll.into_iter().map(|nll| -nll).collect(),
+        };
+        run.write_calibration(&calibration_of(config, rows, log_prob, window.as_ref()))?;
+    }
     let record = Record {
         version: RECORD_VERSION,
         command: "train".into(),
@@ -529,8 +543,8 @@ fn finish(
         sees: sees::sees(&config.model, data.event()),
         ordering: sees::ordering(&config.model),
         window: Window::of(&model),
-        valid: evaluate(&data.valid, Split::Valid),
-        test: evaluate(&data.test, Split::Test),
+        valid,
+        test: evaluate(&data.test, Split::Test).map(|(test, _)| test),
         accepted_changes: run.seal().map_or_else(Vec::new, |seal| seal.accepted_changes.clone()),
         environment: Some(environment),
     };
@@ -580,6 +594,26 @@ fn window_of(config: &Config, data: &Data, terminal: &Terminal) -> Result<Option
     };
     bar.finish_and_clear();
     Ok(Some(window?))
+}
+
+/// What the validation rows score, whose log-probabilities are known.
+fn calibration_of(
+    config: &Config,
+    rows: &Prepared,
+    log_prob: Vec<f64>,
+    window: Option<&Model>,
+) -> Calibration {
+    let window = match window {
+        Some(Model::Kernel(window)) if rows.is_real() && rows.event.columns.is_none() => {
+            Some(ranks(window, rows))
+        }
+        Some(Model::Kernel(window)) => config.data.schema.as_ref().map(|schema| {
+            let (_, ranked) = Ranking::of(schema).of_both(rows, &[]);
+            ranks(window, &ranked)
+        }),
+        _ => None,
+    };
+    Calibration { log_prob, window }
 }
 
 /// How often each label occurs, from 0 to the largest.
@@ -653,6 +687,7 @@ impl Observer for Watch<'_> {
     fn step(&mut self, epoch: usize, step: usize, steps: usize, nll_nats: f64) {
         self.bar.set_length(steps as u64);
         self.bar.set_position(step as u64);
+        host::tell(Progress::Step { epoch, step, steps, nll_nats });
         let epochs = self.epochs.map_or_else(String::new, |epochs| format!("/{epochs}"));
         self.bar.set_message(format!("epoch {epoch}{epochs}  {nll_nats:9.4} nats"));
     }
@@ -660,6 +695,7 @@ impl Observer for Watch<'_> {
     fn epoch(&mut self, record: &EpochRecord) {
         let appended = self.run.append_metrics(record);
         self.keep(appended);
+        host::tell(Progress::Epoch(record));
         let Some(epochs) = self.epochs else { return };
         let valid =
             record.valid_nll_nats.map_or_else(String::new, |nll| format!("  valid {nll:9.4} nats"));

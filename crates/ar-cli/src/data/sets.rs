@@ -19,9 +19,10 @@ use super::{
     OTHER_ROWS, Prepared, levels_and_preprocessing, load_split, prepare, require_split,
     say_bad_rows,
 };
-use crate::args::FileArgs;
+use crate::args::{FileArgs, Shard};
 use crate::config::{Config, DataSource, Preprocessing};
 use crate::error::{ErrorKind, Internal, Mistake, mistake};
+use crate::host::{self, Progress};
 use crate::output::Terminal;
 
 /// A set of a run's kind of events.
@@ -36,9 +37,11 @@ pub(crate) struct Set {
 enum Source {
     /// In memory; `None` once it has been given out.
     Whole { data: Option<Box<Prepared>>, len: usize },
-    /// From a file; how it is read, what is done to its values, and the names of the run's classes.
+    /// From a file; which of its blocks of rows, and the next one's number; how it is read, what is done to its values, and
+    /// the names of the run's classes.
     File {
         chunks: Box<Chunks>,
+        shard: Option<(Shard, u64)>,
         path: PathBuf,
         reading: Box<Reading>,
         how: Preprocessing,
@@ -232,7 +235,11 @@ impl<'a> Finder<'a> {
         }
         let path = path.to_owned();
         let classes = data.classes.clone().filter(|_| self.with_labels);
-        Ok(Set { name, split: None, source: Source::File { chunks, path, reading, how, classes } })
+        Ok(Set {
+            name,
+            split: None,
+            source: Source::File { chunks, shard: None, path, reading, how, classes },
+        })
     }
 
     /// How a file is read for the run.
@@ -298,7 +305,7 @@ impl Set {
         match self.source {
             Source::Whole { data: Some(data), .. } => Ok(*data),
             Source::Whole { data: None, .. } => Err(Internal("a set was given out before").into()),
-            Source::File { chunks, path, reading, how, classes } => {
+            Source::File { chunks, path, reading, how, classes, .. } => {
                 // What was read of a stream to find out how it is written cannot be read again.
                 let (data, bad) = if chunks.is_table() {
                     chunks.into_whole(&path)?
@@ -338,8 +345,32 @@ impl Set {
         matches!(self.source, Source::File { .. })
     }
 
+    /// The part of it that one of several processes is to work on.
+    ///
+    /// # Errors
+    /// When it is no file, whose rows come a block at a time.
+    pub(crate) fn only(mut self, shard: Option<Shard>) -> Result<Self> {
+        match (&mut self.source, shard) {
+            (Source::File { shard, .. }, Some(asked)) => *shard = Some((asked, 0)),
+            (_, None) => {}
+            (Source::Whole { .. }, Some(shard)) => {
+                return Err(mistake(
+                    format!("--shard {shard} with {}, which is no file", self.name),
+                    "leave --shard out: a built-in dataset is small; or name a file with --data",
+                ));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether others work on it too.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.source, Source::File { shard: Some(_), .. })
+    }
+
     /// Shows how much of a file has been read; of a set in memory, `done` rows are.
     pub(crate) fn advance(&mut self, bar: &ProgressBar, done: usize) {
+        host::tell(Progress::Pulse);
         match &mut self.source {
             Source::Whole { .. } => bar.set_position(done as u64),
             Source::File { chunks, .. } => show(bar, chunks.progress()),
@@ -358,9 +389,17 @@ impl Set {
                 rows: 0..*len as u64,
                 others: Vec::new(),
             })),
-            Source::File { chunks, how, .. } => {
-                let Some(chunk) = chunks.next() else { return Ok(None) };
-                let Chunk { data, bad, rows } = chunk?;
+            Source::File { chunks, shard, how, .. } => {
+                let chunk = loop {
+                    let Some(chunk) = chunks.next() else { return Ok(None) };
+                    let chunk = chunk?;
+                    let Some((shard, block)) = shard else { break chunk };
+                    *block += 1;
+                    if shard.has(*block - 1) {
+                        break chunk;
+                    }
+                };
+                let Chunk { data, bad, rows } = chunk;
                 // The split that `eval --data PATH` binarizes as.
                 let examples = prepare(data, *how, Split::Test, None)
                     .with_context(|| format!("{} does not suit the run", self.name))?;

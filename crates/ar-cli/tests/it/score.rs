@@ -445,3 +445,128 @@ fn a_column_of_the_file_says_which_rows_are_anomalies() {
     let found = place.mistake(&["score", "run", "--anomaly-label", "y=1"]);
     assert!(found.contains("without a file in --data"), "{found}");
 }
+
+/// A table of words, counts and numbers, some missing.
+fn mixed(place: &Place) {
+    let row = |i: usize| {
+        let word = ["cook", "nurse", "", "pilot"][i % 7 % 4];
+        format!("{},{word},{}.{}\n", i * i % 23, i % 19, i % 10)
+    };
+    place.file("t.csv", format!("age,job,wage\n{}", (0..400).map(row).collect::<String>()));
+}
+
+#[test]
+fn a_run_knows_what_its_validation_rows_scored() {
+    let place = digits();
+    mixed(&place);
+    place.json(&["train", "t.csv", "--out", "mixed", "--set", "train.epochs=3"]);
+    place.json(&["train", "t.csv", "--model", "kernel", "--out", "window"]);
+    let reals = "a,b\n".to_owned()
+        + &(0..200).map(|i| format!("{}.5,{}.25\n", i * 7 % 31, i * 3 % 17)).collect::<String>();
+    place.file("r.csv", reals);
+    place.json(&["train", "r.csv", "--out", "reals", "--set", "train.epochs=3"]);
+    let text = NADE.replace("kind = \"nade\"", "kind = \"nade\"\nclasses = 10");
+    place.file("classes.toml", text);
+    place.json(&["train", "classes.toml", "--out", "classes"]);
+
+    let data_of = |run: &str| match run {
+        "mixed" | "window" => "t.csv",
+        "reals" => "r.csv",
+        _ => "digits",
+    };
+    let scored = |run: &str, more: &[&str]| {
+        let line = ["score", run, "--data", data_of(run), "--calibrate", "valid", "--out", "s.csv"];
+        let mut record = place.json(&[&line[..], more].concat());
+        record["seconds"] = Value::Null;
+        (record, fs::read_to_string(place.path("s.csv")).unwrap())
+    };
+    for (run, more) in [
+        ("run", &[][..]),
+        ("classes", &[]),
+        ("mixed", &[]),
+        ("mixed", &["--score", "log-prob"]),
+        ("window", &[]),
+        ("reals", &[]),
+        ("reals", &["--score", "log-prob"]),
+    ] {
+        let file = place.path(&format!("{run}/calibration.safetensors"));
+        let known = scored(run, more);
+        let bytes = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        assert_eq!(scored(run, more), known, "{run} {more:?}");
+        // Of another run, or altered, it is no calibration of this one.
+        let mut other = bytes.clone();
+        *other.last_mut().unwrap() ^= 1;
+        fs::write(&file, other).unwrap();
+        let failed = place.mistake(&["score", run, "--data", data_of(run), "--calibrate", "valid"]);
+        assert!(
+            failed.contains("calibration.safetensors is not the file that the run wrote"),
+            "{failed}"
+        );
+        fs::write(&file, bytes).unwrap();
+    }
+    // So nothing is read of what it was trained on, whose changes would be noticed.
+    let new = fs::read_to_string(place.path("t.csv"))
+        .unwrap()
+        .lines()
+        .take(30)
+        .collect::<Vec<_>>()
+        .join("\n");
+    place.file("new.csv", new);
+    fs::remove_file(place.path("t.csv")).unwrap();
+    place.json(&["score", "mixed", "--data", "new.csv", "--calibrate", "valid"]);
+    let failed = place.mistake(&["score", "mixed", "--data", "new.csv", "--calibrate", "train"]);
+    assert!(failed.contains("t.csv"), "{failed}");
+}
+
+#[test]
+fn the_shares_of_several_processes_are_the_whole() {
+    let place = Place::new();
+    mixed(&place);
+    place.json(&["train", "t.csv", "--out", "run", "--set", "train.epochs=2"]);
+    // Five blocks of 2,000 rows, the last one short, and a row that cannot be read.
+    let row = |i: usize| match i {
+        5000 => "17,cook,much\n".to_owned(),
+        _ => format!("{},nurse,{}.5\n", i % 29, i % 23),
+    };
+    place.file("big.csv", format!("age,job,wage\n{}", (0..9100).map(row).collect::<String>()));
+    let score = |more: &[&str]| {
+        let line = [
+            "score",
+            "run",
+            "--data",
+            "big.csv",
+            "--calibrate",
+            "valid",
+            "--costliest",
+            "1",
+            "--out",
+            "s.csv",
+        ];
+        let record = place.json(&[&line[..], more].concat());
+        let text = fs::read_to_string(place.path("s.csv")).unwrap();
+        (record, text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>())
+    };
+    let (_, whole) = score(&[]);
+    let number = |line: &String| line.split(',').next().unwrap().parse::<usize>().unwrap();
+    for count in [1, 2, 5] {
+        let mut all = Vec::new();
+        for k in 1..=count {
+            let (record, lines) = score(&["--shard", &format!("{k}/{count}")]);
+            assert_eq!(record["shard"], format!("{k}/{count}"));
+            assert_eq!(record["data"]["rows"], lines.len());
+            all.extend(lines);
+        }
+        all.sort_by_key(number);
+        assert_eq!(all, whole, "{count} processes");
+    }
+    let (record, lines) = score(&["--shard", "6/6"]);
+    assert!(lines.is_empty() && record["data"]["nll_nats"].is_null(), "{record}");
+    for (shard, word) in [("0/3", "expected K/N"), ("4/3", "expected K/N"), ("x", "expected K/N")] {
+        let failed = place.mistake(&["score", "run", "--data", "big.csv", "--shard", shard]);
+        assert!(failed.contains(word), "{failed}");
+    }
+    let failed =
+        place.mistake(&["score", "run", "--data", "t.csv", "--split", "valid", "--shard", "1/2"]);
+    assert!(failed.contains("a path has no splits"), "{failed}");
+}

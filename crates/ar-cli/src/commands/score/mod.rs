@@ -25,7 +25,7 @@ use anomaly::{Extras, Measures, Normal, Test, Tested};
 use files::{Files, check_files, check_places, variable_names};
 use labels::AnomalyLabel;
 use record::{AgainstRecord, AnomaliesRecord, CalibrationRecord, Detection, Record};
-use rows::{Scorer, Scores};
+use rows::{Named, Scorer, Scores};
 
 /// Scores and prints.
 ///
@@ -86,10 +86,14 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         ));
     }
     let mut data = match &args.data {
-        Some(spec) => finder.spec(spec, split)?,
+        Some(spec) => finder.spec(spec, split)?.only(args.shard)?,
         None => finder.own(split)?,
     };
-    let calibration = args.calibrate.as_deref();
+    // The validation rows have been scored when the run was trained, but for what only some ask for.
+    let is_known = args.calibrate.as_deref() == Some("valid") && args.tests.is_empty();
+    let known = if is_known { run.calibration()? } else { None };
+    let known = known.filter(|known| ranked_by == ScoreKind::LogProb || known.window.is_some());
+    let calibration = args.calibrate.as_deref().filter(|_| known.is_none());
     let calibration = calibration.map(|spec| finder.named("--calibrate", spec, Split::Valid));
     let mut calibration = calibration.transpose()?;
     let against = args.against.as_deref();
@@ -106,8 +110,13 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let extras = Extras::of(&args.tests, &event, &finder)?;
     let tests = extras.tests(calibration.is_some());
     let mut files = Files::create(args, &event.shape, names, has_window, tests)?;
-    if let Some(set) = &calibration {
-        warn_of_calibration(set, &data, &config.data.label(), session);
+    let ranked_among = match (&calibration, &known) {
+        (Some(set), _) => Some((set.name.clone(), set.split)),
+        (None, Some(_)) => Some((config.data.label(), Some(Split::Valid))),
+        (None, None) => None,
+    };
+    if let Some((name, split)) = ranked_among {
+        warn_of_calibration((&name, split), &data, &config.data.label(), session);
     }
 
     let scorer = Scorer {
@@ -127,7 +136,16 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         })?;
         Ok((Normal::of(&rows, &tests)?, record))
     });
-    let (normal, calibration) = normal.transpose()?.unzip();
+    let known = known.map(|known| -> Result<_> {
+        let score = match (ranked_by, &known.window) {
+            (ScoreKind::Window, Some(window)) => window,
+            _ => &known.log_prob,
+        };
+        let named = Named { name: &config.data.label(), split: Split::Valid.to_string() };
+        let (record, rows) = rows::known(&named, &known.log_prob, score, model.variables());
+        Ok((Normal::of(&rows, &tests)?, record))
+    });
+    let (normal, calibration) = known.or(normal).transpose()?.unzip();
     if let Some(normal) = &normal
         && normal.score.smallest_p() > args.alpha
     {
@@ -180,6 +198,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         model: model.kind().to_owned(),
         score: has_window.then_some(ranked_by.name()),
         device: device.name,
+        shard: args.shard,
         data,
         calibration: calibration
             .zip(normal)
@@ -264,14 +283,19 @@ fn detections(
 }
 
 /// Says where p-values of a calibration set mean less than they seem to.
-fn warn_of_calibration(calibration: &Set, data: &Set, own: &str, session: &Session) {
-    if calibration.split == Some(Split::Train) && calibration.name == own {
+fn warn_of_calibration(
+    (name, split): (&str, Option<Split>),
+    data: &Set,
+    own: &str,
+    session: &Session,
+) {
+    if split == Some(Split::Train) && name == own {
         session.terminal.note(
             "--calibrate: the model was fitted to these rows, so new ones look less likely than they \
              are and too many are flagged; held-out rows are needed, such as valid",
         );
     }
-    if calibration.name == data.name && calibration.split == data.split && data.split.is_some() {
+    if name == data.name && split == data.split && split.is_some() {
         session
             .terminal
             .note("--calibrate: these are the rows that are scored, ranked among themselves");

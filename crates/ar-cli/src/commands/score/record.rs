@@ -5,6 +5,7 @@ use serde::ser::{SerializeMap as _, Serializer};
 
 use super::super::cost_cells;
 use super::anomaly::Tested;
+use crate::args::Shard;
 use crate::output::{columns, grouped, human_seconds};
 
 /// What the command prints.
@@ -19,6 +20,9 @@ pub(super) struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) score: Option<&'static str>,
     pub(super) device: String,
+    /// Which share of the rows, of how many: `3/16`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) shard: Option<Shard>,
     /// The rows that were scored.
     pub(super) data: SetRecord,
     /// The rows that they were ranked among.

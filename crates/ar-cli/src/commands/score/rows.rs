@@ -1,7 +1,7 @@
 //! Sets scored row by row, and what is counted on the way.
 
 use anyhow::Result;
-use ar_models::examples::{Examples, InMemory, Rows, read_rows};
+use ar_models::examples::Examples;
 use ar_models::model::Model;
 use ar_models::scoring::{self, for_costs, log_probs};
 use ar_models::window::KernelWindow;
@@ -11,7 +11,6 @@ use super::super::{Session, finite};
 use super::anomaly::{Extras, Measures, Normal, TESTS, Tested, no_nan};
 use super::record::{BadRecord, Flagged, SetRecord};
 use crate::args::BadRows;
-use crate::data::cells::seen_by_model;
 use crate::data::sets::{Set, nothing_read};
 use crate::error::{Internal, data_mistake};
 use crate::output::grouped;
@@ -84,22 +83,9 @@ impl Scorer<'_> {
         while let Some(part) = ahead {
             let mut bad = part.bad.iter().peekable();
             let mut rows = part.rows;
-            let rows_of_both = self.ranking.zip(self.window).map(|(ranking, _)| {
-                let variables = self.model.variables();
-                let columns = part.examples.event.columns.as_deref().unwrap_or_default();
-                let own = |rows| InMemory::reals(rows, variables);
-                let all: Vec<usize> = (0..part.examples.len()).collect();
-                match read_rows(&part.examples, 0, &all) {
-                    Rows::Symbols(rows) => {
-                        let rows: Vec<f64> = rows.into_iter().map(f64::from).collect();
-                        (None, own(ranking.ranked(&rows, &[])))
-                    }
-                    Rows::Reals(rows) => {
-                        let ranked = own(ranking.ranked(&rows, &part.others));
-                        (Some(own(seen_by_model(&rows, columns))), ranked)
-                    }
-                }
-            });
+            let rows_of_both = self.ranking.filter(|_| self.window.is_some());
+            let rows_of_both =
+                rows_of_both.map(|ranking| ranking.of_both(&part.examples, &part.others));
             let (examples, ranked): (&dyn Examples, &dyn Examples) = match &rows_of_both {
                 Some((Some(own), ranked)) => (own, ranked),
                 Some((None, ranked)) => (&part.examples, ranked),
@@ -175,7 +161,8 @@ impl Scorer<'_> {
             ahead = next_part?;
         }
         bar.finish_and_clear();
-        if tally.scored == 0 {
+        // A share of few rows may have none.
+        if tally.scored == 0 && !(tally.rows == 0 && set.is_shared()) {
             let first = tally.first_bad.first().map_or("there is none", |bad| &bad.error);
             return Err(nothing_read(&set.name, tally.rows, first));
         }
@@ -189,8 +176,29 @@ impl Scorer<'_> {
             ));
         }
         let tests = self.extras.tests(true);
-        Ok(tally.record(set, variables, normal.map(|_| (self.alpha, tests))))
+        let named = Named { name: &set.name, split: set.split_name() };
+        Ok(tally.record(&named, variables, normal.map(|_| (self.alpha, tests))))
     }
+}
+
+/// What is said of a set whose scores are known, and what its rows are ranked by.
+pub(super) fn known(
+    set: &Named<'_>,
+    log_prob: &[f64],
+    score: &[f64],
+    variables: usize,
+) -> (SetRecord, Vec<Measures>) {
+    let mut tally = Tally::default();
+    log_prob.iter().for_each(|&log_prob| tally.good(no_nan(log_prob), None));
+    let [ratio, complexity] = [f64::NAN; 2];
+    let measures = score.iter().map(|&x| Measures { score: no_nan(x), ratio, complexity });
+    (tally.record(set, variables, None), measures.collect())
+}
+
+/// What records call a set.
+pub(super) struct Named<'a> {
+    pub(super) name: &'a str,
+    pub(super) split: String,
 }
 
 /// The error that a bad row stops with.
@@ -239,12 +247,17 @@ impl Tally {
         }
     }
 
-    fn record(self, set: &Set, variables: usize, tested: Option<(f64, Tested<()>)>) -> SetRecord {
+    fn record(
+        self,
+        set: &Named<'_>,
+        variables: usize,
+        tested: Option<(f64, Tested<()>)>,
+    ) -> SetRecord {
         let n = self.scored as f64;
         let nll_nats = self.sum / n;
         SetRecord {
-            name: set.name.clone(),
-            split: set.split_name(),
+            name: set.name.to_owned(),
+            split: set.split.clone(),
             rows: self.rows,
             bad_rows: self.bad,
             first_bad_rows: self.first_bad,
