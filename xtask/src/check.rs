@@ -5,6 +5,7 @@ use crate::chainrule::built_by_tests;
 use crate::experiment;
 use crate::failure::Mistake;
 use crate::generated;
+use crate::python;
 use crate::terminal;
 use crate::tests_and_benches;
 use crate::tidy;
@@ -47,6 +48,8 @@ enum Step {
     Experiment,
     /// Generated sections of README.md and of the book
     Gen,
+    /// The Python package, where there is Python: built by pip, and tested
+    Python,
     /// Tests of the kernels on the ndarray backend
     Ndarray,
     /// Tests of the GPU kernels, where a Vulkan device answers, be it a software one
@@ -56,7 +59,7 @@ enum Step {
 }
 
 /// How a step that did not fail ended.
-enum Ended {
+pub(crate) enum Ended {
     Passed,
     Skipped(&'static str),
 }
@@ -145,6 +148,12 @@ fn perform(step: Step, root: &Path, chainrule: &mut Option<PathBuf>) -> Result<E
         }
         Step::Experiment => experiment::run(&experiment::Args::quick_check(chainrule.clone()))?,
         Step::Gen => generated::run(true, chainrule.as_deref())?,
+        Step::Python => {
+            if chainrule.is_none() {
+                *chainrule = built_by_tests(root)?;
+            }
+            return python::check(root, chainrule.as_deref());
+        }
         Step::Ndarray => {
             let runner: &[&str] = if is_installed(root, &["nextest", "--version"]) {
                 &["nextest", "run"]
@@ -210,7 +219,7 @@ pub(crate) fn is_installed(root: &Path, arguments: &[&str]) -> bool {
     is_there(cargo(root).args(arguments))
 }
 
-fn is_there(command: &mut std::process::Command) -> bool {
+pub(crate) fn is_there(command: &mut std::process::Command) -> bool {
     let silent = command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
     silent.status().is_ok_and(|status| status.success())
 }

@@ -14,6 +14,7 @@ mod generated;
 mod kills;
 mod npy;
 mod promises;
+mod python;
 mod report;
 mod terminal;
 mod tests_and_benches;

@@ -15,12 +15,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each crate of the workspace and those of the others that its `[dependencies]` may name.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("prob-core", &[]),
     ("ar-kernels", &[]),
     ("ar-models", &["prob-core", "ar-kernels"]),
     ("ar-data", &[]),
     ("ar-cli", &["prob-core", "ar-models", "ar-data"]),
+    ("ar-python", &["ar-cli"]),
     ("chainrule-benches", &["prob-core", "ar-kernels", "ar-models"]),
     ("xtask", &[]),
 ];
