@@ -6,8 +6,8 @@ use crate::failure::Mistake;
 use crate::terminal;
 use crate::workspace::{cargo, shown};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -44,25 +44,32 @@ impl Inspected {
     }
 }
 
-/// What `chainrule train` prints.
-#[derive(Debug, Clone, Deserialize)]
+/// What `chainrule train` prints, and of that what `results/` keeps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trained {
-    /// Number of values a variable can have; none for real numbers.
+    /// The model's family.
+    pub(crate) model: String,
+    /// The data set.
+    pub(crate) data: String,
+    /// Number of values of a variable; none for real numbers, and old files do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) levels: Option<u64>,
     /// Where it ran.
     pub(crate) device: String,
+    /// What each conditional may look at, in words.
+    pub(crate) sees: String,
+    /// Number of free parameters, a decimal of any length.
+    pub(crate) parameters: String,
+    /// What it was computed with; old files do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) environment: Option<Value>,
     /// Epochs run.
     pub(crate) epochs: u64,
     /// The epoch whose weights were kept.
     pub(crate) best_epoch: Option<u64>,
-    /// Number of free parameters, a decimal of any length.
-    pub(crate) parameters: String,
-    /// Training time.
+    /// Training time, seconds.
+    #[serde(rename(serialize = "train_seconds"), alias = "train_seconds")]
     pub(crate) seconds: f64,
-    /// What each conditional may look at, in words.
-    pub(crate) sees: String,
-    /// What the numbers were computed with.
-    pub(crate) environment: Option<Value>,
     /// The split that chose the weights.
     pub(crate) valid: Option<Mean>,
     /// The split that nothing was chosen on.

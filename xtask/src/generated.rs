@@ -83,7 +83,8 @@ fn source(results: &Results) -> String {
         "`cargo xtask experiment {}` on {} cores of {}.",
         results.experiment, machine.cores, machine.cpu
     );
-    let examples: Vec<u64> = results.outcomes.iter().map(|outcome| outcome.test.examples).collect();
+    let examples: Vec<u64> =
+        results.outcomes.iter().map(|outcome| outcome.trained.test.examples).collect();
     let [examples, more @ ..] = &examples[..] else {
         return run;
     };

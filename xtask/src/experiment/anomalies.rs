@@ -134,13 +134,13 @@ pub(crate) fn table(outcomes: &[Outcome]) -> Option<String> {
         for (name, test) in anomalies.tests() {
             let percent = |fraction: f64| format!("{:.2}%", 100.0 * fraction);
             rows.push(vec![
-                outcome.data.clone(),
+                outcome.trained.data.clone(),
                 format!(
                     "{} {}",
                     grouped(&anomalies.against_rows.to_string()),
                     anomalies.sets.against
                 ),
-                format!("{:.2}", outcome.test.nll_nats),
+                format!("{:.2}", outcome.trained.test.nll_nats),
                 format!("{:.2}", anomalies.against_nll_nats),
                 name.to_owned(),
                 percent(test.false_alarms),
@@ -212,9 +212,10 @@ mod tests {
 
     #[test]
     fn a_table_has_a_row_for_each_test() {
-        let plain = outcome("nade-mnist", 89.5);
-        assert!(table(std::slice::from_ref(&plain)).is_none());
-        let tested = Outcome { anomalies: Some(anomalies()), data: "mnist".to_owned(), ..plain };
+        let mut tested = outcome("nade-mnist", 89.5);
+        assert!(table(std::slice::from_ref(&tested)).is_none());
+        tested.anomalies = Some(anomalies());
+        tested.trained.data = "mnist".to_owned();
         let text = table(&[tested]).unwrap();
         let last = text.lines().last().unwrap();
         assert_eq!(

@@ -13,7 +13,7 @@ use crate::workspace::{self, relative};
 use anomalies::Anomalies;
 use anyhow::{Context as _, Result, bail};
 use config::{Experiment, Rung};
-use result::{Outcome, Paper, Provenance, Results, Unit};
+use result::{Outcome, Paper, Results, Unit};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -156,11 +156,6 @@ fn conduct(
 ) -> Result<()> {
     let name = &experiment.name;
     let folder = out.join(name);
-    let provenance = Provenance {
-        git: workspace::git(root),
-        machine: workspace::machine(),
-        date: workspace::now(),
-    };
     let start = Instant::now();
     let (mut outcomes, mut models, mut runs) = (Vec::new(), Vec::new(), Vec::new());
     for (i, rung) in experiment.rungs.iter().enumerate() {
@@ -181,7 +176,7 @@ fn conduct(
         let Inspected { config, data, .. } = &models[0];
         format!("{} on {data}", table::label(config, data))
     });
-    let results = Results::new(name, title, provenance, outcomes);
+    let results = Results::new(name, title, outcomes);
 
     let file = |name: &str| folder.join(name);
     let (page, sheet) = (file("report.html"), file("samples.png"));
@@ -297,8 +292,9 @@ impl Climb<'_> {
             _ => None,
         };
         let wall_seconds = start.elapsed().as_secs_f64();
-        let outcome = Outcome::new(rung, model, trained, test, wall_seconds);
-        Ok(Outcome { anomalies, test_one_ordering, ..outcome })
+        let mut outcome = Outcome::new(rung, model, trained, test, wall_seconds);
+        (outcome.anomalies, outcome.test_one_ordering) = (anomalies, test_one_ordering);
+        Ok(outcome)
     }
 }
 
@@ -366,7 +362,8 @@ impl Progress {
 
     fn finish(&self, outcome: &Outcome) {
         self.clear();
-        let (nll_nats, elapsed) = (outcome.test.nll_nats, self.start.elapsed().as_secs_f64());
+        let (nll_nats, elapsed) =
+            (outcome.trained.test.nll_nats, self.start.elapsed().as_secs_f64());
         terminal::note(&format!("{}  {nll_nats:>9.4} nats  {elapsed:>6.1} s", self.prefix));
     }
 }
@@ -382,7 +379,7 @@ fn list(root: &Path, chainrule: &Chainrule) -> Result<()> {
         let paper = paper.as_ref().and_then(|paper| Paper::numbers(paper).next());
         let unit = paper.map_or(Unit::Nats, |(unit, _)| unit);
         // Of a ladder the best of those that compare with its first rung.
-        let of = |outcome: &Outcome| (outcome.data.clone(), outcome.levels);
+        let of = |outcome: &Outcome| (outcome.trained.data.clone(), outcome.trained.levels);
         let alike = outcomes.iter().filter(|outcome| of(outcome) == of(&outcomes[0]));
         let best = alike.map(|outcome| outcome.cost(unit).0).min_by(f64::total_cmp);
         let number = |number: Option<f64>, decimals: usize| {

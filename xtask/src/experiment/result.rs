@@ -4,7 +4,6 @@ use super::anomalies::Anomalies;
 use super::config::Rung;
 use crate::chainrule::{Evaluated, Inspected, Trained};
 use crate::failure::Mistake;
-use crate::workspace::{Git, Machine};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -159,12 +158,49 @@ impl Comparison {
 /// The conditions under which a result was computed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Provenance {
-    /// The commit, if there was one.
-    pub(crate) git: Option<Git>,
+    /// The commit that the binary was built from, if there was one.
+    git: Option<Git>,
     /// The computer.
     pub(crate) machine: Machine,
-    /// When it began, UTC.
-    pub(crate) date: String,
+    /// When the first model was trained, UTC.
+    date: String,
+}
+
+/// A commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Git {
+    /// The full hash.
+    revision: String,
+    /// Whether files differed from it.
+    dirty: bool,
+}
+
+/// A computer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    /// The processor's own name.
+    pub(crate) cpu: String,
+    /// Threads a process may run at once.
+    pub(crate) cores: u64,
+    /// Operating system and architecture.
+    os: String,
+}
+
+impl Provenance {
+    /// From what a run says that it was computed with.
+    fn of(environment: &Value) -> Self {
+        let word = |key: &str| environment[key].as_str().unwrap_or("unknown").to_owned();
+        let git = environment["git_revision"].as_str().map(|revision| {
+            let clean = revision.strip_suffix("-dirty");
+            Git { revision: clean.unwrap_or(revision).to_owned(), dirty: clean.is_some() }
+        });
+        let machine = Machine {
+            cpu: word("cpu"),
+            cores: environment["cores"].as_u64().unwrap_or(0),
+            os: format!("{} {}", word("os"), word("arch")),
+        };
+        Self { git, machine, date: word("date") }
+    }
 }
 
 /// Everything a run of one config yielded.
@@ -174,38 +210,15 @@ pub(crate) struct Outcome {
     pub(crate) config: String,
     /// SHA-256 of the config file.
     pub(crate) config_sha256: String,
-    /// The model's family.
-    pub(crate) model: String,
-    /// The data set.
-    pub(crate) data: String,
     /// The config's seed.
-    pub(crate) seed: u64,
-    /// Where it ran.
-    pub(crate) device: String,
-    /// What each conditional may look at.
-    pub(crate) sees: String,
-    /// Number of free parameters.
-    pub(crate) parameters: String,
+    seed: u64,
     /// Number of variables of one example.
     pub(crate) variables: u64,
-    /// Number of values of a variable; none for real numbers, and old files do not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) levels: Option<u64>,
-    /// What it was computed with; old files do not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) environment: Option<Value>,
-    /// Epochs run.
-    pub(crate) epochs: u64,
-    /// The epoch whose weights were kept.
-    pub(crate) best_epoch: Option<u64>,
-    /// Training time, seconds.
-    pub(crate) train_seconds: f64,
-    /// Training, evaluation and sampling, processes and all, seconds.
+    /// What training said; `test` as it is after the run was loaded again.
+    #[serde(flatten)]
+    pub(crate) trained: Trained,
+    /// Training and evaluation, processes and all, seconds.
     pub(crate) wall_seconds: f64,
-    /// The split that chose the weights.
-    pub(crate) valid: Option<Mean>,
-    /// The split that nothing was chosen on.
-    pub(crate) test: Mean,
     /// The number of orderings that `test` is the ensemble of, where that is more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) orderings: Option<u64>,
@@ -219,10 +232,10 @@ pub(crate) struct Outcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) anomalies: Option<Anomalies>,
     /// How far a later run may be from this one, nats.
-    pub(crate) tolerance_nats: f64,
+    tolerance_nats: f64,
     /// The folds of cross-validation, of which `valid` and `test` are the means; empty without it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) folds: Vec<Fold>,
+    folds: Vec<Fold>,
 }
 
 /// One fold of cross-validation.
@@ -251,22 +264,11 @@ impl Outcome {
         Self {
             config: rung.name.clone(),
             config_sha256: rung.sha256.clone(),
-            model: inspected.model.clone(),
-            data: inspected.data.clone(),
             seed: inspected.seed,
-            device: trained.device,
-            sees: trained.sees,
-            parameters: trained.parameters,
             variables: test.variables,
-            levels: trained.levels,
-            environment: trained.environment,
-            epochs: trained.epochs,
-            best_epoch: trained.best_epoch,
-            train_seconds: trained.seconds,
             // Of a run that was resumed, the clock saw the last process only.
             wall_seconds: wall_seconds.max(trained.seconds),
-            valid: trained.valid,
-            test: test.mean,
+            trained: Trained { test: test.mean, ..trained },
             orderings: test.orderings.filter(|&orderings| orderings > 1),
             test_one_ordering: None,
             paper: inspected.paper.clone(),
@@ -278,45 +280,38 @@ impl Outcome {
 
     /// The mean over the outcomes of all folds.
     pub(crate) fn of_folds(outcomes: Vec<Self>) -> Self {
-        let folds: Vec<Fold> = (0..)
-            .zip(&outcomes)
-            .map(|(fold, outcome)| Fold {
-                fold,
-                best_epoch: outcome.best_epoch,
-                valid: outcome.valid.clone(),
-                test: outcome.test.clone(),
-            })
-            .collect();
+        let fold = |(fold, outcome): (u64, &Self)| {
+            let Trained { best_epoch, valid, test, .. } = outcome.trained.clone();
+            Fold { fold, best_epoch, valid, test }
+        };
+        let folds: Vec<Fold> = (0..).zip(&outcomes).map(fold).collect();
         let valid: Option<Vec<&Mean>> = folds.iter().map(|fold| fold.valid.as_ref()).collect();
-        let sum = |of: fn(&Self) -> f64| outcomes.iter().map(of).sum();
-        Self {
-            epochs: outcomes.iter().map(|outcome| outcome.epochs).sum(),
-            best_epoch: None,
-            train_seconds: sum(|outcome| outcome.train_seconds),
-            wall_seconds: sum(|outcome| outcome.wall_seconds),
-            valid: valid.map(|valid| Mean::of_folds(&valid)),
-            test: Mean::of_folds(&folds.iter().map(|fold| &fold.test).collect::<Vec<_>>()),
-            folds,
-            ..outcomes.into_iter().next().expect("there are folds")
-        }
+        let valid = valid.map(|valid| Mean::of_folds(&valid));
+        let test = Mean::of_folds(&folds.iter().map(|fold| &fold.test).collect::<Vec<_>>());
+        let epochs = outcomes.iter().map(|outcome| outcome.trained.epochs).sum();
+        let seconds = outcomes.iter().map(|outcome| outcome.trained.seconds).sum();
+        let wall_seconds = outcomes.iter().map(|outcome| outcome.wall_seconds).sum();
+        let first = outcomes.into_iter().next().expect("there are folds");
+        let trained = Trained { epochs, best_epoch: None, seconds, valid, test, ..first.trained };
+        Self { trained, wall_seconds, folds, ..first }
     }
 
     /// A short name for tables.
     pub(crate) fn label(&self) -> String {
-        super::table::label(&self.config, &self.data)
+        super::table::label(&self.config, &self.trained.data)
     }
 
     /// Ours and its standard error in a unit; NaN where it has none.
     pub(crate) fn cost(&self, unit: Unit) -> (f64, f64) {
-        let Mean { nll_nats, nll_nats_stderr, bits_per_dim, .. } = self.test;
+        let Mean { nll_nats, nll_nats_stderr, bits_per_dim, .. } = self.trained.test;
         match unit {
             Unit::Nats => (nll_nats, nll_nats_stderr),
             Unit::BitsPerDim => {
                 (bits_per_dim, nll_nats_stderr / self.variables as f64 / std::f64::consts::LN_2)
             }
             Unit::StandardizedNats => (
-                self.test.nll_standardized_nats.unwrap_or(f64::NAN),
-                self.test.nll_standardized_nats_stderr.unwrap_or(nll_nats_stderr),
+                self.trained.test.nll_standardized_nats.unwrap_or(f64::NAN),
+                self.trained.test.nll_standardized_nats_stderr.unwrap_or(nll_nats_stderr),
             ),
         }
     }
@@ -340,12 +335,10 @@ impl Outcome {
             }
         };
         exact("the config's sha256", &self.config_sha256, &fresh.config_sha256);
-        exact("the number of parameters", &self.parameters, &fresh.parameters);
-        exact(
-            "the number of test examples",
-            &self.test.examples.to_string(),
-            &fresh.test.examples.to_string(),
-        );
+        let (ours, theirs) = (&self.trained, &fresh.trained);
+        exact("the number of parameters", &ours.parameters, &theirs.parameters);
+        let examples = |trained: &Trained| trained.test.examples.to_string();
+        exact("the number of test examples", &examples(ours), &examples(theirs));
         let tolerance = self.tolerance_nats;
         let mut close = |what: &str, committed: f64, fresh: f64| {
             // Written so that a NaN on either side fails.
@@ -356,12 +349,12 @@ impl Outcome {
                 ));
             }
         };
-        close("test NLL", self.test.nll_nats, fresh.test.nll_nats);
+        close("test NLL", ours.test.nll_nats, theirs.test.nll_nats);
         if let (Some(committed), Some(fresh)) = (&self.test_one_ordering, &fresh.test_one_ordering)
         {
             close("test NLL along one ordering", committed.nll_nats, fresh.nll_nats);
         }
-        match (&self.valid, &fresh.valid) {
+        match (&ours.valid, &theirs.valid) {
             (Some(committed), Some(fresh)) => {
                 close("validation NLL", committed.nll_nats, fresh.nll_nats);
             }
@@ -395,12 +388,9 @@ pub(crate) struct Results {
 
 impl Results {
     /// The results of an experiment.
-    pub(crate) fn new(
-        experiment: &str,
-        title: String,
-        provenance: Provenance,
-        outcomes: Vec<Outcome>,
-    ) -> Self {
+    pub(crate) fn new(experiment: &str, title: String, outcomes: Vec<Outcome>) -> Self {
+        let environments = outcomes.iter().find_map(|one| one.trained.environment.as_ref());
+        let provenance = Provenance::of(environments.unwrap_or(&Value::Null));
         Self { version: VERSION, experiment: experiment.to_owned(), title, provenance, outcomes }
     }
 
@@ -495,21 +485,23 @@ pub(crate) mod tests {
         Outcome {
             config: config.to_owned(),
             config_sha256: "ab".repeat(32),
-            model: "markov".to_owned(),
-            data: "digits".to_owned(),
             seed: 1,
-            device: "flex".to_owned(),
-            sees: "the pixel before".to_owned(),
-            parameters: "16777215".to_owned(),
             variables: 64,
-            levels: Some(2),
-            environment: None,
-            epochs: 1,
-            best_epoch: Some(1),
-            train_seconds: 0.25,
+            trained: Trained {
+                model: "markov".to_owned(),
+                data: "digits".to_owned(),
+                levels: Some(2),
+                device: "flex".to_owned(),
+                sees: "the pixel before".to_owned(),
+                parameters: "16777215".to_owned(),
+                environment: None,
+                epochs: 1,
+                best_epoch: Some(1),
+                seconds: 0.25,
+                valid: Some(mean(test_nll_nats + 0.5)),
+                test: mean(test_nll_nats),
+            },
             wall_seconds: 0.5,
-            valid: Some(mean(test_nll_nats + 0.5)),
-            test: mean(test_nll_nats),
             orderings: None,
             test_one_ordering: None,
             paper: None,
@@ -524,14 +516,21 @@ pub(crate) mod tests {
         let mut nade = outcome("nade-digits", 17.5);
         let source = "A & B 2016, <Table> 2".to_owned();
         nade.paper = Some(Paper { test_nll_nats: Some(18.0), source, ..Paper::default() });
-        let provenance = Provenance {
-            git: Some(Git { revision: "0123456789abcdef".to_owned(), dirty: false }),
-            machine: Machine { cpu: "A \"fast\" CPU".to_owned(), cores: 2, os: "linux".to_owned() },
-            date: "2026-01-31T23:59:59Z".to_owned(),
-        };
-        let title = "From a coin flip to NADE".to_owned();
-        let outcomes = vec![outcome("markov1-digits", 23.8092), nade];
-        Results::new("ladder-digits", title, provenance, outcomes)
+        let mut markov = outcome("markov1-digits", 23.8092);
+        markov.trained.environment = Some(serde_json::json!({
+            "git_revision": "0123456789abcdef-dirty", "cpu": "A CPU", "cores": 2,
+            "os": "linux", "arch": "x86_64", "date": "2026-01-31T23:59:59Z"
+        }));
+        Results::new("ladder-digits", "From a coin flip to NADE".to_owned(), vec![markov, nade])
+    }
+
+    #[test]
+    fn a_result_says_where_it_comes_from_as_its_first_run_does() {
+        let Provenance { git, machine, date } = results().provenance;
+        let git = git.unwrap();
+        assert_eq!((git.revision.as_str(), git.dirty), ("0123456789abcdef", true));
+        assert_eq!((machine.cpu.as_str(), machine.cores), ("A CPU", 2));
+        assert_eq!((machine.os.as_str(), date.as_str()), ("linux x86_64", "2026-01-31T23:59:59Z"));
     }
 
     #[test]
@@ -551,14 +550,17 @@ pub(crate) mod tests {
     fn folds_are_averaged_and_their_spread_is_the_error() {
         let mut folds: Vec<Outcome> = [2.0, 3.0, 7.0].map(|nll| outcome("rnade-x", nll)).into();
         for (fold, standardized) in folds.iter_mut().zip([9.0, 9.5, 10.0]) {
-            fold.test.nll_standardized_nats = Some(standardized);
+            fold.trained.test.nll_standardized_nats = Some(standardized);
             let paper = Paper { test_nll_standardized_nats: Some(9.36), ..Paper::default() };
             fold.paper = Some(paper);
         }
         let all = Outcome::of_folds(folds);
-        assert_eq!((all.test.nll_nats, all.test.examples, all.folds.len()), (4.0, 3 * 359, 3));
+        assert_eq!(
+            (all.trained.test.nll_nats, all.trained.test.examples, all.folds.len()),
+            (4.0, 3 * 359, 3)
+        );
         // Squares 4 + 1 + 9, over 2, over 3.
-        assert!((all.test.nll_nats_stderr - (14.0_f64 / 6.0).sqrt()).abs() < 1e-12);
+        assert!((all.trained.test.nll_nats_stderr - (14.0_f64 / 6.0).sqrt()).abs() < 1e-12);
         let [published] = all.published()[..] else { panic!("{:?}", all.published()) };
         assert_eq!((published.unit, published.ours), (Unit::StandardizedNats, 9.5));
         assert!((published.difference - 0.14).abs() < 1e-12);
@@ -569,16 +571,16 @@ pub(crate) mod tests {
     fn a_difference_beyond_the_committed_tolerance_is_found_and_nothing_else() {
         let committed = outcome("markov1-digits", 23.8092);
         let mut fresh = committed.clone();
-        fresh.test.nll_nats += 4e-5;
-        fresh.train_seconds = 99.0;
+        fresh.trained.test.nll_nats += 4e-5;
+        fresh.trained.seconds = 99.0;
         assert_eq!(committed.differences(&fresh), Vec::<String>::new());
 
-        fresh.test.nll_nats = 23.8092 + 6e-5;
+        fresh.trained.test.nll_nats = 23.8092 + 6e-5;
         assert_eq!(
             committed.differences(&fresh),
             ["test NLL is 23.809260 nats, committed 23.809200, tolerance 0.00005"]
         );
-        fresh.test.nll_nats = f64::NAN;
+        fresh.trained.test.nll_nats = f64::NAN;
         assert_eq!(committed.differences(&fresh).len(), 1);
     }
 
@@ -587,9 +589,9 @@ pub(crate) mod tests {
         let committed = outcome("markov1-digits", 23.8092);
         let mut fresh = committed.clone();
         fresh.config_sha256 = "cd".repeat(32);
-        fresh.parameters = "1".to_owned();
-        fresh.test.examples = 1;
-        fresh.valid = None;
+        fresh.trained.parameters = "1".to_owned();
+        fresh.trained.test.examples = 1;
+        fresh.trained.valid = None;
         assert_eq!(committed.differences(&fresh).len(), 4);
     }
 

@@ -8,12 +8,14 @@ pub(crate) const LEVELS_DIFFER: &str =
 
 /// Whether outcomes are about data of different numbers of levels, so that they do not compare.
 pub(crate) fn levels_differ(outcomes: &[Outcome]) -> bool {
-    outcomes.iter().any(|outcome| Some(outcome.levels) != outcomes.first().map(|o| o.levels))
+    outcomes
+        .iter()
+        .any(|outcome| Some(outcome.trained.levels) != outcomes.first().map(|o| o.trained.levels))
 }
 
 /// A table with a row for each outcome, or for each data set where there are several.
 pub(crate) fn of_outcomes(outcomes: &[Outcome]) -> String {
-    let differs = |outcome: &Outcome| outcome.data != outcomes[0].data;
+    let differs = |outcome: &Outcome| outcome.trained.data != outcomes[0].trained.data;
     if outcomes.iter().any(differs) { by_data(outcomes) } else { by_outcome(outcomes) }
 }
 
@@ -60,8 +62,8 @@ fn by_data(outcomes: &[Outcome]) -> String {
     let mut data: Vec<&str> = Vec::new();
     let mut models: Vec<String> = Vec::new();
     for outcome in outcomes {
-        if !data.contains(&outcome.data.as_str()) {
-            data.push(&outcome.data);
+        if !data.contains(&outcome.trained.data.as_str()) {
+            data.push(&outcome.trained.data);
         }
         if !models.contains(&outcome.label()) {
             models.push(outcome.label());
@@ -70,13 +72,15 @@ fn by_data(outcomes: &[Outcome]) -> String {
     let mut columns = vec![("data".to_owned(), false), ("variables".to_owned(), true)];
     let mut rows: Vec<Vec<String>> = data.iter().map(|&data| vec![data.to_owned()]).collect();
     for (row, data) in rows.iter_mut().zip(&data) {
-        let first = outcomes.iter().find(|outcome| outcome.data == *data);
+        let first = outcomes.iter().find(|outcome| outcome.trained.data == *data);
         row.push(first.map_or(0, |outcome| outcome.variables).to_string());
     }
     let mean = |mean: &Mean| format!("{:.2} ± {:.2}", mean.nll_nats, mean.nll_nats_stderr);
     for model in &models {
         let of = |data: &str| {
-            outcomes.iter().find(|outcome| outcome.data == data && outcome.label() == *model)
+            outcomes
+                .iter()
+                .find(|outcome| outcome.trained.data == data && outcome.label() == *model)
         };
         let own = || data.iter().filter_map(|data| of(data));
         let mut column = |name: String, cell: &dyn Fn(&Outcome) -> Option<String>| {
@@ -98,7 +102,7 @@ fn by_data(outcomes: &[Outcome]) -> String {
             (_, Some(most)) => format!(", {most} orderings"),
             (_, None) => String::new(),
         };
-        column(format!("{model}{orderings}"), &|outcome| Some(mean(&outcome.test)));
+        column(format!("{model}{orderings}"), &|outcome| Some(mean(&outcome.trained.test)));
         if own().any(|outcome| outcome.paper.is_some()) {
             column("paper".to_owned(), &|outcome| {
                 let published = outcome.published();
@@ -121,23 +125,23 @@ fn by_outcome(outcomes: &[Outcome]) -> String {
     if levels {
         columns.insert(3, LEVELS_COLUMN);
     }
-    let accuracy = outcomes.iter().any(|outcome| outcome.test.accuracy.is_some());
+    let accuracy = outcomes.iter().any(|outcome| outcome.trained.test.accuracy.is_some());
     columns.extend(accuracy.then_some(ACCURACY_COLUMN));
     columns.extend(units.iter().copied().flat_map(paper_columns));
     let rows: Vec<Vec<String>> = outcomes
         .iter()
         .map(|outcome| {
-            let test = &outcome.test;
+            let test = &outcome.trained.test;
             let mut row = vec![
                 outcome.label(),
-                outcome.sees.clone(),
-                grouped(&outcome.parameters),
+                outcome.trained.sees.clone(),
+                grouped(&outcome.trained.parameters),
                 format!("{:.4} ± {:.2}", test.nll_nats, test.nll_nats_stderr),
                 format!("{:.4}", test.bits_per_dim),
-                seconds(outcome.train_seconds),
+                seconds(outcome.trained.seconds),
             ];
             if levels {
-                row.insert(3, outcome.levels.map(|n| n.to_string()).unwrap_or_default());
+                row.insert(3, outcome.trained.levels.map(|n| n.to_string()).unwrap_or_default());
             }
             if accuracy {
                 let percent = |accuracy| format!("{:.2}", 100.0 * accuracy);
@@ -265,11 +269,14 @@ mod tests {
         let mut outcomes = results().outcomes;
         let [_, nade] = &outcomes[..] else { unreachable!("two outcomes") };
         let mut ensemble = nade.clone();
-        (ensemble.config, ensemble.data) = ("orderless-nade-dna".to_owned(), "dna".to_owned());
-        (ensemble.orderings, ensemble.test_one_ordering) = (Some(16), Some(ensemble.test.clone()));
-        ensemble.test.nll_nats = 17.0;
+        (ensemble.config, ensemble.trained.data) =
+            ("orderless-nade-dna".to_owned(), "dna".to_owned());
+        (ensemble.orderings, ensemble.test_one_ordering) =
+            (Some(16), Some(ensemble.trained.test.clone()));
+        ensemble.trained.test.nll_nats = 17.0;
         let mut other = nade.clone();
-        (other.config, other.data, other.paper) = ("nade-dna".to_owned(), "dna".to_owned(), None);
+        (other.config, other.trained.data, other.paper) =
+            ("nade-dna".to_owned(), "dna".to_owned(), None);
         outcomes.remove(0);
         outcomes.extend([other, ensemble]);
         let expected = "\
@@ -280,7 +287,7 @@ mod tests {
 ";
         assert_eq!(of_outcomes(&outcomes), expected);
         let mut fewer = outcomes[2].clone();
-        (fewer.config, fewer.data) = ("orderless-nade-nips".to_owned(), "nips".to_owned());
+        (fewer.config, fewer.trained.data) = ("orderless-nade-nips".to_owned(), "nips".to_owned());
         fewer.orderings = Some(8);
         let several = of_outcomes(&[&outcomes[..], &[fewer]].concat());
         assert!(several.contains("| Orderless NADE, 8 to 16 orderings |"), "{several}");
@@ -289,7 +296,7 @@ mod tests {
     #[test]
     fn numbers_in_other_units_and_of_other_levels_have_columns_of_their_own() {
         let mut outcomes = results().outcomes;
-        outcomes[0].levels = Some(17);
+        outcomes[0].trained.levels = Some(17);
         let paper = outcomes[1].paper.as_mut().unwrap();
         (paper.test_nll_nats, paper.test_bits_per_dim) = (None, Some(0.4));
         let table = of_outcomes(&outcomes);
@@ -306,7 +313,7 @@ mod tests {
     fn accuracy_has_a_column_where_some_model_has_classes() {
         let mut outcomes = results().outcomes;
         outcomes[1].paper = None;
-        outcomes[1].test.accuracy = Some(0.97314);
+        outcomes[1].trained.test.accuracy = Some(0.97314);
         let table = of_outcomes(&outcomes);
         let rows: Vec<&str> = table.lines().collect();
         assert!(rows[0].ends_with("| seconds | test accuracy, % |"), "{table}");

@@ -162,7 +162,12 @@ impl<'a> Section<'a> {
         };
         for one in &self.crossed {
             lines.push(Line::of_folds(one));
-            lines.extend(one.members.iter().map(|(group, member)| Line::of(group, member)));
+            // What each conditional sees is said once.
+            let fold = |(group, member): &(&Group, &'a Member)| Line {
+                sees: "",
+                ..Line::of(group, member)
+            };
+            lines.extend(one.members.iter().map(fold));
         }
         let single =
             |(_, member): &&(&Group, &Member)| !self.crossed.iter().any(|one| is_in(one, member));
@@ -207,6 +212,11 @@ impl<'a> Line<'a> {
             sees: &first.sees,
         }
     }
+}
+
+/// With a typographic minus.
+fn minus(number: String) -> String {
+    number.replace('-', "−")
 }
 
 /// A column of a table for people.
@@ -262,8 +272,8 @@ impl Column {
     pub(super) fn cell(self, line: &Line<'_>) -> String {
         let mean = |nats: f64, stderr: f64| match nats {
             nats if nats.is_infinite() => "∞".to_owned(),
-            nats if stderr.is_nan() => format!("{nats:.4}"),
-            nats => format!("{nats:.4} ± {stderr:.4}"),
+            nats if stderr.is_nan() => minus(format!("{nats:.4}")),
+            nats => minus(format!("{nats:.4} ± {stderr:.4}")),
         };
         let cost = &line.cost;
         match self {
@@ -278,7 +288,7 @@ impl Column {
                 line.published.iter().map(Published::words).collect::<Vec<_>>().join(", ")
             }
             Self::Bits => match cost.bits_per_dim() {
-                bits if bits.is_finite() => format!("{bits:.4}"),
+                bits if bits.is_finite() => minus(format!("{bits:.4}")),
                 _ => "∞".to_owned(),
             },
             Self::Accuracy => {
