@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The version of the records that this xtask reads.
@@ -255,25 +254,17 @@ fn output(mut command: Command, mut progress: impl FnMut()) -> Result<String> {
     let name = shown(&command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().with_context(|| format!("cannot start `{name}`"))?;
-    let ended = AtomicBool::new(false);
-    let output = std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| {
-            let output = child.wait_with_output();
-            ended.store(true, Ordering::Release);
-            output
-        });
-        for round in 1_u32.. {
-            if ended.load(Ordering::Acquire) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(if round < 50 { 4 } else { 100 }));
-            if round.is_multiple_of(10) {
-                progress();
-            }
+    let waiting = std::thread::spawn(|| child.wait_with_output());
+    let mut rounds = 0_u32;
+    while !waiting.is_finished() {
+        std::thread::sleep(Duration::from_millis(if rounds < 50 { 4 } else { 100 }));
+        rounds = rounds.wrapping_add(1);
+        if rounds.is_multiple_of(10) {
+            progress();
         }
-        waiting.join()
-    });
-    let output = output
+    }
+    let output = waiting
+        .join()
         .map_err(|_| anyhow!("a reader thread panicked"))?
         .with_context(|| format!("cannot read what `{name}` prints"))?;
     let (status, stderr) = (output.status, String::from_utf8_lossy(&output.stderr));

@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 /// What `cargo xtask experiment` runs when nothing is named.
 const DEFAULT: &str = "ladder-digits";
 
+/// The picture of samples of an experiment.
+const SHEET: &str = "samples.png";
+
 /// Least time between two lines of progress where lines cannot be rewritten.
 const QUIET_PERIOD: Duration = Duration::from_secs(30);
 
@@ -178,36 +181,14 @@ fn conduct(
     });
     let results = Results::new(name, title, outcomes);
 
-    let file = |name: &str| folder.join(name);
-    let (page, sheet) = (file("report.html"), file("samples.png"));
-    let is_one_run = !experiment.is_ladder() && runs.len() == 1;
-    let heading = (!is_one_run).then_some((page.as_path(), results.title.as_str()));
-    let has_images = models.iter().any(Inspected::is_of_images);
-    let shown = has_images.then_some(sheet.as_path());
-    terminal::out(&results.title)?;
-    let table = chainrule.compare(&runs, models[0].seed, heading, shown)?;
-    terminal::out(&format!("\n{}", table.trim_end()))?;
-    if is_one_run {
-        chainrule.report(&folder, None, &page)?;
-    }
-    let mut written = vec![page];
-    for (rung, run) in experiment.rungs.iter().zip(&runs) {
-        if let Some(sets) = &rung.anomalies {
-            let page = run.join("report.html");
-            chainrule.report(run, Some(&sets.against), &page)?;
-            written.push(page);
-        }
-    }
-    if let Some(table) = anomalies::table(&results.outcomes) {
-        terminal::out(&format!("\n{}", table.trim_end()))?;
-    }
-    written.extend(shown.map(Path::to_owned));
-    written.push(file("results.json"));
-    results.write(&file("results.json"))?;
+    let mut written = show(chainrule, experiment, (&folder, &runs), &models, &results)?;
+    written.push(folder.join("results.json"));
+    results.write(&folder.join("results.json"))?;
     if args.save {
         let path = results_path(root, name);
         results.save(&path)?;
-        if experiment.is_ladder() && has_images {
+        let sheet = folder.join(SHEET);
+        if experiment.is_ladder() && written.contains(&sheet) {
             let bytes = fs::read(&sheet).with_context(|| format!("reading {}", sheet.display()))?;
             workspace::write(&path.with_extension("png"), &bytes)?;
             written.push(path.with_extension("png"));
@@ -228,6 +209,39 @@ fn conduct(
         terminal::out(&format!("\n{name} agrees with results/{name}.json"))?;
     }
     Ok(())
+}
+
+/// Prints the tables, and leaves reports and a picture of samples; says which files these are.
+fn show(
+    chainrule: &Chainrule,
+    experiment: &Experiment,
+    (folder, runs): (&Path, &[PathBuf]),
+    models: &[Inspected],
+    results: &Results,
+) -> Result<Vec<PathBuf>> {
+    let (page, sheet) = (folder.join("report.html"), folder.join(SHEET));
+    // One run has a report of its own.
+    let is_one_run = runs == [folder.to_owned()];
+    let compared = (!is_one_run).then_some((page.as_path(), results.title.as_str()));
+    let sheet = models.iter().any(Inspected::is_of_images).then_some(sheet);
+    let table = chainrule.compare(runs, models[0].seed, compared, sheet.as_deref())?;
+    terminal::out(&format!("{}\n\n{}", results.title, table.trim_end()))?;
+    if is_one_run {
+        chainrule.report(folder, None, &page)?;
+    }
+    let mut written: Vec<PathBuf> = std::iter::once(page).chain(sheet).collect();
+    if let Some(table) = anomalies::table(&results.outcomes) {
+        terminal::out(&format!("\n{}", table.trim_end()))?;
+    }
+    for rung in &experiment.rungs {
+        if let Some(sets) = &rung.anomalies {
+            let run = folder.join(&rung.name);
+            let page = run.join("report.html");
+            chainrule.report(&run, Some(&sets.against), &page)?;
+            written.push(page);
+        }
+    }
+    Ok(written)
 }
 
 /// What a config says.

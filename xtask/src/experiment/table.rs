@@ -44,9 +44,6 @@ const COLUMNS: [(&str, bool); 6] = [
 /// One more where the models are of data of different depth.
 const LEVELS_COLUMN: (&str, bool) = ("levels", true);
 
-/// One more where a model has classes and the data labels.
-const ACCURACY_COLUMN: (&str, bool) = ("test accuracy, %", true);
-
 /// Two more where an outcome has a published number, in its own unit.
 fn paper_columns(unit: Unit) -> [(&'static str, bool); 2] {
     let paper = match unit {
@@ -125,8 +122,6 @@ fn by_outcome(outcomes: &[Outcome]) -> String {
     if levels {
         columns.insert(3, LEVELS_COLUMN);
     }
-    let accuracy = outcomes.iter().any(|outcome| outcome.trained.test.accuracy.is_some());
-    columns.extend(accuracy.then_some(ACCURACY_COLUMN));
     columns.extend(units.iter().copied().flat_map(paper_columns));
     let rows: Vec<Vec<String>> = outcomes
         .iter()
@@ -142,10 +137,6 @@ fn by_outcome(outcomes: &[Outcome]) -> String {
             ];
             if levels {
                 row.insert(3, outcome.trained.levels.map(|n| n.to_string()).unwrap_or_default());
-            }
-            if accuracy {
-                let percent = |accuracy| format!("{:.2}", 100.0 * accuracy);
-                row.push(test.accuracy.map(percent).unwrap_or_default());
             }
             for &unit in &units {
                 let published = outcome.published();
@@ -307,20 +298,6 @@ mod tests {
 | NADE | the pixel before | 16,777,215 | 2 | 17.5000 ± 0.25 | 0.3945 | 0.25 | 0.40 | −0.006 |
 ";
         assert_eq!(table, expected);
-    }
-
-    #[test]
-    fn accuracy_has_a_column_where_some_model_has_classes() {
-        let mut outcomes = results().outcomes;
-        outcomes[1].paper = None;
-        outcomes[1].trained.test.accuracy = Some(0.97314);
-        let table = of_outcomes(&outcomes);
-        let rows: Vec<&str> = table.lines().collect();
-        assert!(rows[0].ends_with("| seconds | test accuracy, % |"), "{table}");
-        assert!(
-            rows[2].ends_with("| 0.25 |  |") && rows[3].ends_with("| 0.25 | 97.31 |"),
-            "{table}"
-        );
     }
 
     #[test]
