@@ -116,7 +116,8 @@ pub(crate) enum Command {
     ///
     /// Two runs find the same rows hard, so the error of the difference of their mean costs is mostly far smaller than
     /// both errors say: it is taken row by row, and said in standard errors. Runs whose rows differ, or mean different
-    /// things (a mass, a density), stand under headings of their own and are not compared.
+    /// things (a mass, a density), stand under headings of their own and are not compared. What a run's config says
+    /// is published stands beside it; the folds of a config stand below their mean.
     Compare(CompareArgs),
     /// Write a report of a run: one HTML file with curves, samples, scores and costs
     Report(ReportArgs),

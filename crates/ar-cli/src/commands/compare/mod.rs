@@ -4,6 +4,7 @@ mod groups;
 mod page;
 mod published;
 mod sections;
+mod sheet;
 mod table;
 
 use std::collections::HashSet;
@@ -23,15 +24,13 @@ use crate::args::{CompareArgs, TableFormat};
 use crate::config::{Config, Paper};
 use crate::device::{self, Chosen};
 use crate::error::{Internal, mistake};
-use crate::files::Layout;
 use crate::output::{RECORD_VERSION, human_seconds};
 use crate::outputs::{Asked, Inputs, check, out};
-use crate::report::{Samples, SheetLine, sheet};
 use crate::run_dir::RunDir;
 use crate::sees;
 use groups::{Difference, Group, Member, Rows};
 use page::Shown;
-use sections::{Crossed, Section};
+use sections::Crossed;
 
 /// What the command prints.
 #[derive(Debug, Serialize)]
@@ -120,6 +119,9 @@ struct FoldsRecord {
     nll_standardized_nats: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nll_standardized_nats_stderr: Option<f64>,
+    /// Mean of what the runs have noted, where all have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<f64>,
     /// How much more it costs than the best of such means, fold by fold of the same rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     difference_nats: Option<f64>,
@@ -172,7 +174,7 @@ pub(crate) fn run(args: &CompareArgs, session: &Session) -> Result<()> {
         runs.push((run, config));
     }
     if picture.is_some() {
-        require_images(&runs)?;
+        sheet::require_images(&runs)?;
     }
     let asked: Vec<_> = args.out.iter().map(|path| out(path)).chain(picture).collect();
     check(&asked, &inputs.and_spec(args.data.as_deref(), &session.locations))?;
@@ -196,7 +198,7 @@ pub(crate) fn run(args: &CompareArgs, session: &Session) -> Result<()> {
         out(path).write(page.as_bytes())?;
     }
     if let Some(picture) = picture {
-        picture.write(&sheet_of(&sections)?)?;
+        picture.write(&sheet::of(&sections)?)?;
     }
     let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let record = Record {
@@ -224,54 +226,6 @@ pub(crate) fn run(args: &CompareArgs, session: &Session) -> Result<()> {
         text += &format!("\n{} in {}\n", written.join(", "), human_seconds(record.seconds));
     }
     terminal.result(&record, || text)
-}
-
-/// Checks that there are samples to be seen.
-///
-/// # Errors
-/// When none of the runs is of images.
-fn require_images(runs: &[(RunDir, Config)]) -> Result<()> {
-    for (_, config) in runs {
-        let event = config.event_of_run()?;
-        let shown = config.symbols().unwrap_or(event);
-        if shown.levels.is_some() && Layout::of(&shown.shape).is_some() {
-            return Ok(());
-        }
-    }
-    Err(mistake(
-        "--sheet is a picture of samples, and none of the runs is of images",
-        "remove --sheet; --out FILE.html has rows that are drawn from each run",
-    ))
-}
-
-/// The picture of samples.
-fn sheet_of(sections: &[Section<'_>]) -> Result<Vec<u8>> {
-    let mut lines = Vec::new();
-    for section in sections {
-        // Of folds those of the first.
-        let group = section.groups[0];
-        let members = group.members.iter().filter_map(|m| match &m.shown.as_ref()?.samples {
-            Samples::Images { real, drawn } => Some((m, real, drawn)),
-            Samples::Rows { .. } => None,
-        });
-        for (i, (member, real, drawn)) in members.enumerate() {
-            let has_colours = member
-                .shown
-                .as_ref()
-                .and_then(|shown| shown.layout)
-                .is_some_and(|layout| layout.channels == 3);
-            let mut line = |label: &str, note: String, pictures| {
-                lines.push(SheetLine { label: label.to_owned(), note, pictures, has_colours });
-            };
-            if i == 0 {
-                let levels = group.rows.levels().filter(|_| sections.len() > 1);
-                let levels = levels.map_or_else(String::new, |levels| format!(", {levels} levels"));
-                line(&group.rows.name, format!("data{levels}"), real);
-            }
-            line(&member.label, format!("{:.2} nats", member.score.nll_nats), drawn);
-        }
-    }
-    sheet(&lines)
 }
 
 /// A run on its rows, and which these are.
@@ -423,6 +377,7 @@ impl FoldsRecord {
             bits_per_dim: finite(cost.bits_per_dim()),
             nll_standardized_nats: cost.standardized.and_then(|(nats, _)| finite(nats)),
             nll_standardized_nats_stderr: cost.standardized.and_then(|(_, stderr)| finite(stderr)),
+            accuracy: crossed.accuracy(),
             difference_nats: above.and_then(|above| finite(above.nats)),
             difference_nats_stderr: above.and_then(|above| finite(above.stderr)),
         }
