@@ -1,13 +1,14 @@
 //! The `chainrule` binary as xtask sees it: how it is built and called, and the JSON it prints.
 
 use crate::experiment::config::AnomalySets;
+use crate::experiment::result::{Mean, Paper};
 use crate::failure::Mistake;
 use crate::terminal;
 use crate::workspace::{cargo, shown};
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::io::Read as _;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,140 +16,75 @@ use std::time::Duration;
 /// The version of the records that this xtask reads.
 const RECORD_VERSION: u32 = 1;
 
-/// What `chainrule eval` prints, and `train` inside its `valid` and `test`.
+/// What `chainrule inspect CONFIG` prints.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Score {
-    /// Number of examples in the split.
-    pub(crate) examples: u64,
-    /// Number of variables of one example.
-    pub(crate) variables: u64,
-    /// Mean negative log-likelihood of an example, nats.
-    pub(crate) nll_nats: f64,
-    /// Standard error of that mean, nats.
-    pub(crate) nll_nats_stderr: f64,
-    /// The same mean in bits per variable.
-    pub(crate) bits_per_dim: f64,
-    /// The same mean in standardized units, nats; only of real numbers.
-    pub(crate) nll_standardized_nats: Option<f64>,
-    /// The number of orderings that the likelihood is a mean over, of a model that takes any.
-    pub(crate) orderings: Option<u64>,
-    /// Fraction of labels that a model with classes gets right by Bayes' rule.
-    pub(crate) accuracy: Option<f64>,
-}
-
-/// What `chainrule` says it computed a number with, but for the machine and the date.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Environment {
-    /// Version of the program.
-    pub(crate) chainrule: String,
-    /// The commit it was built from.
-    pub(crate) git_revision: Option<String>,
-    /// Version of burn.
-    pub(crate) burn: String,
-    /// The widest instruction set of the kernels.
-    pub(crate) instruction_set: String,
-    /// Threads it computed with.
-    pub(crate) threads: u64,
-}
-
-/// What `chainrule train` prints.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Trained {
+pub(crate) struct Inspected {
+    /// The `name` in the config.
+    pub(crate) config: String,
     /// The family of the model.
     pub(crate) model: String,
     /// The data set's name.
     pub(crate) data: String,
-    /// Number of values a variable can have; none for real numbers.
+    /// Seed of the run; also of the samples that are shown.
+    pub(crate) seed: u64,
+    /// Which fold of how many the data is, where it is cross-validated.
+    pub(crate) fold: Option<[u64; 2]>,
+    /// The published number, where there is one.
+    pub(crate) paper: Option<Paper>,
+    shape: Vec<u64>,
+    levels: Option<u64>,
+    dequantize: bool,
+}
+
+impl Inspected {
+    /// Whether samples can be seen.
+    pub(crate) fn is_of_images(&self) -> bool {
+        self.shape.len() > 1 && (self.levels.is_some() || self.dequantize)
+    }
+}
+
+/// What `chainrule train` prints, and of that what `results/` keeps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Trained {
+    /// The model's family.
+    pub(crate) model: String,
+    /// The data set.
+    pub(crate) data: String,
+    /// Number of values of a variable; none for real numbers, and old files do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) levels: Option<u64>,
     /// Where it ran.
     pub(crate) device: String,
+    /// What each conditional may look at, in words.
+    pub(crate) sees: String,
+    /// Number of free parameters, a decimal of any length.
+    pub(crate) parameters: String,
+    /// What it was computed with; old files do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) environment: Option<Value>,
     /// Epochs run.
     pub(crate) epochs: u64,
     /// The epoch whose weights were kept.
     pub(crate) best_epoch: Option<u64>,
-    /// Number of free parameters, a decimal of any length.
-    pub(crate) parameters: String,
-    /// Training time.
+    /// Training time, seconds.
+    #[serde(rename(serialize = "train_seconds"), alias = "train_seconds")]
     pub(crate) seconds: f64,
-    /// What each conditional may look at, in words.
-    pub(crate) sees: String,
-    /// What the numbers were computed with.
-    #[serde(default)]
-    pub(crate) environment: Option<Environment>,
     /// The split that chose the weights.
-    pub(crate) valid: Option<Score>,
+    pub(crate) valid: Option<Mean>,
     /// The split that nothing was chosen on.
-    pub(crate) test: Score,
+    pub(crate) test: Mean,
 }
 
-/// What `chainrule score` says of a set.
+/// What `chainrule eval` prints.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct ScoredSet {
-    /// Rows, bad ones included.
-    pub(crate) rows: u64,
-    /// Mean of −log p(x), nats.
-    pub(crate) nll_nats: f64,
-    /// What each test flags; only beside a calibration.
-    pub(crate) flagged: Option<Flagged>,
-}
-
-/// Which fraction of a set is flagged.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Flagged {
-    /// By low likelihood.
-    pub(crate) low_likelihood_fraction: f64,
-    /// By typicality.
-    pub(crate) typicality_fraction: f64,
-    /// By what is asked for beside them.
-    pub(crate) ratio_fraction: Option<f64>,
-    pub(crate) complexity_fraction: Option<f64>,
-    pub(crate) any_fraction: Option<f64>,
-}
-
-/// How well a test tells two sets apart.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Detection {
-    /// Area under the ROC curve.
-    pub(crate) auroc: f64,
-    /// Average precision.
-    pub(crate) average_precision: f64,
-}
-
-/// What `chainrule score --against` says of the anomalies.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct ScoredAgainst {
+pub(crate) struct Evaluated {
+    /// Number of variables of one example.
+    pub(crate) variables: u64,
+    /// The number of orderings that the likelihood is a mean over, of a model that takes any.
+    pub(crate) orderings: Option<u64>,
+    /// What the examples cost.
     #[serde(flatten)]
-    pub(crate) set: ScoredSet,
-    pub(crate) low_likelihood: Detection,
-    pub(crate) typicality: Detection,
-    pub(crate) ratio: Option<Detection>,
-    pub(crate) complexity: Option<Detection>,
-    pub(crate) any: Option<Detection>,
-}
-
-/// What `chainrule score --calibrate --against` prints.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Scored {
-    pub(crate) data: ScoredSet,
-    pub(crate) calibration: ScoredSet,
-    pub(crate) against: ScoredAgainst,
-}
-
-/// What every command's record has.
-#[derive(Debug, Deserialize)]
-struct Versioned {
-    version: u32,
-}
-
-/// One line of `RUN/metrics.jsonl`.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Epoch {
-    /// Counted from 1.
-    pub(crate) epoch: u64,
-    /// Mean over the training examples of this epoch, nats.
-    pub(crate) train_nll_nats: Option<f64>,
-    /// Mean over the validation split after this epoch, nats.
-    pub(crate) valid_nll_nats: Option<f64>,
+    pub(crate) mean: Mean,
 }
 
 /// A built binary and the device it shall run on.
@@ -202,9 +138,8 @@ impl Chainrule {
     }
 
     fn training(&self, config: &Path, run: &Path, resume: bool) -> Command {
-        let mut command = self.command();
-        command.arg("train").arg(self.below_root(config));
-        command.arg("--out").arg(self.below_root(run));
+        let mut command = self.command("train");
+        command.arg(self.below_root(config)).arg("--out").arg(self.below_root(run));
         if resume {
             command.arg("--resume");
         }
@@ -212,20 +147,26 @@ impl Chainrule {
         command
     }
 
-    /// `chainrule eval RUN --split test`, with the mean cost of each variable to `costs`.
-    pub(crate) fn eval(&self, run: &Path, costs: &Path) -> Result<Score> {
-        let mut command = self.command();
-        command.arg("eval").arg(self.below_root(run));
-        command.args(["--split", "test"]);
-        command.arg("--per-variable").arg(self.below_root(costs));
+    /// `chainrule inspect CONFIG`.
+    pub(crate) fn inspect(&self, config: &Path) -> Result<Inspected> {
+        let mut command = self.command("inspect");
+        command.arg(self.below_root(config));
+        self.record(command, || ())
+    }
+
+    /// `chainrule eval RUN --split test`, over all orderings that the run's config asks for or over so many.
+    pub(crate) fn eval(&self, run: &Path, orderings: Option<u64>) -> Result<Evaluated> {
+        let mut command = self.command("eval");
+        command.arg(self.below_root(run)).args(["--split", "test"]);
+        command.args(orderings.iter().flat_map(|n| ["--orderings".to_owned(), n.to_string()]));
         self.on_device(&mut command);
         self.record(command, || ())
     }
 
     /// `chainrule score RUN`: the test split against a set of anomalies.
-    pub(crate) fn score(&self, run: &Path, sets: &AnomalySets) -> Result<Scored> {
-        let mut command = self.command();
-        command.arg("score").arg(self.below_root(run));
+    pub(crate) fn score(&self, run: &Path, sets: &AnomalySets) -> Result<Value> {
+        let mut command = self.command("score");
+        command.arg(self.below_root(run));
         command.args(["--calibrate", &sets.calibrate, "--alpha", &sets.alpha.to_string()]);
         command.args(sets.tests.iter().flat_map(|test| ["--test", test.as_str()]));
         command.args(["--against", &sets.against]);
@@ -233,56 +174,42 @@ impl Chainrule {
         self.record(command, || ())
     }
 
-    /// `chainrule eval RUN --split test --orderings 1`, of a model that takes any ordering.
-    pub(crate) fn eval_one_ordering(&self, run: &Path) -> Result<Score> {
-        let mut command = self.command();
-        command.arg("eval").arg(self.below_root(run));
-        command.args(["--split", "test", "--orderings", "1"]);
+    /// `chainrule report RUN --out FILE`, beside the scores of another set or of the training split.
+    pub(crate) fn report(&self, run: &Path, against: Option<&str>, out: &Path) -> Result<()> {
+        let mut command = self.command("report");
+        command.arg(self.below_root(run)).arg("--out").arg(self.below_root(out));
+        command.args(against.iter().flat_map(|set| ["--against", set]));
         self.on_device(&mut command);
-        self.record(command, || ())
+        self.record::<Value>(command, || ()).map(drop)
     }
 
-    /// `chainrule sample RUN --out FILE`.
-    pub(crate) fn sample(&self, run: &Path, out: &Path, count: usize, seed: u64) -> Result<()> {
-        let mut command = self.command();
-        command.arg("sample").arg(self.below_root(run));
-        command.arg("--out").arg(self.below_root(out));
-        command.args(["--count", &count.to_string(), "--seed", &seed.to_string()]);
-        self.on_device(&mut command);
-        let _: Versioned = self.record(command, || ())?;
-        Ok(())
-    }
-
-    /// `chainrule report RUN --out FILE`.
-    pub(crate) fn report(&self, run: &Path, out: &Path) -> Result<()> {
-        let mut command = self.command();
-        command.arg("report").arg(self.below_root(run));
-        command.arg("--out").arg(self.below_root(out));
-        self.on_device(&mut command);
-        let _: Versioned = self.record(command, || ())?;
-        Ok(())
-    }
-
-    /// `chainrule data export CONFIG`: the test split as the model sees it.
-    pub(crate) fn export(&self, config: &Path, out: &Path) -> Result<()> {
-        let mut command = self.command();
-        command.args(["data", "export"]);
-        command.arg(self.below_root(config));
-        command.args(["--split", "test"]);
-        command.arg("--out").arg(self.below_root(out));
-        let _: Versioned = self.record(command, || ())?;
-        Ok(())
-    }
-
-    /// What `chainrule ARGUMENTS` prints on stdout, at a width of 100 columns.
-    pub(crate) fn text(&self, arguments: &[&str]) -> Result<String> {
+    /// The table that `chainrule compare RUN…` prints; its report goes to `page`, with this heading, and a
+    /// picture of samples to `sheet`.
+    pub(crate) fn compare(
+        &self,
+        runs: &[PathBuf],
+        seed: u64,
+        page: Option<(&Path, &str)>,
+        sheet: Option<&Path>,
+    ) -> Result<String> {
         let mut command = Command::new(&self.program);
-        command.args(arguments).current_dir(&self.root);
-        command.env("COLUMNS", "100").env("NO_COLOR", "1");
-        let output =
-            command.output().with_context(|| format!("cannot start `{}`", shown(&command)))?;
-        ensure!(output.status.success(), "`{}` failed ({})", shown(&command), output.status);
-        String::from_utf8(output.stdout).context("the help text is not UTF-8")
+        command.current_dir(&self.root).args(["compare", "--quiet", "--seed", &seed.to_string()]);
+        command.args(runs.iter().map(|run| self.below_root(run)));
+        if let Some((page, title)) = page {
+            command.arg("--out").arg(self.below_root(page)).args(["--title", title]);
+        }
+        if let Some(sheet) = sheet {
+            command.arg("--sheet").arg(self.below_root(sheet));
+        }
+        self.on_device(&mut command);
+        output(command, || ())
+    }
+
+    /// `chainrule --help` at a width of 100 columns.
+    pub(crate) fn help(&self) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command.arg("--help").env("COLUMNS", "100").env("NO_COLOR", "1");
+        output(command, || ())
     }
 
     fn on_device(&self, command: &mut Command) {
@@ -296,70 +223,63 @@ impl Chainrule {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
 
-    fn command(&self) -> Command {
+    fn command(&self, name: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(["--json", "--quiet"]).current_dir(&self.root);
+        command.args(["--json", "--quiet", name]).current_dir(&self.root);
         command
     }
 
     /// Runs the command and parses the one object on its stdout.
-    ///
-    /// # Errors
-    ///
-    /// Its own words when it fails: a [`Mistake`] when it exits with 1, ours otherwise.
-    fn record<T: DeserializeOwned>(
-        &self,
-        mut command: Command,
-        mut progress: impl FnMut(),
-    ) -> Result<T> {
+    fn record<T: DeserializeOwned>(&self, command: Command, progress: impl FnMut()) -> Result<T> {
         let name = shown(&command);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start `{name}`"))?;
-        let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
-        let (status, stdout, stderr) = std::thread::scope(|scope| -> Result<_> {
-            let out = scope.spawn(move || read_all(stdout.as_mut()));
-            let err = scope.spawn(move || read_all(stderr.as_mut()));
-            let mut rounds = 0_u32;
-            let status = loop {
-                if let Some(status) = child.try_wait()? {
-                    break status;
-                }
-                std::thread::sleep(Duration::from_millis(if rounds < 50 { 4 } else { 100 }));
-                rounds = rounds.wrapping_add(1);
-                if rounds.is_multiple_of(10) {
-                    progress();
-                }
-            };
-            let collect = |text: std::thread::ScopedJoinHandle<'_, String>| {
-                text.join().map_err(|_| anyhow::anyhow!("a reader thread panicked"))
-            };
-            Ok((status, collect(out)?, collect(err)?))
-        })?;
-        if !status.success() {
-            let said = stderr.trim();
-            let said = said.strip_prefix("error: ").unwrap_or(said);
-            if status.code() == Some(1) {
-                bail!(Mistake::new(said));
-            }
-            bail!("`{name}` failed ({status}): {said}");
-        }
-        if !stderr.trim().is_empty() {
-            terminal::note(stderr.trim_end());
-        }
-        let versioned: Versioned = serde_json::from_str(&stdout)
+        let stdout = output(command, progress)?;
+        let record: Value = serde_json::from_str(&stdout)
             .with_context(|| format!("`{name}` printed no record: {stdout:?}"))?;
+        let version = &record["version"];
         ensure!(
-            versioned.version == RECORD_VERSION,
-            "`{name}` printed a record of version {}, expected {RECORD_VERSION}",
-            versioned.version
+            *version == RECORD_VERSION,
+            "`{name}` printed a record of version {version}, expected {RECORD_VERSION}"
         );
-        serde_json::from_str(&stdout)
+        T::deserialize(record)
             .with_context(|| format!("`{name}` printed an unexpected record: {}", stdout.trim()))
     }
+}
+
+/// What a command prints on stdout; `progress` is called about every second meanwhile.
+///
+/// # Errors
+///
+/// Its own words when it fails: a [`Mistake`] when it exits with 1, ours otherwise.
+fn output(mut command: Command, mut progress: impl FnMut()) -> Result<String> {
+    let name = shown(&command);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().with_context(|| format!("cannot start `{name}`"))?;
+    let waiting = std::thread::spawn(|| child.wait_with_output());
+    let mut rounds = 0_u32;
+    while !waiting.is_finished() {
+        std::thread::sleep(Duration::from_millis(if rounds < 50 { 4 } else { 100 }));
+        rounds = rounds.wrapping_add(1);
+        if rounds.is_multiple_of(10) {
+            progress();
+        }
+    }
+    let output = waiting
+        .join()
+        .map_err(|_| anyhow!("a reader thread panicked"))?
+        .with_context(|| format!("cannot read what `{name}` prints"))?;
+    let (status, stderr) = (output.status, String::from_utf8_lossy(&output.stderr));
+    let said = stderr.trim();
+    if !status.success() {
+        let said = said.strip_prefix("error: ").unwrap_or(said);
+        if status.code() == Some(1) {
+            bail!(Mistake::new(said));
+        }
+        bail!("`{name}` failed ({status}): {said}");
+    }
+    if !said.is_empty() {
+        terminal::note(said);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{name}` printed no UTF-8"))
 }
 
 /// The binary that the tests of the workspace run, if they run one.
@@ -391,7 +311,7 @@ fn executable(mut command: Command) -> Result<Option<PathBuf>> {
 /// The path in cargo's message that the binary `chainrule` is built; not that of its unit tests,
 /// which go by the same name.
 fn binary_of(message: &str) -> Option<PathBuf> {
-    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let message: Value = serde_json::from_str(message).ok()?;
     let is_binary = message["target"]["name"] == "chainrule"
         && message["target"]["kind"][0] == "bin"
         && message["profile"]["test"] == false;
@@ -403,19 +323,11 @@ fn feature_of(device: &str) -> &str {
     device.split_once(':').map_or(device, |(backend, _)| backend)
 }
 
-fn read_all(pipe: Option<&mut impl std::io::Read>) -> String {
-    let mut bytes = Vec::new();
-    if let Some(pipe) = pipe {
-        // What arrived before an error is still worth showing.
-        let _ = pipe.take(64 << 20).read_to_end(&mut bytes);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// The epochs of a run so far; an unfinished last line is left out.
-pub(crate) fn epochs(run: &Path) -> Vec<Epoch> {
-    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+/// The last epoch of a run so far and its mean over the validation split; an unfinished line is left out.
+pub(crate) fn last_epoch(run: &Path) -> Option<(u64, Option<f64>)> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).ok()?;
+    let epoch: Value = text.lines().rev().find_map(|line| serde_json::from_str(line).ok())?;
+    Some((epoch["epoch"].as_u64()?, epoch["valid_nll_nats"].as_f64()))
 }
 
 #[cfg(test)]
@@ -450,8 +362,7 @@ mod tests {
         let lines =
             "{\"epoch\":1,\"train_nll_nats\":9.5,\"valid_nll_nats\":9.25,\"step\":4}\n{\"ep";
         std::fs::write(folder.path().join("metrics.jsonl"), lines).unwrap();
-        let epochs = epochs(folder.path());
-        assert_eq!(epochs.len(), 1);
-        assert_eq!(epochs[0].valid_nll_nats, Some(9.25));
+        assert_eq!(last_epoch(folder.path()), Some((1, Some(9.25))));
+        assert_eq!(last_epoch(&folder.path().join("none")), None);
     }
 }

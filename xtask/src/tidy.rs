@@ -228,21 +228,8 @@ fn machine_path(line: &str) -> Option<&str> {
 fn stale_results(root: &Path) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     let configs = root.join("configs");
-    let Ok(entries) = std::fs::read_dir(root.join("results")) else {
-        return Ok(findings);
-    };
-    for entry in entries {
-        let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            continue;
-        };
-        let Some(name) = name.strip_suffix(".json") else {
-            continue;
-        };
-        let Some(results) = Results::load(&path)? else {
-            continue;
-        };
-        let experiment = match config::load(&configs, name) {
+    for (name, results) in Results::all(root)? {
+        let experiment = match config::load(&configs, &name) {
             Ok(experiment) => experiment,
             Err(error) => {
                 findings.push(format!("results/{name}.json: {error:#}"));
@@ -250,9 +237,9 @@ fn stale_results(root: &Path) -> Result<Vec<String>> {
             }
         };
         let now: Vec<_> = experiment
-            .rungs()
+            .rungs
             .iter()
-            .map(|config| (&config.name, &config.sha256, config.anomalies.as_deref()))
+            .map(|rung| (&rung.name, &rung.sha256, rung.anomalies.as_ref()))
             .collect();
         let then: Vec<_> = results
             .outcomes
@@ -266,7 +253,6 @@ fn stale_results(root: &Path) -> Result<Vec<String>> {
             ));
         }
     }
-    findings.sort();
     Ok(findings)
 }
 

@@ -2,9 +2,11 @@
 
 use super::config::AnomalySets;
 use super::result::Outcome;
-use super::table::{Table, grouped};
-use crate::chainrule::{Detection, Flagged, Scored};
+use super::table::{grouped, markdown};
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// How far a later AUROC, average precision or fraction may be from the committed one: what the weights
 /// of a network that was trained on another instruction set make of it.
@@ -22,20 +24,19 @@ pub(crate) struct Anomalies {
     pub(crate) against_rows: u64,
     /// Their mean cost, nats.
     pub(crate) against_nll_nats: f64,
-    /// The one-sided test.
-    pub(crate) low_likelihood: Test,
-    /// The two-sided one.
-    pub(crate) typicality: Test,
-    /// The likelihood ratio to a simple model.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ratio: Option<Test>,
-    /// The likelihood and the length under a compressor.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) complexity: Option<Test>,
-    /// The least rank by any of them but typicality.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) any: Option<Test>,
+    /// What each of [`TESTS`] that was made found, by its key.
+    #[serde(flatten)]
+    pub(crate) tests: BTreeMap<String, Test>,
 }
+
+/// The tests by their keys in the record of `chainrule score`, and what they are called.
+const TESTS: [(&str, &str); 5] = [
+    ("low_likelihood", "low likelihood"),
+    ("typicality", "typicality"),
+    ("ratio", "ratio"),
+    ("complexity", "complexity"),
+    ("any", "any of them"),
+];
 
 /// What a test makes of the two sets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,39 +53,37 @@ pub(crate) struct Test {
 
 impl Anomalies {
     /// From what was asked for and what the command printed.
-    pub(crate) fn new(sets: AnomalySets, scored: &Scored) -> Self {
-        let against = &scored.against;
-        let test = |detection: &Detection, fraction: fn(&Flagged) -> Option<f64>| Test {
-            // The command prints what is flagged wherever it calibrates.
-            false_alarms: scored.data.flagged.as_ref().and_then(fraction).unwrap_or(f64::NAN),
-            detected: against.set.flagged.as_ref().and_then(fraction).unwrap_or(f64::NAN),
-            auroc: detection.auroc,
-            average_precision: detection.average_precision,
+    pub(crate) fn new(sets: AnomalySets, scored: &Value) -> Result<Self> {
+        let whole = |at: &str| {
+            scored.pointer(at).and_then(Value::as_u64).with_context(|| format!("no {at}"))
         };
-        let asked = |detection: &Option<Detection>, fraction: fn(&Flagged) -> Option<f64>| {
-            detection.as_ref().map(|detection| test(detection, fraction))
+        let number = |at: &str| {
+            scored.pointer(at).and_then(Value::as_f64).with_context(|| format!("no {at}"))
         };
-        Self {
-            sets,
-            calibration_rows: scored.calibration.rows,
-            against_rows: against.set.rows,
-            against_nll_nats: against.set.nll_nats,
-            low_likelihood: test(&against.low_likelihood, |f| Some(f.low_likelihood_fraction)),
-            typicality: test(&against.typicality, |f| Some(f.typicality_fraction)),
-            ratio: asked(&against.ratio, |f| f.ratio_fraction),
-            complexity: asked(&against.complexity, |f| f.complexity_fraction),
-            any: asked(&against.any, |f| f.any_fraction),
+        let mut tests = BTreeMap::new();
+        for (key, _) in TESTS {
+            if scored["against"][key].is_object() {
+                let test = Test {
+                    false_alarms: number(&format!("/data/flagged/{key}_fraction"))?,
+                    detected: number(&format!("/against/flagged/{key}_fraction"))?,
+                    auroc: number(&format!("/against/{key}/auroc"))?,
+                    average_precision: number(&format!("/against/{key}/average_precision"))?,
+                };
+                tests.insert(key.to_owned(), test);
+            }
         }
+        Ok(Self {
+            sets,
+            calibration_rows: whole("/calibration/rows")?,
+            against_rows: whole("/against/rows")?,
+            against_nll_nats: number("/against/nll_nats")?,
+            tests,
+        })
     }
 
-    /// The tests that were made.
-    fn tests(&self) -> Vec<(&'static str, &Test)> {
-        let mut tests =
-            vec![("low likelihood", &self.low_likelihood), ("typicality", &self.typicality)];
-        let asked =
-            [("ratio", &self.ratio), ("complexity", &self.complexity), ("any of them", &self.any)];
-        tests.extend(asked.into_iter().filter_map(|(name, test)| Some((name, test.as_ref()?))));
-        tests
+    /// The tests that were made, in their order.
+    fn tests(&self) -> impl Iterator<Item = (&'static str, &Test)> {
+        TESTS.into_iter().filter_map(|(key, name)| Some((name, self.tests.get(key)?)))
     }
 
     /// Every way in which `fresh` differs from this committed outcome by more than it may.
@@ -93,7 +92,7 @@ impl Anomalies {
         if self.sets != fresh.sets || self.against_rows != fresh.against_rows {
             differences.push("the sets of normal rows and anomalies are others".to_owned());
         }
-        for ((name, committed), (_, fresh)) in self.tests().into_iter().zip(fresh.tests()) {
+        for ((name, committed), (_, fresh)) in self.tests().zip(fresh.tests()) {
             for (what, committed, fresh) in [
                 ("false alarms", committed.false_alarms, fresh.false_alarms),
                 ("detected", committed.detected, fresh.detected),
@@ -114,9 +113,9 @@ impl Anomalies {
     }
 }
 
-/// A row for each outcome and test; `None` where no outcome was tested on anomalies.
-pub(crate) fn table(outcomes: &[Outcome]) -> Option<Table> {
-    let columns = vec![
+/// A table with a row for each outcome and test; `None` where no outcome was tested on anomalies.
+pub(crate) fn table(outcomes: &[Outcome]) -> Option<String> {
+    let columns = [
         ("trained on", false),
         ("anomalies", false),
         ("nats of test", true),
@@ -135,13 +134,13 @@ pub(crate) fn table(outcomes: &[Outcome]) -> Option<Table> {
         for (name, test) in anomalies.tests() {
             let percent = |fraction: f64| format!("{:.2}%", 100.0 * fraction);
             rows.push(vec![
-                outcome.data.clone(),
+                outcome.trained.data.clone(),
                 format!(
                     "{} {}",
                     grouped(&anomalies.against_rows.to_string()),
                     anomalies.sets.against
                 ),
-                format!("{:.2}", outcome.test.nll_nats),
+                format!("{:.2}", outcome.trained.test.nll_nats),
                 format!("{:.2}", anomalies.against_nll_nats),
                 name.to_owned(),
                 percent(test.false_alarms),
@@ -151,17 +150,18 @@ pub(crate) fn table(outcomes: &[Outcome]) -> Option<Table> {
             ]);
         }
     }
-    (!rows.is_empty()).then(|| Table::of(columns, rows))
+    (!rows.is_empty()).then(|| markdown(&columns, &rows))
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::super::result::tests::outcome;
     use super::*;
 
-    /// For the tests of tables and reports.
-    pub(crate) fn anomalies() -> Anomalies {
+    fn anomalies() -> Anomalies {
         let test = Test { false_alarms: 0.01, detected: 0.5, auroc: 0.9, average_precision: 0.8 };
+        let typicality = Test { auroc: 0.25, ..test.clone() };
+        let tests = [("low_likelihood", test), ("typicality", typicality)];
         Anomalies {
             sets: AnomalySets {
                 calibrate: "valid".to_owned(),
@@ -172,17 +172,13 @@ pub(crate) mod tests {
             calibration_rows: 10_000,
             against_rows: 10_000,
             against_nll_nats: 250.0,
-            low_likelihood: test.clone(),
-            typicality: Test { auroc: 0.25, ..test },
-            ratio: None,
-            complexity: None,
-            any: None,
+            tests: tests.map(|(key, test)| (key.to_owned(), test)).into(),
         }
     }
 
     #[test]
     fn a_record_becomes_the_numbers_of_both_tests() {
-        let record = r#"{
+        let record = serde_json::json!({
             "data": {"rows": 10000, "nll_nats": 89.5, "flagged":
                 {"low_likelihood_fraction": 0.01, "typicality_fraction": 0.01}},
             "calibration": {"rows": 10000, "nll_nats": 90.0, "flagged": null},
@@ -190,19 +186,21 @@ pub(crate) mod tests {
                 {"low_likelihood_fraction": 0.5, "typicality_fraction": 0.5},
                 "low_likelihood": {"auroc": 0.9, "average_precision": 0.8},
                 "typicality": {"auroc": 0.25, "average_precision": 0.8}}
-        }"#;
-        let scored: Scored = serde_json::from_str(record).unwrap();
-        assert_eq!(Anomalies::new(anomalies().sets, &scored), anomalies());
+        });
+        assert_eq!(Anomalies::new(anomalies().sets, &record).unwrap(), anomalies());
+        let text = serde_json::to_string(&anomalies()).unwrap();
+        assert_eq!(serde_json::from_str::<Anomalies>(&text).unwrap(), anomalies());
     }
 
     #[test]
     fn each_number_is_compared_and_a_nan_differs() {
         let committed = anomalies();
         let mut fresh = anomalies();
-        fresh.low_likelihood.auroc += 0.009;
-        assert!(committed.differences(&fresh).is_empty());
-        fresh.low_likelihood.auroc += 0.002;
-        fresh.typicality.false_alarms = f64::NAN;
+        let mut with = |key: &str, change: fn(&mut Test)| change(fresh.tests.get_mut(key).unwrap());
+        with("low_likelihood", |test| test.auroc += 0.009);
+        with("typicality", |test| test.false_alarms = f64::NAN);
+        assert_eq!(committed.differences(&fresh).len(), 1);
+        fresh.tests.get_mut("low_likelihood").unwrap().auroc += 0.002;
         fresh.sets.alpha = 0.02;
         let found = committed.differences(&fresh);
         assert_eq!(found.len(), 3, "{found:?}");
@@ -214,11 +212,11 @@ pub(crate) mod tests {
 
     #[test]
     fn a_table_has_a_row_for_each_test() {
-        let plain = outcome("nade-mnist", 89.5);
-        assert!(table(std::slice::from_ref(&plain)).is_none());
-        let tested = Outcome { anomalies: Some(anomalies()), data: "mnist".to_owned(), ..plain };
-        assert_eq!(tested.label(), "NADE of mnist");
-        let text = table(&[tested]).unwrap().markdown();
+        let mut tested = outcome("nade-mnist", 89.5);
+        assert!(table(std::slice::from_ref(&tested)).is_none());
+        tested.anomalies = Some(anomalies());
+        tested.trained.data = "mnist".to_owned();
+        let text = table(&[tested]).unwrap();
         let last = text.lines().last().unwrap();
         assert_eq!(
             last,

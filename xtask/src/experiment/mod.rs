@@ -1,34 +1,28 @@
-//! `cargo xtask experiment`: train, evaluate and sample by the `chainrule` binary, then tables,
-//! pictures, a report, and the comparison with what is committed.
+//! `cargo xtask experiment`: train, evaluate and compare by the `chainrule` binary, and compare its numbers with what is
+//! committed.
 
 pub(crate) mod anomalies;
 pub(crate) mod config;
 pub(crate) mod result;
 pub(crate) mod table;
 
-use crate::chainrule::{self, Chainrule};
+use crate::chainrule::{self, Chainrule, Inspected};
 use crate::failure::Mistake;
-use crate::npy;
-use crate::report::{self, Images, Pictures, SheetRow};
 use crate::terminal;
 use crate::workspace::{self, relative};
 use anomalies::Anomalies;
 use anyhow::{Context as _, Result, bail};
-use config::{Config, Experiment};
-use result::{
-    LEVELS_DIFFER, Mean, Outcome, Provenance, Results, Unit, comparable, data_differ, levels_differ,
-};
-use std::borrow::Cow;
+use config::{Experiment, Rung};
+use result::{Outcome, Paper, Results, Unit};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use table::Table;
 
 /// What `cargo xtask experiment` runs when nothing is named.
 const DEFAULT: &str = "ladder-digits";
 
-/// Samples of each model in pictures.
-const SAMPLES: usize = 16;
+/// The picture of samples of an experiment.
+const SHEET: &str = "samples.png";
 
 /// Least time between two lines of progress where lines cannot be rewritten.
 const QUIET_PERIOD: Duration = Duration::from_secs(30);
@@ -85,9 +79,6 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let root = workspace::root()?;
     let configs = root.join("configs");
-    if args.list {
-        return list(&root, &config::all(&configs)?);
-    }
     let experiments = if args.all {
         all_once(config::all(&configs)?)
     } else if args.names.is_empty() {
@@ -98,7 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.check {
         // Before minutes of work: is there anything to compare with?
         for experiment in &experiments {
-            committed(&root, experiment.name())?;
+            committed(&root, &experiment.name)?;
         }
     }
 
@@ -107,6 +98,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(program) => Chainrule::at(&root, absolute(program)?, device),
         None => Chainrule::build(&root, device)?,
     };
+    if args.list {
+        return list(&root, &chainrule);
+    }
     let out = absolute(&args.out)?;
     let mut failed = Vec::new();
     for (i, experiment) in experiments.iter().enumerate() {
@@ -118,8 +112,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 return Err(error);
             }
             // The others may still run, such as those whose data is there.
-            terminal::note(&format!("error: {}: {error:#}", experiment.name()));
-            failed.push(experiment.name());
+            terminal::note(&format!("error: {}: {error:#}", experiment.name));
+            failed.push(experiment.name.as_str());
         }
     }
     if !failed.is_empty() {
@@ -130,14 +124,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Every ladder, and the configs that no ladder runs.
 fn all_once(experiments: Vec<Experiment>) -> Vec<Experiment> {
-    let ladders = experiments.iter().filter(|e| matches!(e, Experiment::Ladder { .. }));
+    let ladders = experiments.iter().filter(|experiment| experiment.is_ladder());
     let in_ladders: Vec<String> =
-        ladders.flat_map(|ladder| ladder.rungs()).map(|rung| rung.name.clone()).collect();
+        ladders.flat_map(|ladder| &ladder.rungs).map(|rung| rung.name.clone()).collect();
     let mut all = experiments;
-    all.retain(|experiment| match experiment {
-        Experiment::Single(config) => !in_ladders.contains(&config.name),
-        Experiment::Ladder { .. } => true,
-    });
+    all.retain(|experiment| experiment.is_ladder() || !in_ladders.contains(&experiment.name));
     all
 }
 
@@ -166,74 +157,40 @@ fn conduct(
     out: &Path,
     args: &Args,
 ) -> Result<()> {
-    let name = experiment.name();
+    let name = &experiment.name;
     let folder = out.join(name);
-    let provenance = Provenance {
-        git: workspace::git(root),
-        machine: workspace::machine(),
-        date: workspace::now(),
-    };
-    let rungs = experiment.rungs();
     let start = Instant::now();
-    let (mut outcomes, mut pictures) = (Vec::new(), Vec::new());
-    for (i, config) in rungs.iter().enumerate() {
-        let run = match experiment {
-            Experiment::Single(_) => folder.clone(),
-            Experiment::Ladder { .. } => folder.join(&config.name),
-        };
-        let progress = Progress::new(i + 1, rungs.len(), &config.name, start, &run);
-        let (outcome, picture) = climb(chainrule, config, &run, args.resume, progress)?;
+    let (mut outcomes, mut models, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, rung) in experiment.rungs.iter().enumerate() {
+        let model = inspect(chainrule, rung)?;
+        let run = if experiment.is_ladder() { folder.join(&rung.name) } else { folder.clone() };
+        let mut progress = Progress::new(i + 1, experiment.rungs.len(), &rung.name, start);
+        let climb = Climb { chainrule, rung, model: &model, resume: args.resume };
+        let (outcome, of_rung) = climb
+            .folds(&run, &mut progress)
+            .inspect_err(|_| progress.clear())
+            .with_context(|| format!("{} failed", rung.name))?;
+        progress.finish(&outcome);
+        runs.extend(of_rung);
         outcomes.push(outcome);
-        pictures.push(picture);
+        models.push(model);
     }
-    let results = Results::new(name, experiment.title(), provenance, outcomes);
-    terminal::out(&format!(
-        "{}\n\n{}",
-        results.title,
-        Table::of_outcomes(&results.outcomes).text()
-    ))?;
-    if levels_differ(&results.outcomes) && !data_differ(&results.outcomes) {
-        terminal::out(LEVELS_DIFFER)?;
-    }
-    for outcome in results.outcomes.iter().filter(|outcome| !outcome.folds.is_empty()) {
-        terminal::out(&format!("\n{}", outcome.folds_text()))?;
-    }
-    if let Some(table) = anomalies::table(&results.outcomes) {
-        terminal::out(&format!("\n{}", table.text()))?;
-    }
+    let title = experiment.title.clone().unwrap_or_else(|| {
+        let Inspected { config, data, .. } = &models[0];
+        format!("{} on {data}", table::label(config, data))
+    });
+    let results = Results::new(name, title, outcomes);
 
-    let test_images = match (rungs.first(), results.outcomes.first()) {
-        // Those of one set say nothing about samples of another.
-        (Some(config), Some(outcome))
-            if pictures.iter().any(|p| p.samples.is_some())
-                && rungs.iter().all(|rung| rung.data == config.data) =>
-        {
-            test_images(chainrule, config, outcome.levels.unwrap_or(2), &folder)
-        }
-        _ => None,
-    };
-    let mut written = vec![folder.join("report.html"), folder.join("results.json")];
-    match experiment {
-        Experiment::Single(config) if config.folds.is_none() => {
-            chainrule.report(&folder, &written[0])?;
-        }
-        // Folds are several runs.
-        Experiment::Single(_) | Experiment::Ladder { .. } => {
-            let page = report::render(&results, &pictures, test_images.as_ref())?;
-            workspace::write(&written[0], page.as_bytes())?;
-        }
-    }
-    results.write(&written[1])?;
-    let sheet = sample_sheet(&results, &pictures, test_images.as_ref())?;
-    if let Some(sheet) = &sheet {
-        written.insert(0, folder.join("samples.png"));
-        workspace::write(&written[0], sheet)?;
-    }
+    let mut written = show(chainrule, experiment, (&folder, &runs), &models, &results)?;
+    written.push(folder.join("results.json"));
+    results.write(&folder.join("results.json"))?;
     if args.save {
         let path = results_path(root, name);
         results.save(&path)?;
-        if let (Experiment::Ladder { .. }, Some(sheet)) = (experiment, &sheet) {
-            workspace::write(&path.with_extension("png"), sheet)?;
+        let sheet = folder.join(SHEET);
+        if experiment.is_ladder() && written.contains(&sheet) {
+            let bytes = fs::read(&sheet).with_context(|| format!("reading {}", sheet.display()))?;
+            workspace::write(&path.with_extension("png"), &bytes)?;
             written.push(path.with_extension("png"));
         }
         written.push(path);
@@ -254,94 +211,105 @@ fn conduct(
     Ok(())
 }
 
-/// Trains, evaluates and samples one model, or one per fold where its data is cross-validated.
-fn climb(
+/// Prints the tables, and leaves reports and a picture of samples; says which files these are.
+fn show(
     chainrule: &Chainrule,
-    config: &Config,
-    run: &Path,
-    resume: bool,
-    mut progress: Progress<'_>,
-) -> Result<(Outcome, Pictures)> {
-    let outcome = match config.folds {
-        None => climb_fold(chainrule, config, run, None, resume, &mut progress),
-        Some(folds) => climb_folds(chainrule, config, run, folds, resume, &mut progress),
-    };
-    match outcome {
-        Ok((outcome, pictures)) => {
-            progress.finish(&outcome);
-            Ok((outcome, pictures))
-        }
-        Err(error) => {
-            progress.abandon();
-            Err(error.context(format!("{} failed", config.name)))
+    experiment: &Experiment,
+    (folder, runs): (&Path, &[PathBuf]),
+    models: &[Inspected],
+    results: &Results,
+) -> Result<Vec<PathBuf>> {
+    let (page, sheet) = (folder.join("report.html"), folder.join(SHEET));
+    // One run has a report of its own.
+    let is_one_run = runs == [folder.to_owned()];
+    let compared = (!is_one_run).then_some((page.as_path(), results.title.as_str()));
+    let sheet = models.iter().any(Inspected::is_of_images).then_some(sheet);
+    let table = chainrule.compare(runs, models[0].seed, compared, sheet.as_deref())?;
+    terminal::out(&format!("{}\n\n{}", results.title, table.trim_end()))?;
+    if is_one_run {
+        chainrule.report(folder, None, &page)?;
+    }
+    let mut written: Vec<PathBuf> = std::iter::once(page).chain(sheet).collect();
+    if let Some(table) = anomalies::table(&results.outcomes) {
+        terminal::out(&format!("\n{}", table.trim_end()))?;
+    }
+    for rung in &experiment.rungs {
+        if let Some(sets) = &rung.anomalies {
+            let run = folder.join(&rung.name);
+            let page = run.join("report.html");
+            chainrule.report(&run, Some(&sets.against), &page)?;
+            written.push(page);
         }
     }
+    Ok(written)
 }
 
-/// Every fold below the folder `run`; the pictures are those of the first.
-fn climb_folds(
-    chainrule: &Chainrule,
-    config: &Config,
-    run: &Path,
-    folds: u64,
-    resume: bool,
-    progress: &mut Progress<'_>,
-) -> Result<(Outcome, Pictures)> {
-    let (mut outcomes, mut pictures) = (Vec::new(), None);
-    for fold in 0..folds {
-        let run = run.join(format!("fold-{fold}"));
-        progress.follow(&run, format!("fold {}/{folds}", fold + 1));
-        let (outcome, picture) = climb_fold(chainrule, config, &run, Some(fold), resume, progress)?;
-        outcomes.push(outcome);
-        pictures.get_or_insert(picture);
+/// What a config says.
+fn inspect(chainrule: &Chainrule, rung: &Rung) -> Result<Inspected> {
+    let model = chainrule.inspect(&rung.path)?;
+    if model.config != rung.name {
+        let message = format!("configs/{}.toml says name = {:?}", rung.name, model.config);
+        bail!(Mistake::new(message).hint(format!("name = {:?}", rung.name)));
     }
-    let pictures = pictures.context("a config has no folds")?;
-    Ok((Outcome::of_folds(config, outcomes), pictures))
+    if model.paper.as_ref().is_some_and(|paper| paper.numbers().next().is_none()) {
+        let message = format!("configs/{}.toml: [paper] has no number", rung.name);
+        bail!(Mistake::new(message).hint("name the published number, or remove [paper]"));
+    }
+    Ok(model)
 }
 
-/// Trains, evaluates and samples one model.
-fn climb_fold(
-    chainrule: &Chainrule,
-    config: &Config,
-    run: &Path,
-    fold: Option<u64>,
+/// How one model is trained and evaluated.
+struct Climb<'a> {
+    chainrule: &'a Chainrule,
+    rung: &'a Rung,
+    model: &'a Inspected,
     resume: bool,
-    progress: &mut Progress<'_>,
-) -> Result<(Outcome, Pictures)> {
-    let start = Instant::now();
-    let resume = prepare(run, resume)?;
-    let costs = run.join("test-cost.npy");
-    let samples = run.join("samples.npy");
-    let trained = chainrule.train(&config.path, run, fold, resume, || progress.tick())?;
-    let test = chainrule.eval(run, &costs)?;
-    // The same split twice; a disagreement is a broken checkpoint.
-    let gap = (trained.test.nll_nats - test.nll_nats).abs();
-    if gap.is_nan() || gap > 1e-3 {
-        let (before, after) = (trained.test.nll_nats, test.nll_nats);
-        bail!("test NLL is {before} after training but {after} after loading the run");
+}
+
+impl Climb<'_> {
+    /// The model, or where its data is cross-validated one per fold below the folder `run`; and these runs.
+    fn folds(&self, run: &Path, progress: &mut Progress) -> Result<(Outcome, Vec<PathBuf>)> {
+        let Some([_, folds]) = self.model.fold else {
+            progress.run = run.to_owned();
+            return Ok((self.one(run, None, progress)?, vec![run.to_owned()]));
+        };
+        let (mut outcomes, mut runs) = (Vec::new(), Vec::new());
+        for fold in 0..folds {
+            let run = run.join(format!("fold-{fold}"));
+            (progress.run, progress.part) = (run.clone(), format!("fold {}/{folds}  ", fold + 1));
+            outcomes.push(self.one(&run, Some(fold), progress)?);
+            runs.push(run);
+        }
+        Ok((Outcome::of_folds(outcomes), runs))
     }
-    let anomalies = match &config.anomalies {
-        Some(sets) => Some(Anomalies::new((**sets).clone(), &chainrule.score(run, sets)?)),
-        None => None,
-    };
-    let one_ordering = match test.orderings {
-        Some(2..) => Some(chainrule.eval_one_ordering(run)?),
-        _ => None,
-    };
-    chainrule.sample(run, &samples, SAMPLES, config.seed)?;
-    let epochs = chainrule::epochs(run);
-    let wall_seconds = start.elapsed().as_secs_f64();
-    let outcome = Outcome::new(config, &trained, &test, &epochs, wall_seconds);
-    let test_one_ordering = one_ordering.as_ref().map(Mean::from);
-    let outcome = Outcome { anomalies, test_one_ordering, ..outcome };
-    let pictures = Pictures {
-        samples: match trained.levels {
-            Some(levels) => Images::new(npy::read(&samples)?, levels),
-            None => None,
-        },
-        costs: Some(npy::read(&costs)?),
-    };
-    Ok((outcome, pictures))
+
+    /// One run.
+    fn one(&self, run: &Path, fold: Option<u64>, progress: &mut Progress) -> Result<Outcome> {
+        let Self { chainrule, rung, model, resume } = *self;
+        let start = Instant::now();
+        let resume = prepare(run, resume)?;
+        let trained = chainrule.train(&rung.path, run, fold, resume, || progress.tick())?;
+        let test = chainrule.eval(run, None)?;
+        // The same split twice; a disagreement is a broken checkpoint.
+        let (before, after) = (trained.test.nll_nats, test.mean.nll_nats);
+        let gap = (before - after).abs();
+        if gap.is_nan() || gap > 1e-3 {
+            bail!("test NLL is {before} after training but {after} after loading the run");
+        }
+        let anomalies = rung.anomalies.as_ref().map(|sets| {
+            let scored = chainrule.score(run, sets)?;
+            Anomalies::new(sets.clone(), &scored).context("an unexpected record of chainrule score")
+        });
+        let anomalies = anomalies.transpose()?;
+        let test_one_ordering = match test.orderings {
+            Some(2..) => Some(chainrule.eval(run, Some(1))?.mean),
+            _ => None,
+        };
+        let wall_seconds = start.elapsed().as_secs_f64();
+        let mut outcome = Outcome::new(rung, model, trained, test, wall_seconds);
+        (outcome.anomalies, outcome.test_one_ordering) = (anomalies, test_one_ordering);
+        Ok(outcome)
+    }
 }
 
 /// Makes room for a run and says whether there is one to resume.
@@ -359,76 +327,27 @@ fn prepare(run: &Path, resume: bool) -> Result<bool> {
     Ok(false)
 }
 
-/// Images of the test split, evenly spaced because some splits are sorted by class, to lay beside
-/// the samples.
-fn test_images(
-    chainrule: &Chainrule,
-    config: &Config,
-    levels: u64,
-    folder: &Path,
-) -> Option<Images> {
-    let file = folder.join("test-images.npy");
-    let images = chainrule.export(&config.path, &file).and_then(|()| npy::read(&file));
-    match images {
-        Ok(array) => Images::new(array.evenly_spaced(SAMPLES), levels),
-        Err(error) => {
-            terminal::note(&format!("warning: no row of test images: {error:#}"));
-            None
-        }
-    }
-}
-
-/// The picture of all samples; none where the examples are no images.
-fn sample_sheet(
-    results: &Results,
-    pictures: &[Pictures],
-    test_images: Option<&Images>,
-) -> Result<Option<Vec<u8>>> {
-    let real = test_images.map(|images| SheetRow {
-        label: "Test images".to_owned(),
-        note: "real".to_owned(),
-        images,
-    });
-    let drawn = results.outcomes.iter().zip(pictures).filter_map(|(outcome, pictures)| {
-        Some(SheetRow {
-            label: outcome.label(),
-            note: outcome.note(levels_differ(&results.outcomes)),
-            images: pictures.samples.as_ref()?,
-        })
-    });
-    let drawn: Vec<SheetRow<'_>> = drawn.collect();
-    if drawn.is_empty() {
-        return Ok(None);
-    }
-    report::sheet(&real.into_iter().chain(drawn).collect::<Vec<_>>()).map(Some)
-}
-
 /// One line on stderr for each rung; on a terminal it follows the epochs meanwhile.
-struct Progress<'a> {
+struct Progress {
     prefix: String,
-    run: Cow<'a, Path>,
-    /// Which part of the run it is, if it has several.
+    /// Whose epochs they are.
+    run: PathBuf,
+    /// Which part of the rung it is, if it has several.
     part: String,
     start: Instant,
     is_live: bool,
     last_line: Instant,
 }
 
-impl<'a> Progress<'a> {
-    fn new(rung: usize, rungs: usize, name: &str, start: Instant, run: &'a Path) -> Self {
+impl Progress {
+    fn new(rung: usize, rungs: usize, name: &str, start: Instant) -> Self {
         let prefix = if rungs > 1 { format!("[{rung}/{rungs}] {name}") } else { name.to_owned() };
         let is_live = terminal::is_live();
         if is_live {
             terminal::rewrite_line(&prefix);
         }
-        let (prefix, run) = (format!("{prefix:<40}"), Cow::Borrowed(run));
-        Self { prefix, run, part: String::new(), start, is_live, last_line: Instant::now() }
-    }
-
-    /// Follows the epochs of another run, which is a part of the same.
-    fn follow(&mut self, run: &Path, part: String) {
-        self.run = Cow::Owned(run.to_owned());
-        self.part = format!("{part}  ");
+        let (prefix, last_line) = (format!("{prefix:<40}"), Instant::now());
+        Self { prefix, run: PathBuf::new(), part: String::new(), start, is_live, last_line }
     }
 
     fn tick(&mut self) {
@@ -436,14 +355,12 @@ impl<'a> Progress<'a> {
             return;
         }
         self.last_line = Instant::now();
-        let epochs = chainrule::epochs(&self.run);
-        let news = epochs.last().map_or_else(String::new, |epoch| {
-            let valid = epoch.valid_nll_nats.unwrap_or(f64::NAN);
-            format!("epoch {:>4}, validation {valid:.2} nats", epoch.epoch)
+        let news = chainrule::last_epoch(&self.run).map_or_else(String::new, |(epoch, valid)| {
+            let valid = valid.map(|nats| format!(", validation {nats:.2} nats"));
+            format!("epoch {epoch:>4}{}", valid.unwrap_or_default())
         });
-        let (prefix, part, seconds) =
-            (&self.prefix, &self.part, self.start.elapsed().as_secs_f64());
-        let line = format!("{prefix}  {part}{news}  {seconds:.0} s");
+        let (prefix, part, seconds) = (&self.prefix, &self.part, self.start.elapsed().as_secs());
+        let line = format!("{prefix}  {part}{news}  {seconds} s");
         if self.is_live {
             terminal::rewrite_line(&line);
         } else {
@@ -451,61 +368,42 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn abandon(&self) {
+    fn clear(&self) {
         if self.is_live {
             terminal::clear_line();
         }
     }
 
     fn finish(&self, outcome: &Outcome) {
-        self.abandon();
-        let (nll_nats, elapsed) = (outcome.test.nll_nats, self.start.elapsed().as_secs_f64());
+        self.clear();
+        let (nll_nats, elapsed) =
+            (outcome.trained.test.nll_nats, self.start.elapsed().as_secs_f64());
         terminal::note(&format!("{}  {nll_nats:>9.4} nats  {elapsed:>6.1} s", self.prefix));
     }
 }
 
 /// Prints what can be run.
-fn list(root: &Path, experiments: &[Experiment]) -> Result<()> {
+fn list(root: &Path, chainrule: &Chainrule) -> Result<()> {
     let mut rows = vec![["experiment", "model", "data", "paper", "committed"].map(str::to_owned)];
-    for experiment in experiments {
-        let committed = Results::load(&results_path(root, experiment.name()))?;
-        let (model, data, paper, number) = match experiment {
-            Experiment::Ladder { rungs, .. } => {
-                let best = committed.as_ref().and_then(|results| {
-                    let outcomes = comparable(&results.outcomes).into_iter();
-                    outcomes.map(|o| o.test.nll_nats).min_by(f64::total_cmp)
-                });
-                let best = best.map(|nats| (nats, Unit::Nats));
-                let data = rungs.first().map(|rung| rung.data.clone()).unwrap_or_default();
-                (format!("{} rungs", rungs.len()), data, None, best)
-            }
-            Experiment::Single(config) => {
-                let outcome = committed.as_ref().and_then(|results| results.outcomes.first());
-                let paper = config.paper.as_ref().and_then(|paper| {
-                    let nats = paper.test_nll_nats.map(|nats| (nats, Unit::Nats));
-                    let bits = paper.test_bits_per_dim.map(|bits| (bits, Unit::BitsPerDim));
-                    let standardized = paper.test_nll_standardized_nats;
-                    let standardized = standardized.map(|nats| (nats, Unit::StandardizedNats));
-                    nats.or(bits).or(standardized)
-                });
-                let unit = paper.map_or(Unit::Nats, |(_, unit)| unit);
-                let ours = outcome.map(|outcome| match unit {
-                    Unit::Nats => (outcome.test.nll_nats, unit),
-                    Unit::BitsPerDim => (outcome.test.bits_per_dim, unit),
-                    Unit::StandardizedNats => {
-                        (outcome.test.nll_standardized_nats.unwrap_or(f64::NAN), unit)
-                    }
-                });
-                (config.kind.clone(), config.data.clone(), paper, ours)
-            }
+    for experiment in config::all(&root.join("configs"))? {
+        let committed = Results::load(&results_path(root, &experiment.name))?;
+        let outcomes = committed.as_ref().map_or(&[][..], |results| &results.outcomes);
+        let Inspected { model, data, paper, .. } = inspect(chainrule, &experiment.rungs[0])?;
+        let paper = paper.filter(|_| !experiment.is_ladder());
+        let paper = paper.as_ref().and_then(|paper| Paper::numbers(paper).next());
+        let unit = paper.map_or(Unit::Nats, |(unit, _)| unit);
+        // Of a ladder the best of those that compare with its first rung.
+        let of = |outcome: &Outcome| (outcome.trained.data.clone(), outcome.trained.levels);
+        let alike = outcomes.iter().filter(|outcome| of(outcome) == of(&outcomes[0]));
+        let best = alike.map(|outcome| outcome.cost(unit).0).min_by(f64::total_cmp);
+        let number = |number: Option<f64>, decimals: usize| {
+            let text = number.map(|number| format!("{number:.decimals$} {}", unit.name()));
+            text.unwrap_or_else(|| "–".to_owned())
         };
-        let shown = |number: Option<(f64, Unit)>, decimals: usize| {
-            number.map_or_else(
-                || "–".to_owned(),
-                |(number, unit)| format!("{number:.decimals$} {}", unit.name()),
-            )
-        };
-        rows.push([experiment.name().to_owned(), model, data, shown(paper, 2), shown(number, 4)]);
+        let paper = number(paper.map(|(_, number)| number), 2);
+        let rungs = experiment.rungs.len();
+        let model = if experiment.is_ladder() { format!("{rungs} rungs") } else { model };
+        rows.push([experiment.name, model, data, paper, number(best, 4)]);
     }
     let widths: [usize; 5] =
         std::array::from_fn(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0));
@@ -543,8 +441,11 @@ mod tests {
     fn all_runs_no_config_twice() {
         let configs = workspace::root().unwrap().join("configs");
         let all = all_once(config::all(&configs).unwrap());
-        let mut names: Vec<&str> =
-            all.iter().flat_map(Experiment::rungs).map(|rung| rung.name.as_str()).collect();
+        let mut names: Vec<&str> = all
+            .iter()
+            .flat_map(|experiment| &experiment.rungs)
+            .map(|rung| rung.name.as_str())
+            .collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -1,12 +1,12 @@
 //! Numbers and where they come from: what `results/*.json` holds and how two of them compare.
 
 use super::anomalies::Anomalies;
-use super::config::{Config, Paper};
-use crate::chainrule::{Environment, Epoch, Score, Trained};
+use super::config::Rung;
+use crate::chainrule::{Evaluated, Inspected, Trained};
 use crate::failure::Mistake;
-use crate::workspace::{Git, Machine};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::path::Path;
 
 /// Version of the files in `results/`.
@@ -18,6 +18,34 @@ const TABLE_TOLERANCE_NATS: f64 = 5e-5;
 /// Tolerance of a trained network: bit-identical on one machine, but another instruction set adds
 /// in another order, and the difference grows over the steps.
 const NETWORK_TOLERANCE_NATS: f64 = 0.1;
+
+/// What a paper reports for the model of a config, in one unit or several.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Paper {
+    /// Mean test negative log-likelihood, nats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) test_nll_nats: Option<f64>,
+    /// The mean in bits per variable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) test_bits_per_dim: Option<f64>,
+    /// The mean in standardized units, nats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) test_nll_standardized_nats: Option<f64>,
+    /// Which paper and where in it.
+    pub(crate) source: String,
+}
+
+impl Paper {
+    /// In each unit.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (Unit, f64)> {
+        let units = [
+            (Unit::Nats, self.test_nll_nats),
+            (Unit::BitsPerDim, self.test_bits_per_dim),
+            (Unit::StandardizedNats, self.test_nll_standardized_nats),
+        ];
+        units.into_iter().filter_map(|(unit, number)| Some((unit, number?)))
+    }
+}
 
 /// A mean over a split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,61 +96,6 @@ fn mean_and_stderr(numbers: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let mean = numbers.clone().sum::<f64>() / n;
     let squares: f64 = numbers.map(|number| (number - mean).powi(2)).sum();
     (mean, (squares / (n - 1.0) / n).sqrt())
-}
-
-impl From<&Score> for Mean {
-    fn from(score: &Score) -> Self {
-        Self {
-            examples: score.examples,
-            nll_nats: score.nll_nats,
-            nll_nats_stderr: score.nll_nats_stderr,
-            bits_per_dim: score.bits_per_dim,
-            nll_standardized_nats: score.nll_standardized_nats,
-            nll_standardized_nats_stderr: None,
-            accuracy: score.accuracy,
-        }
-    }
-}
-
-/// One point of a training curve.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Point {
-    /// Counted from 1.
-    pub(crate) epoch: u64,
-    /// Training mean of the epoch, nats.
-    pub(crate) train_nll_nats: f64,
-    /// Validation mean after the epoch, nats.
-    pub(crate) valid_nll_nats: f64,
-}
-
-/// The published number and how far ours is from it, in each unit that the paper gives.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Published {
-    /// The paper's number and place.
-    #[serde(flatten)]
-    pub(crate) paper: Paper,
-    /// Ours minus the paper's, nats; negative is better.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) difference_nats: Option<f64>,
-    /// Ours minus the paper's, bits per variable.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) difference_bits_per_dim: Option<f64>,
-    /// Ours minus the paper's in standardized units, nats.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) difference_standardized_nats: Option<f64>,
-}
-
-impl Published {
-    fn new(paper: Paper, test: &Mean) -> Self {
-        Self {
-            difference_nats: paper.test_nll_nats.map(|nats| test.nll_nats - nats),
-            difference_bits_per_dim: paper.test_bits_per_dim.map(|bits| test.bits_per_dim - bits),
-            difference_standardized_nats: paper
-                .test_nll_standardized_nats
-                .and_then(|nats| Some(test.nll_standardized_nats? - nats)),
-            paper,
-        }
-    }
 }
 
 /// A unit that costs are published in.
@@ -182,37 +155,52 @@ impl Comparison {
     }
 }
 
-/// Whether outcomes are about data of different numbers of levels, so that they do not compare.
-pub(crate) fn levels_differ(outcomes: &[Outcome]) -> bool {
-    outcomes.iter().any(|outcome| Some(outcome.levels) != outcomes.first().map(|o| o.levels))
-}
-
-/// Whether outcomes are about different data sets.
-pub(crate) fn data_differ(outcomes: &[Outcome]) -> bool {
-    outcomes.iter().any(|outcome| Some(&outcome.data) != outcomes.first().map(|o| &o.data))
-}
-
-/// The outcomes that compare with each other: those on the most frequent data of one number of levels.
-pub(crate) fn comparable(outcomes: &[Outcome]) -> Vec<&Outcome> {
-    let like = |one: &Outcome| outcomes.iter().filter(|other| other.is_like(one)).collect();
-    let all = outcomes.iter().map(like);
-    // The first of those that are equally frequent: `max_by_key` takes the last.
-    all.rev().max_by_key(Vec::len).unwrap_or_default()
-}
-
-/// What is said of a table in which levels differ.
-pub(crate) const LEVELS_DIFFER: &str =
-    "Models of other levels describe other data: only rows of the same number compare.";
-
 /// The conditions under which a result was computed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Provenance {
-    /// The commit, if there was one.
-    pub(crate) git: Option<Git>,
+    /// The commit that the binary was built from, if there was one.
+    git: Option<Git>,
     /// The computer.
     pub(crate) machine: Machine,
-    /// When it began, UTC.
-    pub(crate) date: String,
+    /// When the first model was trained, UTC.
+    date: String,
+}
+
+/// A commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Git {
+    /// The full hash.
+    revision: String,
+    /// Whether files differed from it.
+    dirty: bool,
+}
+
+/// A computer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    /// The processor's own name.
+    pub(crate) cpu: String,
+    /// Threads a process may run at once.
+    pub(crate) cores: u64,
+    /// Operating system and architecture.
+    os: String,
+}
+
+impl Provenance {
+    /// From what a run says that it was computed with.
+    fn of(environment: &Value) -> Self {
+        let word = |key: &str| environment[key].as_str().unwrap_or("unknown").to_owned();
+        let git = environment["git_revision"].as_str().map(|revision| {
+            let clean = revision.strip_suffix("-dirty");
+            Git { revision: clean.unwrap_or(revision).to_owned(), dirty: clean.is_some() }
+        });
+        let machine = Machine {
+            cpu: word("cpu"),
+            cores: environment["cores"].as_u64().unwrap_or(0),
+            os: format!("{} {}", word("os"), word("arch")),
+        };
+        Self { git, machine, date: word("date") }
+    }
 }
 
 /// Everything a run of one config yielded.
@@ -222,38 +210,15 @@ pub(crate) struct Outcome {
     pub(crate) config: String,
     /// SHA-256 of the config file.
     pub(crate) config_sha256: String,
-    /// The model's family.
-    pub(crate) model: String,
-    /// The data set.
-    pub(crate) data: String,
     /// The config's seed.
-    pub(crate) seed: u64,
-    /// Where it ran.
-    pub(crate) device: String,
-    /// What each conditional may look at.
-    pub(crate) sees: String,
-    /// Number of free parameters.
-    pub(crate) parameters: String,
+    seed: u64,
     /// Number of variables of one example.
     pub(crate) variables: u64,
-    /// Number of values of a variable; none for real numbers, and old files do not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) levels: Option<u64>,
-    /// What it was computed with; old files do not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) environment: Option<Environment>,
-    /// Epochs run.
-    pub(crate) epochs: u64,
-    /// The epoch whose weights were kept.
-    pub(crate) best_epoch: Option<u64>,
-    /// Training time, seconds.
-    pub(crate) train_seconds: f64,
-    /// Training, evaluation and sampling, processes and all, seconds.
+    /// What training said; `test` as it is after the run was loaded again.
+    #[serde(flatten)]
+    pub(crate) trained: Trained,
+    /// Training and evaluation, processes and all, seconds.
     pub(crate) wall_seconds: f64,
-    /// The split that chose the weights.
-    pub(crate) valid: Option<Mean>,
-    /// The split that nothing was chosen on.
-    pub(crate) test: Mean,
     /// The number of orderings that `test` is the ensemble of, where that is more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) orderings: Option<u64>,
@@ -262,18 +227,15 @@ pub(crate) struct Outcome {
     pub(crate) test_one_ordering: Option<Mean>,
     /// The published number, where the config has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) paper: Option<Published>,
+    pub(crate) paper: Option<Paper>,
     /// How well it tells anomalies, where the experiment asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) anomalies: Option<Anomalies>,
     /// How far a later run may be from this one, nats.
-    pub(crate) tolerance_nats: f64,
+    tolerance_nats: f64,
     /// The folds of cross-validation, of which `valid` and `test` are the means; empty without it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) folds: Vec<Fold>,
-    /// The training curve; empty where fitting is one step.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) curve: Vec<Point>,
+    folds: Vec<Fold>,
 }
 
 /// One fold of cross-validation.
@@ -290,167 +252,78 @@ pub(crate) struct Fold {
 }
 
 impl Outcome {
-    /// The mean over the outcomes of all folds. The curve is that of the first.
-    pub(crate) fn of_folds(config: &Config, outcomes: Vec<Self>) -> Self {
-        let folds: Vec<Fold> = (0..)
-            .zip(&outcomes)
-            .map(|(fold, outcome)| Fold {
-                fold,
-                best_epoch: outcome.best_epoch,
-                valid: outcome.valid.clone(),
-                test: outcome.test.clone(),
-            })
-            .collect();
+    /// Gathers what a run printed.
+    pub(crate) fn new(
+        rung: &Rung,
+        inspected: &Inspected,
+        trained: Trained,
+        test: Evaluated,
+        wall_seconds: f64,
+    ) -> Self {
+        let is_network = trained.epochs > 1;
+        Self {
+            config: rung.name.clone(),
+            config_sha256: rung.sha256.clone(),
+            seed: inspected.seed,
+            variables: test.variables,
+            // Of a run that was resumed, the clock saw the last process only.
+            wall_seconds: wall_seconds.max(trained.seconds),
+            trained: Trained { test: test.mean, ..trained },
+            orderings: test.orderings.filter(|&orderings| orderings > 1),
+            test_one_ordering: None,
+            paper: inspected.paper.clone(),
+            anomalies: None,
+            tolerance_nats: if is_network { NETWORK_TOLERANCE_NATS } else { TABLE_TOLERANCE_NATS },
+            folds: Vec::new(),
+        }
+    }
+
+    /// The mean over the outcomes of all folds.
+    pub(crate) fn of_folds(outcomes: Vec<Self>) -> Self {
+        let fold = |(fold, outcome): (u64, &Self)| {
+            let Trained { best_epoch, valid, test, .. } = outcome.trained.clone();
+            Fold { fold, best_epoch, valid, test }
+        };
+        let folds: Vec<Fold> = (0..).zip(&outcomes).map(fold).collect();
         let valid: Option<Vec<&Mean>> = folds.iter().map(|fold| fold.valid.as_ref()).collect();
         let valid = valid.map(|valid| Mean::of_folds(&valid));
         let test = Mean::of_folds(&folds.iter().map(|fold| &fold.test).collect::<Vec<_>>());
-        let sum = |of: fn(&Self) -> f64| outcomes.iter().map(of).sum();
-        Self {
-            epochs: outcomes.iter().map(|outcome| outcome.epochs).sum(),
-            best_epoch: None,
-            train_seconds: sum(|outcome| outcome.train_seconds),
-            wall_seconds: sum(|outcome| outcome.wall_seconds),
-            paper: config.paper.clone().map(|paper| Published::new(paper, &test)),
-            valid,
-            test,
-            folds,
-            ..outcomes.into_iter().next().expect("there are folds")
-        }
+        let epochs = outcomes.iter().map(|outcome| outcome.trained.epochs).sum();
+        let seconds = outcomes.iter().map(|outcome| outcome.trained.seconds).sum();
+        let wall_seconds = outcomes.iter().map(|outcome| outcome.wall_seconds).sum();
+        let first = outcomes.into_iter().next().expect("there are folds");
+        let trained = Trained { epochs, best_epoch: None, seconds, valid, test, ..first.trained };
+        Self { trained, wall_seconds, folds, ..first }
     }
 
-    /// Gathers what a run printed.
-    pub(crate) fn new(
-        config: &Config,
-        trained: &Trained,
-        test: &Score,
-        epochs: &[Epoch],
-        wall_seconds: f64,
-    ) -> Self {
-        let point = |epoch: &Epoch| {
-            Some(Point {
-                epoch: epoch.epoch,
-                train_nll_nats: epoch.train_nll_nats?,
-                valid_nll_nats: epoch.valid_nll_nats?,
-            })
-        };
-        let curve: Vec<Point> = epochs.iter().filter_map(point).collect();
-        let curve = if curve.len() > 1 { curve } else { Vec::new() };
-        Self {
-            config: config.name.clone(),
-            config_sha256: config.sha256.clone(),
-            model: trained.model.clone(),
-            data: trained.data.clone(),
-            seed: config.seed,
-            device: trained.device.clone(),
-            sees: trained.sees.clone(),
-            parameters: trained.parameters.clone(),
-            variables: test.variables,
-            levels: trained.levels,
-            environment: trained.environment.clone(),
-            epochs: trained.epochs,
-            best_epoch: trained.best_epoch,
-            train_seconds: trained.seconds,
-            // Of a run that was resumed, the clock saw the last process only.
-            wall_seconds: wall_seconds.max(trained.seconds),
-            valid: trained.valid.as_ref().map(Mean::from),
-            test: test.into(),
-            orderings: test.orderings.filter(|&orderings| orderings > 1),
-            test_one_ordering: None,
-            paper: config.paper.clone().map(|paper| Published::new(paper, &test.into())),
-            anomalies: None,
-            tolerance_nats: if curve.is_empty() {
-                TABLE_TOLERANCE_NATS
-            } else {
-                NETWORK_TOLERANCE_NATS
-            },
-            folds: Vec::new(),
-            curve,
-        }
-    }
-
-    /// Whether the two are about the same data in as many levels.
-    pub(crate) fn is_like(&self, other: &Self) -> bool {
-        self.data == other.data && self.levels == other.levels
-    }
-
-    /// The folds of a cross-validated outcome, line by line, and their mean.
-    pub(crate) fn folds_text(&self) -> String {
-        let line = |name: &str, mean: &Mean, error: bool| {
-            let with = |stderr: Option<f64>| match stderr {
-                Some(stderr) if error => format!(" ± {stderr:.4}"),
-                _ => String::new(),
-            };
-            let standardized = mean.nll_standardized_nats.map_or_else(String::new, |nats| {
-                let stderr = mean.nll_standardized_nats_stderr;
-                format!("  {nats:9.4}{} nats standardized", with(stderr))
-            });
-            let nats = mean.nll_nats;
-            format!("{name:<8}{nats:9.4}{} nats{standardized}", with(Some(mean.nll_nats_stderr)))
-        };
-        let folds =
-            self.folds.iter().map(|fold| line(&format!("fold {}", fold.fold), &fold.test, false));
-        let lines: Vec<String> = folds.chain([line("mean", &self.test, true)]).collect();
-        format!("test NLL by fold:\n{}", lines.join("\n"))
-    }
-
-    /// A short name for tables and pictures.
+    /// A short name for tables.
     pub(crate) fn label(&self) -> String {
-        let label = super::config::label(&self.config, &self.data);
-        // Beside others, which are of other data.
-        match self.anomalies {
-            Some(_) => format!("{label} of {}", self.data),
-            None => label,
-        }
+        super::table::label(&self.config, &self.trained.data)
     }
 
-    /// The same with the data, where those of the outcomes beside it differ.
-    pub(crate) fn label_beside(&self, outcomes: &[Self]) -> String {
-        let label = self.label();
-        if data_differ(outcomes) { format!("{label} on {}", self.data) } else { label }
-    }
-
-    /// The cost for pictures, with the levels where those of other outcomes differ.
-    pub(crate) fn note(&self, levels_differ: bool) -> String {
-        let nats = format!("{:.2} nats", self.test.nll_nats);
-        match self.levels.filter(|_| levels_differ) {
-            Some(levels) => format!("{nats}, {levels} levels"),
-            None => nats,
+    /// Ours and its standard error in a unit; NaN where it has none.
+    pub(crate) fn cost(&self, unit: Unit) -> (f64, f64) {
+        let Mean { nll_nats, nll_nats_stderr, bits_per_dim, .. } = self.trained.test;
+        match unit {
+            Unit::Nats => (nll_nats, nll_nats_stderr),
+            Unit::BitsPerDim => {
+                (bits_per_dim, nll_nats_stderr / self.variables as f64 / std::f64::consts::LN_2)
+            }
+            Unit::StandardizedNats => (
+                self.trained.test.nll_standardized_nats.unwrap_or(f64::NAN),
+                self.trained.test.nll_standardized_nats_stderr.unwrap_or(nll_nats_stderr),
+            ),
         }
     }
 
     /// The published numbers beside ours, one for each unit that the paper gives.
     pub(crate) fn published(&self) -> Vec<Comparison> {
-        let Some(Published {
-            paper,
-            difference_nats,
-            difference_bits_per_dim,
-            difference_standardized_nats,
-        }) = &self.paper
-        else {
-            return Vec::new();
+        let numbers = self.paper.iter().flat_map(Paper::numbers);
+        let compare = |(unit, paper)| {
+            let (ours, stderr) = self.cost(unit);
+            Comparison { unit, paper, ours, stderr, difference: ours - paper }
         };
-        let Mean { nll_nats, nll_nats_stderr, bits_per_dim, .. } = self.test;
-        let bits_stderr = nll_nats_stderr / self.variables as f64 / std::f64::consts::LN_2;
-        let compare = |unit, paper: Option<f64>, difference: Option<f64>, ours, stderr| {
-            Some(Comparison { unit, paper: paper?, difference: difference?, ours, stderr })
-        };
-        let nats =
-            compare(Unit::Nats, paper.test_nll_nats, *difference_nats, nll_nats, nll_nats_stderr);
-        let bits = compare(
-            Unit::BitsPerDim,
-            paper.test_bits_per_dim,
-            *difference_bits_per_dim,
-            bits_per_dim,
-            bits_stderr,
-        );
-        let standardized = compare(
-            Unit::StandardizedNats,
-            paper.test_nll_standardized_nats,
-            *difference_standardized_nats,
-            self.test.nll_standardized_nats.unwrap_or(f64::NAN),
-            self.test.nll_standardized_nats_stderr.unwrap_or(nll_nats_stderr),
-        );
-        nats.into_iter().chain(bits).chain(standardized).collect()
+        numbers.map(compare).collect()
     }
 
     /// Every way in which `fresh` differs from this committed outcome by more than it may.
@@ -462,12 +335,10 @@ impl Outcome {
             }
         };
         exact("the config's sha256", &self.config_sha256, &fresh.config_sha256);
-        exact("the number of parameters", &self.parameters, &fresh.parameters);
-        exact(
-            "the number of test examples",
-            &self.test.examples.to_string(),
-            &fresh.test.examples.to_string(),
-        );
+        let (ours, theirs) = (&self.trained, &fresh.trained);
+        exact("the number of parameters", &ours.parameters, &theirs.parameters);
+        let examples = |trained: &Trained| trained.test.examples.to_string();
+        exact("the number of test examples", &examples(ours), &examples(theirs));
         let tolerance = self.tolerance_nats;
         let mut close = |what: &str, committed: f64, fresh: f64| {
             // Written so that a NaN on either side fails.
@@ -478,12 +349,12 @@ impl Outcome {
                 ));
             }
         };
-        close("test NLL", self.test.nll_nats, fresh.test.nll_nats);
+        close("test NLL", ours.test.nll_nats, theirs.test.nll_nats);
         if let (Some(committed), Some(fresh)) = (&self.test_one_ordering, &fresh.test_one_ordering)
         {
             close("test NLL along one ordering", committed.nll_nats, fresh.nll_nats);
         }
-        match (&self.valid, &fresh.valid) {
+        match (&ours.valid, &theirs.valid) {
             (Some(committed), Some(fresh)) => {
                 close("validation NLL", committed.nll_nats, fresh.nll_nats);
             }
@@ -517,12 +388,9 @@ pub(crate) struct Results {
 
 impl Results {
     /// The results of an experiment.
-    pub(crate) fn new(
-        experiment: &str,
-        title: String,
-        provenance: Provenance,
-        outcomes: Vec<Outcome>,
-    ) -> Self {
+    pub(crate) fn new(experiment: &str, title: String, outcomes: Vec<Outcome>) -> Self {
+        let environments = outcomes.iter().find_map(|one| one.trained.environment.as_ref());
+        let provenance = Provenance::of(environments.unwrap_or(&Value::Null));
         Self { version: VERSION, experiment: experiment.to_owned(), title, provenance, outcomes }
     }
 
@@ -545,6 +413,20 @@ impl Results {
             return Err(Mistake::new(message).into());
         }
         Ok(Some(results))
+    }
+
+    /// All that are committed, by name.
+    pub(crate) fn all(root: &Path) -> Result<Vec<(String, Self)>> {
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(root.join("results")).into_iter().flatten() {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if let Some(name) = name.and_then(|name| name.strip_suffix(".json")) {
+                all.extend(Self::load(&path)?.map(|results| (name.to_owned(), results)));
+            }
+        }
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(all)
     }
 
     /// Writes the file; tolerances that somebody set in the old one stay.
@@ -589,7 +471,7 @@ impl Results {
 pub(crate) mod tests {
     use super::*;
 
-    /// An outcome for the tests of tables, reports and comparisons.
+    /// An outcome for the tests of tables and comparisons.
     pub(crate) fn outcome(config: &str, test_nll_nats: f64) -> Outcome {
         let mean = |nll_nats: f64| Mean {
             examples: 359,
@@ -603,106 +485,82 @@ pub(crate) mod tests {
         Outcome {
             config: config.to_owned(),
             config_sha256: "ab".repeat(32),
-            model: "markov".to_owned(),
-            data: "digits".to_owned(),
             seed: 1,
-            device: "flex".to_owned(),
-            sees: "the pixel before".to_owned(),
-            parameters: "16777215".to_owned(),
             variables: 64,
-            levels: Some(2),
-            environment: None,
-            epochs: 1,
-            best_epoch: Some(1),
-            train_seconds: 0.25,
+            trained: Trained {
+                model: "markov".to_owned(),
+                data: "digits".to_owned(),
+                levels: Some(2),
+                device: "flex".to_owned(),
+                sees: "the pixel before".to_owned(),
+                parameters: "16777215".to_owned(),
+                environment: None,
+                epochs: 1,
+                best_epoch: Some(1),
+                seconds: 0.25,
+                valid: Some(mean(test_nll_nats + 0.5)),
+                test: mean(test_nll_nats),
+            },
             wall_seconds: 0.5,
-            valid: Some(mean(test_nll_nats + 0.5)),
-            test: mean(test_nll_nats),
             orderings: None,
             test_one_ordering: None,
             paper: None,
             anomalies: None,
             tolerance_nats: 5e-5,
             folds: Vec::new(),
-            curve: Vec::new(),
         }
     }
 
-    /// A ladder of two rungs, the second with a curve and a published number.
+    /// A ladder of two rungs, the second with a published number.
     pub(crate) fn results() -> Results {
         let mut nade = outcome("nade-digits", 17.5);
-        nade.curve = (1..=9_u32)
-            .map(|epoch| Point {
-                epoch: epoch.into(),
-                train_nll_nats: 17.0 + 20.0 / f64::from(epoch),
-                valid_nll_nats: 17.5 + 18.0 / f64::from(epoch),
-            })
-            .collect();
-        let paper = Paper {
-            test_nll_nats: Some(18.0),
-            test_bits_per_dim: None,
-            test_nll_standardized_nats: None,
-            source: "A & B 2016, <Table> 2".to_owned(),
-        };
-        nade.paper = Some(Published::new(paper, &nade.test));
-        let provenance = Provenance {
-            git: Some(Git { revision: "0123456789abcdef".to_owned(), dirty: false }),
-            machine: Machine { cpu: "A \"fast\" CPU".to_owned(), cores: 2, os: "linux".to_owned() },
-            date: "2026-01-31T23:59:59Z".to_owned(),
-        };
-        let title = "From a coin flip to NADE".to_owned();
-        let outcomes = vec![outcome("markov1-digits", 23.8092), nade];
-        Results::new("ladder-digits", title, provenance, outcomes)
+        let source = "A & B 2016, <Table> 2".to_owned();
+        nade.paper = Some(Paper { test_nll_nats: Some(18.0), source, ..Paper::default() });
+        let mut markov = outcome("markov1-digits", 23.8092);
+        markov.trained.environment = Some(serde_json::json!({
+            "git_revision": "0123456789abcdef-dirty", "cpu": "A CPU", "cores": 2,
+            "os": "linux", "arch": "x86_64", "date": "2026-01-31T23:59:59Z"
+        }));
+        Results::new("ladder-digits", "From a coin flip to NADE".to_owned(), vec![markov, nade])
+    }
+
+    #[test]
+    fn a_result_says_where_it_comes_from_as_its_first_run_does() {
+        let Provenance { git, machine, date } = results().provenance;
+        let git = git.unwrap();
+        assert_eq!((git.revision.as_str(), git.dirty), ("0123456789abcdef", true));
+        assert_eq!((machine.cpu.as_str(), machine.cores), ("A CPU", 2));
+        assert_eq!((machine.os.as_str(), date.as_str()), ("linux x86_64", "2026-01-31T23:59:59Z"));
     }
 
     #[test]
     fn a_published_number_is_compared_in_its_own_unit() {
         let mut outcome = outcome("nade-digits", 64.0 * std::f64::consts::LN_2);
         assert_eq!(outcome.published(), []);
-        let paper = |nats, bits| Paper {
-            test_nll_nats: nats,
-            test_bits_per_dim: bits,
-            test_nll_standardized_nats: None,
-            source: String::new(),
-        };
-        outcome.paper = Some(Published::new(paper(None, Some(1.125)), &outcome.test));
+        let bits = Some(1.125);
+        outcome.paper = Some(Paper { test_bits_per_dim: bits, ..Paper::default() });
         let [bits] = outcome.published()[..] else { panic!("{:?}", outcome.published()) };
         assert_eq!((bits.unit, bits.ours, bits.difference), (Unit::BitsPerDim, 1.0, -0.125));
         assert!((bits.stderr - 0.25 / 64.0 / std::f64::consts::LN_2).abs() < 1e-12);
         assert_eq!(bits.paper_text(), "1.125");
-        outcome.paper = Some(Published::new(paper(Some(44.0), Some(1.0)), &outcome.test));
-        let units: Vec<Unit> = outcome.published().iter().map(|c| c.unit).collect();
-        assert_eq!(units, [Unit::Nats, Unit::BitsPerDim]);
-        assert_eq!(outcome.published()[1].paper_text(), "1.00");
+        assert_eq!(Comparison { paper: 1.0, ..bits }.paper_text(), "1.00");
     }
 
     #[test]
     fn folds_are_averaged_and_their_spread_is_the_error() {
         let mut folds: Vec<Outcome> = [2.0, 3.0, 7.0].map(|nll| outcome("rnade-x", nll)).into();
         for (fold, standardized) in folds.iter_mut().zip([9.0, 9.5, 10.0]) {
-            fold.test.nll_standardized_nats = Some(standardized);
+            fold.trained.test.nll_standardized_nats = Some(standardized);
+            let paper = Paper { test_nll_standardized_nats: Some(9.36), ..Paper::default() };
+            fold.paper = Some(paper);
         }
-        let paper = Paper {
-            test_nll_nats: None,
-            test_bits_per_dim: None,
-            test_nll_standardized_nats: Some(9.36),
-            source: String::new(),
-        };
-        let config = Config {
-            name: "rnade-x".to_owned(),
-            seed: 1,
-            data: "x".to_owned(),
-            folds: Some(3),
-            anomalies: None,
-            kind: "rnade".to_owned(),
-            paper: Some(paper),
-            sha256: String::new(),
-            path: "rnade-x.toml".into(),
-        };
-        let all = Outcome::of_folds(&config, folds);
-        assert_eq!((all.test.nll_nats, all.test.examples, all.folds.len()), (4.0, 3 * 359, 3));
+        let all = Outcome::of_folds(folds);
+        assert_eq!(
+            (all.trained.test.nll_nats, all.trained.test.examples, all.folds.len()),
+            (4.0, 3 * 359, 3)
+        );
         // Squares 4 + 1 + 9, over 2, over 3.
-        assert!((all.test.nll_nats_stderr - (14.0_f64 / 6.0).sqrt()).abs() < 1e-12);
+        assert!((all.trained.test.nll_nats_stderr - (14.0_f64 / 6.0).sqrt()).abs() < 1e-12);
         let [published] = all.published()[..] else { panic!("{:?}", all.published()) };
         assert_eq!((published.unit, published.ours), (Unit::StandardizedNats, 9.5));
         assert!((published.difference - 0.14).abs() < 1e-12);
@@ -710,42 +568,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn outcomes_compare_with_those_of_as_many_levels() {
-        let mut outcomes: Vec<Outcome> =
-            ["a", "b", "c"].into_iter().map(|name| outcome(name, 1.0)).collect();
-        assert!(!levels_differ(&outcomes) && !levels_differ(&[]));
-        assert_eq!(comparable(&outcomes).len(), 3);
-        outcomes[0].levels = Some(17);
-        assert!(levels_differ(&outcomes));
-        assert_eq!(outcomes[0].note(true), "1.00 nats, 17 levels");
-        assert_eq!(outcomes[0].note(false), "1.00 nats");
-        let names = |outcomes: &[Outcome]| -> Vec<String> {
-            comparable(outcomes).iter().map(|o| o.config.clone()).collect()
-        };
-        assert_eq!(names(&outcomes), ["b", "c"]);
-        assert!(!data_differ(&outcomes));
-        outcomes[2].data = "dna".to_owned();
-        assert!(data_differ(&outcomes));
-        assert_eq!(names(&outcomes), ["a"]);
-        outcomes[1].data = "dna".to_owned();
-        assert_eq!(names(&outcomes), ["b", "c"]);
-        assert_eq!(comparable(&outcomes[..2])[0].config, "a", "the first of as many");
-    }
-
-    #[test]
     fn a_difference_beyond_the_committed_tolerance_is_found_and_nothing_else() {
         let committed = outcome("markov1-digits", 23.8092);
         let mut fresh = committed.clone();
-        fresh.test.nll_nats += 4e-5;
-        fresh.train_seconds = 99.0;
+        fresh.trained.test.nll_nats += 4e-5;
+        fresh.trained.seconds = 99.0;
         assert_eq!(committed.differences(&fresh), Vec::<String>::new());
 
-        fresh.test.nll_nats = 23.8092 + 6e-5;
+        fresh.trained.test.nll_nats = 23.8092 + 6e-5;
         assert_eq!(
             committed.differences(&fresh),
             ["test NLL is 23.809260 nats, committed 23.809200, tolerance 0.00005"]
         );
-        fresh.test.nll_nats = f64::NAN;
+        fresh.trained.test.nll_nats = f64::NAN;
         assert_eq!(committed.differences(&fresh).len(), 1);
     }
 
@@ -754,9 +589,9 @@ pub(crate) mod tests {
         let committed = outcome("markov1-digits", 23.8092);
         let mut fresh = committed.clone();
         fresh.config_sha256 = "cd".repeat(32);
-        fresh.parameters = "1".to_owned();
-        fresh.test.examples = 1;
-        fresh.valid = None;
+        fresh.trained.parameters = "1".to_owned();
+        fresh.trained.test.examples = 1;
+        fresh.trained.valid = None;
         assert_eq!(committed.differences(&fresh).len(), 4);
     }
 
@@ -782,6 +617,15 @@ pub(crate) mod tests {
         results().save(&path).unwrap();
         let second = Results::load(&path).unwrap().unwrap();
         assert_eq!(second.outcomes[1].tolerance_nats, 0.125);
+    }
+
+    #[test]
+    fn every_committed_result_loads() {
+        let all = Results::all(&crate::workspace::root().unwrap()).unwrap();
+        assert!(all.len() > 5);
+        for (name, results) in all {
+            assert_eq!(results.differences(&results), Vec::<String>::new(), "{name}");
+        }
     }
 
     #[test]

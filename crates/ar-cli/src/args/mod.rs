@@ -118,7 +118,8 @@ pub(crate) enum Command {
     ///
     /// Two runs find the same rows hard, so the error of the difference of their mean costs is mostly far smaller than
     /// both errors say: it is taken row by row, and said in standard errors. Runs whose rows differ, or mean different
-    /// things (a mass, a density), stand under headings of their own and are not compared.
+    /// things (a mass, a density), stand under headings of their own and are not compared. What a run's config says
+    /// is published stands beside it; the folds of a config stand below their mean.
     Compare(CompareArgs),
     /// Write a report of a run: one HTML file with curves, samples, scores and costs
     Report(ReportArgs),
@@ -442,8 +443,8 @@ pub(crate) struct FeaturesArgs {
 /// `chainrule compare`.
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// The run directories
-    #[arg(required = true, num_args = 2.., value_name = "RUN")]
+    /// The run directories; one alone is shown beside what is published
+    #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
     /// Other data than the runs' own: a built-in name, or a path (which has no splits)
     #[arg(long, value_name = "SPEC")]
@@ -457,6 +458,12 @@ pub(crate) struct CompareArgs {
     /// Also write a report: one HTML file with the table, samples, curves and costs
     #[arg(long, value_name = "FILE.html")]
     pub(crate) out: Option<PathBuf>,
+    /// Heading of the report [default: how many runs there are]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+    /// Also write a picture of samples: a line of 16 from each run, below one of the data
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) sheet: Option<PathBuf>,
     /// How the table is printed [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) table: Option<TableFormat>,

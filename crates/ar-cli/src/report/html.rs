@@ -396,7 +396,7 @@ pub(crate) fn number(value: f64, decimals: usize) -> String {
 /// A bar of a share of the width; a negative value has another colour.
 pub(crate) fn bar(share: f64, negative: bool) -> Markup {
     let width = if share.is_finite() { share.clamp(0.0, 1.0) * 100.0 } else { 100.0 };
-    let class = if negative { "bar left second" } else { "bar left" };
+    let class = if negative { "bar second" } else { "bar" };
     html! { span class=(class) style=(format!("width:{width:.1}%")) {} }
 }
 
@@ -416,7 +416,7 @@ pub(crate) fn folding(label: &str, rows: &Markup) -> Markup {
 
 /// Pictures beside each other.
 pub(crate) fn strip(pictures: &[Picture]) -> Markup {
-    html! { div.strip.plain { @for picture in pictures { (image(picture)) } } }
+    html! { div.strip { @for picture in pictures { (image(picture)) } } }
 }
 
 /// A picture.

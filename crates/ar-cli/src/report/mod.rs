@@ -3,11 +3,13 @@
 pub(crate) mod chart;
 pub(crate) mod html;
 mod picture;
+mod sheet;
 
 use ar_models::train::EpochRecord;
 
 pub(crate) use html::render;
 pub(crate) use picture::{Picture, shade};
+pub(crate) use sheet::{SheetLine, sheet};
 
 /// The test examples in bytes.
 #[derive(Clone, Debug, PartialEq)]

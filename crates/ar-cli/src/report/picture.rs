@@ -13,10 +13,14 @@ pub(crate) struct Picture {
     pub(crate) alt: String,
     /// `data:image/png;base64,…`
     pub(crate) uri: String,
+    /// Pixels in a row.
+    pub(super) width: usize,
+    /// Row by row.
+    pub(super) pixels: Vec<[u8; 3]>,
 }
 
 impl Picture {
-    fn new(alt: String, width: usize, height: usize, pixels: &[[u8; 3]]) -> Result<Self> {
+    fn new(alt: String, width: usize, height: usize, pixels: Vec<[u8; 3]>) -> Result<Self> {
         let is_grey = pixels.iter().all(|[red, green, blue]| red == green && green == blue);
         let png = if is_grey {
             let greys: Vec<u8> = pixels.iter().map(|[grey, ..]| *grey).collect();
@@ -24,7 +28,13 @@ impl Picture {
         } else {
             files::png(pixels.as_flattened(), [width, height], 3)?
         };
-        Ok(Self { alt, uri: format!("data:image/png;base64,{}", STANDARD.encode(png)) })
+        let uri = format!("data:image/png;base64,{}", STANDARD.encode(png));
+        Ok(Self { alt, uri, width, pixels })
+    }
+
+    /// Rows of pixels.
+    pub(super) fn height(&self) -> usize {
+        self.pixels.len() / self.width
     }
 
     /// An event as an image; pixels that are not observed are blue.
@@ -48,7 +58,7 @@ impl Picture {
                 }));
             }
         }
-        Self::new(alt, layout.width, layout.height, &pixels)
+        Self::new(alt, layout.width, layout.height, pixels)
     }
 
     /// The cost of each pixel, all its channels together.
@@ -68,7 +78,7 @@ impl Picture {
     pub(crate) fn of_map(alt: String, layout: Layout, costs: &[f64], largest: f64) -> Result<Self> {
         let share = |cost: &f64| if largest > 0.0 { cost / largest } else { 0.0 };
         let pixels: Vec<[u8; 3]> = costs.iter().map(|cost| shade(share(cost))).collect();
-        Self::new(alt, layout.width, layout.height, &pixels)
+        Self::new(alt, layout.width, layout.height, pixels)
     }
 
     /// A map of costs, all channels of a pixel together, and the largest of them.
@@ -88,7 +98,7 @@ impl Picture {
     /// When it cannot be encoded.
     pub(crate) fn scale(alt: String) -> Result<Self> {
         let pixels: Vec<[u8; 3]> = (0..=255).map(|i| shade(f64::from(i) / 255.0)).collect();
-        Self::new(alt, pixels.len(), 1, &pixels)
+        Self::new(alt, pixels.len(), 1, pixels)
     }
 }
 

@@ -15,6 +15,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::report::Part;
 use super::page::Shown;
+use super::published::Cost;
+use crate::config::Paper;
 
 /// Rows, and what a model takes them for: a mass and a density are not of the same thing.
 #[derive(Clone, Debug)]
@@ -62,12 +64,22 @@ impl Rows {
 
     /// What they are, for a heading.
     pub(super) fn heading(&self) -> String {
-        let Self { name, examples, values, .. } = self;
+        format!("{}: {}", self.name, self.words(self.examples))
+    }
+
+    /// So many of them.
+    pub(super) fn words(&self, examples: usize) -> String {
         let examples = match examples {
             1 => "1 example".to_owned(),
             _ => format!("{examples} examples"),
         };
-        format!("{name}: {examples} of {} variables, {values}", self.variables())
+        format!("{examples} of {} variables, {}", self.variables(), self.values)
+    }
+
+    /// Whether they may be another fold of the same data.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let of = |rows: &Self| (rows.name.clone(), rows.levels, rows.shape.clone());
+        of(self) == of(other) && self.columns == other.columns
     }
 }
 
@@ -110,15 +122,32 @@ pub(super) struct Member {
     pub(super) model: String,
     pub(super) sees: String,
     pub(super) parameters: String,
+    /// Which fold of how many its rows are, if each fold has rows of its own.
+    pub(super) fold: Option<[usize; 2]>,
     /// Of all rows.
     pub(super) score: Score,
     /// −log p of each row.
     pub(super) nll_nats: Vec<f64>,
+    /// What the mean is less in standardized units, in nats; only of real numbers.
+    pub(super) log_scale: Option<f64>,
+    /// Fraction of the labels that are right by Bayes' rule, where the run has noted it of these rows.
+    pub(super) accuracy: Option<f64>,
+    /// What is published of these rows.
+    pub(super) paper: Option<Paper>,
     pub(super) train_seconds: Option<f64>,
     pub(super) seconds: f64,
     pub(super) accepted_changes: Vec<String>,
     /// What a page shows of it, where one is asked for.
     pub(super) shown: Option<Shown>,
+}
+
+impl Member {
+    /// What the rows cost, in each unit.
+    pub(super) fn cost(&self) -> Cost {
+        let Score { variables, nll_nats, nll_nats_stderr, .. } = self.score;
+        let standardized = self.log_scale.map(|scale| (nll_nats - scale, nll_nats_stderr));
+        Cost { variables, nll_nats, nll_nats_stderr, standardized }
+    }
 }
 
 /// How much more one run costs than another, of the same rows.
@@ -166,19 +195,24 @@ fn signed(nats: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn member(run: &str, nll_nats: &[f64]) -> Member {
+    /// A run of config `run` on rows of one variable.
+    pub(in super::super) fn member(run: &str, nll_nats: &[f64]) -> Member {
         Member {
             run: run.to_owned(),
             label: run.to_owned(),
-            config: String::new(),
+            config: run.to_owned(),
             model: String::new(),
             sees: String::new(),
             parameters: String::new(),
+            fold: None,
             score: Score::of(nll_nats, 1),
             nll_nats: nll_nats.to_vec(),
+            log_scale: None,
+            accuracy: None,
+            paper: None,
             train_seconds: None,
             seconds: 0.0,
             accepted_changes: Vec::new(),

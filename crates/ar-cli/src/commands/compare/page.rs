@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::super::most;
 use super::groups::{Difference, Group, Member};
-use super::table::{HEADINGS, NUMBERS, cells};
+use super::sections::{Column, Line, Section};
 use crate::files::Layout;
 use crate::report::html::{bar, figure_of, folding, image, key, number, page, scrolled, strip};
 use crate::report::{Picture, Samples, chart};
@@ -33,31 +33,42 @@ pub(super) struct Shown {
 ///
 /// # Errors
 /// When a chart or picture cannot be drawn.
-pub(super) fn render(groups: &[Group], made: &[String]) -> Result<String> {
-    let runs: usize = groups.iter().map(|group| group.members.len()).sum();
-    let title = format!("{runs} runs side by side");
-    let about = match groups {
-        [group] => group.rows.heading(),
-        _ => format!("{} kinds of rows: only runs under the same heading compare", groups.len()),
+pub(super) fn render(
+    sections: &[Section<'_>],
+    title: Option<&str>,
+    made: &[String],
+) -> Result<String> {
+    let members = sections.iter().flat_map(|section| &section.groups).map(|g| g.members.len());
+    let title = match (title, members.sum()) {
+        (Some(title), _) => title.to_owned(),
+        (None, 1) => "One run".to_owned(),
+        (None, runs) => format!("{runs} runs side by side"),
     };
-    let sections = groups.iter().map(|group| of_group(group, groups.len() > 1));
+    let about = match sections {
+        [section] => section.heading(),
+        _ => format!("{} kinds of rows: only runs under the same heading compare", sections.len()),
+    };
+    let sections = sections.iter().map(|section| of_section(section, sections.len() > 1));
     let sections = sections.collect::<Result<Vec<Markup>>>()?;
     Ok(page(&title, &about, &html! { @for section in &sections { (section) } }, made))
 }
 
-fn of_group(group: &Group, is_one_of_several: bool) -> Result<Markup> {
-    let shown: Vec<(&Member, &Shown)> =
-        group.members.iter().filter_map(|m| Some((m, m.shown.as_ref()?))).collect();
+fn of_section(section: &Section<'_>, is_one_of_several: bool) -> Result<Markup> {
+    let all: Vec<(&Member, &Shown)> =
+        section.groups.iter().flat_map(|group| shown_of(group)).collect();
+    // Of folds, those of the first one.
+    let group = section.groups[0];
+    let shown = shown_of(group);
     let parts = [
-        ("Results", results(group)),
+        ("Results", Some(results(section))),
         ("Each two", pairs(group)),
         ("Samples", samples(&shown)),
-        ("Training", curves(&shown)?),
+        ("Training", curves(&all)?),
         ("Where the nats go", maps(group, &shown)?),
         ("Where the nats go", columns(&shown)),
     ];
     Ok(html! {
-        @if is_one_of_several { h2 { (group.rows.heading()) } }
+        @if is_one_of_several { h2 { (section.heading()) } }
         @for (heading, part) in parts {
             @if let Some(part) = part {
                 @if is_one_of_several { h3.part { (heading) } } @else { h2 { (heading) } }
@@ -67,34 +78,44 @@ fn of_group(group: &Group, is_one_of_several: bool) -> Result<Markup> {
     })
 }
 
-fn results(group: &Group) -> Option<Markup> {
-    let means = group.members.iter().map(|member| member.score.nll_nats);
+fn shown_of(group: &Group) -> Vec<(&Member, &Shown)> {
+    group.members.iter().filter_map(|member| Some((member, member.shown.as_ref()?))).collect()
+}
+
+fn results(section: &Section<'_>) -> Markup {
+    let lines = section.lines();
+    let columns = Column::of(&lines);
+    let means = lines.iter().map(|line| line.cost.nll_nats);
     let largest =
         means.filter(|nll| nll.is_finite()).fold(f64::MIN_POSITIVE, |a, b| a.max(b.abs()));
-    Some(html! {
+    html! {
         figure {
             (folding("Results", &html! {
                 thead {
                     tr {
-                        @for (heading, is_number) in HEADINGS.iter().zip(NUMBERS) {
-                            th.number[is_number] scope="col" { (heading) }
+                        @for column in &columns {
+                            th.number[column.is_number()] scope="col" { (column.heading()) }
                         }
                     }
                 }
                 tbody {
-                    @for member in &group.members {
-                        @let nll = member.score.nll_nats;
-                        @let cells = cells(group, member);
+                    @for line in &lines {
+                        @let nll = line.cost.nll_nats;
                         tr {
-                            th scope="row" { (cells[0]) }
-                            @for (i, cell) in cells.iter().enumerate().skip(1) {
-                                td.number[NUMBERS[i]].words[!NUMBERS[i]] data-label=(HEADINGS[i]) {
-                                    @if i == 2 && let Some((mean, sigmas)) = above(group, member) {
-                                        (mean) " " span.error.below { (sigmas) }
-                                    } @else {
-                                        (cell)
+                            th scope="row" { (line.label) }
+                            @for column in columns.iter().skip(1) {
+                                td.number[column.is_number()].words[!column.is_number()]
+                                    data-label=(column.heading())
+                                {
+                                    @match stacked(*column, line) {
+                                        Some(parts) => {
+                                            @for (number, below) in parts {
+                                                span { (number) " " span.error.below { (below) } }
+                                            }
+                                        }
+                                        None => { (column.cell(line)) }
                                     }
-                                    @if i == 1 { (bar(nll.abs() / largest, nll < 0.0)) }
+                                    @if *column == Column::Nats { (bar(nll.abs() / largest, nll < 0.0)) }
                                 }
                             }
                         }
@@ -103,19 +124,51 @@ fn results(group: &Group) -> Option<Markup> {
             }))
             figcaption {
                 "Mean negative log-likelihood (NLL) of an example ± its standard error; lower is better. Bits/dim is the "
-                "same number in bits per variable. Above the best: the mean over the rows of what a run costs more than "
-                "the best one, ± the standard error σ of that mean, and how many of these it is; since both runs find the "
-                "same rows hard, it is mostly far smaller than the errors of the two means."
+                "same number in bits per variable."
+                @if columns.contains(&Column::Above) {
+                    " Above the best: the mean over the rows of what a run costs more than the best one, ± the standard "
+                    "error σ of that mean, and how many of these it is; since both runs find the same rows hard, it is "
+                    "mostly far smaller than the errors of the two means."
+                }
+                @if !section.crossed.is_empty() {
+                    " Every fold is trained, validated and tested on its own parts of the rows; a mean is that of the means "
+                    "of its folds, ± the standard error of such a mean. Samples and costs below are those of the first fold."
+                }
+                @for (who, source) in sources(section) { " Published of " (who) ": " (source) "." }
             }
         }
-    })
+    }
 }
 
-/// What a run costs more than the best one ± the error of that, and how many of these it is.
-fn above(group: &Group, member: &Member) -> Option<(String, String)> {
-    let difference = Difference::of(member, group.best()?);
-    let (mean, sigmas) = difference.parts();
-    Some((format!("{mean} ± {:.4}", difference.stderr), sigmas?))
+/// Numbers with what is said of them below: how many of its errors a difference is, or how far it is from what is published.
+fn stacked(column: Column, line: &Line<'_>) -> Option<Vec<(String, String)>> {
+    match column {
+        Column::Above => {
+            let difference = line.above?;
+            let (mean, sigmas) = difference.parts();
+            Some(vec![(format!("{mean} ± {:.4}", difference.stderr), sigmas?)])
+        }
+        Column::Published => Some(line.published.iter().map(|one| one.parts().into()).collect()),
+        _ => None,
+    }
+}
+
+/// Which papers the published numbers are of, each with the runs beside it.
+fn sources<'a>(section: &'a Section<'_>) -> Vec<(String, &'a str)> {
+    let mut sources: Vec<(String, &str)> = Vec::new();
+    let members = section.groups.iter().flat_map(|group| &group.members);
+    let single = members.filter(|member| member.fold.is_none());
+    let single = single.map(|member| (member.label.as_str(), member.paper.as_ref()));
+    let crossed = section.crossed.iter().map(|one| (one.config, one.paper()));
+    for (who, paper) in single.chain(crossed) {
+        let Some(paper) = paper else { continue };
+        match sources.iter_mut().find(|(_, source)| *source == paper.source) {
+            Some((others, _)) if others.split(", ").any(|other| other == who) => {}
+            Some((others, _)) => *others += &format!(", {who}"),
+            None => sources.push((who.to_owned(), &paper.source)),
+        }
+    }
+    sources
 }
 
 /// The head of a table with a column for each run.

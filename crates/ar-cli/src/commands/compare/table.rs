@@ -2,100 +2,60 @@
 
 use anyhow::{Context as _, Result};
 
-use super::groups::{Difference, Group, Member};
+use super::groups::{Difference, Group};
+use super::sections::{Column, Line, Section};
 use crate::args::TableFormat;
 use crate::error::Internal;
-use crate::output::{human_seconds, short_count};
 
-/// The headings of a table for people.
-pub(super) const HEADINGS: [&str; 7] = [
-    "run",
-    "NLL, nats",
-    "above the best, nats",
-    "bits/dim",
-    "free parameters",
-    "trained in",
-    "each conditional sees",
-];
-
-/// Which of them are above numbers.
-pub(super) const NUMBERS: [bool; 7] = [false, true, true, true, true, true, false];
-
-/// The cells of a run, under [`HEADINGS`].
-pub(super) fn cells(group: &Group, member: &Member) -> [String; 7] {
-    let score = &member.score;
-    let above = match group.best() {
-        None => String::new(),
-        Some(best) if best.run == member.run => "best".to_owned(),
-        Some(best) => Difference::of(member, best).words(),
-    };
-    [
-        member.label.clone(),
-        match score.nll_nats {
-            nll if nll.is_infinite() => "∞".to_owned(),
-            nll if score.nll_nats_stderr.is_nan() => format!("{nll:.4}"),
-            nll => format!("{nll:.4} ± {:.4}", score.nll_nats_stderr),
-        },
-        above,
-        match score.bits_per_dim() {
-            bits if bits.is_finite() => format!("{bits:.4}"),
-            _ => "∞".to_owned(),
-        },
-        short_count(&member.parameters),
-        member.train_seconds.map(human_seconds).unwrap_or_default(),
-        member.sees.clone(),
-    ]
-}
-
-/// All groups.
+/// All there is.
 ///
 /// # Errors
 /// When CSV cannot be written.
-pub(super) fn of(groups: &[Group], format: TableFormat) -> Result<String> {
-    let of_group = |group: &Group| -> Vec<[String; 7]> {
-        group.members.iter().map(|member| cells(group, member)).collect()
+pub(super) fn of(
+    groups: &[Group],
+    sections: &[Section<'_>],
+    format: TableFormat,
+) -> Result<String> {
+    let tables: Vec<String> = match format {
+        TableFormat::Text => sections
+            .iter()
+            .map(|section| format!("{}\n{}", section.heading(), aligned(&section.lines())))
+            .collect(),
+        TableFormat::Md => sections
+            .iter()
+            .map(|section| format!("**{}**\n\n{}", section.heading(), markdown(&section.lines())))
+            .collect(),
+        TableFormat::Csv => return csv(groups),
     };
-    match format {
-        TableFormat::Text => {
-            let tables = groups
-                .iter()
-                .map(|group| format!("{}\n{}", group.rows.heading(), aligned(&of_group(group))));
-            Ok(tables.collect::<Vec<_>>().join("\n"))
-        }
-        TableFormat::Md => {
-            let line = |cells: &[String]| {
-                let cells: Vec<String> =
-                    cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-                format!("| {} |\n", cells.join(" | "))
-            };
-            let rule = NUMBERS.map(|is_number| if is_number { "---:" } else { "---" }.to_owned());
-            let tables = groups.iter().map(|group| {
-                let rows: String = of_group(group).iter().map(|row| line(row)).collect();
-                let head = line(&HEADINGS.map(str::to_owned));
-                format!("**{}**\n\n{head}{}{rows}", group.rows.heading(), line(&rule))
-            });
-            Ok(tables.collect::<Vec<_>>().join("\n"))
-        }
-        TableFormat::Csv => csv(groups),
-    }
+    Ok(tables.join("\n"))
+}
+
+fn markdown(lines: &[Line<'_>]) -> String {
+    let columns = Column::of(lines);
+    let row = |cell: &dyn Fn(Column) -> String| {
+        let cells: Vec<String> = columns.iter().map(|&c| cell(c).replace('|', "\\|")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let rule = |column: Column| if column.is_number() { "---:" } else { "---" }.to_owned();
+    let rows: String = lines.iter().map(|line| row(&|column| column.cell(line))).collect();
+    format!("{}{}{rows}", row(&|column| column.heading().to_owned()), row(&rule))
 }
 
 /// Columns as wide as their widest cell, numbers on the right.
-fn aligned(rows: &[[String; 7]]) -> String {
-    let headings = HEADINGS.map(str::to_owned);
-    let width = |column: usize| {
-        let cells = std::iter::once(&headings).chain(rows).map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
-    };
-    let line = |row: &[String; 7]| {
-        let cells = row.iter().enumerate().map(|(column, cell)| {
-            let width = width(column);
-            if NUMBERS[column] { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+fn aligned(lines: &[Line<'_>]) -> String {
+    let columns = Column::of(lines);
+    let headings = columns.iter().map(|column| column.heading().to_owned()).collect();
+    let cells = |line: &Line<'_>| columns.iter().map(|column| column.cell(line)).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(headings).chain(lines.iter().map(cells)).collect();
+    let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).zip(&columns).map(|((cell, &width), column)| {
+            if column.is_number() { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
         });
-        let line = cells.collect::<Vec<_>>().join("  ");
-        format!("{}\n", line.trim_end())
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
-    std::iter::once(&headings).chain(rows).map(line).collect()
+    rows.iter().map(line).collect()
 }
 
 /// One line for each run, numbers in full.
@@ -117,6 +77,12 @@ fn csv(groups: &[Group]) -> Result<String> {
             "difference_nats_stderr",
             "train_seconds",
             "seconds",
+            "fold",
+            "nll_standardized_nats",
+            "accuracy",
+            "published_nats",
+            "published_bits_per_dim",
+            "published_standardized_nats",
         ])
         .with_context(internal)?;
     for group in groups {
@@ -125,6 +91,7 @@ fn csv(groups: &[Group]) -> Result<String> {
             let score = &member.score;
             let difference = best.map(|best| Difference::of(member, best));
             let number = |x: Option<f64>| x.map(|x| x.to_string()).unwrap_or_default();
+            let paper = member.paper.as_ref();
             writer
                 .write_record([
                     group.rows.name.clone(),
@@ -140,6 +107,12 @@ fn csv(groups: &[Group]) -> Result<String> {
                     number(difference.map(|difference| difference.stderr)),
                     number(member.train_seconds),
                     member.seconds.to_string(),
+                    member.fold.map(|[fold, _]| fold.to_string()).unwrap_or_default(),
+                    number(member.cost().standardized.map(|(nats, _)| nats)),
+                    number(member.accuracy),
+                    number(paper.and_then(|paper| paper.test_nll_nats)),
+                    number(paper.and_then(|paper| paper.test_bits_per_dim)),
+                    number(paper.and_then(|paper| paper.test_nll_standardized_nats)),
                 ])
                 .with_context(internal)?;
         }
