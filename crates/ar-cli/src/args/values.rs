@@ -134,7 +134,7 @@ pub(crate) enum Temperature {
     Valid,
 }
 
-impl core::str::FromStr for Temperature {
+impl FromStr for Temperature {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
