@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import uuid
 from typing import TYPE_CHECKING, Any, Iterable, Iterator
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 #: Runs of this worker, by what they were broadcast as.
-_runs: dict[int, Run] = {}
+_runs: dict[str, Run] = {}
 
 
 def score(
@@ -36,14 +37,15 @@ def score(
 
     run = run if isinstance(run, Run) else load(run)
     how = {"alpha": alpha, "costliest": costliest, "calibrate": calibrate}
+    key = uuid.uuid4().hex
     sent = df.sparkSession.sparkContext.broadcast(pickle.dumps(run))
 
     def map_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        if sent.id not in _runs:
-            _runs[sent.id] = pickle.loads(sent.value)
+        if key not in _runs:
+            _runs[key] = pickle.loads(sent.value)
         for batch in batches:
             if batch.num_rows:
-                yield from scored(pa.Table.from_batches([batch]), _runs[sent.id], **how).to_batches()
+                yield from scored(pa.Table.from_batches([batch]), _runs[key], **how).to_batches()
 
     added = from_arrow_schema(pa.schema(scored_fields(**how)))
     return df.mapInArrow(map_batches, StructType(df.schema.fields + added.fields))
