@@ -110,6 +110,12 @@ class Run:
         return list(names) if names else [f"x{i}" for i in range(int(np.prod(self.facts["shape"])))]
 
     @property
+    def positions(self) -> list[int]:
+        """Which columns of the rows that it was trained on the variables are: some may have been left out."""
+        positions = self.facts.get("positions")
+        return list(range(int(np.prod(self.facts["shape"])))) if positions is None else list(positions)
+
+    @property
     def is_of_images(self) -> bool:
         """Whether an event has rows and columns of its own."""
         return len(self.facts["shape"]) > 1

@@ -80,6 +80,25 @@ class _OverARun(BaseEstimator):
                 rows, model=self.model, settings=settings, path=self.run_dir, n_jobs=self.n_jobs, progress=hears
             )
         self._container = rows.container
+        self._width = None
+        if rows.array is None or rows.array.ndim == 2:
+            self._width = rows.width
+            left_out = sorted(set(range(rows.width)) - set(self.run_.positions))
+            if left_out:
+                names = [repr(rows.names[i]) if rows.names else str(i) for i in left_out]
+                warnings.warn(
+                    f"columns are left out, which have one value, count the rows, name them or repeat another: {', '.join(names)}",
+                    stacklevel=3,
+                )
+
+    def _in_place(self, values: np.ndarray, filler: float) -> np.ndarray:
+        """An array of the model's columns with those that were left out in their places, where there are any."""
+        positions = self.run_.positions
+        if self._width in (None, len(positions)) or values.ndim != 2:
+            return values
+        out = np.full((len(values), self._width), filler, values.dtype)
+        out[:, positions] = values
+        return out
 
     def _rows(self, X: Any, *, reset: bool) -> Rows:
         if not reset:
@@ -140,11 +159,12 @@ class Density(DensityMixin, _OverARun):
         return float(np.mean(self.score_samples(X)))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
-        """Draws rows, in the kind of container that the model was fitted to."""
+        """Draws rows, in the kind of container that the model was fitted to. A column of an array that was left out is NaN."""
         check_is_fitted(self, "run_")
         if n_samples < 1:
             raise ValueError(f"n_samples={n_samples}: expected at least 1")
-        return self.run_.sample(n_samples, seed=_seed(random_state), container=self._container)
+        drawn = self.run_.sample(n_samples, seed=_seed(random_state), container=self._container)
+        return self._in_place(drawn, np.nan) if self._container == "numpy" else drawn
 
 
 class AnomalyDetector(OutlierMixin, _OverARun):
@@ -203,7 +223,7 @@ class AnomalyDetector(OutlierMixin, _OverARun):
         """The detector that a run is, such as one of :func:`chainrule.load`."""
         detector = cls(**parameters)
         detector.run_ = run
-        detector._container = "pandas"
+        detector._container, detector._width = "pandas", None
         detector._calibrate(0)
         return detector
 
@@ -251,11 +271,11 @@ class AnomalyDetector(OutlierMixin, _OverARun):
 
     def explain(self, X: Any) -> Any:
         """What each cell costs under the model, −log p(x_i | x_<i) in nats: the dearest are the reasons. A frame for a frame;
-        for arrays of the shape of ``X``."""
+        for an array one of its shape, in which columns that were left out cost nothing."""
         rows = self._rows(X, reset=False)
         costs = self.run_.score(rows, costs=True).costs
         if rows.table is None:
-            return costs
+            return self._in_place(costs, 0)
         names = self.run_.columns
         columns = [pa.array(column) for column in costs.T]
         return give_back(pa.table(columns, names=names), rows.container)

@@ -150,3 +150,19 @@ def test_parameters_are_scikit_learns(reals, quick):
     heard = []
     Density(settings=quick, progress=lambda *epoch: heard.append(epoch)).fit(reals)
     assert [epoch for epoch, *_ in heard] == [1, 2, 3, 4, 5] and all(len(epoch) == 3 for epoch in heard)
+
+
+def test_columns_that_say_nothing_are_left_out_and_said_to_be(reals, quick):
+    constant = np.column_stack([reals[:, :1], np.full(len(reals), 7.0), reals[:, 1:]])
+    with pytest.warns(UserWarning, match="left out.*: 1"):
+        detector = AnomalyDetector("rnade", alpha=0.1, settings=quick).fit(constant)
+    costs = detector.explain(constant)
+    assert costs.shape == constant.shape and (costs[:, 1] == 0).all() and (costs[:, [0, 2, 3]] != 0).all()
+    assert np.array_equal(detector.run_.positions, [0, 2, 3])
+    with pytest.warns(UserWarning, match="left out"):
+        density = Density("rnade", settings=quick).fit(constant)
+    drawn = density.sample(5)
+    assert drawn.shape == (5, 4) and np.isnan(drawn[:, 1]).all() and np.isfinite(drawn[:, [0, 2, 3]]).all()
+    named = pd.DataFrame(constant, columns=list("abcd"))
+    with pytest.warns(UserWarning, match="'b'"):
+        assert list(Density("rnade", settings=quick).fit(named).sample(2).columns) == ["a", "c", "d"]

@@ -42,7 +42,7 @@ def test_rows_are_read_wherever_they_lie_and_left_as_they_are(reals, quick):
     scores = density.score_samples(reals)
     kept = reals.copy()
     frozen = reals.copy()
-    frozen.flags.writeable = False
+    frozen.setflags(write=False)
     wide = np.zeros((400, 6))
     wide[:, ::2] = reals
     for same in (frozen, np.asfortranarray(reals), wide[:, ::2], reals[::-1][::-1], reals.tolist(), reals.astype(object)):

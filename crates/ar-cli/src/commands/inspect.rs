@@ -48,6 +48,8 @@ struct Record<'a> {
     variables: usize,
     /// Names of the variables; `null` of images and of files without names.
     columns: Option<&'a [String]>,
+    /// Which columns of the training file they are, from 0, of a run of a table.
+    positions: Option<Vec<usize>>,
     #[serde(skip)]
     values: String,
     /// `null` for real numbers.
@@ -201,6 +203,11 @@ impl<'a> Record<'a> {
             shape: &event.shape,
             variables: event.variables(),
             columns: config.data.columns.as_deref(),
+            positions: config
+                .data
+                .schema
+                .as_ref()
+                .map(|schema| schema.variables.iter().map(|variable| variable.column).collect()),
             values: event.values(),
             levels: event.levels,
             ordering: sees::ordering(&config.model),

@@ -43,6 +43,7 @@ pages! {
     real_numbers: "docs/src/real-numbers.md",
     records: "docs/src/records.md",
     reproduce: "docs/src/reproduce.md",
+    scale: "docs/src/scale.md",
     score_images: "docs/src/score-images.md",
     score: "docs/src/score.md",
     table_models: "docs/src/table-models.md",
