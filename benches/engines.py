@@ -57,7 +57,18 @@ def main() -> None:
     run = chainrule.load(folder / "run")
 
     def program():
-        line = [args.bin, "score", folder / "run", "--data", data, "--calibrate", "valid", "--out", folder / "s.parquet", "--quiet"]
+        line = [
+            args.bin,
+            "score",
+            folder / "run",
+            "--data",
+            data,
+            "--calibrate",
+            "valid",
+            "--out",
+            folder / "s.parquet",
+            "--quiet",
+        ]
         subprocess.run([*map(str, line), "--score", by], check=True, stdout=subprocess.DEVNULL)
 
     def python():
@@ -86,7 +97,9 @@ def main() -> None:
         os.environ["PYSPARK_PYTHON"] = sys.executable
         from pyspark.sql import SparkSession
 
-        session = SparkSession.builder.master(f"local[{os.cpu_count()}]").config("spark.ui.enabled", "false").getOrCreate()
+        session = (
+            SparkSession.builder.master(f"local[{os.cpu_count()}]").config("spark.ui.enabled", "false").getOrCreate()
+        )
         session.sparkContext.setLogLevel("ERROR")
         measure("Spark, chainrule.spark.score", spark)
         session.stop()
@@ -94,12 +107,24 @@ def main() -> None:
 
     rows = first.to_pandas().to_numpy()
     forest = IsolationForest(random_state=0, n_jobs=-1).fit(rows)
-    measure("scikit-learn, IsolationForest.score_samples", lambda: forest.score_samples(pq.read_table(data).to_pandas().to_numpy()))
+    measure(
+        "scikit-learn, IsolationForest.score_samples",
+        lambda: forest.score_samples(pq.read_table(data).to_pandas().to_numpy()),
+    )
     from pyod.models.ecod import ECOD
 
     ecod = ECOD(n_jobs=1).fit(rows)
     measure("pyod, ECOD.decision_function", lambda: ecod.decision_function(pq.read_table(data).to_pandas().to_numpy()))
-    print(json.dumps({"machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), "rows": args.rows, "engines": found}))
+    print(
+        json.dumps(
+            {
+                "machine": platform.processor() or platform.machine(),
+                "cores": os.cpu_count(),
+                "rows": args.rows,
+                "engines": found,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from sklearn.exceptions import NotFittedError
@@ -28,6 +29,10 @@ class ChainruleError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\nhint: {self.hint}"
 
+    def __reduce__(self):
+        # From process to process, as an engine's workers raise it.
+        return type(self), (self.kind, self.message, self.hint, self.file, self.place)
+
 
 class RefusedError(ChainruleError, ValueError):
     """The data, the settings or the run cannot be what is asked for."""
@@ -35,6 +40,11 @@ class RefusedError(ChainruleError, ValueError):
 
 class MissingFileError(ChainruleError, FileNotFoundError):
     """A file that is not there."""
+
+    def __init__(self, kind, message, hint, file=None, place=None):
+        super().__init__(kind, message, hint, file, place)
+        # As the operating system's errors have them.
+        self.errno, self.strerror, self.filename = errno.ENOENT, message, file
 
 
 class InternalError(ChainruleError, RuntimeError):

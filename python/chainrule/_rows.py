@@ -5,6 +5,7 @@ An array is a ``.npy`` and a frame an Arrow file: both hold every value as it is
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import pyarrow as pa
 class Rows:
     """Rows to be written for a command: ``array`` of numbers, or ``table`` of named columns."""
 
-    def __init__(self, array: np.ndarray | None, table: pa.Table | None, container: str):
+    def __init__(self, array: np.ndarray | None, table: pa.Table | None, container: str, index: Any = None):
         self.array = array
         self.table = table
         #: What the caller has, and gets back: ``numpy``, ``pandas``, ``polars`` or ``arrow``.
         self.container = container
+        #: What a frame of pandas calls its rows.
+        self.index = index
 
     @property
     def names(self) -> list[str] | None:
@@ -39,7 +42,7 @@ class Rows:
     def with_column(self, name: str, values: list[str]) -> Rows:
         """The same rows with one more column, of words."""
         table = self.named().table.append_column(name, pa.array(values, pa.string()))
-        return Rows(None, table, self.container)
+        return Rows(None, table, self.container, self.index)
 
     def named(self) -> Rows:
         """The same rows with names: ``x0``, ``x1``, … where they have none."""
@@ -48,6 +51,13 @@ class Rows:
         names = [f"x{i}" for i in range(self.array.shape[1])]
         columns = [pa.array(column, from_pandas=True) for column in self.array.T]
         return Rows(None, pa.table(columns, names=names), self.container)
+
+    def give_back(self, table: pa.Table) -> Any:
+        """A table of as many rows, in the caller's kind of container, its rows called as the caller calls them."""
+        frame = give_back(table, self.container)
+        if self.index is not None:
+            frame.index = self.index
+        return frame
 
     def write(self, folder: Path, stem: str) -> Path:
         """Writes the file that a command reads."""
@@ -70,7 +80,7 @@ def rows_of(x: Any) -> Rows:
         return Rows(None, _checked(table), "arrow")
     module = type(x).__module__.partition(".")[0]
     if module == "pandas" and hasattr(x, "columns"):
-        return Rows(None, _checked(_of_pandas(x)), "pandas")
+        return Rows(None, _checked(_of_pandas(x)), "pandas", x.index)
     if module == "polars" and hasattr(x, "columns"):
         frame = x.collect() if hasattr(x, "collect") else x
         return Rows(None, _checked(frame.to_arrow()), "polars")
@@ -79,7 +89,7 @@ def rows_of(x: Any) -> Rows:
     array = _of_array(x)
     if array.dtype.kind in "OUS":
         names = [f"x{i}" for i in range(array.shape[1])]
-        columns = [_words(column, name) for column, name in zip(array.T, names)]
+        columns = [_words(column, name) for column, name in zip(array.T, names, strict=False)]
         return Rows(None, _checked(pa.table(columns, names=names)), "numpy")
     return Rows(array, None, "numpy")
 
@@ -88,17 +98,15 @@ def _of_array(x: Any) -> np.ndarray:
     """An array of rows or of images, of numbers or words."""
     array = np.asarray(x)
     if array.dtype.kind == "O" and array.ndim >= 2:
-        try:
+        with contextlib.suppress(TypeError, ValueError):
             array = array.astype(np.float64)
-        except (TypeError, ValueError):
-            pass
     if array.dtype.kind == "c":
         raise ValueError("Complex data not supported: expected real numbers or words")
     if array.dtype.kind not in "biufOUS":
         raise ValueError(f"an array of {array.dtype}, expected numbers or words")
     if array.dtype.kind == "b":
         array = array.astype(np.uint8)
-    if array.dtype == np.float16 or array.dtype.kind == "f" and array.dtype.itemsize > 8:
+    if array.dtype == np.float16 or (array.dtype.kind == "f" and array.dtype.itemsize > 8):
         array = array.astype(np.float64)
     if array.ndim < 2:
         raise ValueError(
@@ -156,7 +164,7 @@ def _checked(table: pa.Table) -> pa.Table:
         raise ValueError("Found array with 0 feature(s) while a minimum of 1 is required.")
     if table.num_rows == 0:
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
-    for name, column in zip(table.column_names, table.columns):
+    for name, column in zip(table.column_names, table.columns, strict=False):
         if pa.types.is_floating(column.type):
             values = column.to_numpy()
             if np.isinf(values).any():
@@ -164,10 +172,8 @@ def _checked(table: pa.Table) -> pa.Table:
     return table
 
 
-def give_back(table: pa.Table, container: str, names: list[str] | None = None) -> Any:
-    """A table in the caller's kind of container, its columns as ``names`` orders them."""
-    if names is not None:
-        table = table.select(names)
+def give_back(table: pa.Table, container: str) -> Any:
+    """A table in the caller's kind of container."""
     if container == "pandas":
         return table.to_pandas()
     if container == "polars":

@@ -8,9 +8,10 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -182,8 +183,15 @@ class Run:
         """Whether rows are ranked by a Parzen window over training rows."""
         return (self.path / "window.safetensors").is_file()
 
-    def sample(self, n: int = 1, *, seed: int = 1, label: int | None = None, given: Sequence[str] = (),
-               container: str | None = None) -> Any:
+    def sample(
+        self,
+        n: int = 1,
+        *,
+        seed: int = 1,
+        label: int | None = None,
+        given: Sequence[str] = (),
+        container: str | None = None,
+    ) -> Any:
         """Draws rows: of a table with names a frame, else an array ``[n, ...event shape]``.
 
         :param given: conditions such as ``'age=30..40'``, of the columns of a table.
@@ -198,8 +206,16 @@ class Run:
             return self._array("sample", *words)
         return self._table("sample", container, *words)
 
-    def complete(self, X: Any, *, observe: str | None = None, samples: int = 1, most_likely: bool = False,
-                 seed: int = 1, particles: int | None = None) -> Any:
+    def complete(
+        self,
+        X: Any,
+        *,
+        observe: str | None = None,
+        samples: int = 1,
+        most_likely: bool = False,
+        seed: int = 1,
+        particles: int | None = None,
+    ) -> Any:
         """Fills in what is missing, given what is there: the empty cells of a table's rows, or of images what ``observe``
         leaves out (``top-half``, ``left-half``, ``every-other-row``, ``fraction:P``, or a mask's path), as an array
         ``[n, samples, ...event shape]``."""
@@ -214,7 +230,8 @@ class Run:
             if self.is_of_images:
                 words += ["--observe", observe or "top-half", "--count", len(rows)]
                 return self._array("complete", *words)
-            return self._table("complete", rows.container, *words)
+            filled = self._table("complete", "arrow", *words)
+        return rows.give_back(filled) if filled.num_rows == len(rows) else give_back(filled, rows.container)
 
     def features(self, X: Any) -> np.ndarray:
         """What the model makes of each row: its hidden units, float32 ``[rows, features]``."""
@@ -247,7 +264,8 @@ class Run:
 def load(path: str | os.PathLike, *, n_jobs: int | None = None) -> Run:
     """The run in a folder, as ``chainrule train`` writes one."""
     run = Run(path, n_jobs=n_jobs)
-    run.facts  # refuses what is no run
+    # Refuses what is no run.
+    _ = run.facts
     return run
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ._rows import Rows, give_back, rows_of
+from ._rows import rows_of
 from ._run import Run
 
 
@@ -34,9 +34,11 @@ def scored(part: Any, run: Run, *, alpha: float = 0.01, costliest: int = 0, cali
             at = order[:, k]
             columns += [names[at], np.take_along_axis(scores.costs, at[:, None], axis=1)[:, 0]]
     table = rows.table
-    for field, column in zip(scored_fields(alpha=alpha, costliest=costliest, calibrate=calibrate), columns):
+    for field, column in zip(
+        scored_fields(alpha=alpha, costliest=costliest, calibrate=calibrate), columns, strict=False
+    ):
         table = table.append_column(field, pa.array(column, field.type))
-    return give_back(table, rows.container)
+    return rows.give_back(table)
 
 
 def scored_fields(*, alpha: float = 0.01, costliest: int = 0, calibrate: bool = True) -> list[pa.Field]:

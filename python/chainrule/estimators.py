@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from . import _run
-from ._rows import Rows, give_back, rows_of
+from ._rows import Rows, rows_of
 from ._run import Run
 
 
@@ -187,7 +188,7 @@ class AnomalyDetector(OutlierMixin, _OverARun):
 
     __doc__ += (_OverARun.__doc__ or "").partition("Parameters:")[2]
 
-    TESTS = {"low-likelihood": "low_likelihood", "typicality": "typicality"}
+    TESTS: ClassVar[dict[str, str]] = {"low-likelihood": "low_likelihood", "typicality": "typicality"}
 
     def __init__(
         self,
@@ -278,7 +279,7 @@ class AnomalyDetector(OutlierMixin, _OverARun):
             return self._in_place(costs, 0)
         names = self.run_.columns
         columns = [pa.array(column) for column in costs.T]
-        return give_back(pa.table(columns, names=names), rows.container)
+        return rows.give_back(pa.table(columns, names=names))
 
 
 class Classifier(ClassifierMixin, _OverARun):
@@ -307,12 +308,16 @@ class Classifier(ClassifierMixin, _OverARun):
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         if len(y) != len(rows):
-            raise ValueError(f"{len(rows)} rows and {len(y)} labels: Found input variables with inconsistent numbers of samples")
+            raise ValueError(
+                f"{len(rows)} rows and {len(y)} labels: Found input variables with inconsistent numbers of samples"
+            )
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError("Classifier can't train when only one class is present.")
         names = rows.named().names
-        self.target_ = next(name for name in ("y", "target", "class of row", *map("y{}".format, range(len(names)))) if name not in names)
+        self.target_ = next(
+            name for name in ("y", "target", "class of row", *map("y{}".format, range(len(names)))) if name not in names
+        )
         # Columns, even where all of them have as many labels: then one can be asked about given the others.
         self._train(rows.with_column(self.target_, [f"c{code}" for code in codes]), **{"data.kind": "columns"})
         return self
@@ -324,7 +329,7 @@ class Classifier(ClassifierMixin, _OverARun):
         asked = rows.with_column(self.target_, ["c0"] * len(rows))
         labels, shares = self.run_.classify(asked, self.target_)
         out = np.zeros((len(rows), len(self.classes_)))
-        for label, share in zip(labels, shares.T):
+        for label, share in zip(labels, shares.T, strict=False):
             out[:, int(label.removeprefix("c"))] = share
         return out
 
@@ -382,7 +387,7 @@ class Imputer(TransformerMixin, _OverARun):
         rows = self._rows(X, reset=False)
         table = rows.named().table
         if not any(column.null_count for column in table.columns):
-            return give_back(table, rows.container)
+            return rows.give_back(table)
         filled = self.run_.complete(
             Rows(None, table, "arrow"), most_likely=self.strategy == "most-likely", seed=_seed(self.random_state)
         )
@@ -393,7 +398,7 @@ class Imputer(TransformerMixin, _OverARun):
                     # Few numbers are labels to the model, and come back as words.
                     column = column.cast(kind)
                 table = table.set_column(table.column_names.index(name), name, column)
-        return give_back(table, rows.container)
+        return rows.give_back(table)
 
 
 class Features(TransformerMixin, _OverARun):

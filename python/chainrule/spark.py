@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import pickle
 import uuid
-from typing import TYPE_CHECKING, Any, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 

@@ -29,7 +29,14 @@ def many(tmp_path):
     """A table in several files and row groups."""
     rng = np.random.default_rng(1)
     job = rng.choice(["cook", "nurse", "pilot", "astronaut"], ROWS, p=[0.4, 0.3, 0.2, 0.1])
-    frame = pd.DataFrame({"id": np.arange(ROWS), "age": rng.integers(18, 70, ROWS), "job": job, "wage": rng.normal(30, 20, ROWS).round(2)})
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(ROWS),
+            "age": rng.integers(18, 70, ROWS),
+            "job": job,
+            "wage": rng.normal(30, 20, ROWS).round(2),
+        }
+    )
     frame.loc[::13, "job"] = None
     folder = tmp_path / "many"
     folder.mkdir()
@@ -82,12 +89,12 @@ def test_frames_of_every_kind_get_the_columns(run, frame):
 def test_dask_partitions(run, many):
     dd = pytest.importorskip("dask.dataframe")
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        with distributed.Client(cluster):
-            frame = dd.read_parquet(many, split_row_groups=True)
-            assert frame.npartitions > 3
-            meta = scored(frame.head(2), run, alpha=0.1, costliest=2).iloc[:0]
-            found = frame.map_partitions(scored, run, alpha=0.1, costliest=2, meta=meta).compute()
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, distributed.Client(cluster):
+        frame = dd.read_parquet(many, split_row_groups=True)
+        assert frame.npartitions > 3
+        meta = scored(frame.head(2), run, alpha=0.1, costliest=2).iloc[:0]
+        found = frame.map_partitions(scored, run, alpha=0.1, costliest=2, meta=meta).compute()
     same(found, at_once(run, many))
 
 

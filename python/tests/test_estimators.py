@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 import chainrule
 from chainrule import AnomalyDetector, Classifier, Density, Features, Imputer
+from chainrule.engines import scored
 
 
 def test_a_density_takes_every_container_and_says_the_same(frame, quick):
@@ -65,7 +66,7 @@ def test_flags_are_what_the_p_values_say(reals, frame, quick):
         for test in AnomalyDetector.TESTS:
             detector = AnomalyDetector(alpha=0.1, test=test, settings=quick).fit(rows)
             p = detector.p_values(rows)
-            assert ((0 < p) & (p <= 1)).all()
+            assert ((p > 0) & (p <= 1)).all()
             flagged = detector.predict(rows) == -1
             assert np.array_equal(flagged, p <= 0.1)
             assert np.array_equal(flagged, detector.decision_function(rows) < 0)
@@ -166,3 +167,11 @@ def test_columns_that_say_nothing_are_left_out_and_said_to_be(reals, quick):
     named = pd.DataFrame(constant, columns=list("abcd"))
     with pytest.warns(UserWarning, match="'b'"):
         assert list(Density("rnade", settings=quick).fit(named).sample(2).columns) == ["a", "c", "d"]
+
+
+def test_rows_of_a_frame_keep_their_names(frame, quick):
+    named = frame.set_index(pd.Index([f"row {i}" for i in range(len(frame))]))
+    detector = AnomalyDetector(alpha=0.1, settings=quick).fit(named)
+    assert detector.explain(named).index.equals(named.index)
+    assert Imputer(settings=quick).fit(named).transform(named).index.equals(named.index)
+    assert scored(named, detector.run_).index.equals(named.index)

@@ -45,7 +45,14 @@ def test_rows_are_read_wherever_they_lie_and_left_as_they_are(reals, quick):
     frozen.setflags(write=False)
     wide = np.zeros((400, 6))
     wide[:, ::2] = reals
-    for same in (frozen, np.asfortranarray(reals), wide[:, ::2], reals[::-1][::-1], reals.tolist(), reals.astype(object)):
+    for same in (
+        frozen,
+        np.asfortranarray(reals),
+        wide[:, ::2],
+        reals[::-1][::-1],
+        reals.tolist(),
+        reals.astype(object),
+    ):
         assert np.array_equal(density.score_samples(same), scores)
     assert np.array_equal(kept, reals)
     assert np.allclose(density.score_samples(reals.astype(np.float32)), scores, atol=1e-4)

@@ -1,6 +1,7 @@
 """Runs: the same directories and numbers as the program's, and what happens when things go wrong."""
 
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -32,7 +33,18 @@ def test_what_python_fits_the_program_scores_to_the_bit(frame, quick, tmp_path):
     detector.save(tmp_path / "run")
     frame.to_csv(tmp_path / "rows.csv", index=False)
     out = tmp_path / "scores.csv"
-    program("score", tmp_path / "run", "--data", tmp_path / "rows.csv", "--calibrate", "valid", "--alpha", "0.1", "--out", out)
+    program(
+        "score",
+        tmp_path / "run",
+        "--data",
+        tmp_path / "rows.csv",
+        "--calibrate",
+        "valid",
+        "--alpha",
+        "0.1",
+        "--out",
+        out,
+    )
     scores = pd.read_csv(out)
     assert np.array_equal(scores["log_prob_nats"], detector.run_.score(frame, by="log-prob").log_prob)
     assert np.array_equal(scores["score"], detector.score_samples(frame))
@@ -61,7 +73,10 @@ def test_a_run_that_is_not_there_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="No such file") as raised:
         chainrule.load(tmp_path / "none")
     assert raised.value.kind == "io" and "spelling" in raised.value.hint
-    with pytest.raises(ValueError, match="has no config.toml"):
+    assert raised.value.filename == str(tmp_path / "none")
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert type(again) is chainrule.MissingFileError and str(again) == str(raised.value)
+    with pytest.raises(ValueError, match=r"has no config\.toml"):
         chainrule.load(tmp_path)
 
 
