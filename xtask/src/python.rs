@@ -17,7 +17,14 @@ const TOOLS: [&str; 6] =
     ["maturin>=1.9,<2", "pandas>=2", "polars>=1", "pytest>=8", "scikit-learn>=1.6", "pyarrow>=14"];
 
 /// What else it is tested beside, where it can be had.
-const PEERS: [&str; 3] = ["pyspark>=3.5", "dask[dataframe,distributed]", "pyod>=2"];
+const PEERS: [&str; 6] = [
+    "pyspark>=3.5",
+    "dask[dataframe,distributed]",
+    "pyod>=2",
+    "nbconvert",
+    "ipykernel",
+    "matplotlib",
+];
 
 /// Builds and tests the package. `chainrule` is the program whose numbers it must have.
 pub(crate) fn check(root: &Path, chainrule: Option<&Path>) -> Result<Ended> {
@@ -36,7 +43,9 @@ pub(crate) fn check(root: &Path, chainrule: Option<&Path>) -> Result<Ended> {
         return Ok(Ended::Skipped("pip cannot install what the Python package is built with"));
     }
     if !is_there(Command::new(&python).args(quiet_pip).args(PEERS)) {
-        terminal::note("pip cannot install Spark, Dask and pyod: their tests are left out");
+        terminal::note(
+            "pip cannot install Spark, Dask, pyod and Jupyter: their tests are left out",
+        );
     }
     terminal::note("pip install ./python");
     let package = root.join("python");
