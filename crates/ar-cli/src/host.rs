@@ -283,9 +283,9 @@ mod tests {
         assert_eq!(refused(call(&line, None, Silent)).kind, "run");
         let folder = tempfile::tempdir().unwrap();
         let csv = folder.path().join("a.csv");
+        let out = folder.path().join("run");
         std::fs::write(&csv, "a,b\n1,x\n2,y\n".repeat(20)).unwrap();
-        let words =
-            [OsStr::new("train"), csv.as_os_str(), OsStr::new("--out"), folder.path().as_os_str()];
+        let words = [OsStr::new("train"), csv.as_os_str(), OsStr::new("--out"), out.as_os_str()];
         let panicked = refused(call(&words, None, Panics));
         assert_eq!(
             (panicked.kind, panicked.message.as_str()),

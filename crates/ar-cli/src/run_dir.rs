@@ -367,6 +367,20 @@ impl RunDir {
         self.write_sealed(CALIBRATION, &calibration.to_bytes()?)
     }
 
+    /// Removes what the validation rows scored: it is of a model that is about to be replaced.
+    ///
+    /// # Errors
+    /// When there is such a file that cannot be removed.
+    pub(crate) fn remove_calibration(&self) -> Result<()> {
+        let path = self.path.join(CALIBRATION);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| cannot("remove", &path))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What the run's validation rows scored; `None` of a run without such rows, and of a version before that was noted.
     ///
     /// # Errors

@@ -498,6 +498,8 @@ fn finish(
 ) -> Result<Record> {
     let Training { config, data, device, .. } = training;
     let bytes = trained.model.to_bytes()?;
+    // Whenever this process dies, there are no scores of another model than the one that is there.
+    run.remove_calibration()?;
     run.write_model(&bytes)?;
     let window = window_of(config, data, terminal)?;
     if let Some(window) = &window {

@@ -505,6 +505,31 @@ fn a_run_knows_what_its_validation_rows_scored() {
         );
         fs::write(&file, bytes).unwrap();
     }
+    // A run that has gone on knows what its rows score now.
+    let longer =
+        ["train", "mixed/config.toml", "--out", "mixed", "--resume", "--set", "train.epochs=4"];
+    place.mistake(&longer);
+    place.json(&[
+        "train",
+        "t.csv",
+        "--out",
+        "longer",
+        "--set",
+        "train.epochs=2",
+        "--set",
+        "train.schedule={ kind = \"constant\" }",
+    ]);
+    let before = fs::read(place.path("longer/calibration.safetensors")).unwrap();
+    place.json(&[
+        "train",
+        "longer/config.toml",
+        "--out",
+        "longer",
+        "--resume",
+        "--set",
+        "train.epochs=3",
+    ]);
+    assert_ne!(fs::read(place.path("longer/calibration.safetensors")).unwrap(), before);
     // So nothing is read of what it was trained on, whose changes would be noticed.
     let new = fs::read_to_string(place.path("t.csv"))
         .unwrap()

@@ -159,10 +159,10 @@ fn goes_on(files: &FailingFiles, start: &Place, train: &[&str], look: impl Fn(&P
             place.json(train);
             assert!(outcome(&place, "run") == expected, "{what}");
             let verified = &place.json(&["inspect", "run"])["run"]["verified_files"];
-            assert_eq!(verified, 4, "{what}");
+            assert_eq!(verified, 5, "{what}");
             // Who died over the last file has left it nothing to be trained; the next to write it cleans up.
             assert!(partials(&place.path("run")) <= usize::from(how == How::Kill), "{what}");
-            assert_eq!(whole_files(&place.path("run")).len(), 8, "{what}");
+            assert_eq!(whole_files(&place.path("run")).len(), 9, "{what}");
         }
     }
 }
@@ -197,6 +197,11 @@ fn a_run_that_goes_on_for_longer_stays_usable_wherever_it_is_stopped() {
     goes_on(&files, &start, &train, |place, what| {
         let nll = nll(place);
         assert!(nll == old || nll == new, "{what}: {nll}");
+        // What the validation rows scored is of the model that is there.
+        let ranked = place.json(&["score", "run", "--calibrate", "valid"])["calibration"].clone();
+        let valid = place.json(&["eval", "run", "--split", "valid"]);
+        let [ranked, valid] = [&ranked, &valid].map(|record| record["nll_nats"].as_f64().unwrap());
+        assert!((ranked - valid).abs() < 1e-9, "{what}: {ranked} {valid}");
     });
 }
 
