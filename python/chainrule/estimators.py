@@ -130,6 +130,14 @@ class _OverARun(BaseEstimator):
         return self.run_.save(path)
 
 
+def _documented(estimator: type) -> type:
+    """Adds to what an estimator says of its own parameters those that all have."""
+    if estimator.__doc__ and _OverARun.__doc__:
+        estimator.__doc__ = estimator.__doc__.rstrip() + "\n" + _OverARun.__doc__.partition("Parameters:\n")[2]
+    return estimator
+
+
+@_documented
 class Density(DensityMixin, _OverARun):
     """The density or probability of rows: log p(x) = Σ log p(x_t | x_<t), exactly.
 
@@ -142,8 +150,6 @@ class Density(DensityMixin, _OverARun):
     >>> density.sample(3, random_state=1).shape
     (3, 2)
     """
-
-    __doc__ += (_OverARun.__doc__ or "").partition("Parameters:")[2]
 
     def fit(self, X: Any, y: Any = None) -> Density:
         """Trains the model on rows or images; ``y`` is ignored."""
@@ -168,6 +174,7 @@ class Density(DensityMixin, _OverARun):
         return self._in_place(drawn, np.nan) if self._container == "numpy" else drawn
 
 
+@_documented
 class AnomalyDetector(OutlierMixin, _OverARun):
     """Flags rows that are not like those it was fitted to: at most about ``alpha`` of the rows that are.
 
@@ -185,8 +192,6 @@ class AnomalyDetector(OutlierMixin, _OverARun):
     :param alpha: rows with a p-value of at most this are flagged.
     :param test: ``low-likelihood``, or ``typicality``, which also flags rows that are too likely.
     """
-
-    __doc__ += (_OverARun.__doc__ or "").partition("Parameters:")[2]
 
     TESTS: ClassVar[dict[str, str]] = {"low-likelihood": "low_likelihood", "typicality": "typicality"}
 
@@ -282,6 +287,7 @@ class AnomalyDetector(OutlierMixin, _OverARun):
         return rows.give_back(pa.table(columns, names=names))
 
 
+@_documented
 class Classifier(ClassifierMixin, _OverARun):
     """p(y | x) by Bayes' rule from a model of p(x, y): of a table's rows with their label as one more column.
 
@@ -292,8 +298,6 @@ class Classifier(ClassifierMixin, _OverARun):
     >>> Classifier().fit(rows, labels).predict([[0, 0], [6, 6]]).tolist()
     ['low', 'high']
     """
-
-    __doc__ += (_OverARun.__doc__ or "").partition("Parameters:")[2]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -339,6 +343,7 @@ class Classifier(ClassifierMixin, _OverARun):
         return self.classes_[np.argmax(shares, axis=1)]
 
 
+@_documented
 class Imputer(TransformerMixin, _OverARun):
     """Fills in missing cells, each given all others of its row.
 
@@ -351,8 +356,6 @@ class Imputer(TransformerMixin, _OverARun):
 
     :param strategy: ``most-likely``, the commonest label or the median of draws; or ``draw``, one draw.
     """
-
-    __doc__ += (_OverARun.__doc__ or "").partition("Parameters:")[2]
 
     def __init__(
         self,
@@ -401,10 +404,9 @@ class Imputer(TransformerMixin, _OverARun):
         return rows.give_back(table)
 
 
+@_documented
 class Features(TransformerMixin, _OverARun):
     """What a model makes of each row: its hidden units, for other estimators to use."""
-
-    __doc__ += "\n" + (_OverARun.__doc__ or "").partition("Parameters:")[2]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
