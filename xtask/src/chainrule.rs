@@ -75,6 +75,19 @@ pub(crate) struct Trained {
     pub(crate) test: Mean,
 }
 
+/// A point of a training curve, which is of a line of `metrics.jsonl` what `results/` keeps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Epoch {
+    /// Counted from 1.
+    pub(crate) epoch: u64,
+    /// Mean over the training examples of this epoch, nats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) train_nll_nats: Option<f64>,
+    /// Mean over the validation split after this epoch, nats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) valid_nll_nats: Option<f64>,
+}
+
 /// What `chainrule eval` prints.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Evaluated {
@@ -323,11 +336,10 @@ fn feature_of(device: &str) -> &str {
     device.split_once(':').map_or(device, |(backend, _)| backend)
 }
 
-/// The last epoch of a run so far and its mean over the validation split; an unfinished line is left out.
-pub(crate) fn last_epoch(run: &Path) -> Option<(u64, Option<f64>)> {
-    let text = std::fs::read_to_string(run.join("metrics.jsonl")).ok()?;
-    let epoch: Value = text.lines().rev().find_map(|line| serde_json::from_str(line).ok())?;
-    Some((epoch["epoch"].as_u64()?, epoch["valid_nll_nats"].as_f64()))
+/// The epochs of a run so far; an unfinished line is left out.
+pub(crate) fn epochs(run: &Path) -> Vec<Epoch> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 #[cfg(test)]
@@ -362,7 +374,8 @@ mod tests {
         let lines =
             "{\"epoch\":1,\"train_nll_nats\":9.5,\"valid_nll_nats\":9.25,\"step\":4}\n{\"ep";
         std::fs::write(folder.path().join("metrics.jsonl"), lines).unwrap();
-        assert_eq!(last_epoch(folder.path()), Some((1, Some(9.25))));
-        assert_eq!(last_epoch(&folder.path().join("none")), None);
+        let epoch = Epoch { epoch: 1, train_nll_nats: Some(9.5), valid_nll_nats: Some(9.25) };
+        assert_eq!(epochs(folder.path()), [epoch]);
+        assert_eq!(epochs(&folder.path().join("none")), []);
     }
 }

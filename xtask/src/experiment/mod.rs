@@ -308,6 +308,9 @@ impl Climb<'_> {
         let wall_seconds = start.elapsed().as_secs_f64();
         let mut outcome = Outcome::new(rung, model, trained, test, wall_seconds);
         (outcome.anomalies, outcome.test_one_ordering) = (anomalies, test_one_ordering);
+        if outcome.trained.epochs > 1 {
+            outcome.curve = chainrule::epochs(run);
+        }
         Ok(outcome)
     }
 }
@@ -355,9 +358,10 @@ impl Progress {
             return;
         }
         self.last_line = Instant::now();
-        let news = chainrule::last_epoch(&self.run).map_or_else(String::new, |(epoch, valid)| {
-            let valid = valid.map(|nats| format!(", validation {nats:.2} nats"));
-            format!("epoch {epoch:>4}{}", valid.unwrap_or_default())
+        let epochs = chainrule::epochs(&self.run);
+        let news = epochs.last().map_or_else(String::new, |last| {
+            let valid = last.valid_nll_nats.map(|nats| format!(", validation {nats:.2} nats"));
+            format!("epoch {:>4}{}", last.epoch, valid.unwrap_or_default())
         });
         let (prefix, part, seconds) = (&self.prefix, &self.part, self.start.elapsed().as_secs());
         let line = format!("{prefix}  {part}{news}  {seconds} s");

@@ -2,7 +2,7 @@
 
 use super::anomalies::Anomalies;
 use super::config::Rung;
-use crate::chainrule::{Evaluated, Inspected, Trained};
+use crate::chainrule::{Epoch, Evaluated, Inspected, Trained};
 use crate::failure::Mistake;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -236,6 +236,9 @@ pub(crate) struct Outcome {
     /// The folds of cross-validation, of which `valid` and `test` are the means; empty without it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     folds: Vec<Fold>,
+    /// The training curve, of cross-validation that of the first fold; empty where fitting is one step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) curve: Vec<Epoch>,
 }
 
 /// One fold of cross-validation.
@@ -275,6 +278,7 @@ impl Outcome {
             anomalies: None,
             tolerance_nats: if is_network { NETWORK_TOLERANCE_NATS } else { TABLE_TOLERANCE_NATS },
             folds: Vec::new(),
+            curve: Vec::new(),
         }
     }
 
@@ -508,6 +512,7 @@ pub(crate) mod tests {
             anomalies: None,
             tolerance_nats: 5e-5,
             folds: Vec::new(),
+            curve: Vec::new(),
         }
     }
 
@@ -625,6 +630,14 @@ pub(crate) mod tests {
         assert!(all.len() > 5);
         for (name, results) in all {
             assert_eq!(results.differences(&results), Vec::<String>::new(), "{name}");
+            // A network's has its curve, in both directions.
+            let again: Results =
+                serde_json::from_value(serde_json::to_value(&results).unwrap()).unwrap();
+            assert_eq!(again, results, "{name}");
+            for outcome in results.outcomes.iter().filter(|outcome| outcome.trained.epochs > 1) {
+                let points = outcome.curve.len() as u64;
+                assert!(points > 1 && points <= outcome.trained.epochs, "{name}: {points}");
+            }
         }
     }
 
