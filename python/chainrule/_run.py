@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,7 @@ class Run:
         """Draws rows: of a table with names a frame, else an array ``[n, ...event shape]``.
 
         :param given: conditions such as ``'age=30..40'``, of the columns of a table.
-        :param container: ``numpy``, ``pandas``, ``polars`` or ``arrow``.
+        :param container: ``numpy``, ``pandas``, ``polars`` or ``arrow``; by default pandas, where it is installed.
         """
         words: list[Any] = ["--count", n, "--seed", seed]
         if label is not None:
@@ -258,7 +259,7 @@ class Run:
         with tempfile.TemporaryDirectory(prefix="chainrule-") as folder:
             out = Path(folder) / "out.parquet"
             self._command(name, *words, "--out", out)
-            return give_back(pq.read_table(out), container or "pandas")
+            return give_back(pq.read_table(out), container or ("pandas" if find_spec("pandas") else "arrow"))
 
 
 def load(path: str | os.PathLike, *, n_jobs: int | None = None) -> Run:

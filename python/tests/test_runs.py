@@ -123,6 +123,27 @@ def test_ctrl_c_keeps_the_checkpoint_and_a_fit_goes_on(tmp_path):
     assert (tmp_path / "whole" / "model.safetensors").read_bytes() == model[1]
 
 
+SCORING = """
+import sys, numpy as np, chainrule
+rows = np.random.default_rng(0).normal(size=(1000, 8))
+density = chainrule.Density(settings={"train.epochs": 2}, n_jobs=1).fit(rows)
+many = np.tile(rows, (2000, 1))
+print("scoring", flush=True)
+density.score_samples(many)
+print("done", flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+def test_ctrl_c_ends_scoring_too():
+    child = subprocess.Popen([sys.executable, "-c", SCORING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "scoring\n"
+    time.sleep(1)
+    child.send_signal(signal.SIGINT)
+    printed, said = child.communicate(timeout=20)
+    assert "KeyboardInterrupt" in said and "done" not in printed
+
+
 def test_what_a_progress_function_raises_is_raised(reals):
     class Enough(Exception):
         pass
