@@ -338,7 +338,8 @@ pub(crate) struct ProbabilityArgs {
 pub(crate) struct ScoreArgs {
     /// The run directory
     pub(crate) run: PathBuf,
-    /// Other data than the run's: a built-in name, or a path (which has no splits)
+    /// Other data than the run's: a built-in name, a path (which has no splits), or a pattern such as 'part-*.parquet', whose
+    /// files are scored one after the other
     #[arg(long, value_name = "SPEC")]
     pub(crate) data: Option<String>,
     /// Which part of the data [default: test]

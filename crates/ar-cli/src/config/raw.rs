@@ -14,6 +14,7 @@ use super::data::{Binarize, DataConfig, DataSource, Paths, Preprocessing, TableC
 use super::origin::Origin;
 use super::paper::{Deviations, Paper};
 use crate::changes::Expected;
+use crate::data::pattern::matching;
 
 /// The file as it stands, before any check.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -636,12 +637,10 @@ impl RawPaths {
         let mut all = Vec::new();
         for path in &stated {
             let path = origin.resolve(path)?;
-            if path.exists() || !path.to_string_lossy().contains(['*', '?', '[']) {
+            let Some(found) = matching(&path) else {
                 all.push(path);
                 continue;
-            }
-            let matching = glob::glob(&path.to_string_lossy()).map(Iterator::flatten);
-            let found: Vec<PathBuf> = matching.into_iter().flatten().collect();
+            };
             if found.is_empty() {
                 return Err(origin.mistake(
                     &["data", key],

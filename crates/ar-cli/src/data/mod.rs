@@ -3,12 +3,14 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`own`] | the splits of a config: what is trained on, and read again later |
+//! | [`pattern`] | names that stand for several files |
 //! | [`table`] | what the columns of a table are, decided from the training file |
 //! | [`cells`] | any table of a run as its cells are |
 //! | [`sets`] | any other data of a run, which may be longer than memory |
 
 pub(crate) mod cells;
 mod own;
+pub(crate) mod pattern;
 pub(crate) mod sets;
 mod table;
 

@@ -2,6 +2,7 @@
 //!
 //! A built-in dataset is small and one part; a file of the user's is streamed.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use ar_models::examples::Examples as _;
 use indicatif::ProgressBar;
 
 use super::own::Reader;
+use super::pattern::matching;
 use super::{
     OTHER_ROWS, Prepared, levels_and_preprocessing, load_split, prepare, require_split,
     say_bad_rows,
@@ -32,6 +34,11 @@ pub(crate) struct Set {
     /// None for a file, which has no splits.
     pub(crate) split: Option<Split>,
     source: Source,
+    /// Files that go on where this one ends.
+    more: VecDeque<Set>,
+    /// Rows of the files before this one, and those that were read of it.
+    before: u64,
+    read: u64,
 }
 
 enum Source {
@@ -166,6 +173,28 @@ impl<'a> Finder<'a> {
         .into())
     }
 
+    /// The same; of a pattern such as `part-*.parquet` the files that it matches, one after the other.
+    ///
+    /// # Errors
+    /// When there is none, or one does not suit the run.
+    pub(crate) fn several(&self, text: &str, split: Split) -> Result<Set> {
+        let Some(paths) = matching(Path::new(text)) else { return self.spec(text, split) };
+        let event = self.config.event_of_run()?;
+        let files = paths.iter().map(|path| self.file(path, &event));
+        let mut files: VecDeque<Set> = files.collect::<Result<_>>()?;
+        let Some(first) = files.pop_front() else {
+            return Err(Mistake::new(
+                format!("{text}: no file of such a name"),
+                "`*` stands for any characters of a name, such as 'part-*.parquet'",
+            )
+            .of(ErrorKind::Data)
+            .into());
+        };
+        let path = Path::new(text);
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Ok(Set { name, more: files, ..first })
+    }
+
     fn file(&self, path: &Path, event: &EventSpec) -> Result<Set> {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let data = &self.config.data;
@@ -239,6 +268,9 @@ impl<'a> Finder<'a> {
             name,
             split: None,
             source: Source::File { chunks, shard: None, path, reading, how, classes },
+            more: VecDeque::new(),
+            before: 0,
+            read: 0,
         })
     }
 
@@ -294,7 +326,7 @@ impl Set {
     fn whole(name: String, split: Split, data: Prepared) -> Self {
         let len = data.len();
         let source = Source::Whole { data: Some(Box::new(data)), len };
-        Self { name, split: Some(split), source }
+        Self { name, split: Some(split), source, more: VecDeque::new(), before: 0, read: 0 }
     }
 
     /// All of it in memory; rows that cannot be read are left out or the end, as `skips` says.
@@ -382,30 +414,55 @@ impl Set {
     /// # Errors
     /// When the file as a whole is malformed, or its values do not suit the run.
     pub(crate) fn next(&mut self) -> Result<Option<Part>> {
-        match &mut self.source {
-            Source::Whole { data, len } => Ok(data.take().map(|examples| Part {
-                examples: *examples,
-                bad: Vec::new(),
-                rows: 0..*len as u64,
-                others: Vec::new(),
-            })),
-            Source::File { chunks, shard, how, .. } => {
-                let chunk = loop {
-                    let Some(chunk) = chunks.next() else { return Ok(None) };
-                    let chunk = chunk?;
-                    let Some((shard, block)) = shard else { break chunk };
-                    *block += 1;
-                    if shard.has(*block - 1) {
-                        break chunk;
+        loop {
+            match &mut self.source {
+                Source::Whole { data, len } => {
+                    return Ok(data.take().map(|examples| Part {
+                        examples: *examples,
+                        bad: Vec::new(),
+                        rows: 0..*len as u64,
+                        others: Vec::new(),
+                    }));
+                }
+                Source::File { chunks, shard, how, .. } => {
+                    while let Some(chunk) = chunks.next() {
+                        let Chunk { data, bad, rows } = chunk?;
+                        self.read = rows.end;
+                        if let Some((shard, block)) = shard {
+                            *block += 1;
+                            if !shard.has(*block - 1) {
+                                continue;
+                            }
+                        }
+                        // The split that `eval --data PATH` binarizes as.
+                        let examples = prepare(data, *how, Split::Test, None)
+                            .with_context(|| format!("{} does not suit the run", self.name))?;
+                        let before = self.before;
+                        let bad =
+                            bad.into_iter().map(|bad| BadRow { row: bad.row + before, ..bad });
+                        return Ok(Some(Part {
+                            examples,
+                            bad: bad.collect(),
+                            rows: rows.start + before..rows.end + before,
+                            others: chunks.take_others(),
+                        }));
                     }
-                };
-                let Chunk { data, bad, rows } = chunk;
-                // The split that `eval --data PATH` binarizes as.
-                let examples = prepare(data, *how, Split::Test, None)
-                    .with_context(|| format!("{} does not suit the run", self.name))?;
-                Ok(Some(Part { examples, bad, rows, others: chunks.take_others() }))
+                }
             }
+            let Some(next) = self.more.pop_front() else { return Ok(None) };
+            self.go_on_with(next);
         }
+    }
+
+    /// Goes on with another file, in which rows and blocks count on.
+    fn go_on_with(&mut self, mut next: Self) {
+        if let (Source::File { shard: old, .. }, Source::File { shard, .. }) =
+            (&self.source, &mut next.source)
+        {
+            *shard = *old;
+        }
+        self.before += std::mem::take(&mut self.read);
+        self.source = next.source;
     }
 }
 

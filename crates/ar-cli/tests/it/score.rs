@@ -585,6 +585,53 @@ fn the_shares_of_several_processes_are_the_whole() {
         all.sort_by_key(number);
         assert_eq!(all, whole, "{count} processes");
     }
+    // The same rows in three files.
+    let text = fs::read_to_string(place.path("big.csv")).unwrap();
+    let (heading, rows) = text.split_once('\n').unwrap();
+    let rows: Vec<&str> = rows.lines().collect();
+    for (i, part) in [&rows[..2500], &rows[2500..2501], &rows[2501..]].iter().enumerate() {
+        place.file(&format!("part-{i}.csv"), format!("{heading}\n{}\n", part.join("\n")));
+    }
+    let several = |more: &[&str]| {
+        let line = [
+            "score",
+            "run",
+            "--data",
+            "part-*.csv",
+            "--calibrate",
+            "valid",
+            "--costliest",
+            "1",
+            "--out",
+            "s.csv",
+        ];
+        let record = place.json(&[&line[..], more].concat());
+        let text = fs::read_to_string(place.path("s.csv")).unwrap();
+        (record, text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>())
+    };
+    let without_place = |lines: &[String]| -> Vec<String> {
+        lines
+            .iter()
+            .map(|line| {
+                line.split("big.csv").next().unwrap().split("part-").next().unwrap().to_owned()
+            })
+            .collect()
+    };
+    let (record, lines) = several(&[]);
+    assert_eq!(
+        (&record["data"]["name"], &record["data"]["bad_rows"]),
+        (&"part-*.csv".into(), &1.into())
+    );
+    assert_eq!(without_place(&lines), without_place(&whole));
+    let mut all: Vec<String> =
+        (1..=2).flat_map(|k| several(&["--shard", &format!("{k}/2")]).1).collect();
+    all.sort_by_key(number);
+    assert_eq!(all, lines);
+    let failed = place.mistake(&["score", "run", "--data", "part-*.csv", "--out", "part-1.csv"]);
+    assert!(failed.contains("part-1.csv"), "{failed}");
+    let failed = place.mistake(&["score", "run", "--data", "none-*.csv"]);
+    assert!(failed.contains("no file of such a name"), "{failed}");
+
     let (record, lines) = score(&["--shard", "6/6"]);
     assert!(lines.is_empty() && record["data"]["nll_nats"].is_null(), "{record}");
     for (shard, word) in [("0/3", "expected K/N"), ("4/3", "expected K/N"), ("x", "expected K/N")] {

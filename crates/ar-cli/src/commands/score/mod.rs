@@ -6,6 +6,7 @@ mod labels;
 mod record;
 mod rows;
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -14,6 +15,7 @@ use prob_core::anomaly::{Calibration, atypicality, auroc, average_precision};
 
 use super::{Session, finite};
 use crate::args::{ScoreArgs, ScoreKind};
+use crate::data::pattern::matching;
 use crate::data::sets::{Finder, Set};
 use crate::device;
 use crate::error::mistake;
@@ -40,6 +42,8 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     for spec in [&args.data, &args.calibrate, &args.against] {
         inputs = inputs.and_spec(spec.as_deref(), &session.locations);
     }
+    let pattern = args.data.as_deref().and_then(|data| matching(Path::new(data)));
+    let inputs = pattern.iter().flatten().fold(inputs, |inputs, path| inputs.and(path));
     check_places(args, &inputs)?;
     let device = device::choose(args.device.as_deref())?;
     let event = config.event_of_run()?;
@@ -86,7 +90,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         ));
     }
     let mut data = match &args.data {
-        Some(spec) => finder.spec(spec, split)?.only(args.shard)?,
+        Some(spec) => finder.several(spec, split)?.only(args.shard)?,
         None => finder.own(split)?,
     };
     // The validation rows have been scored when the run was trained, but for what only some ask for.
