@@ -22,6 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use ar_models::train::EpochRecord;
 
+use crate::args::Cli;
 use crate::error::{ErrorKind, REPORT};
 use crate::failure::Failure;
 use crate::panic::message_of;
@@ -135,37 +136,34 @@ pub fn call<W: AsRef<OsStr>>(
     let program = OsString::from("chainrule");
     let line: Vec<OsString> =
         std::iter::once(program).chain(words.iter().map(|word| word.as_ref().to_owned())).collect();
-    let work = || here(&line, Box::new(host));
+    let cli = match parse(&line) {
+        Ok(cli) => cli,
+        // Help and versions are results.
+        Err(text) if is_result(text.kind()) => return Ok(text.to_string()),
+        Err(error) => return Err(Stopped::Refused(of(Failure::from(&error)))),
+    };
+    let threads = threads.or(cli.global.threads.map(usize::from));
+    let work = || here(cli, Box::new(host));
     let Some(threads) = threads else { return work() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.map_err(|error| refused(&too_many(threads, &error).into()))?.install(work)
 }
 
 /// Runs a command on this thread.
-fn here(line: &[OsString], host: Box<dyn Host>) -> Result<String, Stopped> {
+fn here(cli: Cli, host: Box<dyn Host>) -> Result<String, Stopped> {
     let outer = INSIDE.replace(Some(Inside { host, printed: Vec::new() }));
     // What a command leaves half done is dropped with it: it shares nothing but the model's kernels, which hold no
     // state, and files, which are whole or not there.
-    let outcome = catch_unwind(AssertUnwindSafe(|| run(line)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| dispatch(cli)));
     let inside = INSIDE.replace(outer);
     match outcome {
-        Ok(Ok(text)) => {
-            let mut out = inside.map_or_else(Vec::new, |inside| inside.printed);
-            out.extend(text.into_bytes());
-            Ok(String::from_utf8_lossy(&out).into_owned())
+        Ok(Ok(())) => {
+            let printed = inside.map_or_else(Vec::new, |inside| inside.printed);
+            Ok(String::from_utf8_lossy(&printed).into_owned())
         }
-        Ok(Err(failure)) => Err(Stopped::Refused(failure)),
+        Ok(Err(error)) => Err(refused(&error)),
         Err(payload) if payload.is::<StoppedByHost>() => Err(Stopped::ByHost),
         Err(payload) => Err(Stopped::Refused(panicked(&*payload))),
-    }
-}
-
-/// What help and version say is returned; all else is printed.
-fn run(line: &[OsString]) -> Result<String, Refused> {
-    match parse(line) {
-        Ok(cli) => dispatch(cli).map(|()| String::new()).map_err(|error| of(Failure::from(&error))),
-        Err(text) if is_result(text.kind()) => Ok(text.to_string()),
-        Err(error) => Err(of(Failure::from(&error))),
     }
 }
 
