@@ -555,12 +555,12 @@ fn the_shares_of_several_processes_are_the_whole() {
         _ => format!("{},nurse,{}.5\n", i % 29, i % 23),
     };
     place.file("big.csv", format!("age,job,wage\n{}", (0..9100).map(row).collect::<String>()));
-    let score = |more: &[&str]| {
+    let score_of = |data: &str, more: &[&str]| {
         let line = [
             "score",
             "run",
             "--data",
-            "big.csv",
+            data,
             "--calibrate",
             "valid",
             "--costliest",
@@ -572,6 +572,7 @@ fn the_shares_of_several_processes_are_the_whole() {
         let text = fs::read_to_string(place.path("s.csv")).unwrap();
         (record, text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>())
     };
+    let score = |more: &[&str]| score_of("big.csv", more);
     let (_, whole) = score(&[]);
     let number = |line: &String| line.split(',').next().unwrap().parse::<usize>().unwrap();
     for count in [1, 2, 5] {
@@ -592,23 +593,6 @@ fn the_shares_of_several_processes_are_the_whole() {
     for (i, part) in [&rows[..2500], &rows[2500..2501], &rows[2501..]].iter().enumerate() {
         place.file(&format!("part-{i}.csv"), format!("{heading}\n{}\n", part.join("\n")));
     }
-    let several = |more: &[&str]| {
-        let line = [
-            "score",
-            "run",
-            "--data",
-            "part-*.csv",
-            "--calibrate",
-            "valid",
-            "--costliest",
-            "1",
-            "--out",
-            "s.csv",
-        ];
-        let record = place.json(&[&line[..], more].concat());
-        let text = fs::read_to_string(place.path("s.csv")).unwrap();
-        (record, text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>())
-    };
     let without_place = |lines: &[String]| -> Vec<String> {
         lines
             .iter()
@@ -617,14 +601,14 @@ fn the_shares_of_several_processes_are_the_whole() {
             })
             .collect()
     };
-    let (record, lines) = several(&[]);
+    let (record, lines) = score_of("part-*.csv", &[]);
     assert_eq!(
         (&record["data"]["name"], &record["data"]["bad_rows"]),
         (&"part-*.csv".into(), &1.into())
     );
     assert_eq!(without_place(&lines), without_place(&whole));
     let mut all: Vec<String> =
-        (1..=2).flat_map(|k| several(&["--shard", &format!("{k}/2")]).1).collect();
+        (1..=2).flat_map(|k| score_of("part-*.csv", &["--shard", &format!("{k}/2")]).1).collect();
     all.sort_by_key(number);
     assert_eq!(all, lines);
     let failed = place.mistake(&["score", "run", "--data", "part-*.csv", "--out", "part-1.csv"]);
