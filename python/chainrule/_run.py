@@ -221,11 +221,10 @@ class Run:
         leaves out (``top-half``, ``left-half``, ``every-other-row``, ``fraction:P``, or a mask's path), as an array
         ``[n, samples, ...event shape]``."""
         rows = rows_of(X)
-        words: list[Any] = ["--seed", seed, *(() if most_likely else ("--samples", samples))]
+        words: list[Any] = ["--seed", seed]
+        words += ["--most-likely"] if most_likely else ["--samples", samples]
         if particles is not None:
             words += ["--particles", particles]
-        if most_likely:
-            words += ["--most-likely"]
         with tempfile.TemporaryDirectory(prefix="chainrule-") as folder:
             words += ["--data", rows.write(Path(folder), "rows")]
             if self.is_of_images:
@@ -242,9 +241,8 @@ class Run:
     def classify(self, X: Any, target: str) -> tuple[list[str], np.ndarray]:
         """Labels of a column of the run's own table, and p(label | row) of each, ``[rows, labels]``."""
         with tempfile.TemporaryDirectory(prefix="chainrule-") as folder:
-            data, out = rows_of(X).write(Path(folder), "rows"), Path(folder) / "out.parquet"
-            self._command("classify", "--data", data, "--target", target, "--out", out)
-            table = pq.read_table(out)
+            data = rows_of(X).write(Path(folder), "rows")
+            table = self._table("classify", "arrow", "--data", data, "--target", target)
         names = [name for name in table.column_names if name.startswith("p_")]
         shares = [table.column(name).to_numpy() for name in names]
         return [name.removeprefix("p_") for name in names], np.column_stack(shares)

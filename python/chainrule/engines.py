@@ -35,7 +35,7 @@ def scored(part: Any, run: Run, *, alpha: float = 0.01, costliest: int = 0, cali
             columns += [names[at], np.take_along_axis(scores.costs, at[:, None], axis=1)[:, 0]]
     table = rows.table
     for field, column in zip(
-        scored_fields(alpha=alpha, costliest=costliest, calibrate=calibrate), columns, strict=False
+        scored_fields(alpha=alpha, costliest=costliest, calibrate=calibrate), columns, strict=True
     ):
         table = table.append_column(field, pa.array(column, field.type))
     return rows.give_back(table)

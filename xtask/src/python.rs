@@ -55,14 +55,15 @@ pub(crate) fn check(root: &Path, chainrule: Option<&Path>) -> Result<Ended> {
     build.env("CARGO_TARGET_DIR", &target).env("PATH", with_first(&python)?);
     run(&mut build)?;
     terminal::note("python -m pytest python/tests; doctests");
-    let mut tests = Command::new(&python);
-    // Elsewhere than in the package's folder, so that what is tested is what was installed.
-    tests.current_dir(&home).args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
-    tests.arg(package.join("tests"));
-    run(tests.envs(chainrule.map(|program| ("CHAINRULE_BIN", program))))?;
-    let mut examples = Command::new(&python);
-    examples.current_dir(&home).args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
-    run(examples.args(["--doctest-modules", "--pyargs", "chainrule"]))?;
+    let pytest = || {
+        let mut pytest = Command::new(&python);
+        // Elsewhere than in the package's folder, so that what is tested is what was installed.
+        pytest.current_dir(&home).args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
+        pytest.envs(chainrule.map(|program| ("CHAINRULE_BIN", program)));
+        pytest
+    };
+    run(pytest().arg(package.join("tests")))?;
+    run(pytest().args(["--doctest-modules", "--pyargs", "chainrule"]))?;
     Ok(Ended::Passed)
 }
 

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use ar_models::codec::Fault;
 use prob_core::Error as ProbError;
-use serde::Serialize;
 
 /// What the process says with its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +26,7 @@ impl From<ExitStatus> for std::process::ExitCode {
 }
 
 /// What an error is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(into = "&'static str")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorKind {
     /// The command line.
     Usage,
@@ -46,12 +44,6 @@ pub(crate) enum ErrorKind {
     Machine,
     /// This program.
     Internal,
-}
-
-impl From<ErrorKind> for &'static str {
-    fn from(kind: ErrorKind) -> Self {
-        kind.name()
-    }
 }
 
 impl ErrorKind {

@@ -6,6 +6,7 @@
 //! ```
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io::Write as _;
 use std::panic::PanicHookInfo;
 
@@ -65,7 +66,8 @@ pub(crate) struct Failure {
     status: ExitStatus,
     /// As they stand on stderr.
     words: String,
-    fault: Fault,
+    /// What went wrong.
+    pub(crate) refused: Refused,
 }
 
 /// What is printed on stdout.
@@ -74,21 +76,28 @@ struct Record<'a> {
     version: u32,
     /// `null` where the line names none.
     command: Option<&'a str>,
-    error: &'a Fault,
+    error: &'a Refused,
 }
 
-/// What went wrong.
-#[derive(Debug, Serialize)]
-struct Fault {
-    kind: ErrorKind,
+/// An error as `chainrule --json` states it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// `usage`, `config`, `data`, `model`, `run`, `io`, `machine` or `internal`.
+    pub kind: &'static str,
     /// The error and its causes, in one line.
-    message: String,
-    /// The file at fault; `null` where it is none, or not known.
-    file: Option<String>,
-    /// The place in it, such as `line 2, column 3`, or the `--set KEY` at fault; `null` where it is none.
-    place: Option<String>,
+    pub message: String,
+    /// The file at fault; `None` where it is none, or not known.
+    pub file: Option<String>,
+    /// The place in it, such as `line 2, column 3`, or the `--set KEY` at fault; `None` where it is none.
+    pub place: Option<String>,
     /// What to do about it.
-    hint: String,
+    pub hint: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\nhint: {}", self.message, self.hint)
+    }
 }
 
 impl From<&anyhow::Error> for Failure {
@@ -99,7 +108,7 @@ impl From<&anyhow::Error> for Failure {
         Self {
             status: status_of(error),
             words: render(error, color_stderr()),
-            fault: Fault { kind, message, file, place, hint },
+            refused: Refused { kind: kind.name(), message, file, place, hint },
         }
     }
 }
@@ -128,8 +137,8 @@ impl From<&clap::Error> for Failure {
         Self {
             status: ExitStatus::Mistake,
             words: format!("{}\n\nhint: {advice}\n", words.trim_end()),
-            fault: Fault {
-                kind: ErrorKind::Usage,
+            refused: Refused {
+                kind: ErrorKind::Usage.name(),
                 message: in_one_line(message.trim_start_matches("error: ")),
                 file: None,
                 place: None,
@@ -147,8 +156,8 @@ impl From<&PanicHookInfo<'_>> for Failure {
         Self {
             status: ExitStatus::Internal,
             words: format!("error: {message}\nhint: {REPORT}\n"),
-            fault: Fault {
-                kind: ErrorKind::Internal,
+            refused: Refused {
+                kind: ErrorKind::Internal.name(),
                 message: in_one_line(&message),
                 file: None,
                 place: None,
@@ -173,16 +182,10 @@ impl Failure {
         self.status
     }
 
-    /// Kind, message, file, place and hint.
-    pub(crate) fn into_parts(self) -> (ErrorKind, String, Option<String>, Option<String>, String) {
-        let Fault { kind, message, file, place, hint } = self.fault;
-        (kind, message, file, place, hint)
-    }
-
     /// The line for stdout.
     fn record(&self, asked: &Asked) -> String {
         let command = asked.command.as_deref();
-        let record = Record { version: RECORD_VERSION, command, error: &self.fault };
+        let record = Record { version: RECORD_VERSION, command, error: &self.refused };
         // Strings and numbers alone are always JSON.
         serde_json::to_string(&record).map_or_else(|_| String::new(), |text| text + "\n")
     }

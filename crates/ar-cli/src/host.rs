@@ -25,6 +25,7 @@ use ar_models::train::EpochRecord;
 use crate::args::Cli;
 use crate::error::{ErrorKind, REPORT};
 use crate::failure::Failure;
+pub use crate::failure::Refused;
 use crate::panic::message_of;
 use crate::{dispatch, is_result, parse, too_many};
 
@@ -76,27 +77,6 @@ pub enum Stopped {
     ByHost,
 }
 
-/// An error as `chainrule --json` states it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// `usage`, `config`, `data`, `model`, `run`, `io`, `machine` or `internal`.
-    pub kind: &'static str,
-    /// The error and its causes, in one line.
-    pub message: String,
-    /// The file at fault.
-    pub file: Option<String>,
-    /// The place in it.
-    pub place: Option<String>,
-    /// What to do about it.
-    pub hint: String,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\nhint: {}", self.message, self.hint)
-    }
-}
-
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -140,7 +120,7 @@ pub fn call<W: AsRef<OsStr>>(
         Ok(cli) => cli,
         // Help and versions are results.
         Err(text) if is_result(text.kind()) => return Ok(text.to_string()),
-        Err(error) => return Err(Stopped::Refused(of(Failure::from(&error)))),
+        Err(error) => return Err(Stopped::Refused(Failure::from(&error).refused)),
     };
     let threads = threads.or(cli.global.threads.map(usize::from));
     let work = || here(cli, Box::new(host));
@@ -167,13 +147,8 @@ fn here(cli: Cli, host: Box<dyn Host>) -> Result<String, Stopped> {
     }
 }
 
-fn of(failure: Failure) -> Refused {
-    let (kind, message, file, place, hint) = failure.into_parts();
-    Refused { kind: kind.name(), message, file, place, hint }
-}
-
 fn refused(error: &anyhow::Error) -> Stopped {
-    Stopped::Refused(of(Failure::from(error)))
+    Stopped::Refused(Failure::from(error).refused)
 }
 
 fn panicked(payload: &(dyn Any + Send)) -> Refused {

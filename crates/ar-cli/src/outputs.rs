@@ -17,6 +17,7 @@ use ar_data::{Locations, Spec, builtin};
 use ar_models::atomic_file::{AtomicFile, folder_of, target_of};
 
 use crate::config::{Config, DataSource};
+use crate::data::pattern::matching;
 use crate::error::{Attempt, Mistake, cannot, mistake};
 use crate::run_dir::{self, RunDir};
 
@@ -110,8 +111,11 @@ impl Inputs {
         match spec.map(str::parse::<Spec>) {
             Some(Ok(Spec::Builtin(builtin))) => self.builtin(builtin.name, locations),
             Some(Ok(Spec::Path(path))) => self.paths.push(path),
-            // The name of a split of the run's own data, or a mistake that is found elsewhere.
-            Some(Err(_)) | None => {}
+            // A pattern; or the name of a split of the run's own data, or a mistake that is found elsewhere.
+            Some(Err(_)) | None => {
+                let files = spec.and_then(|pattern| matching(Path::new(pattern)));
+                self.paths.extend(files.into_iter().flatten());
+            }
         }
         self
     }

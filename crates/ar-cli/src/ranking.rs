@@ -29,7 +29,13 @@ enum Labels {
 }
 
 impl Ranking {
-    pub(crate) fn of(schema: &Schema) -> Self {
+    /// Of a run's events; `None` of real numbers alone, of which the window has what the model has.
+    pub(crate) fn of_run(schema: &Schema, event: &EventSpec) -> Option<Self> {
+        let are_reals = event.columns.is_none() && event.levels.is_none();
+        (!are_reals).then(|| Self::of(schema))
+    }
+
+    fn of(schema: &Schema) -> Self {
         let variables = &schema.variables;
         let columns: Vec<Labels> = variables.iter().map(Labels::of).collect();
         let own = event_of_columns(variables).columns.unwrap_or_default();

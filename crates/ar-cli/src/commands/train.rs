@@ -583,16 +583,17 @@ fn window_of(config: &Config, data: &Data, terminal: &Terminal) -> Result<Option
     let bar = terminal.bar(1, "{msg} {elapsed}").with_message("looking for a window");
     bar.tick();
     let settings = ModelConfig::Kernel(KernelSettings { max_rows, ..KernelSettings::default() });
-    let ranking = Ranking::of(schema);
-    let rows = match read_rows(&data.train, 1, &(0..data.train.len()).collect::<Vec<_>>()) {
-        MixedRows::Symbols(rows) => rows.into_iter().map(f64::from).collect(),
-        MixedRows::Reals(rows) => rows,
-    };
-    let window = if event.columns.is_some() || event.levels.is_some() {
-        let rows = InMemory::reals(ranking.ranked(&rows, &[]), width);
-        Model::fit(&settings, ranking.event(), &rows)
-    } else {
-        Model::fit(&settings, event, &data.train)
+    let window = match Ranking::of_run(schema, event) {
+        Some(ranking) => {
+            let all: Vec<usize> = (0..data.train.len()).collect();
+            let rows = match read_rows(&data.train, 1, &all) {
+                MixedRows::Symbols(rows) => rows.into_iter().map(f64::from).collect(),
+                MixedRows::Reals(rows) => rows,
+            };
+            let rows = InMemory::reals(ranking.ranked(&rows, &[]), width);
+            Model::fit(&settings, ranking.event(), &rows)
+        }
+        None => Model::fit(&settings, event, &data.train),
     };
     bar.finish_and_clear();
     Ok(Some(window?))
@@ -605,14 +606,13 @@ fn calibration_of(
     log_prob: Vec<f64>,
     window: Option<&Model>,
 ) -> Calibration {
-    let window = match window {
-        Some(Model::Kernel(window)) if rows.is_real() && rows.event.columns.is_none() => {
-            Some(ranks(window, rows))
+    let window = match (window, &config.data.schema) {
+        (Some(Model::Kernel(window)), Some(schema)) => {
+            Some(match Ranking::of_run(schema, &rows.event) {
+                Some(ranking) => ranks(window, &ranking.of_both(rows, &[]).1),
+                None => ranks(window, rows),
+            })
         }
-        Some(Model::Kernel(window)) => config.data.schema.as_ref().map(|schema| {
-            let (_, ranked) = Ranking::of(schema).of_both(rows, &[]);
-            ranks(window, &ranked)
-        }),
         _ => None,
     };
     Calibration { log_prob, window }

@@ -6,7 +6,6 @@ mod labels;
 mod record;
 mod rows;
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -15,7 +14,6 @@ use prob_core::anomaly::{Calibration, atypicality, auroc, average_precision};
 
 use super::{Session, finite};
 use crate::args::{ScoreArgs, ScoreKind};
-use crate::data::pattern::matching;
 use crate::data::sets::{Finder, Set};
 use crate::device;
 use crate::error::mistake;
@@ -42,15 +40,12 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     for spec in [&args.data, &args.calibrate, &args.against] {
         inputs = inputs.and_spec(spec.as_deref(), &session.locations);
     }
-    let pattern = args.data.as_deref().and_then(|data| matching(Path::new(data)));
-    let inputs = pattern.iter().flatten().fold(inputs, |inputs, path| inputs.and(path));
     check_places(args, &inputs)?;
     let device = device::choose(args.device.as_deref())?;
     let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
-    // Of real numbers alone the window has what the model has.
-    let are_reals = event.columns.is_none() && event.levels.is_none();
-    let ranking = config.data.schema.as_ref().filter(|_| !are_reals).map(Ranking::of);
+    let schema = config.data.schema.as_ref();
+    let ranking = schema.and_then(|schema| Ranking::of_run(schema, &event));
     let of_window = ranking.as_ref().map_or(&event, Ranking::event);
     let has_window = run.has_window();
     let ranked_by = match args.score {
