@@ -268,7 +268,7 @@ fn cells_of(variable: &Variable) -> Cells {
 }
 
 /// A cell of a column in the words of its table.
-fn cell_of(variable: &Variable, value: f64) -> Cell {
+pub(crate) fn cell_of(variable: &Variable, value: f64) -> Cell {
     match variable.kind {
         Type::Category { .. } | Type::Codes { .. } => word(variable, value as usize),
         _ if value.is_nan() => Cell::Missing,
@@ -278,7 +278,7 @@ fn cell_of(variable: &Variable, value: f64) -> Cell {
 }
 
 /// A symbol in the words of its table: a label, a code, or nothing for a missing cell.
-fn word(variable: &Variable, symbol: usize) -> Cell {
+pub(crate) fn word(variable: &Variable, symbol: usize) -> Cell {
     match &variable.kind {
         Type::Category { labels } => match labels.get(symbol) {
             Some(label) => Cell::Word(label.clone()),

@@ -30,6 +30,8 @@ mod report;
 mod run_dir;
 mod seal;
 mod sees;
+#[cfg(feature = "serve")]
+mod serve;
 mod signals;
 mod tables;
 
@@ -110,6 +112,8 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Compare(args) => commands::compare::run(&args, &session),
         Command::Report(args) => commands::report::run(&args, &session),
         Command::Classify(args) => commands::classify::run(&args, &session),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => commands::serve::run(&args, &session),
         Command::Compress(args) => commands::compress::run(&args, &session),
         Command::Decompress(args) => commands::decompress::run(&args, &session),
         Command::Inspect(args) => commands::inspect::run(&args, &session),

@@ -126,7 +126,7 @@ pub(crate) fn draw(
 }
 
 /// Which variables the conditional of variable `target` may look at.
-fn may_see(
+pub(crate) fn may_see(
     config: &ModelConfig,
     layout: Layout,
     model: &Model,

@@ -14,6 +14,16 @@ thread_local! {
 /// What panics on other threads said while somebody [`asks`](asked_of_others); `None` where nobody does.
 static OTHERS: Mutex<Option<Vec<String>>> = Mutex::new(None);
 
+/// Whether panics are answers to requests.
+#[cfg(feature = "serve")]
+static ARE_ANSWERED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// From now on whoever asked hears of a panic, and the process lives.
+#[cfg(feature = "serve")]
+pub(crate) fn answered() {
+    ARE_ANSWERED.store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
 /// Makes every later panic say so and end the process, unless it is [`expected`].
 pub(crate) fn install_hook(asked: Asked) {
     // Other threads that panic meanwhile wait here for the end.
@@ -24,6 +34,11 @@ pub(crate) fn install_hook(asked: Asked) {
         }
         if let Some(said) = OTHERS.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             said.push(message_of(info.payload()));
+            return;
+        }
+        #[cfg(feature = "serve")]
+        if ARE_ANSWERED.load(std::sync::atomic::Ordering::Relaxed) {
+            tracing::error!(place = ?info.location(), "{}", message_of(info.payload()));
             return;
         }
         end.call_once(|| {

@@ -17,6 +17,7 @@ use crate::columns::{BadRow, Encoding, Match, Schema, TableOptions, TableReader}
 use crate::dataset::Dataset;
 use crate::error::{Error, Flaw, Place, Result};
 use crate::read::{Format, Kind, ReadOptions, Step, format_of, name_of, no_columns, read_path};
+use crate::write::Cell;
 use std::ops::Range;
 use std::path::Path;
 
@@ -162,6 +163,73 @@ impl Chunks {
     pub fn open_as(path: &Path, reading: &Reading, rows: usize) -> Result<Self> {
         assert!(rows > 0, "a chunk of no rows");
         Self::start(path, &reading.options(), reading, rows)
+    }
+
+    /// Reads a table of text from memory as events of what was trained on, `rows` at a time; `name` stands for its path.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_as`](Self::open_as), and [`Error::Malformed`] if the bytes are no text: an archive, an image.
+    ///
+    /// # Panics
+    ///
+    /// If `rows` is 0.
+    pub fn of_text(name: &Path, text: Vec<u8>, reading: &Reading, rows: usize) -> Result<Self> {
+        assert!(rows > 0, "a chunk of no rows");
+        let is_packed = text.starts_with(&[0x1f, 0x8b]);
+        let cap = text.len() as u64;
+        let mut input = Input::from_bytes(name, text, cap.max(1))?;
+        if is_packed || format_of(&mut input)? != Format::Table {
+            let expected = "lines of values between commas";
+            return Err(input.malformed(
+                Place::File,
+                Flaw::Unsupported,
+                expected,
+                "bytes of another kind",
+            ));
+        }
+        let Reading { schema, encoding, how, table, .. } = reading;
+        let reader = TableReader::of_input(input, Format::Table, schema, *encoding, table, how)?;
+        Ok(Self::of_table(name, reader, reading, rows))
+    }
+
+    /// Reads rows that are in memory as events of what was trained on, `rows` at a time; `name` stands for their path.
+    ///
+    /// # Shapes
+    /// `cells` are `[n, names]`, or `[n, variables]` where the columns have no names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsuitable`] with every way in which the columns are not those of the schema.
+    ///
+    /// # Panics
+    ///
+    /// If `rows` is 0, or `cells` are no whole rows.
+    pub fn of_rows(
+        name: &Path,
+        names: Option<Vec<String>>,
+        cells: Vec<Cell>,
+        reading: &Reading,
+        rows: usize,
+    ) -> Result<Self> {
+        assert!(rows > 0, "a chunk of no rows");
+        let width = names.as_ref().map_or(reading.schema.variables.len(), Vec::len);
+        let source = crate::cells::rows::Rows::new(name, names, width, cells);
+        let Reading { schema, encoding, how, .. } = reading;
+        let reader = TableReader::of_rows(source, schema, *encoding, how)?;
+        Ok(Self::of_table(name, reader, reading, rows))
+    }
+
+    fn of_table(name: &Path, reader: TableReader, reading: &Reading, rows: usize) -> Self {
+        Self {
+            name: name_of(name),
+            shape: reading.shape.clone(),
+            options: reading.options(),
+            rows: Rows::Table(Box::new(reader)),
+            rows_per_chunk: rows,
+            next_row: 0,
+            is_done: false,
+        }
     }
 
     fn start(path: &Path, options: &ReadOptions, reading: &Reading, rows: usize) -> Result<Self> {

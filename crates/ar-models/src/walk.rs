@@ -226,45 +226,114 @@ where
     M: Autoregressive,
     M::Conditional: Density<Event = Tensor<1, K>>,
 {
-    let variables = ordering.len();
-    assert!(variables > 0 && observed.len().is_multiple_of(variables), "whole rows");
-    assert!(particles > 0, "0 particles, expected at least 1");
-    let n = observed.len() / variables;
-    let walks = n * particles;
-    let mut log_prob_observed = vec![0.0; n];
+    let mut walks = Particles::new(ordering, observed, particles);
+    let n = walks.log_weights.len();
     if n == 0 {
-        return Completions { values: Vec::new(), log_prob_observed };
+        return walks.completions(samples, rng);
     }
-    let mut x = vec![K::Host::default(); walks * variables];
-    let mut log_weights = vec![0.0; walks];
-    let mut state = start(walks);
-    for (t, &i) in ordering.iter().enumerate() {
-        let known = |walk: usize| observed[walk / particles * variables + i];
+    let mut state = start(n);
+    for t in 0..ordering.len() {
         let conditional = model.conditional(&state);
-        let mut x_t = if (0..n).all(|event| known(event * particles).is_some()) {
-            vec![K::Host::default(); walks]
-        } else {
-            K::to_host(conditional.sample(walks, rng))
+        let mut x_t = match walks.draws_at(t) {
+            true => K::to_host(conditional.sample(n, rng)),
+            false => vec![K::Host::default(); n],
         };
         for (walk, value) in x_t.iter_mut().enumerate() {
-            *value = known(walk).unwrap_or(*value);
-            x[walk * variables + i] = *value;
+            *value = walks.known(t, walk).unwrap_or(*value);
+            walks.set(t, walk, *value);
         }
-        let x_t = K::to_device(&x_t, 1, device).reshape([walks]);
-        if (0..n).any(|event| known(event * particles).is_some()) {
-            let log_probs = host_f64(conditional.log_prob(x_t.clone()));
-            for (walk, (weight, log_prob)) in log_weights.iter_mut().zip(log_probs).enumerate() {
-                if known(walk).is_some() {
-                    *weight += log_prob;
-                }
+        let x_t = K::to_device(&x_t, 1, device).reshape([n]);
+        if walks.weighs_at(t) {
+            for (walk, log_prob) in
+                host_f64(conditional.log_prob(x_t.clone())).into_iter().enumerate()
+            {
+                walks.weigh(t, walk, log_prob);
             }
         }
         model.advance(&mut state, x_t);
+        if let Some(ancestors) = walks.resample(t, rng) {
+            state = model.select(&state, &ancestors);
+        }
+    }
+    walks.completions(samples, rng)
+}
 
-        let mut ancestors: Vec<usize> = (0..walks).collect();
-        let last = t + 1 == variables;
-        for (event, weights) in log_weights.chunks_exact_mut(particles).enumerate() {
-            if last || effective(weights) >= particles as f64 / 2.0 {
+/// The walks of [`monte_carlo`]: their values so far, their weights, and who of them goes on.
+pub(crate) struct Particles<'a, V> {
+    ordering: &'a [usize],
+    /// `[n, variables]` in event order.
+    observed: &'a [Option<V>],
+    /// Of each event.
+    particles: usize,
+    /// `[n · particles, variables]` in event order.
+    x: Vec<V>,
+    log_weights: Vec<f64>,
+    log_prob_observed: Vec<f64>,
+}
+
+impl<'a, V: Copy + Default> Particles<'a, V> {
+    /// # Panics
+    /// When `observed` is not whole rows, or there are no particles.
+    pub(crate) fn new(ordering: &'a [usize], observed: &'a [Option<V>], particles: usize) -> Self {
+        let variables = ordering.len();
+        assert!(variables > 0 && observed.len().is_multiple_of(variables), "whole rows");
+        assert!(particles > 0, "0 particles, expected at least 1");
+        let n = observed.len() / variables;
+        Self {
+            ordering,
+            observed,
+            particles,
+            x: vec![V::default(); n * particles * variables],
+            log_weights: vec![0.0; n * particles],
+            log_prob_observed: vec![0.0; n],
+        }
+    }
+
+    /// How many there are, of all events.
+    pub(crate) fn len(&self) -> usize {
+        self.log_weights.len()
+    }
+
+    /// What is observed at position t of a walk's event.
+    pub(crate) fn known(&self, t: usize, walk: usize) -> Option<V> {
+        self.observed[walk / self.particles * self.ordering.len() + self.ordering[t]]
+    }
+
+    fn are_known_at(&self, t: usize) -> impl Iterator<Item = bool> {
+        (0..self.len()).step_by(self.particles).map(move |walk| self.known(t, walk).is_some())
+    }
+
+    /// Whether anything is to be drawn at position t.
+    pub(crate) fn draws_at(&self, t: usize) -> bool {
+        self.are_known_at(t).any(|is_known| !is_known)
+    }
+
+    /// Whether anything is observed at position t.
+    pub(crate) fn weighs_at(&self, t: usize) -> bool {
+        self.are_known_at(t).any(|is_known| is_known)
+    }
+
+    /// Notes the value of position t of a walk.
+    pub(crate) fn set(&mut self, t: usize, walk: usize, value: V) {
+        self.x[walk * self.ordering.len() + self.ordering[t]] = value;
+    }
+
+    /// Weighs a walk by log p(x_t | x_<t), if x_t is observed.
+    pub(crate) fn weigh(&mut self, t: usize, walk: usize, log_prob: f64) {
+        if self.known(t, walk).is_some() {
+            self.log_weights[walk] += log_prob;
+        }
+    }
+
+    /// After position t: whose walk each goes on with, where some are few whose weights count.
+    pub(crate) fn resample(&mut self, t: usize, rng: &mut dyn Rng) -> Option<Vec<usize>> {
+        let (particles, variables) = (self.particles, self.ordering.len());
+        if t + 1 == variables {
+            return None;
+        }
+        let mut ancestors: Vec<usize> = (0..self.len()).collect();
+        for (event, weights) in self.log_weights.chunks_exact_mut(particles).enumerate() {
+            if effective(weights) >= particles as f64 / 2.0 {
                 continue;
             }
             let own = event * particles..(event + 1) * particles;
@@ -272,24 +341,30 @@ where
             for (ancestor, chosen) in ancestors[own].iter_mut().zip(chosen) {
                 *ancestor = event * particles + chosen;
             }
-            log_prob_observed[event] += log_mean_exp(weights);
+            self.log_prob_observed[event] += log_mean_exp(weights);
             weights.fill(0.0);
         }
-        if !ancestors.is_sorted_by(|a, b| a < b) {
-            state = model.select(&state, &ancestors);
-            let row = |&walk: &usize| &x[walk * variables..(walk + 1) * variables];
-            x = ancestors.iter().flat_map(row).copied().collect();
+        if ancestors.is_sorted_by(|a, b| a < b) {
+            return None;
         }
+        let row = |&walk: &usize| &self.x[walk * variables..(walk + 1) * variables];
+        self.x = ancestors.iter().flat_map(row).copied().collect();
+        Some(ancestors)
     }
-    let mut values = Vec::with_capacity(n * samples * variables);
-    for (event, weights) in log_weights.chunks_exact(particles).enumerate() {
-        log_prob_observed[event] += log_mean_exp(weights);
-        for chosen in systematic(weights, samples, uniform(rng)) {
-            let walk = event * particles + chosen;
-            values.extend_from_slice(&x[walk * variables..(walk + 1) * variables]);
+
+    /// `samples` of the walks of each event, by their weights, and what is found to be the cost of what is observed.
+    pub(crate) fn completions(mut self, samples: usize, rng: &mut dyn Rng) -> Completions<V> {
+        let (particles, variables) = (self.particles, self.ordering.len());
+        let mut values = Vec::with_capacity(self.log_prob_observed.len() * samples * variables);
+        for (event, weights) in self.log_weights.chunks_exact(particles).enumerate() {
+            self.log_prob_observed[event] += log_mean_exp(weights);
+            for chosen in systematic(weights, samples, uniform(rng)) {
+                let walk = event * particles + chosen;
+                values.extend_from_slice(&self.x[walk * variables..(walk + 1) * variables]);
+            }
         }
+        Completions { values, log_prob_observed: self.log_prob_observed }
     }
-    Completions { values, log_prob_observed }
 }
 
 /// The effective sample size (Σ w)² / Σ w², 0 where all weights are.

@@ -8,7 +8,9 @@ use ar_models::model::Model;
 use ar_models::nade::NadeConfig;
 use ar_models::neural::{Neural, map_weights};
 use ar_models::pixel::{ImageLayout, PixelConfig, PixelKind, PixelSettings};
+use ar_models::walk::monte_carlo;
 use burn::tensor::{Device, Tensor, TensorData};
+use prob_core::Autoregressive as _;
 use prob_core::laws::enumerate_support;
 use prob_core::logspace::logsumexp;
 use prob_core::ordering::OrderingKind;
@@ -175,6 +177,40 @@ fn rows_have_masks_of_their_own_and_several_completions() {
     assert_eq!(found.log_prob_observed[2], 0.0);
     assert!((found.log_prob_observed[3] - model.log_prob(&x)[0]).abs() < 1e-4);
     assert_eq!(of(3), x.repeat(1000));
+}
+
+#[test]
+fn the_walk_in_one_kernel_draws_what_the_plain_one_does() {
+    let ordering = OrderingKind::Random { seed: 2 }.build(&[2, 3]).unwrap();
+    let nade = NadeConfig::new(ordering, 150).init(&MEANS, &mut rng(1), &Device::default());
+    let Model::Nade(model) = strong(nade, 0.3) else { panic!() };
+    let [late, other] = masks(&Model::Nade(model.clone()));
+    let observed = [late.clone(), vec![None; VARIABLES], other, late].concat();
+    for (particles, samples) in [(1, 1), (7, 3), (64, 64)] {
+        let device = Device::default();
+        let plain = monte_carlo(
+            &model,
+            |walks| model.init_state(walks),
+            Neural::ordering(&model).as_slice(),
+            &observed,
+            (particles, samples),
+            &device,
+            &mut rng(9),
+        );
+        let counts = (particles, samples);
+        let fused = Model::Nade(model.clone());
+        let fused = fused.complete_monte_carlo(&observed, None, counts, &mut rng(9));
+        assert_eq!(plain.values, fused.values, "{particles}");
+        for (a, b) in plain.log_prob_observed.iter().zip(&fused.log_prob_observed) {
+            assert!((a - b).abs() < 1e-4, "{particles}: {a}, {b}");
+        }
+        // The negative control: other uniforms draw other values.
+        if particles > 1 {
+            let other = Model::Nade(model.clone());
+            let other = other.complete_monte_carlo(&observed, None, counts, &mut rng(10));
+            assert_ne!(plain.values, other.values);
+        }
+    }
 }
 
 #[test]

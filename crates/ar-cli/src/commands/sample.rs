@@ -92,7 +92,7 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
     }
     let given = given.as_ref().map(|regions| Given::of(regions, &model));
     let values = match &given {
-        Some(given) => given.draw(&model, args, &terminal)?,
+        Some(given) => given.draw(&model, args.count, args.seed, &terminal)?,
         None => draw(&model, args.count, class, args.seed, &terminal),
     };
     let seconds = start.elapsed().as_secs_f64();
@@ -132,7 +132,7 @@ pub(crate) fn run(args: &SampleArgs, session: &Session) -> Result<()> {
 }
 
 /// Conditions that rows are drawn under.
-struct Given<'a> {
+pub(crate) struct Given<'a> {
     regions: &'a [Region],
     /// Whether the walk meets no condition after a cell that is drawn, so that each walk is a draw.
     is_exact: bool,
@@ -145,7 +145,7 @@ const WALKS_PER_SAMPLE: usize = 4;
 const FEWEST_WALKS: usize = 4000;
 
 impl<'a> Given<'a> {
-    fn of(regions: &'a [Region], model: &Model) -> Self {
+    pub(crate) fn of(regions: &'a [Region], model: &Model) -> Self {
         let ordering = model.ordering().as_slice();
         let after = ordering.iter().rposition(|&i| !regions[i].is_any()).unwrap_or(0);
         // A region that is no single value is drawn from, too: nothing known may come after it.
@@ -161,16 +161,26 @@ impl<'a> Given<'a> {
         Self { regions, is_exact }
     }
 
-    fn method(&self) -> &'static str {
+    pub(crate) fn method(&self) -> &'static str {
         if self.is_exact { "exact" } else { "smc" }
     }
 
-    fn draw(&self, model: &Model, args: &SampleArgs, terminal: &Terminal) -> Result<Rows> {
-        let bar = terminal.examples_bar(args.count, "sampling");
+    /// `count` draws.
+    ///
+    /// # Errors
+    /// When the conditions are impossible.
+    pub(crate) fn draw(
+        &self,
+        model: &Model,
+        count: usize,
+        seed: u64,
+        terminal: &Terminal,
+    ) -> Result<Rows> {
+        let bar = terminal.examples_bar(count, "sampling");
         let mut values = Vec::new();
-        for (index, first) in (0..args.count).step_by(BATCH).enumerate() {
-            let mut rng = stream(args.seed, Purpose::Sample, index as u64);
-            let samples = BATCH.min(args.count - first);
+        for (index, first) in (0..count).step_by(BATCH).enumerate() {
+            let mut rng = stream(seed, Purpose::Sample, index as u64);
+            let samples = BATCH.min(count - first);
             let particles = if self.is_exact {
                 samples
             } else {
@@ -194,12 +204,19 @@ impl<'a> Given<'a> {
 }
 
 /// Real numbers as the symbols that they lie in.
-pub(super) fn quantized(values: &[f64], levels: usize) -> Rows {
+pub(crate) fn quantized(values: &[f64], levels: usize) -> Rows {
     let levels = u16::try_from(levels).unwrap_or(256);
     Rows::Symbols(values.iter().map(|&value| quantize(value, levels)).collect())
 }
 
-fn draw(model: &Model, count: usize, class: Option<u8>, seed: u64, terminal: &Terminal) -> Rows {
+/// `count` draws, of a class if there is one.
+pub(crate) fn draw(
+    model: &Model,
+    count: usize,
+    class: Option<u8>,
+    seed: u64,
+    terminal: &Terminal,
+) -> Rows {
     let bar = terminal.examples_bar(count, "sampling");
     let mut drawn: Option<Rows> = None;
     for (index, first) in (0..count).step_by(BATCH).enumerate() {

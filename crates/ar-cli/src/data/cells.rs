@@ -46,9 +46,35 @@ impl Finder<'_> {
             return Ok(Table::of(&data, data.name.clone(), split));
         };
         let event = self.config.event_of_run()?;
+        let chunks = Chunks::open_as(&path, &self.reading(&path, &event, Encoding::Cells), ROWS)?;
+        self.all_cells(&path, chunks, event.variables(), skips)
+    }
+
+    /// Rows in memory, `[n, names]`, or `[n, variables]` without names; errors call them `path`.
+    ///
+    /// # Errors
+    /// When they do not suit the run.
+    #[cfg(feature = "serve")]
+    pub(crate) fn cells_of_rows(
+        &self,
+        path: &Path,
+        names: Option<Vec<String>>,
+        cells: Vec<ar_data::write::Cell>,
+    ) -> Result<Cells> {
+        let event = self.config.event_of_run()?;
+        let reading = self.reading(path, &event, Encoding::Cells);
+        let chunks = Chunks::of_rows(path, names, cells, &reading, ROWS)?;
+        Ok(self.all_cells(path, chunks, event.variables(), false)?.cells)
+    }
+
+    fn all_cells(
+        &self,
+        path: &Path,
+        mut chunks: Chunks,
+        variables: usize,
+        skips: bool,
+    ) -> Result<Table> {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let mut chunks =
-            Chunks::open_as(&path, &self.reading(&path, &event, Encoding::Cells), ROWS)?;
         for remark in chunks.remarks() {
             self.terminal.note(format!("{name}: {remark}"));
         }
@@ -58,18 +84,18 @@ impl Finder<'_> {
             values.extend_from_slice(chunk.data.reals()?);
             bad.extend(chunk.bad);
             rows = chunk.rows.end;
-            check_size(&path, values.len())?;
+            check_size(path, values.len())?;
         }
         if rows == 0 {
             return Err(Mistake::new(format!("{name}: no row"), "name a table that has rows")
                 .of(ErrorKind::Data)
-                .in_file(&path)
+                .in_file(path)
                 .into());
         }
         let rows = usize::try_from(rows)?;
-        say_bad_rows(&path, &bad, rows, skips, self.terminal)?;
+        say_bad_rows(path, &bad, rows, skips, self.terminal)?;
         let others = chunks.take_others();
-        if others.len() != event.variables() {
+        if others.len() != variables {
             return Err(Internal("a table's columns are not those of the run").into());
         }
         Ok(Table { name, split: None, cells: Cells { values, others } })

@@ -7,6 +7,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+#[cfg(feature = "serve")]
+use ar_data::write::Cell;
 use ar_data::{
     BadRow, Chunk, Chunks, Column, Dataset, Encoding, Kind, Locations, Match, ReadOptions, Reading,
     Spec, Split, TableOptions, read_as, read_labels, scan_levels,
@@ -195,7 +197,47 @@ impl<'a> Finder<'a> {
         Ok(Set { name, more: files, ..first })
     }
 
-    fn file(&self, path: &Path, event: &EventSpec) -> Result<Set> {
+    /// A file of the run's events.
+    ///
+    /// # Errors
+    /// When it is not there, malformed, or does not suit the run.
+    pub(crate) fn file(&self, path: &Path, event: &EventSpec) -> Result<Set> {
+        self.opened(path, event, |reading, rows| Ok(Chunks::open_as(path, reading, rows)?))
+    }
+
+    /// A text in memory, as if it were the file `path`.
+    ///
+    /// # Errors
+    /// When it is malformed, or does not suit the run.
+    #[cfg(feature = "serve")]
+    pub(crate) fn text(&self, path: &Path, text: Vec<u8>) -> Result<Set> {
+        let event = self.config.event_of_run()?;
+        self.opened(path, &event, |reading, rows| Ok(Chunks::of_text(path, text, reading, rows)?))
+    }
+
+    /// Rows in memory, `[n, names]`, or `[n, variables]` without names; errors call them `path`.
+    ///
+    /// # Errors
+    /// When they do not suit the run.
+    #[cfg(feature = "serve")]
+    pub(crate) fn rows(
+        &self,
+        path: &Path,
+        names: Option<Vec<String>>,
+        cells: Vec<Cell>,
+    ) -> Result<Set> {
+        let event = self.config.event_of_run()?;
+        self.opened(path, &event, |reading, rows| {
+            Ok(Chunks::of_rows(path, names, cells, reading, rows)?)
+        })
+    }
+
+    fn opened(
+        &self,
+        path: &Path,
+        event: &EventSpec,
+        open: impl FnOnce(&Reading, usize) -> Result<Chunks>,
+    ) -> Result<Set> {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let data = &self.config.data;
         let how = data.preprocessing;
@@ -237,7 +279,7 @@ impl<'a> Finder<'a> {
         };
         let reading = Box::new(reading(kind, levels));
         let rows_per_chunk = (VALUES / event.variables()).clamp(1, ROWS);
-        let chunks = Box::new(Chunks::open_as(path, &reading, rows_per_chunk)?);
+        let chunks = Box::new(open(&reading, rows_per_chunk)?);
         for remark in chunks.remarks() {
             self.terminal.note(format!("{name}: {remark}"));
         }

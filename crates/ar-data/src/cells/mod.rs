@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`text`] | lines of values, in any [`dialect`] |
 //! | [`npy`] | NumPy's arrays, and those in a `.npz` |
+//! | [`rows`] | rows in memory |
 //! | [`arrow`] | Parquet and Arrow IPC (feature `arrow`) |
 
 #[cfg(feature = "arrow")]
@@ -12,6 +13,7 @@ mod cuts;
 pub(crate) mod dialect;
 pub(crate) mod npy;
 pub(crate) mod npz;
+pub(crate) mod rows;
 pub(crate) mod text;
 
 use crate::columns::{Cell, Sink};

@@ -67,6 +67,16 @@ impl TableReader {
         Self::of(source, Notation::new(&schema.missing), schema, encoding, how)
     }
 
+    /// Reads rows in memory.
+    pub(crate) fn of_rows(
+        rows: crate::cells::rows::Rows,
+        schema: &Schema,
+        encoding: Encoding,
+        how: &Match,
+    ) -> Result<Self> {
+        Self::of(Box::new(rows), Notation::new(&schema.missing), schema, encoding, how)
+    }
+
     /// What counts as missing says the schema; what stands beside a table is its label.
     fn options(schema: &Schema, options: &TableOptions, how: &Match) -> TableOptions {
         let own = schema.label.as_ref().and_then(|label| label.name.clone()).map(Column::Name);

@@ -867,31 +867,47 @@ fn walk_all(
     let chunk_len = chunk_len(batch);
     x.par_chunks_mut(chunk_len * dim).enumerate().for_each(|(chunk, x)| {
         let first = chunk * chunk_len;
-        walk_chunk_f32(isa, params, &mut |t, i, logit| choose(t, first + i, logit), x);
+        let mut own = |t: usize, i: usize, logit: f32| choose(t, first + i, logit);
+        walk_chunk_f32(isa, params, &mut own, x);
     });
     x
 }
 
-/// Who says what a value is: `choose(t, image, logit of p(x_t = 1 | x_<t))`.
-pub type Choose<'a> = dyn FnMut(usize, usize, f32) -> f32 + 'a;
+/// Who says what the values of a walk are.
+pub trait Choices {
+    /// The value of position `t` of an image, whose logit of p(x_t = 1 | x_<t) is given.
+    fn choose(&mut self, t: usize, image: usize, logit: f32) -> f32;
+
+    /// Of each image the one whose walk it goes on with after position `t`; `None` where each goes on with its own.
+    fn ancestors(&mut self, t: usize) -> Option<&[usize]> {
+        let _ = t;
+        None
+    }
+}
+
+impl<F: FnMut(usize, usize, f32) -> f32> Choices for F {
+    fn choose(&mut self, t: usize, image: usize, logit: f32) -> f32 {
+        self(t, image, logit)
+    }
+}
 
 /// Most images that are best walked together.
 pub const TOGETHER: usize = CHUNK;
 
-/// Walks `images` images together on this thread; their values are what `choose` says, position by
+/// Walks `images` images together on this thread; their values are what `choices` says, position by
 /// position and image by image.
 ///
 /// The logits are those of [`forward`] on the result, to the bit, if that runs on the same instruction
-/// set, whatever the number of images.
+/// set, whatever the number of images; on the walks as they were at that position, where some go on with those of others.
 ///
 /// # Panics
 /// When the processor does not have the instruction set, or the slices' lengths do not belong to one
 /// shape.
-pub fn walk(isa: Isa, images: usize, params: Params<'_, f32>, choose: &mut Choose<'_>) {
+pub fn walk(isa: Isa, images: usize, params: Params<'_, f32>, choices: &mut dyn Choices) {
     assert!(Isa::available().contains(&isa), "{isa:?}: this processor does not have it");
     let (dim, _) = params.dims();
     if images * dim > 0 {
-        walk_chunk_f32(isa, params, choose, &mut vec![0.0; images * dim]);
+        walk_chunk_f32(isa, params, choices, &mut vec![0.0; images * dim]);
     }
 }
 
@@ -923,7 +939,7 @@ impl Dice<'_> {
 ///
 /// The f32 sigmoid decides unless the uniform is too close for it to tell.
 #[inline(always)]
-fn bernoulli_draw(u: f64, logit: f32) -> f32 {
+pub fn bernoulli_draw(u: f64, logit: f32) -> f32 {
     // The f32 sigmoid is within 2e-7 of the exact one (a test says so).
     const MARGIN: f64 = 1e-6;
     let near = f64::from(sigmoid_f32(logit));
@@ -941,7 +957,7 @@ fn bernoulli_draw(u: f64, logit: f32) -> f32 {
 unsafe fn walk_chunk<L: Lanes<Elem = f32>>(
     _: PhantomData<L>,
     params: Params<'_, f32>,
-    choose: &mut Choose<'_>,
+    choices: &mut dyn Choices,
     x: &mut [f32],
 ) {
     let (dim, hidden) = params.dims();
@@ -991,7 +1007,7 @@ unsafe fn walk_chunk<L: Lanes<Elem = f32>>(
                 let t = first + j;
                 here.clear();
                 for i in 0..n {
-                    let value = choose(t, i, logits[j * n + i]);
+                    let value = choices.choose(t, i, logits[j * n + i]);
                     x[i * dim + t] = value;
                     if value != 0.0 {
                         here.push((i as u32, value));
@@ -1016,8 +1032,26 @@ unsafe fn walk_chunk<L: Lanes<Elem = f32>>(
                         with_registers!(slab.width, L, dots_of(v, h, &here, logits));
                     }
                 }
+                if let Some(ancestors) = choices.ancestors(t) {
+                    select(ancestors, dim, x);
+                    for slab in &slabs {
+                        let block = slab.start * n..(slab.start + slab.width) * n;
+                        select(ancestors, slab.width, &mut a[block.clone()]);
+                        select(ancestors, slab.width, &mut h[block]);
+                    }
+                    logits.chunks_exact_mut(n).for_each(|logits| select(ancestors, 1, logits));
+                }
             }
         }
+    }
+}
+
+/// Row i becomes row `ancestors[i]`.
+fn select(ancestors: &[usize], width: usize, rows: &mut [f32]) {
+    let before = rows.to_vec();
+    assert_eq!(rows.len(), ancestors.len() * width, "an ancestor for each walk");
+    for (row, &ancestor) in rows.chunks_exact_mut(width).zip(ancestors) {
+        row.copy_from_slice(&before[ancestor * width..(ancestor + 1) * width]);
     }
 }
 
@@ -1145,7 +1179,7 @@ unsafe fn advance<L: Lanes, const K: usize>(
 
 dispatch! {
     /// [`walk_chunk`].
-    fn walk_chunk_f32(params: Params<'_, f32>, choose: &mut Choose<'_>, x: &mut [f32]) = walk_chunk
+    fn walk_chunk_f32(params: Params<'_, f32>, choices: &mut dyn Choices, x: &mut [f32]) = walk_chunk
 }
 
 #[cfg(test)]
@@ -1365,17 +1399,68 @@ mod tests {
             for together in [1, 5, batch] {
                 for (first, images) in x.chunks(together * dim).enumerate() {
                     let (mut n, first) = (0, first * together);
-                    walk(isa, images.len() / dim, net.params(), &mut |t, i, logit| {
-                        assert_eq!(logit.to_bits(), logits[(first + i) * dim + t].to_bits());
-                        assert_eq!(n, t * (images.len() / dim) + i, "in the order of the walk");
-                        n += 1;
-                        images[i * dim + t]
-                    });
+                    walk(
+                        isa,
+                        images.len() / dim,
+                        net.params(),
+                        &mut |t: usize, i: usize, logit: f32| {
+                            assert_eq!(logit.to_bits(), logits[(first + i) * dim + t].to_bits());
+                            assert_eq!(n, t * (images.len() / dim) + i, "in the order of the walk");
+                            n += 1;
+                            images[i * dim + t]
+                        },
+                    );
                     assert_eq!(n, images.len());
                 }
             }
         }
         walk(Isa::Portable, 0, net.params(), &mut |_, _, _| unreachable!("nobody walks"));
+    }
+
+    #[test]
+    fn walks_that_go_on_with_others_are_told_the_logits_of_these() {
+        /// Chooses by a rule, and after some positions lets walks go on with others.
+        struct Selecting<'a> {
+            x: Vec<f32>,
+            dim: usize,
+            heard: Vec<(usize, Vec<f32>, f32)>,
+            plan: &'a [Option<Vec<usize>>],
+        }
+        impl Choices for Selecting<'_> {
+            fn choose(&mut self, t: usize, image: usize, logit: f32) -> f32 {
+                let value = f32::from(u8::from((t * 7 + image * 5).is_multiple_of(3)));
+                self.heard.push((
+                    t,
+                    self.x[image * self.dim..(image + 1) * self.dim].to_vec(),
+                    logit,
+                ));
+                self.x[image * self.dim + t] = value;
+                value
+            }
+
+            fn ancestors(&mut self, t: usize) -> Option<&[usize]> {
+                let ancestors = self.plan[t].as_deref()?;
+                select(ancestors, self.dim, &mut self.x);
+                Some(ancestors)
+            }
+        }
+        let (batch, dim) = (5, 11);
+        for hidden in [3, 150] {
+            let (_, net, _) = net(3, batch, dim, hidden);
+            let mut plan = vec![None; dim];
+            plan[2] = Some(vec![4, 4, 0, 3, 3]);
+            plan[5] = Some(vec![1, 0, 1, 0, 2]);
+            plan[10] = Some(vec![0; 5]);
+            for isa in Isa::available() {
+                let x = vec![0.0; batch * dim];
+                let mut choices = Selecting { x, dim, heard: Vec::new(), plan: &plan };
+                walk(isa, batch, net.params(), &mut choices);
+                for (t, prefix, logit) in choices.heard {
+                    let expected = forward_on(isa, &prefix, net.params())[t];
+                    assert_eq!(logit.to_bits(), expected.to_bits(), "{isa:?}, {hidden}, {t}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -315,6 +315,20 @@ impl Model {
         rng: &mut dyn Rng,
     ) -> Completions {
         let (ordering, counts) = (self.ordering().as_slice(), (particles, samples));
+        if let Self::Nade(model) = self {
+            // Given one label for all, it is a model without classes.
+            let given = match labels {
+                Some([first, others @ ..]) if others.iter().all(|label| label == first) => {
+                    Some(model.given(usize::from(*first)))
+                }
+                _ => None,
+            };
+            let plain = given.as_ref().or(labels.is_none().then_some(model));
+            let found = plain.and_then(|model| model.monte_carlo(observed, counts, rng));
+            if let Some(found) = found {
+                return found;
+            }
+        }
         if let Some(labels) = labels {
             let of_walks = labels.iter().flat_map(|&y| std::iter::repeat_n(y, particles));
             let of_walks: Vec<u8> = of_walks.collect();

@@ -51,7 +51,7 @@ use crate::layers::mixture::{self, Posterior};
 use crate::layers::permute::Permutation;
 use crate::layers::{log_odds_in_walk, normal, rows};
 use crate::neural::{Neural, device_of, event_tensor, floats};
-use crate::walk::{self, Choose, Stepped, Walker};
+use crate::walk::{self, Choose, Completions, Particles, Stepped, Walker};
 
 pub use levels::{LevelNade, LevelNadeConfig, LevelNadeState, Likelihood};
 
@@ -490,6 +490,69 @@ impl Neural for Nade {
     }
 }
 
+impl Nade {
+    /// [`monte_carlo`](walk::monte_carlo) in one walk on the host; `None` where there is no kernel for it.
+    ///
+    /// # Shapes
+    /// `observed` is `[n, variables]` in event order.
+    pub(crate) fn monte_carlo(
+        &self,
+        observed: &[Option<u8>],
+        (particles, samples): (usize, usize),
+        rng: &mut dyn Rng,
+    ) -> Option<Completions> {
+        let weights = self.weights(None);
+        if self.classes().is_some()
+            || !ar_kernels::has_kernel(&weights.w)
+            || self.b.val().dtype() != DType::F32
+        {
+            return None;
+        }
+        let walks = Particles::new(self.ordering().as_slice(), observed, particles);
+        let (n, host) = (walks.len(), weights.on_host());
+        let mut choices =
+            Weighing { walks, uniforms: Vec::new(), weighs: false, ancestors: Vec::new(), rng };
+        cpu::walk(Isa::detect(), n, host.params(), &mut choices);
+        let Weighing { walks, rng, .. } = choices;
+        Some(walks.completions(samples, rng))
+    }
+}
+
+/// Walks that keep what is observed and are weighed by it.
+struct Weighing<'a> {
+    walks: Particles<'a, u8>,
+    /// Of the position that is under way, if anything is drawn there.
+    uniforms: Vec<f64>,
+    weighs: bool,
+    ancestors: Vec<usize>,
+    rng: &'a mut dyn Rng,
+}
+
+impl cpu::Choices for Weighing<'_> {
+    fn choose(&mut self, t: usize, walk: usize, logit: f32) -> f32 {
+        if walk == 0 {
+            let count = if self.walks.draws_at(t) { self.walks.len() } else { 0 };
+            self.uniforms.clear();
+            self.uniforms.extend((0..count).map(|_| uniform(self.rng)));
+            self.weighs = self.walks.weighs_at(t);
+        }
+        let known = self.walks.known(t, walk);
+        let x = known.map_or_else(|| cpu::bernoulli_draw(self.uniforms[walk], logit), f32::from);
+        self.walks.set(t, walk, x as u8);
+        if self.weighs {
+            // log σ(±logit), without the cancellation of 1 − σ.
+            let signed = if x == 0.0 { -f64::from(logit) } else { f64::from(logit) };
+            self.walks.weigh(t, walk, signed.min(0.0) - (-signed.abs()).exp().ln_1p());
+        }
+        x
+    }
+
+    fn ancestors(&mut self, t: usize) -> Option<&[usize]> {
+        self.ancestors = self.walks.resample(t, self.rng)?;
+        Some(&self.ancestors)
+    }
+}
+
 /// The walk on the host, fused.
 #[derive(Debug)]
 struct Fused {
@@ -507,8 +570,8 @@ impl Walker for Fused {
     }
 
     fn walk(&self, n: usize, choose: &mut Choose<'_>) {
-        cpu::walk(self.isa, n, self.weights.params(), &mut |t, row, logit| {
-            f32::from(choose(t, row, &[0.0, f64::from(logit)]))
-        });
+        let mut own =
+            |t: usize, row: usize, logit: f32| f32::from(choose(t, row, &[0.0, f64::from(logit)]));
+        cpu::walk(self.isa, n, self.weights.params(), &mut own);
     }
 }

@@ -169,10 +169,11 @@ pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
         });
     }
     let start = Instant::now();
+    let draws = Draws { samples, particles: args.particles, seed: args.seed };
     let question = Question { model: &model, originals: &originals, observed: &observed, class };
     let (values, costs) = match method {
-        Method::Exact => (question.draw(args, terminal), question.costs()),
-        Method::Smc => question.monte_carlo(args, terminal),
+        Method::Exact => (question.draw(draws, terminal), question.costs()),
+        Method::Smc => question.monte_carlo(draws, terminal),
     };
     if costs.observed.is_some_and(f64::is_infinite) && args.particles > 1 {
         terminal.note(
@@ -409,20 +410,28 @@ pub(crate) fn is_prefix(observed: &[bool], ordering: &[usize]) -> bool {
 }
 
 /// What is asked: the rest of `originals`, given what is observed of them.
-struct Question<'a> {
-    model: &'a Model,
+pub(crate) struct Question<'a> {
+    pub(crate) model: &'a Model,
     /// `[images, variables]`, as is the next.
-    originals: &'a [u8],
-    observed: &'a [bool],
-    class: Option<u8>,
+    pub(crate) originals: &'a [u8],
+    pub(crate) observed: &'a [bool],
+    pub(crate) class: Option<u8>,
+}
+
+/// How many completions of each image are drawn, by how many walks, and by which random numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draws {
+    pub(crate) samples: usize,
+    pub(crate) particles: usize,
+    pub(crate) seed: u64,
 }
 
 /// Means over the images, in nats.
-struct Costs {
+pub(crate) struct Costs {
     /// Of −log p(missing | observed).
     missing: f64,
     /// Of −log p(observed).
-    observed: Option<f64>,
+    pub(crate) observed: Option<f64>,
 }
 
 impl Question<'_> {
@@ -440,14 +449,15 @@ impl Question<'_> {
     }
 
     /// Completions of each image by the model's own walk, `[images, samples, variables]`.
-    fn draw(&self, args: &CompleteArgs, terminal: &Terminal) -> Vec<u8> {
-        let total = self.images() * samples_of(args);
+    pub(crate) fn draw(&self, draws: Draws, terminal: &Terminal) -> Vec<u8> {
+        let Draws { samples, seed, .. } = draws;
+        let total = self.images() * samples;
         let bar = terminal.examples_bar(total, "completing");
         let mut values = Vec::with_capacity(total * self.model.variables());
         for (index, first) in (0..total).step_by(BATCH).enumerate() {
-            let mut rng = stream(args.seed, Purpose::Sample, index as u64);
+            let mut rng = stream(seed, Purpose::Sample, index as u64);
             let last = (first + BATCH).min(total);
-            let known = self.known((first..last).map(|k| k / samples_of(args)));
+            let known = self.known((first..last).map(|k| k / samples));
             values.extend(match self.class {
                 Some(class) => {
                     self.model.complete_given(&known, &vec![class; last - first], &mut rng)
@@ -461,7 +471,7 @@ impl Question<'_> {
     }
 
     /// What the parts of the originals cost where `draw` is exact.
-    fn costs(&self) -> Costs {
+    pub(crate) fn costs(&self) -> Costs {
         let images = self.images().max(1) as f64;
         if let Some(given) = self.model.log_prob_conditional(self.originals, self.observed) {
             return Costs { missing: -given.iter().sum::<f64>() / images, observed: None };
@@ -484,15 +494,16 @@ impl Question<'_> {
     ///
     /// Completions are chosen among the particles. Where more are asked for than there are, each image has
     /// several groups of particles that walk on their own, and its cost is the mean over them.
-    fn monte_carlo(&self, args: &CompleteArgs, terminal: &Terminal) -> (Vec<u8>, Costs) {
-        let groups = samples_of(args).div_ceil(args.particles);
-        let counts = (args.particles, samples_of(args).div_ceil(groups));
+    pub(crate) fn monte_carlo(&self, draws: Draws, terminal: &Terminal) -> (Vec<u8>, Costs) {
+        let Draws { samples, particles, seed } = draws;
+        let groups = samples.div_ceil(particles);
+        let counts = (particles, samples.div_ceil(groups));
         let all: Vec<usize> =
             (0..self.images()).flat_map(|image| repeat_n(image, groups)).collect();
         let bar = terminal.examples_bar(all.len(), "completing");
         let (mut values, mut evidence) = (Vec::new(), 0.0);
-        for (index, images) in all.chunks((BATCH / args.particles).max(1)).enumerate() {
-            let mut rng = stream(args.seed, Purpose::Sample, index as u64);
+        for (index, images) in all.chunks((BATCH / particles).max(1)).enumerate() {
+            let mut rng = stream(seed, Purpose::Sample, index as u64);
             let known = self.known(images.iter().copied());
             let labels = self.class.map(|class| vec![class; images.len()]);
             let found =
@@ -505,8 +516,7 @@ impl Question<'_> {
         // Groups of one size may make a few completions too many.
         let variables = self.model.variables();
         let of_image = values.chunks_exact(groups * counts.1 * variables);
-        let values =
-            of_image.flat_map(|all| &all[..samples_of(args) * variables]).copied().collect();
+        let values = of_image.flat_map(|all| &all[..samples * variables]).copied().collect();
         let joint = match self.class {
             Some(class) => self.model.log_prob_given(self.originals, &vec![class; self.images()]),
             None => self.model.log_prob(self.originals),

@@ -11,9 +11,9 @@
 //! (see `ar_models::walk::monte_carlo`), which also estimates p(observed) and so, as p(x) is known,
 //! p(missing | observed). A single particle is the walk that does not look ahead.
 
-mod images;
+pub(crate) mod images;
 mod marginals;
-mod table;
+pub(crate) mod table;
 
 use anyhow::Result;
 

@@ -135,7 +135,8 @@ pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     };
     let terminal = &session.terminal.beside(Some(&args.out));
     let Table { name, split, cells } = data_of(args, &config, session)?;
-    let table = Holes::of(&cells, schema, &event, args);
+    let table =
+        Holes::of(&cells, schema, &event, args.count, args.hide.map(|share| (share, args.seed)));
     let rows = table.rows();
     let with_holes: Vec<usize> = (0..rows).filter(|&row| table.has_hole(row)).collect();
     let holes = table.is_hole.iter().filter(|is_hole| **is_hole).count();
@@ -150,7 +151,8 @@ pub(super) fn run(args: &CompleteArgs, session: &Session) -> Result<()> {
     // The commonest and the middle one are found among as many draws as there are particles.
     let summarized = args.most_likely || args.hide.is_some();
     let samples = if summarized { args.particles.max(asked) } else { asked };
-    let filler = Filler { model: &model, table: &table, schema, args, terminal };
+    let (seed, particles) = (args.seed, args.particles);
+    let filler = Filler { model: &model, table: &table, schema, seed, particles, terminal };
     let filled = filler.fill(&with_holes, samples);
     let hidden = match args.hide {
         Some(_) => {
@@ -222,21 +224,28 @@ fn data_of(args: &CompleteArgs, config: &Config, session: &Session) -> Result<Ta
 }
 
 /// Rows and which of their cells are to be filled in, `[rows, columns]`.
-struct Holes {
+pub(crate) struct Holes {
     /// As the model has them.
-    values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
     width: usize,
     /// Outcomes of each category; more than there can be for a number.
-    outcomes: Vec<usize>,
-    is_hole: Vec<bool>,
+    pub(crate) outcomes: Vec<usize>,
+    pub(crate) is_hole: Vec<bool>,
     /// Those of them that are there and were hidden.
     is_hidden: Vec<bool>,
 }
 
 impl Holes {
-    fn of(cells: &Cells, schema: &Schema, event: &EventSpec, args: &CompleteArgs) -> Self {
+    /// At most `count` rows; `hides` is the share of the cells that are hidden, and the seed that says which.
+    pub(crate) fn of(
+        cells: &Cells,
+        schema: &Schema,
+        event: &EventSpec,
+        count: Option<usize>,
+        hides: Option<(f64, u64)>,
+    ) -> Self {
         let width = schema.variables.len();
-        let rows = args.count.unwrap_or(usize::MAX).min(cells.values.len() / width.max(1));
+        let rows = count.unwrap_or(usize::MAX).min(cells.values.len() / width.max(1));
         let outcomes: Vec<usize> =
             schema.variables.iter().map(|own| own.levels().unwrap_or(usize::MAX)).collect();
         let codes = &cells.values[..rows * width];
@@ -248,9 +257,9 @@ impl Holes {
         };
         let mut is_hole: Vec<bool> = codes.iter().enumerate().map(missing).collect();
         let mut is_hidden = vec![false; is_hole.len()];
-        if let Some(share) = args.hide {
+        if let Some((share, seed)) = hides {
             for row in 0..rows {
-                let mut rng = stream(args.seed, Purpose::Mask, row as u64);
+                let mut rng = stream(seed, Purpose::Mask, row as u64);
                 for at in row * width..(row + 1) * width {
                     is_hidden[at] = rng.random::<f64>() < share && !is_hole[at];
                     is_hole[at] |= is_hidden[at];
@@ -260,16 +269,16 @@ impl Holes {
         Self { values, width, outcomes, is_hole, is_hidden }
     }
 
-    fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.values.len() / self.width
     }
 
-    fn has_hole(&self, row: usize) -> bool {
+    pub(crate) fn has_hole(&self, row: usize) -> bool {
         self.is_hole[row * self.width..(row + 1) * self.width].contains(&true)
     }
 
     /// What is known of the cells of a row: those that are there, and that the others are to be.
-    fn regions(&self, row: usize, schema: &Schema) -> Vec<Region> {
+    pub(crate) fn regions(&self, row: usize, schema: &Schema) -> Vec<Region> {
         let cell = |i: usize| {
             let at = row * self.width + i;
             if self.is_hole[at] {
@@ -283,21 +292,23 @@ impl Holes {
 }
 
 /// What was found of the rows with holes.
-struct Found {
+pub(crate) struct Found {
     /// `[rows, samples, columns]`.
-    values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
     /// How many of them were drawn from p(missing | observed) itself.
-    exact: usize,
+    pub(crate) exact: usize,
     /// −ln p(cell | observed) of each hidden cell: its row among those with holes, its column, the cost in nats.
     costs: Vec<(usize, usize, f64)>,
 }
 
-struct Filler<'a> {
-    model: &'a Model,
-    table: &'a Holes,
-    schema: &'a Schema,
-    args: &'a CompleteArgs,
-    terminal: &'a Terminal,
+/// Fills in rows.
+pub(crate) struct Filler<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) table: &'a Holes,
+    pub(crate) schema: &'a Schema,
+    pub(crate) seed: u64,
+    pub(crate) particles: usize,
+    pub(crate) terminal: &'a Terminal,
 }
 
 /// The most ways to fill in a row that are tried one by one.
@@ -309,7 +320,7 @@ const MOST_LABELS: usize = 64;
 impl Filler<'_> {
     /// Draws of rows: from p(missing | observed) itself where all ways to fill in a row can be tried, nothing that is
     /// observed comes after a hole, or the model takes any mask; by sequential Monte Carlo elsewhere.
-    fn fill(&self, rows: &[usize], samples: usize) -> Found {
+    pub(crate) fn fill(&self, rows: &[usize], samples: usize) -> Found {
         let any_mask = self.model.takes_any_mask();
         let width = self.table.width;
         let ordering = self.model.ordering().as_slice();
@@ -318,7 +329,7 @@ impl Filler<'_> {
         let mut others = Vec::new();
         let bar = self.terminal.examples_bar(rows.len(), "filling in");
         for (place, &row) in rows.iter().enumerate() {
-            let mut rng = stream(self.args.seed, Purpose::Sample, (1 << 40) | row as u64);
+            let mut rng = stream(self.seed, Purpose::Sample, (1 << 40) | row as u64);
             let out = &mut found.values[place * samples * width..][..samples * width];
             // What a model of any mask says of one needs no sums over whole rows.
             let tried = if any_mask { None } else { self.try_all(row, out, &mut rng) };
@@ -397,12 +408,12 @@ impl Filler<'_> {
         samples: usize,
         purpose: Purpose,
     ) -> (Vec<f64>, Vec<f64>) {
-        let particles = self.args.particles.max(samples);
+        let particles = self.particles.max(samples);
         let effort = Effort { particles, samples };
         let bar = self.terminal.examples_bar(regions.len(), "walking");
         let (mut values, mut log_prob) = (Vec::new(), Vec::new());
         for (batch, regions) in regions.chunks((WALKS / particles).max(1)).enumerate() {
-            let mut rng = stream(self.args.seed, purpose, batch as u64);
+            let mut rng = stream(self.seed, purpose, batch as u64);
             if let Some(found) = self.model.draws_given(&regions.concat(), effort, &mut rng) {
                 values.extend(found.values);
                 log_prob.extend(found.log_prob);

@@ -21,7 +21,7 @@ use crate::data::sets::Finder;
 use crate::error::mistake;
 
 /// How many tests there are.
-pub(super) const TESTS: usize = 5;
+pub(crate) const TESTS: usize = 5;
 /// Numbers of a background's tables at most.
 const CELLS: usize = 1 << 22;
 /// West, north-west, north and north-east of a pixel.
@@ -29,7 +29,7 @@ const NEIGHBOURS: [[isize; 2]; 4] = [[0, -1], [-1, -1], [-1, 0], [-1, 1]];
 
 /// A test, in the order of outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Test {
+pub(crate) enum Test {
     /// Unlikely rows.
     LowLikelihood,
     /// Rows that are far from as likely as normal ones are, on either side.
@@ -43,11 +43,11 @@ pub(super) enum Test {
 }
 
 impl Test {
-    pub(super) const ALL: [Self; TESTS] =
+    pub(crate) const ALL: [Self; TESTS] =
         [Self::LowLikelihood, Self::Typicality, Self::Ratio, Self::Complexity, Self::Any];
 
     /// What columns and records call it.
-    pub(super) fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::LowLikelihood => "low_likelihood",
             Self::Typicality => "typicality",
@@ -70,24 +70,24 @@ impl fmt::Display for Test {
 
 /// Something for each test that was run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tested<T>(pub(super) [Option<T>; TESTS]);
+pub(crate) struct Tested<T>(pub(crate) [Option<T>; TESTS]);
 
 impl<T: Copy> Tested<T> {
-    pub(super) fn of(f: impl FnMut(Test) -> Option<T>) -> Self {
+    pub(crate) fn of(f: impl FnMut(Test) -> Option<T>) -> Self {
         Self(Test::ALL.map(f))
     }
 
     /// Which they are.
-    pub(super) fn tests(&self) -> Tested<()> {
+    pub(crate) fn tests(&self) -> Tested<()> {
         Tested(self.0.map(|value| value.map(|_| ())))
     }
 
-    pub(super) fn get(&self, test: Test) -> Option<T> {
+    pub(crate) fn get(&self, test: Test) -> Option<T> {
         self.0[test as usize]
     }
 
     /// Those that were run.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Test, T)> + use<T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Test, T)> + use<T> {
         Test::ALL.into_iter().zip(self.0).filter_map(|(test, value)| Some((test, value?)))
     }
 }
@@ -104,10 +104,10 @@ impl<T: Copy + Serialize> Serialize for Tested<T> {
 
 /// What a row is ranked by; higher is more normal, NaN where nobody asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Measures {
-    pub(super) score: f64,
-    pub(super) ratio: f64,
-    pub(super) complexity: f64,
+pub(crate) struct Measures {
+    pub(crate) score: f64,
+    pub(crate) ratio: f64,
+    pub(crate) complexity: f64,
 }
 
 impl Measures {
@@ -118,12 +118,12 @@ impl Measures {
 }
 
 /// A row so far out that its density is no number is as unlikely as can be.
-pub(super) fn no_nan(x: f64) -> f64 {
+pub(crate) fn no_nan(x: f64) -> f64 {
     if x.is_nan() { f64::NEG_INFINITY } else { x }
 }
 
 /// What is measured beside the score.
-pub(super) struct Extras {
+pub(crate) struct Extras {
     background: Option<Model>,
     complexity: bool,
 }
@@ -133,7 +133,7 @@ impl Extras {
     ///
     /// # Errors
     /// When rows are not of symbols of one number of levels, or the training rows cannot be read.
-    pub(super) fn of(asked: &[TestKind], event: &EventSpec, finder: &Finder<'_>) -> Result<Self> {
+    pub(crate) fn of(asked: &[TestKind], event: &EventSpec, finder: &Finder<'_>) -> Result<Self> {
         let is_asked = |test: TestKind| asked.contains(&test);
         if let (Some(test), None) = (asked.first(), event.levels) {
             return Err(mistake(
@@ -157,13 +157,19 @@ impl Extras {
         Ok(Self { background: background.transpose()?, complexity: is_asked(TestKind::Complexity) })
     }
 
+    /// Nothing.
+    #[cfg(feature = "serve")]
+    pub(crate) fn none() -> Self {
+        Self { background: None, complexity: false }
+    }
+
     /// Whether there is anything.
-    pub(super) fn are_asked(&self) -> bool {
+    pub(crate) fn are_asked(&self) -> bool {
         self.background.is_some() || self.complexity
     }
 
     /// Which tests are run, with a calibration or without one.
-    pub(super) fn tests(&self, is_calibrated: bool) -> Tested<()> {
+    pub(crate) fn tests(&self, is_calibrated: bool) -> Tested<()> {
         Tested::of(|test| {
             let is_run = match test {
                 Test::LowLikelihood | Test::Typicality => true,
@@ -176,7 +182,7 @@ impl Extras {
     }
 
     /// log p(x) − log p₀(x) and log p(x) + L(x) of each row, by its log p(x), in nats; NaN where nobody asked.
-    pub(super) fn measure(&self, examples: &dyn Examples, log_prob: &[f64]) -> Vec<[f64; 2]> {
+    pub(crate) fn measure(&self, examples: &dyn Examples, log_prob: &[f64]) -> Vec<[f64; 2]> {
         let mut out = vec![[f64::NAN; 2]; log_prob.len()];
         if let Some(background) = &self.background {
             let simple = log_probs(background, examples, |_| ());
@@ -220,8 +226,8 @@ fn compressed_nats(row: &[u8]) -> f64 {
 }
 
 /// Normal rows, to rank others among.
-pub(super) struct Normal {
-    pub(super) score: Calibration,
+pub(crate) struct Normal {
+    pub(crate) score: Calibration,
     ratio: Option<Calibration>,
     complexity: Option<Calibration>,
     joint: Option<JointCalibration>,
@@ -230,7 +236,7 @@ pub(super) struct Normal {
 impl Normal {
     /// # Errors
     /// When a score is impossible.
-    pub(super) fn of(rows: &[Measures], tests: &Tested<()>) -> Result<Self> {
+    pub(crate) fn of(rows: &[Measures], tests: &Tested<()>) -> Result<Self> {
         let impossible = "the calibration set has an impossible score";
         let each = |f: fn(&Measures) -> f64| -> Result<Calibration> {
             Calibration::new(rows.iter().map(f).collect()).context(impossible)
@@ -252,7 +258,7 @@ impl Normal {
     }
 
     /// The p-value of a row by each test.
-    pub(super) fn p(&self, row: Measures) -> Tested<f64> {
+    pub(crate) fn p(&self, row: Measures) -> Tested<f64> {
         Tested::of(|test| match test {
             Test::LowLikelihood => Some(self.score.low_likelihood(row.score)),
             Test::Typicality => Some(self.score.typicality(row.score)),

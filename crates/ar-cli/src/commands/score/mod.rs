@@ -1,19 +1,24 @@
 //! `chainrule score RUN`: the log-likelihood of each row, and whether it is an anomaly.
 
-mod anomaly;
+pub(crate) mod anomaly;
 mod files;
 mod labels;
 mod record;
-mod rows;
+pub(crate) mod rows;
 
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use ar_data::{Spec, Split};
+use ar_models::config::EventSpec;
+use ar_models::window::KernelWindow;
+use burn::tensor::Device;
 use prob_core::anomaly::{Calibration, atypicality, auroc, average_precision};
 
 use super::{Session, finite};
 use crate::args::{ScoreArgs, ScoreKind};
+use crate::calibration;
+use crate::config::Config;
 use crate::data::sets::{Finder, Set};
 use crate::device;
 use crate::error::mistake;
@@ -44,26 +49,10 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let device = device::choose(args.device.as_deref())?;
     let event = config.event_of_run()?;
     let model = run.load_model(&config, &event, &device.device)?;
-    let schema = config.data.schema.as_ref();
-    let ranking = schema.and_then(|schema| Ranking::of_run(schema, &event));
-    let of_window = ranking.as_ref().map_or(&event, Ranking::event);
+    let ranks = Ranks::of(&run, &config, &event, args.score, &device.device)?;
+    let ranked_by = ranks.by;
+    let Ranks { ranking, window, .. } = &ranks;
     let has_window = run.has_window();
-    let ranked_by = match args.score {
-        Some(ScoreKind::Window) if !has_window => {
-            return Err(mistake(
-                format!("--score window: {} keeps no training rows", run.display()),
-                "rank by --score log-prob; runs of tables keep some, unless data.keep_rows = 0 says otherwise or there are \
-                 more than 128 columns of bits or levels",
-            ));
-        }
-        Some(score) => score,
-        None if has_window => ScoreKind::Window,
-        None => ScoreKind::LogProb,
-    };
-    let window = match ranked_by {
-        ScoreKind::Window => run.load_window(of_window, &device.device)?,
-        ScoreKind::LogProb => None,
-    };
     let out = args.out.as_deref();
     let terminal = &session.terminal.beside(out).beside(args.per_variable.as_deref());
     terminal.detail(format!("device {}, {} threads", device.name, rayon::current_num_threads()));
@@ -72,7 +61,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     let finder = Finder {
         terminal,
         levels: args.levels,
-        cells: window.is_some() && ranking.is_some(),
+        cells: ranks.tells_cells(),
         ..Finder::new(&config, session.reader(), &args.file)
     };
     let split = args.split.unwrap_or(Split::Test);
@@ -136,10 +125,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         Ok((Normal::of(&rows, &tests)?, record))
     });
     let known = known.map(|known| -> Result<_> {
-        let score = match (ranked_by, &known.window) {
-            (ScoreKind::Window, Some(window)) => window,
-            _ => &known.log_prob,
-        };
+        let score = ranks.scores_of(&known);
         let named = Named { name: &config.data.label(), split: Split::Valid.to_string() };
         let (record, rows) = rows::known(&named, &known.log_prob, score, model.variables());
         Ok((Normal::of(&rows, &tests)?, record))
@@ -210,6 +196,80 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
         seconds: start.elapsed().as_secs_f64(),
     };
     terminal.result(&record, || record.words())
+}
+
+/// What the rows of a run are ranked by.
+pub(crate) struct Ranks {
+    /// The model's log p(x), or that of the window.
+    pub(crate) by: ScoreKind,
+    /// The window, where that is it.
+    pub(crate) window: Option<KernelWindow>,
+    /// What rows of a table are to it.
+    pub(crate) ranking: Option<Ranking>,
+}
+
+impl Ranks {
+    /// As `asked` for, or by the window where the run has one.
+    ///
+    /// # Errors
+    /// When the run has none that is asked for, or it is not the one that the run wrote.
+    pub(crate) fn of(
+        run: &RunDir,
+        config: &Config,
+        event: &EventSpec,
+        asked: Option<ScoreKind>,
+        device: &Device,
+    ) -> Result<Self> {
+        let schema = config.data.schema.as_ref();
+        let ranking = schema.and_then(|schema| Ranking::of_run(schema, event));
+        let has_window = run.has_window();
+        let by = match asked {
+            Some(ScoreKind::Window) if !has_window => {
+                return Err(mistake(
+                    format!("--score window: {} keeps no training rows", run.display()),
+                    "rank by --score log-prob; runs of tables keep some, unless data.keep_rows = 0 says otherwise or there \
+                     are more than 128 columns of bits or levels",
+                ));
+            }
+            Some(score) => score,
+            None if has_window => ScoreKind::Window,
+            None => ScoreKind::LogProb,
+        };
+        let of_window = ranking.as_ref().map_or(event, Ranking::event);
+        let window = match by {
+            ScoreKind::Window => run.load_window(of_window, device)?,
+            ScoreKind::LogProb => None,
+        };
+        Ok(Self { by, window, ranking })
+    }
+
+    /// Whether labels that training never saw are told apart.
+    pub(crate) fn tells_cells(&self) -> bool {
+        self.window.is_some() && self.ranking.is_some()
+    }
+
+    /// What the validation rows are ranked by.
+    pub(crate) fn scores_of<'a>(&self, known: &'a calibration::Calibration) -> &'a [f64] {
+        match (self.by, &known.window) {
+            (ScoreKind::Window, Some(window)) => window,
+            _ => &known.log_prob,
+        }
+    }
+
+    /// Normal rows to rank others among, of what the run knows of its validation rows, if it does.
+    ///
+    /// # Errors
+    /// When what it knows is not what it wrote, or is impossible.
+    #[cfg(feature = "serve")]
+    pub(crate) fn normal(&self, run: &RunDir, variables: usize) -> Result<Option<Normal>> {
+        let Some(known) = run.calibration()? else { return Ok(None) };
+        if self.by == ScoreKind::Window && known.window.is_none() {
+            return Ok(None);
+        }
+        let named = Named { name: "valid", split: Split::Valid.to_string() };
+        let (_, rows) = rows::known(&named, &known.log_prob, self.scores_of(&known), variables);
+        Ok(Some(Normal::of(&rows, &Extras::none().tests(true))?))
+    }
 }
 
 /// What tests rank a row by.

@@ -44,42 +44,42 @@ pub(super) struct Record {
 
 /// What is said of each set. A number that is not finite is `null` in JSON.
 #[derive(Debug, Serialize)]
-pub(super) struct SetRecord {
+pub(crate) struct SetRecord {
     /// Name of the data.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// `train`, `valid`, `test`, or `all` for a file, which has no splits.
-    pub(super) split: String,
+    pub(crate) split: String,
     /// Rows, bad ones included.
-    pub(super) rows: u64,
+    pub(crate) rows: u64,
     /// Rows that could not be read.
-    pub(super) bad_rows: u64,
+    pub(crate) bad_rows: u64,
     /// The first of them.
-    pub(super) first_bad_rows: Vec<BadRecord>,
+    pub(crate) first_bad_rows: Vec<BadRecord>,
     /// Rows that have probability 0 under the model.
-    pub(super) outside_support: u64,
+    pub(crate) outside_support: u64,
     /// Mean of −log p(x), in nats per row.
-    pub(super) nll_nats: Option<f64>,
+    pub(crate) nll_nats: Option<f64>,
     /// Standard error of that mean.
-    pub(super) nll_nats_stderr: Option<f64>,
+    pub(crate) nll_nats_stderr: Option<f64>,
     /// The mean in bits per variable.
-    pub(super) bits_per_dim: Option<f64>,
+    pub(crate) bits_per_dim: Option<f64>,
     /// Rows with a p-value of at most alpha; only with a calibration.
-    pub(super) flagged: Option<Flagged>,
+    pub(crate) flagged: Option<Flagged>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct BadRecord {
-    pub(super) row: u64,
-    pub(super) error: String,
+pub(crate) struct BadRecord {
+    pub(crate) row: u64,
+    pub(crate) error: String,
 }
 
 /// How many rows each test flags.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Flagged {
-    pub(super) alpha: f64,
+pub(crate) struct Flagged {
+    pub(crate) alpha: f64,
     /// Rows that could be read.
-    pub(super) rows: u64,
-    pub(super) counts: Tested<u64>,
+    pub(crate) rows: u64,
+    pub(crate) counts: Tested<u64>,
 }
 
 impl Flagged {

@@ -20,55 +20,55 @@ use crate::ranking::Ranking;
 pub(super) const SHOWN: usize = 5;
 
 /// A row and what is known of it.
-pub(super) struct Row<'a> {
-    pub(super) number: u64,
+pub(crate) struct Row<'a> {
+    pub(crate) number: u64,
     /// None for a bad row.
-    pub(super) scores: Option<Scores<'a>>,
+    pub(crate) scores: Option<Scores<'a>>,
     /// Why there are none.
-    pub(super) error: &'a str,
+    pub(crate) error: &'a str,
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Scores<'a> {
-    pub(super) log_prob: f64,
+pub(crate) struct Scores<'a> {
+    pub(crate) log_prob: f64,
     /// What rows are ranked by.
-    pub(super) measures: Measures,
-    pub(super) bits_per_dim: f64,
-    pub(super) p: Option<PValues>,
+    pub(crate) measures: Measures,
+    pub(crate) bits_per_dim: f64,
+    pub(crate) p: Option<PValues>,
     /// Of each variable, where asked for.
-    pub(super) costs: &'a [f64],
+    pub(crate) costs: &'a [f64],
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct PValues {
-    pub(super) of: Tested<f64>,
-    pub(super) alpha: f64,
+pub(crate) struct PValues {
+    pub(crate) of: Tested<f64>,
+    pub(crate) alpha: f64,
 }
 
 impl PValues {
     /// Which tests flag the row.
-    pub(super) fn flags(self) -> Tested<bool> {
+    pub(crate) fn flags(self) -> Tested<bool> {
         Tested(self.of.0.map(|p| p.map(|p| p <= self.alpha)))
     }
 }
 
 /// Scores sets, one after the other.
-pub(super) struct Scorer<'a> {
-    pub(super) model: &'a Model,
+pub(crate) struct Scorer<'a> {
+    pub(crate) model: &'a Model,
     /// What ranks rows in place of the model.
-    pub(super) window: Option<&'a KernelWindow>,
+    pub(crate) window: Option<&'a KernelWindow>,
     /// What rows of a table are to the window.
-    pub(super) ranking: Option<&'a Ranking>,
+    pub(crate) ranking: Option<&'a Ranking>,
     /// What is measured beside the score.
-    pub(super) extras: &'a Extras,
-    pub(super) session: &'a Session,
-    pub(super) bad_rows: BadRows,
-    pub(super) alpha: f64,
+    pub(crate) extras: &'a Extras,
+    pub(crate) session: &'a Session,
+    pub(crate) bad_rows: BadRows,
+    pub(crate) alpha: f64,
 }
 
 impl Scorer<'_> {
     /// Scores a set to its end and hands each row to `each`, in order, bad ones included.
-    pub(super) fn run(
+    pub(crate) fn run(
         &self,
         set: &mut Set,
         normal: Option<&Normal>,
