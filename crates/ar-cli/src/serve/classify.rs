@@ -32,7 +32,7 @@ pub(crate) struct ClassifyRequest {
     #[serde(default = "particles")]
     #[schema(minimum = 1)]
     particles: usize,
-    #[serde(default)]
+    #[serde(default = "super::seed")]
     seed: u64,
 }
 

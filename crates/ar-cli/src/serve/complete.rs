@@ -31,7 +31,7 @@ pub(crate) struct CompleteRequest {
     #[schema(minimum = 1)]
     particles: usize,
     /// The same seed gives the same completions.
-    #[serde(default)]
+    #[serde(default = "super::seed")]
     seed: u64,
     /// The label that completions are given, of a model with classes.
     #[serde(default)]

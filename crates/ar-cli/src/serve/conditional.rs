@@ -31,7 +31,7 @@ pub(crate) struct ConditionalRequest {
     #[serde(default = "particles")]
     #[schema(minimum = 1)]
     particles: usize,
-    #[serde(default)]
+    #[serde(default = "super::seed")]
     seed: u64,
 }
 

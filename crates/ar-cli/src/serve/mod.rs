@@ -119,6 +119,11 @@ impl Limits {
     }
 }
 
+/// Of random numbers, unless a request says otherwise: that of the commands.
+fn seed() -> u64 {
+    1
+}
+
 /// What is served, and to whom.
 pub(crate) struct Plan {
     pub(crate) models: Vec<Served>,

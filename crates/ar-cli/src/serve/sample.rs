@@ -21,7 +21,7 @@ pub(crate) struct SampleRequest {
     #[schema(minimum = 1)]
     count: usize,
     /// The same seed gives the same draws.
-    #[serde(default)]
+    #[serde(default = "super::seed")]
     seed: u64,
     /// The label that draws are given, of a model with classes.
     #[serde(default)]

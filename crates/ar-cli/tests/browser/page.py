@@ -315,9 +315,12 @@ class Form:
 
     def check(self):
         columns = self.model["variables"]
+        # Parts of a row have no probability of their own under some models of numbers.
+        takes_parts = "conditional" in self.model["uses"]
         self.act("empty")
         assert self.filled() == 0
-        assert self.page.locator(".note :is(.bar, rect, b)").count() >= columns, "empty cells show nothing"
+        if takes_parts:
+            assert self.page.locator(".note :is(.bar, rect, b)").count() >= columns, "empty cells show nothing"
         self.act("draw")
         self.page.wait_for_selector(".cell.filled")
         assert self.filled() > columns // 2, "a draw does not fill the form"
@@ -325,23 +328,30 @@ class Form:
         if self.page.locator("[data-do=example]").is_visible():
             self.act("example")
             assert self.filled() > 0
-        self.one_cell_changes_the_others()
-        self.act("complete")
-        assert self.filled() > columns // 2, "the rest is not filled in"
+        if takes_parts:
+            self.one_cell_changes_the_others()
+            self.act("complete")
+            assert self.filled() > columns // 2, "the rest is not filled in"
         return {}
 
     def one_cell_changes_the_others(self):
         self.act("empty")
         before = self.notes()
-        field = self.page.locator(".cell :is(input, select)").first
-        if field.evaluate("one => one.tagName") == "SELECT":
-            field.select_option(index=1)
-        else:
-            field.fill("31")
-        self.visit.settle()
-        after = self.notes()
-        assert after[0] != before[0] and after[1:] != before[1:], "a filled cell says nothing of the others"
-        expect(self.page.locator(".cost dt").first).to_have_text("−log p of 1 filled cell")
+        fields = self.page.locator(".cell :is(input, select)")
+        # The first variable may have nothing to do with the others.
+        for filled in range(1, min(fields.count(), 8)):
+            field = fields.nth(filled - 1)
+            if field.evaluate("one => one.tagName") == "SELECT":
+                field.select_option(index=field.locator("option").count() - 1)
+            else:
+                field.fill("31")
+            self.visit.settle()
+            after = self.notes()
+            cells = f"−log p of {filled} filled cell{'s' if filled > 1 else ''}"
+            expect(self.page.locator(".cost dt").first).to_have_text(cells)
+            if after[filled:] != before[filled:]:
+                return
+        raise AssertionError("filled cells say nothing of the others")
 
 
 def check_recovery(browser, address):

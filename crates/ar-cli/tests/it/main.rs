@@ -21,6 +21,8 @@ mod reals;
 mod report;
 mod resume;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod tables;
 mod transcripts;
 mod window;

@@ -40,7 +40,7 @@ function pValue(p) {
 
 /** A cost in nats; the service sends null for that of probability 0. */
 export function nats(cost) {
-  return cost === null || cost === Infinity ? "∞" : cost.toFixed(2);
+  return cost === null || cost === Infinity ? "∞" : cost.toFixed(2).replace("-", "−");
 }
 
 export function count(number, one, many = `${one}s`) {
@@ -62,7 +62,8 @@ export function showRank(box, model, scored, row) {
   box.hidden = model.calibration === null;
   if (box.hidden) return;
   const [term, words] = [box.querySelector("dt"), box.querySelector("dd")];
-  term.textContent = `p-values among ${count(model.calibration.rows, `validation ${row}`)}`;
+  const by = model.ranked_by === "window" ? ", ranked by the window over training rows" : "";
+  term.textContent = `p-values among ${count(model.calibration.rows, `validation ${row}`)}${by}`;
   box.classList.toggle("flagged", Boolean(scored?.flagged));
   const isWaiting = typeof scored?.p_low_likelihood !== "number";
   box.classList.toggle("waiting", isWaiting);

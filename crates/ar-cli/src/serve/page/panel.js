@@ -80,7 +80,7 @@ export class Panel {
     const { particles } = this;
     const begun = performance.now();
     const { method, particles: used, rows: [answer] } = await this.ask("complete", {
-      rows: [row], samples: COMPLETIONS, particles: particles.count, seed, means: true,
+      rows: [row], samples: Math.min(COMPLETIONS, particles.count), particles: particles.count, seed, means: true,
     });
     if (answer.error) throw rowError(answer.error);
     particles.adapt(performance.now() - begun);
