@@ -69,9 +69,6 @@ pub(crate) fn answer(
     let asked: ClassifyRequest = parsed(body.json()?)?;
     limits.check_rows(asked.rows.len() as u64)?;
     limits.check_draws(1, asked.particles)?;
-    if asked.rows.is_empty() {
-        return Err(Fault::request("no rows", "give at least one"));
-    }
     let (classes, evidence) = match (&asked.target, served.class_names()) {
         (None, Some(classes)) => {
             let evidence = of_classes(served, &asked, classes.len(), limits)?;
@@ -107,6 +104,9 @@ fn of_classes(
     classes: usize,
     limits: &Limits,
 ) -> Result<Vec<f64>, Fault> {
+    if asked.rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let Some(levels) = served.event.levels else {
         return Err(Fault::internal("a model with classes is one of symbols"));
     };
@@ -146,6 +146,9 @@ fn of_column(
             "`complete` says what a missing number would be",
         ));
     };
+    if asked.rows.is_empty() {
+        return Ok((labels, Vec::new()));
+    }
     let cells = super::complete::cells_of(served, &asked.rows)?;
     let columns = served.event.columns.as_deref().unwrap_or_default();
     let rows = seen_by_model(&cells.values, columns);

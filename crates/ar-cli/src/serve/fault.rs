@@ -72,9 +72,12 @@ impl From<anyhow::Error> for Fault {
             "internal" | "io" | "machine" => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        // What is a word of the command line is one of the request here.
-        let kind = if refused.kind == "usage" { "request" } else { refused.kind };
-        Self::new(status, kind, refused.message, refused.hint)
+        if refused.kind != "usage" {
+            return Self::new(status, refused.kind, refused.message, refused.hint);
+        }
+        // What is an option of the command line is a key of the request here.
+        let [message, hint] = [refused.message, refused.hint].map(|text| text.replace("--", ""));
+        Self::new(status, "request", message, hint)
     }
 }
 

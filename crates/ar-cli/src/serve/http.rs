@@ -86,6 +86,10 @@ impl Body {
 /// # Errors
 /// When it is none, 400, or not what is asked for, 422.
 pub(crate) fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    // Serde would take an array for an object whose keys may all be left out.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first == b'[') {
+        return Err(Fault::request("the body: an array", "the body has to be one JSON object"));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let (status, hint) = match error.classify() {
             Category::Data => {
@@ -495,7 +499,7 @@ fn query<T>(query: Result<Query<T>, axum::extract::rejection::QueryRejection>) -
 
 /// Real events to start from, evenly spaced over the test split of the run's data.
 #[utoipa::path(get, path = "/v1/models/{name}/examples",
-    params(("name" = String, Path), ("count" = Option<u32>, Query, minimum = 0, description = "At most so many")),
+    params(("name" = String, Path), ("count" = Option<u64>, Query, minimum = 0, description = "At most so many")),
     responses((status = 200, body = Examples), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 408, body = ErrorBody)))]
 async fn examples(

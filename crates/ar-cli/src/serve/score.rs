@@ -35,6 +35,7 @@ pub(crate) struct ScoreRequest {
     costs: bool,
     /// Values of each pixel, where they are not those that the model sees: 256 for bytes.
     #[serde(default)]
+    #[schema(minimum = 2, maximum = 256)]
     levels: Option<u16>,
 }
 
@@ -55,7 +56,26 @@ pub(crate) struct ScoreHow {
     pub(crate) costs: bool,
     /// Values of each pixel, where they are not those that the model sees: 256 for bytes.
     #[serde(default)]
+    #[param(minimum = 2, maximum = 256)]
     pub(crate) levels: Option<u16>,
+}
+
+impl ScoreHow {
+    fn check(&self) -> Result<(), Fault> {
+        if !(0.0..=1.0).contains(&self.alpha) {
+            return Err(Fault::request(
+                format!("alpha: {}", self.alpha),
+                "alpha is a share of normal rows, from 0 to 1",
+            ));
+        }
+        match self.levels {
+            Some(levels) if !(2..=256).contains(&levels) => Err(Fault::request(
+                format!("levels: {levels}, expected 2 to 256"),
+                "leave it out where pixels are as the model sees them",
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn alpha() -> f64 {
@@ -92,9 +112,12 @@ pub(crate) enum ScoredRow {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Scored {
     /// log p(x) in nats; null where the row is impossible.
+    #[schema(required)]
     log_prob_nats: Option<f64>,
     /// What it is ranked by; higher is more normal.
+    #[schema(required)]
     score: Option<f64>,
+    #[schema(required)]
     bits_per_dim: Option<f64>,
     /// The share of normal rows that are as unlikely; with a calibration.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,10 +155,12 @@ pub(crate) fn answer(
     limits: &Limits,
 ) -> Result<ScoreAnswer, Fault> {
     let name = rows::name();
+    query.check()?;
     let (how, bad, ignored, set) = match body {
         Body::Json(bytes) => {
             let ScoreRequest { rows, alpha, costliest, costs, levels } = parsed(&bytes)?;
             let how = ScoreHow { alpha, costliest, costs, levels };
+            how.check()?;
             limits.check_rows(rows.len() as u64)?;
             if rows.is_empty() {
                 return Ok(ScoreAnswer::of(served, &how));
@@ -161,12 +186,6 @@ pub(crate) fn answer(
             (how, Vec::new(), Vec::new(), Some(set))
         }
     };
-    if !(0.0..=1.0).contains(&how.alpha) {
-        return Err(Fault::request(
-            format!("alpha: {}", how.alpha),
-            "alpha is a share of normal rows, from 0 to 1",
-        ));
-    }
     let mut scored = match set {
         Some(set) => scores(served, set, &how, limits)?,
         None => Vec::new(),

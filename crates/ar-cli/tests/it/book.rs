@@ -46,6 +46,7 @@ pages! {
     scale: "docs/src/scale.md",
     score_images: "docs/src/score-images.md",
     score: "docs/src/score.md",
+    serve: "docs/src/serve.md",
     table_models: "docs/src/table-models.md",
     tables: "docs/src/tables.md",
 }

@@ -352,7 +352,7 @@ fn what_is_wrong_is_said_and_nothing_dies() {
         ("table/score", json!({ "rows": [], "alhpa": 0.1 }), 422, "alhpa"),
         ("table/score", json!({ "rows": rows, "alpha": 2.0 }), 422, "alpha"),
         ("table/score", json!({ "rows": many }), 413, "--max-rows"),
-        ("table/score", json!([1]), 422, "openapi"),
+        ("table/score", json!([1]), 422, "one JSON object"),
         ("small/complete", json!({ "rows": [zeros], "particles": 0 }), 422, "particles"),
         ("small/complete", json!({ "rows": [zeros], "samples": 1_000_000 }), 422, "samples"),
         ("small/complete", json!({ "rows": [vec![json!(2); 64]] }), 422, "from 0 to 1"),

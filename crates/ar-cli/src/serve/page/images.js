@@ -36,10 +36,11 @@ export class ImagesView {
     this.pad = new Pad(canvas, this.drawing, this.brush, (pixel) => this.lookAtPixel(pixel));
     this.drawing.changed = () => {
       this.pad.show();
+      this.sayPixel();
       this.panels.forEach((panel) => panel.drawn());
     };
-    this.drawing.changed();
     this.lookAtPixel(Math.floor(this.layout.pixels / 2 + this.layout.columns / 2));
+    this.drawing.changed();
     await this.examples();
     // Half an image says more than none, unless somebody has drawn meanwhile.
     if (!this.first || !this.isFresh || this.drawing.version > 0) return;
@@ -64,7 +65,8 @@ export class ImagesView {
     colour.hidden = layout.channels === 1;
     root.querySelector(`.widths [value="${layout.columns > 16 ? 2 : 1}"]`).checked = true;
     const chosen = (name) => root.querySelector(`[name=${name}]:checked`).value;
-    const ink = () => (layout.channels === 1 ? [Number(level.value)] : levelsOf(colour.querySelector("input").value, model.levels));
+    const picked = colour.querySelector("input");
+    const ink = () => (layout.channels === 1 ? [Number(level.value)] : levelsOf(picked.value, model.levels));
     const showInk = () => {
       output.textContent = level.value;
       const row = Array(layout.channels * layout.pixels).fill(0);
@@ -137,9 +139,14 @@ export class ImagesView {
   }
 
   lookAtPixel(pixel) {
-    const where = `${this.layout.place(pixel)}: ${this.drawing.words(pixel)}`;
-    this.root.querySelector(".pixel").textContent = where;
+    this.pixel = pixel;
+    this.sayPixel();
     if (this.playing === null) this.look({ variable: this.layout.variable(pixel) });
+  }
+
+  sayPixel() {
+    const { pixel, layout, drawing } = this;
+    this.root.querySelector(".pixel").textContent = `${layout.place(pixel)}: ${drawing.words(pixel)}`;
   }
 
   lookAtPlace(place) {

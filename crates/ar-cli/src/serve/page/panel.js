@@ -68,7 +68,7 @@ export class Panel {
     const [completed] = answer.completions;
     Object.assign(this, { state, completed });
     this.showCompletions(answer);
-    this.showExpected(answer.means);
+    if (answer.means) this.showExpected(answer.means);
     if (state.unknown > 0) this.showCost(answer.observed_nll_nats, state.unknown, null);
     this.root.dataset.version = state.version;
     // Completions are what the hand waits for; these follow.
@@ -92,6 +92,7 @@ export class Panel {
     if (isStopped()) return;
     this.answer = { row, state, costs, dice: new Map() };
     this.shareOut();
+    if (state.unknown === 0 && state === this.state) this.showPredicted();
     this.questions.walk.ask(null);
   }
 
@@ -123,7 +124,8 @@ export class Panel {
       const button = strip.children[index];
       button.completion = row;
       paint(button.firstChild, this.layout.columns, this.layout.rows, (pixel) => this.completedTone(row, pixel));
-      button.setAttribute("aria-label", `completion ${index + 1} of ${completions.length}${this.ink(row)}, take it as the drawing`);
+      const which = `completion ${index + 1} of ${completions.length}`;
+      button.setAttribute("aria-label", `${which}${this.ink(row)}, take it as the drawing`);
     });
   }
 
@@ -152,10 +154,27 @@ export class Panel {
     const unknown = means.filter((_, variable) => this.state.row[variable] === null);
     const [low, high] = [Math.min(...unknown), Math.max(...unknown)];
     const format = this.model.levels === 2 ? probability : (level) => level.toFixed(1);
-    const words = unknown.length === 0 ? "nothing is unknown" :
-      `${count(unknown.length / layout.channels, "unknown pixel")}, ${format(low)} to ${format(high)}`;
+    const words = `${count(unknown.length / layout.channels, "unknown pixel")}, ${format(low)} to ${format(high)}`;
     this.part(".expected figcaption").textContent = words;
     canvas.setAttribute("aria-label", `Map of what is expected of each unknown pixel: ${words}`);
+  }
+
+  /** Where nothing is unknown there is still what each bit was expected to be before it was seen. */
+  showPredicted() {
+    const { layout, model, answer } = this;
+    const isOfBits = model.levels === 2 && layout.channels === 1;
+    const canvas = this.part(".expected canvas");
+    paint(canvas, layout.columns, layout.rows, (pixel) => (
+      isOfBits ? guessed(this.inkAt(answer, pixel)) : tone(layout, answer.row, pixel, model.levels)));
+    const words = isOfBits ? "each given those before it" : "nothing is unknown";
+    this.part(".expected figcaption").textContent = words;
+    canvas.setAttribute("aria-label", `Map of what was expected of each pixel: ${words}`);
+  }
+
+  /** p(a bit is 1 | those before it) follows from the cost of what it is; that of probability 0 is null. */
+  inkAt({ row, costs }, variable) {
+    const taken = Math.exp(-(costs[variable] ?? Infinity));
+    return row[variable] === 1 ? taken : 1 - taken;
   }
 
   /** The costs of pixels, their channels together. */
@@ -219,13 +238,13 @@ the first completion. The dearest, ${layout.place(dearest)}, costs ${nats(each[d
     return this.seen.get(variable);
   }
 
-  /** p(x_t = each level | x_<t). Of a bit it follows from the cost of its value. */
+  /** p(x_t = each level | x_<t). */
   async dieOf(answer, place) {
     const { order, levels } = this.model;
     const variable = order[place];
     if (levels === 2) {
-      const taken = Math.exp(-(answer.costs[variable] ?? Infinity));
-      return answer.row[variable] === 1 ? [1 - taken, taken] : [taken, 1 - taken];
+      const ink = this.inkAt(answer, variable);
+      return [1 - ink, ink];
     }
     if (!answer.dice.has(variable)) {
       // A walk asks for those that follow next.
@@ -277,5 +296,5 @@ the first completion. The dearest, ${layout.place(dearest)}, costs ${nats(each[d
 
 /** What there is to say of a drawing without unknown pixels. */
 function wholly(row) {
-  return { completions: [row], means: row, observed_nll_nats: null, method: "whole" };
+  return { completions: [row], means: null, observed_nll_nats: null, method: "whole" };
 }
