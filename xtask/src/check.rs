@@ -5,6 +5,7 @@ use crate::chainrule::built_by_tests;
 use crate::experiment;
 use crate::failure::Mistake;
 use crate::generated;
+use crate::page;
 use crate::python;
 use crate::terminal;
 use crate::tests_and_benches;
@@ -50,6 +51,8 @@ enum Step {
     Gen,
     /// The Python package, where there is Python: built by pip, and tested
     Python,
+    /// The page and the service, where there is chromium: used in a browser, asked for all that is described
+    Page,
     /// Tests of the kernels on the ndarray backend
     Ndarray,
     /// Tests of the GPU kernels, where a Vulkan device answers, be it a software one
@@ -153,6 +156,12 @@ fn perform(step: Step, root: &Path, chainrule: &mut Option<PathBuf>) -> Result<E
                 *chainrule = built_by_tests(root)?;
             }
             return python::check(root, chainrule.as_deref());
+        }
+        Step::Page => {
+            if chainrule.is_none() {
+                *chainrule = built_by_tests(root)?;
+            }
+            return page::check(root, chainrule.as_deref());
         }
         Step::Ndarray => {
             let runner: &[&str] = if is_installed(root, &["nextest", "--version"]) {

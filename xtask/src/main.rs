@@ -12,6 +12,7 @@ mod experiment;
 mod failure;
 mod generated;
 mod kills;
+mod page;
 mod promises;
 mod python;
 mod terminal;

@@ -6,7 +6,7 @@ use crate::workspace::run;
 use anyhow::{Context as _, Result};
 use std::env;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the interpreter must have: its version, and virtual environments with pip.
@@ -26,23 +26,40 @@ const PEERS: [&str; 6] = [
     "matplotlib",
 ];
 
-/// Builds and tests the package. `chainrule` is the program whose numbers it must have.
-pub(crate) fn check(root: &Path, chainrule: Option<&Path>) -> Result<Ended> {
+/// Why steps that need Python are left out where there is none.
+pub(crate) const NO_PYTHON: &str = "python3 (3.10 or later, with venv and pip) is not installed";
+
+const QUIET_PIP: [&str; 5] = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+
+/// The interpreter of a virtual environment, made if it is not there; `None` where there is no Python to make it.
+pub(crate) fn environment(home: &Path) -> Result<Option<PathBuf>> {
     if !is_there(Command::new("python3").args(["-c", SUITS])) {
-        return Ok(Ended::Skipped("python3 (3.10 or later, with venv and pip) is not installed"));
+        return Ok(None);
     }
-    // Kept between runs, like everything that is downloaded.
-    let target = root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
-    let home = target.join("python-check");
     let python = home.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     if !is_there(Command::new(&python).arg("--version")) {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home))?;
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(home))?;
     }
-    let quiet_pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    if !is_there(Command::new(&python).args(quiet_pip).args(TOOLS)) {
+    Ok(Some(python))
+}
+
+/// Whether pip could install these.
+pub(crate) fn install(python: &Path, packages: &[&str]) -> bool {
+    is_there(Command::new(python).args(QUIET_PIP).args(packages))
+}
+
+/// Builds and tests the package. `chainrule` is the program whose numbers it must have.
+pub(crate) fn check(root: &Path, chainrule: Option<&Path>) -> Result<Ended> {
+    // Kept between runs, like everything that is downloaded.
+    let target = root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
+    let Some(python) = environment(&target.join("python-check"))? else {
+        return Ok(Ended::Skipped(NO_PYTHON));
+    };
+    let home = target.join("python-check");
+    if !install(&python, &TOOLS) {
         return Ok(Ended::Skipped("pip cannot install what the Python package is built with"));
     }
-    if !is_there(Command::new(&python).args(quiet_pip).args(PEERS)) {
+    if !install(&python, &PEERS) {
         terminal::note(
             "pip cannot install Spark, Dask, pyod and Jupyter: their tests are left out",
         );
@@ -51,7 +68,7 @@ pub(crate) fn check(root: &Path, chainrule: Option<&Path>) -> Result<Ended> {
     let package = root.join("python");
     let mut build = Command::new(&python);
     // With the compiled dependencies that are there already.
-    build.args(quiet_pip).arg("--no-build-isolation").arg(&package);
+    build.args(QUIET_PIP).arg("--no-build-isolation").arg(&package);
     build.env("CARGO_TARGET_DIR", &target).env("PATH", with_first(&python)?);
     run(&mut build)?;
     terminal::note("python -m pytest python/tests; doctests");

@@ -3,7 +3,7 @@
 //! Of an image or symbols, p(x_t | x_<t) along the model's own walk. Of a table, p(cell | the other cells that are filled),
 //! and what each filled cell costs given the others.
 
-use ar_data::Variable;
+use ar_data::{Type, Variable};
 use ar_models::columns::{Effort, Region};
 use ar_models::randomness::{Purpose, stream};
 use serde::{Deserialize, Serialize};
@@ -224,10 +224,12 @@ fn cells(
             let of_value = [known[i].clone()];
             let mut others = known.clone();
             others[i] = open(&known[i], i);
-            match served.model.log_probs_of_cell(&others, i, &of_value) {
+            let nats = match served.model.log_probs_of_cell(&others, i, &of_value) {
                 Some(exact) => -exact[0],
                 None => drawn.log_prob[place + 1] - drawn.log_prob[0],
-            }
+            };
+            // A difference of two estimates; a mass costs nothing at least, a density may be above 1.
+            if schema.variables[i].kind == Type::Real { nats } else { nats.max(0.0) }
         });
         CellOf {
             variable: served.names[i].clone(),
