@@ -4,9 +4,9 @@ use prob_core::joint::DEFAULT_PSEUDO_COUNT;
 use prob_core::ordering::{Ordering, OrderingKind};
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{self, Column, ColumnTables};
+use crate::checks::{are_default_components, check_classes, default_components};
+use crate::columns::ColumnTables;
 use crate::error::Error;
-use crate::examples::Examples;
 use crate::heads::levels::Likelihood;
 use crate::made::MadeSettings;
 use crate::orderless::OrderlessSettings;
@@ -14,117 +14,7 @@ use crate::pixel::{ImageLayout, PixelKind, PixelSettings};
 use crate::rnade::RnadeSettings;
 use crate::window::KernelSettings;
 
-/// What an event looks like to a model.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EventSpec {
-    /// Shape of an event, for example `[28, 28]`.
-    pub shape: Vec<usize>,
-    /// Number of values of each variable, 2 for bits; `None` where they are real numbers, or differ.
-    pub levels: Option<usize>,
-    /// What each variable is, where they are of different types: the columns of a table.
-    pub columns: Option<Vec<Column>>,
-    /// The numbers that the labels of each column stand for, NaN for one that stands for a missing number; empty
-    /// where labels are no numbers, or none of the columns have any.
-    pub label_values: Vec<Vec<f64>>,
-}
-
-impl EventSpec {
-    /// Symbols of one number of levels.
-    pub fn symbols(shape: Vec<usize>, levels: usize) -> Self {
-        Self::of(shape, Some(levels))
-    }
-
-    /// Real numbers.
-    pub fn reals(shape: Vec<usize>) -> Self {
-        Self::of(shape, None)
-    }
-
-    /// Symbols of so many levels, or real numbers where there are none.
-    pub fn of(shape: Vec<usize>, levels: Option<usize>) -> Self {
-        Self { shape, levels, columns: None, label_values: Vec::new() }
-    }
-
-    /// The columns of a table.
-    pub fn columns(columns: Vec<Column>) -> Self {
-        let (shape, label_values) = (vec![columns.len()], Vec::new());
-        Self { shape, levels: None, columns: Some(columns), label_values }
-    }
-
-    /// The same, where the labels of some columns stand for numbers: of each column one number for each label, or
-    /// nothing.
-    ///
-    /// # Panics
-    /// When a column has neither none nor as many as labels.
-    #[must_use]
-    pub fn with_label_values(self, label_values: Vec<Vec<f64>>) -> Self {
-        let columns = self.columns.as_deref().unwrap_or_default();
-        let fits = |(values, column): (&Vec<f64>, &Column)| match *column {
-            Column::Category { labels } => values.is_empty() || values.len() == labels,
-            _ => values.is_empty(),
-        };
-        let all = label_values.len() == columns.len() && label_values.iter().zip(columns).all(fits);
-        assert!(all, "a number for each label of a column, or none");
-        Self { label_values, ..self }
-    }
-
-    /// The numbers that the labels of a column stand for; empty where they are none.
-    pub fn label_values(&self, column: usize) -> &[f64] {
-        self.label_values.get(column).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether the variables are real numbers, all of them.
-    pub fn is_real(&self) -> bool {
-        self.levels.is_none() && self.columns.is_none()
-    }
-
-    /// Number of variables.
-    pub fn variables(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// What each variable is, in words.
-    pub fn values(&self) -> String {
-        match (&self.columns, self.levels) {
-            (Some(_), _) => "columns of different types".into(),
-            (None, Some(levels)) => format!("{levels} levels"),
-            (None, None) => "real numbers".into(),
-        }
-    }
-
-    /// Checks that the rows of a set, which an error calls `name`, are such events as far as can be
-    /// seen without reading them: their number of values, and whether those are symbols.
-    ///
-    /// # Errors
-    /// When they are not.
-    ///
-    /// ```
-    /// use ar_models::{config::EventSpec, examples::InMemory};
-    /// let event = EventSpec::symbols(vec![5], 2);
-    /// event.check_rows("training", &InMemory::new(vec![0; 20], 5))?;
-    /// let error = event.check_rows("training", &InMemory::new(vec![0; 20], 4)).unwrap_err();
-    /// assert_eq!(
-    ///     error.to_string(),
-    ///     "the training set has rows of 4 symbols, expected 5 symbols as in the shape [5]"
-    /// );
-    /// # Ok::<(), ar_models::Error>(())
-    /// ```
-    pub fn check_rows(&self, name: &'static str, set: &dyn Examples) -> Result<(), Error> {
-        let variables = self.variables();
-        if set.variables() == variables && set.is_real() == self.levels.is_none() {
-            return Ok(());
-        }
-        let values = |is_real| if is_real { "real numbers" } else { "symbols" };
-        Err(Error::Rows {
-            set: name,
-            found: format!("{} {}", set.variables(), values(set.is_real())),
-            expected: format!(
-                "{variables} {} as in the shape {:?}",
-                values(self.levels.is_none()),
-                self.shape
-            ),
-        })
-    }
-}
+pub use crate::event::EventSpec;
 
 /// The `[model]` table of a config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -195,10 +85,7 @@ pub enum ModelConfig {
         classes: Option<usize>,
         /// Components of the mixture of each column of numbers, or of each symbol that is described by one; of no
         /// meaning to bits.
-        #[serde(
-            default = "columns::default_components",
-            skip_serializing_if = "columns::are_default_components"
-        )]
+        #[serde(default = "default_components", skip_serializing_if = "are_default_components")]
         components: usize,
         /// How symbols of more than two levels are described.
         #[serde(default, skip_serializing_if = "Likelihood::is_default")]
@@ -226,18 +113,6 @@ fn pseudo_count() -> f64 {
 
 fn init_scale() -> f64 {
     0.01
-}
-
-/// Checks a number of classes; labels are bytes.
-pub(crate) fn check_classes(classes: Option<usize>) -> Result<(), Error> {
-    match classes.filter(|classes| !(2..=256).contains(classes)) {
-        Some(classes) => Err(Error::Config {
-            key: "model.classes",
-            value: classes.to_string(),
-            expected: "2 to 256".into(),
-        }),
-        None => Ok(()),
-    }
 }
 
 /// A model of columns is given no labels, nor is a NADE of more than two levels.

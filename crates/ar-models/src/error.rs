@@ -106,7 +106,7 @@ pub enum Error {
     Stored(String),
     /// A compressed file is not decoded.
     #[error(transparent)]
-    Compressed(#[from] crate::codec::Fault),
+    Compressed(#[from] crate::fault::Fault),
     /// A checkpoint belongs to another run.
     #[error("the checkpoint was written with `{key}` = {found}, this run has {expected}")]
     OtherRun {

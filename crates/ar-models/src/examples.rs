@@ -1,9 +1,5 @@
 //! What models learn from and are tested on: rows of symbols or of real numbers, read by index.
 
-use crate::columns::check as check_columns;
-use crate::config::EventSpec;
-use crate::error::Error;
-
 /// Rows of values on the host, row-major, in event order.
 ///
 /// Whatever takes rows takes slices of either kind: `model.log_prob(&[0_u8, 1])`.
@@ -296,72 +292,9 @@ pub(crate) fn for_chunks<E>(
     Ok(())
 }
 
-/// Checks that values of a set, which an error calls `name`, are those of such events: below so many levels, finite
-/// real numbers, or what a cell of each column can be. `first` is the index of their first row.
-///
-/// # Errors
-/// With the first that is not.
-pub(crate) fn check_values(
-    name: &'static str,
-    first: usize,
-    event: &EventSpec,
-    values: Values<'_>,
-) -> Result<(), Error> {
-    if let Some(columns) = &event.columns {
-        return check_columns(columns, name, first, values.reals());
-    }
-    let variables = event.variables();
-    let refuse = |at: usize, found: String, expected: String| Error::Value {
-        set: name,
-        row: first + at / variables,
-        variable: at % variables,
-        found,
-        expected,
-    };
-    match values {
-        Values::Symbols(symbols) => {
-            let levels = event.levels.unwrap_or(0);
-            let outside = |symbol: &u8| usize::from(*symbol) >= levels;
-            // The largest is found in a fraction of the time that the first one outside takes.
-            if !symbols.iter().max().is_some_and(outside) {
-                return Ok(());
-            }
-            let at = symbols.iter().position(outside).unwrap_or(0);
-            let found = format!("the symbol {}", symbols[at]);
-            Err(refuse(at, found, format!("a symbol less than {levels}")))
-        }
-        Values::Reals(reals) => match reals.iter().position(|x| !x.is_finite()) {
-            None => Ok(()),
-            Some(at) => Err(refuse(at, reals[at].to_string(), "a finite number".into())),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_value_that_cannot_be_is_named_by_its_place() {
-        let event = EventSpec::symbols(vec![4], 2);
-        let bits =
-            |first, symbols| check_values("training", first, &event, Values::Symbols(symbols));
-        bits(0, &[0, 1, 1, 0]).unwrap();
-        assert_eq!(
-            bits(10, &[0, 1, 1, 0, 1, 7, 9, 0]).unwrap_err().to_string(),
-            "the training set has the symbol 7 in row 11, variable 1 (both from 0), expected a symbol \
-             less than 2"
-        );
-        let reals = Values::Reals(&[0.5, 1.0, 2.0, f64::NAN]);
-        assert_eq!(
-            check_values("validation", 0, &EventSpec::reals(vec![2]), reals)
-                .unwrap_err()
-                .to_string(),
-            "the validation set has NaN in row 1, variable 1 (both from 0), expected a finite number"
-        );
-        let bytes = EventSpec::symbols(vec![1], 256);
-        check_values("training", 0, &bytes, Values::Symbols(&[255])).unwrap();
-    }
 
     #[test]
     fn a_set_is_read_as_what_it_is() {

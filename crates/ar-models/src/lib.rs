@@ -52,12 +52,16 @@
 //! ```
 
 pub mod atomic_file;
+mod checks;
 pub mod classification;
 pub mod codec;
+mod column;
 pub mod columns;
 pub mod config;
 mod error;
+mod event;
 pub mod examples;
+mod fault;
 mod heads;
 mod layers;
 pub mod logistic;

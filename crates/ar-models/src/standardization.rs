@@ -8,9 +8,9 @@
 //! The sum is the logarithm of the Jacobian |det ∂z/∂x|. Without it the "density" of x integrates to
 //! Π s_i.
 
-use crate::config::EventSpec;
 use crate::error::Error;
-use crate::examples::{Examples, check_values, for_chunks};
+use crate::event::{EventSpec, check_values};
+use crate::examples::{Examples, for_chunks};
 
 /// Mean and standard deviation of each variable, in event order.
 ///

@@ -4,7 +4,7 @@ use core::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Fault;
+use crate::fault::Fault;
 
 pub(super) const MAGIC: [u8; 4] = *b"\x89CHR";
 const VERSION: u8 = 1;

@@ -1,8 +1,9 @@
 //! Walks one after the other in streams, and the streams of a file apart.
 
+use super::STREAM_BYTES;
 use super::coder::{Interval, Writer};
 use super::format::Stream;
-use super::{Fault, STREAM_BYTES};
+use crate::fault::Fault;
 
 /// The streams of a file that is being written.
 #[derive(Default)]

@@ -23,7 +23,8 @@ use prob_core::logspace::{log_mean_exp, logsumexp};
 use prob_core::{Autoregressive, uniform};
 use rand::Rng;
 
-use super::{Cells, Column, Region};
+use super::{Cells, Region};
+use crate::column::Column;
 use crate::neural::ValueKind;
 use crate::walk::{effective, systematic};
 

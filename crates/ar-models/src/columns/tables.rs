@@ -26,10 +26,12 @@ use rand::Rng;
 use rayon::prelude::*;
 
 use super::steps::{ChooseCell, ColumnWalker};
-use super::{Column, ColumnConditional, Units, check};
+use super::{ColumnConditional, Units};
 use crate::codec::Arithmetic;
-use crate::config::{EventSpec, ModelConfig};
+use crate::column::{Column, check_cells};
+use crate::config::ModelConfig;
 use crate::error::Error;
+use crate::event::EventSpec;
 use crate::examples::{Examples, for_chunks};
 use crate::neural::ValueKind;
 use crate::store::Arrays;
@@ -144,7 +146,7 @@ impl ColumnTables {
         let columns = event.columns.as_deref().unwrap_or_default();
         let mut labels = Vec::new();
         for_chunks(train, 1, |first, values| {
-            check(columns, "training", first, values.reals())?;
+            check_cells(columns, "training", first, values.reals())?;
             for row in values.reals().chunks_exact(columns.len()) {
                 if row.iter().zip(&levels).all(|(&x, &labels)| x < labels as f64) {
                     labels.extend(row.iter().map(|&x| x as u8));

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use ar_kernels::columns::{Family, Head, Missing};
 
+use super::Region;
 use super::listed::{Count, Listed, Placed, Rows, steps};
-use super::{Column, Region};
+use crate::column::{Column, check_cells};
 use crate::error::Error;
 use crate::examples::{Examples, for_chunks};
 
@@ -74,7 +75,7 @@ impl Units {
         let mut sums = vec![0.0; width];
         let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY); width];
         for_chunks(train, 1, |first, values| {
-            check(columns, "training", first, values.reals())?;
+            check_cells(columns, "training", first, values.reals())?;
             for row in values.reals().chunks_exact(width) {
                 for (i, (&x, column)) in row.iter().zip(columns).enumerate() {
                     match column {
@@ -484,33 +485,6 @@ pub(crate) fn on_grid(x: f64, step: f64) -> f64 {
     let is_whole = inverse >= 1.0 && (inverse * step - 1.0).abs() < 1e-12;
     // There is one zero.
     0.0 + if is_whole { index / inverse } else { index * step }
-}
-
-/// Checks that the values of rows, which an error calls `set`, can be those of the columns; `first` is the index of
-/// the first row.
-///
-/// # Errors
-/// With the first that cannot.
-pub(crate) fn check(
-    columns: &[Column],
-    set: &'static str,
-    first: usize,
-    values: &[f64],
-) -> Result<(), Error> {
-    for (row, values) in values.chunks_exact(columns.len()).enumerate() {
-        for (variable, (&value, column)) in values.iter().zip(columns).enumerate() {
-            if let Some(expected) = column.refuse(value) {
-                return Err(Error::Value {
-                    set,
-                    row: first + row,
-                    variable,
-                    found: value.to_string(),
-                    expected,
-                });
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

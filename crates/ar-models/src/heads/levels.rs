@@ -18,7 +18,7 @@ use prob_core::logspace::logsumexp;
 use serde::{Deserialize, Serialize};
 
 use super::bernoulli_rows;
-use crate::columns::check_components;
+use crate::checks::check_components;
 use crate::error::Error;
 use crate::neural::floats;
 

@@ -13,7 +13,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use prob_core::dist::{Bernoulli, bernoulli};
 use prob_core::logspace::logsumexp_dim;
 
-use crate::layers::rows;
+use super::rows;
 
 /// log p(x) of each row, from log p_k(x).
 ///

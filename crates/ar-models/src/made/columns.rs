@@ -250,7 +250,7 @@ mod tests {
 
     use super::super::Masked;
     use super::*;
-    use crate::columns::Column;
+    use crate::column::Column;
     use crate::examples::InMemory;
     use crate::layers::{masked, normal};
     use crate::neural::{host_f64, map_weights};

@@ -69,13 +69,13 @@ use masks::{Connectivity, Hidden};
 use network::Masked;
 use network::{Initial, Network, Walks};
 
-use crate::columns::{Column, are_default_components, check_components, default_components};
+use crate::checks::{are_default_components, check_components, default_components};
+use crate::column::Column;
 use crate::error::Error;
 use crate::heads::{bernoulli_rows, impossible_from_outside_on};
 use crate::layers::dropout::{self, Dropout};
-use crate::layers::log_odds_in_walk;
-use crate::layers::mixture;
 use crate::layers::permute::Permutation;
+use crate::layers::{log_odds_in_walk, mixture};
 use crate::neural::{Neural, device_of, event_tensor, floats};
 use crate::randomness::{Purpose, stream};
 

@@ -21,9 +21,10 @@ use crate::columns::{
     ColumnNade, ColumnNadeConfig, ColumnSteps, ColumnTables, ColumnWalker, Layout, Mixtures,
     Origin, Units,
 };
-use crate::config::{EventSpec, ModelConfig};
+use crate::config::ModelConfig;
 use crate::error::Error;
-use crate::examples::{Examples, Values, check_values, for_chunks, read_all};
+use crate::event::{EventSpec, check_values};
+use crate::examples::{Examples, Values, for_chunks, read_all};
 use crate::logistic::{Logistic, LogisticConfig};
 use crate::made::{ColumnMade, ColumnMadeConfig, Made};
 use crate::nade::{LevelNade, LevelNadeConfig, Nade, NadeConfig};

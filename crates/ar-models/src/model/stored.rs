@@ -6,9 +6,11 @@ use prob_core::joint::{
 };
 
 use super::{Model, Start, host_f32, levels, pairs, rows_columns};
-use crate::columns::{Column, ColumnTables, Links, Origin, Units};
-use crate::config::{EventSpec, ModelConfig};
+use crate::column::Column;
+use crate::columns::{ColumnTables, Links, Origin, Units};
+use crate::config::ModelConfig;
 use crate::error::Error;
+use crate::event::EventSpec;
 use crate::neural;
 use crate::standardization::Standardization;
 use crate::store::Arrays;

@@ -71,7 +71,8 @@ use along::{Observed, complete_along, log_prob_conditional, orderings};
 pub use columns::{ColumnOrderless, ColumnOrderlessConfig};
 use network::{Initial, Network};
 
-use crate::columns::{Column, are_default_components, check_components, default_components};
+use crate::checks::{are_default_components, check_components, default_components};
+use crate::column::Column;
 use crate::error::Error;
 use crate::heads::{bernoulli_rows, impossible_from_outside_on, outside};
 use crate::layers::dropout::{self, Dropout};

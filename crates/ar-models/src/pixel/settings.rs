@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::check_classes;
+use crate::checks::check_classes;
 use crate::error::Error;
 use crate::heads::levels::Likelihood;
 

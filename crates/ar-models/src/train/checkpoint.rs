@@ -9,18 +9,17 @@
 //! the old one or the new one.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{Checkpoints, EpochRecord, Run};
 use crate::atomic_file::write_atomically;
 use crate::error::Error;
 use crate::store::{Arrays, NamedArray};
-use crate::train::{Checkpoints, EpochRecord, Run};
 
 /// Name and version of the file format.
 const FORMAT: &str = "chainrule-checkpoint-2";

@@ -29,9 +29,10 @@ use burn::tensor::Device;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{EventSpec, ModelConfig};
+use crate::config::ModelConfig;
 use crate::error::Error;
-use crate::examples::{Examples, all_labels, check_values, for_chunks};
+use crate::event::{EventSpec, check_values};
+use crate::examples::{Examples, all_labels, for_chunks};
 use crate::model::{Model, host_f32};
 use crate::neural::{Neural, ValueKind, Weight, label_tensor, load_weights, weights};
 use crate::randomness::{Purpose, stream};

@@ -200,7 +200,7 @@ mod tests {
     use rand::rngs::ChaCha8Rng;
 
     use super::*;
-    use crate::columns::Column;
+    use crate::column::Column;
 
     fn reals(n: usize) -> Vec<Cells> {
         let column = Column::Real { can_be_missing: false };

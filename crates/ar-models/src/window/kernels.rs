@@ -17,7 +17,8 @@ use std::f64::consts::{SQRT_2, TAU};
 use prob_core::{standard_normal, uniform};
 use rand::Rng;
 
-use crate::columns::{Column, on_grid};
+use crate::column::Column;
+use crate::columns::on_grid;
 
 /// The widths of the kernels.
 #[derive(Clone, Debug, PartialEq)]

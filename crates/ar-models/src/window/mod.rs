@@ -46,10 +46,11 @@ use rand::seq::index::sample;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{Column, Units};
-use crate::config::EventSpec;
+use crate::column::Column;
+use crate::columns::Units;
 use crate::error::Error;
-use crate::examples::{Examples, Rows, Values, check_values, for_chunks, read_rows};
+use crate::event::{EventSpec, check_values};
+use crate::examples::{Examples, Rows, Values, for_chunks, read_rows};
 use crate::randomness::{Purpose, stream};
 use crate::store::Arrays;
 use crate::walk::{Completions, Walker};
@@ -646,7 +647,7 @@ impl KernelWindow {
                 columns.len()
             )));
         }
-        crate::columns::check(&columns, "stored", 0, &rows)?;
+        crate::column::check_cells(&columns, "stored", 0, &rows)?;
         let left_out = found(LEFT_OUT)?.first().copied();
         let bandwidths = Bandwidths { numbers, labels };
         Self::new(settings, event, cells, rows, bandwidths, left_out)

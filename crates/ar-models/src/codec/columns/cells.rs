@@ -15,9 +15,9 @@ use ar_kernels::columns::{Head, Missing};
 
 use crate::columns::Placed;
 
-use super::super::coder::{Broken, Even, Frequencies, Interval, Reader, Split};
 use super::lattice::Lattice;
 use super::mixture::{Mixture, Point};
+use crate::codec::coder::{Broken, Even, Frequencies, Interval, Reader, Split};
 
 /// Symbols that are decided between at a time; a category of more labels takes several decisions.
 const FAN: usize = 64;

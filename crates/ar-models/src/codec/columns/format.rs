@@ -1,10 +1,10 @@
 //! The file of a table: a header, then the streams.
 
-use super::super::Fault;
-use super::super::format::{
+use super::lattice;
+use crate::codec::format::{
     Arithmetic, Fields, MAGIC, Stream, have_events, write_end, write_streams, write_varint,
 };
-use super::lattice;
+use crate::fault::Fault;
 
 const VERSION: u8 = 2;
 

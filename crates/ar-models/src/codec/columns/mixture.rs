@@ -15,7 +15,7 @@
 
 use ar_kernels::columns::Family;
 
-use super::super::coder::Split;
+use crate::codec::coder::Split;
 use crate::columns::Placed;
 use crate::columns::normal::{log_1m_exp, log_between as log_normal};
 

@@ -47,11 +47,14 @@ use lattice::{Found, Lattice};
 use super::coder::{Interval, Reader, least_bits};
 use super::format::first;
 use super::streams::{Streams, apart};
-use super::{Fault, MOST_TOGETHER, digest_of_model, hex};
-use crate::columns::{Column, ColumnWalker};
-use crate::config::{EventSpec, ModelConfig};
+use super::{MOST_TOGETHER, digest_of_model, hex};
+use crate::column::Column;
+use crate::columns::ColumnWalker;
+use crate::config::ModelConfig;
 use crate::error::Error;
+use crate::event::EventSpec;
 use crate::examples::{Examples, for_chunks};
+use crate::fault::Fault;
 use crate::model::Model;
 
 /// Rows that walk together.
