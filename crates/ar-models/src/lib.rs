@@ -77,8 +77,11 @@ pub mod rnade;
 pub mod scoring;
 pub mod standardization;
 mod store;
+mod tensors;
 pub mod train;
+mod value;
 pub mod walk;
+mod walker;
 pub mod window;
 
 pub use ar_kernels::memory::keep_freed as keep_freed_memory;

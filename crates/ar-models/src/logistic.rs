@@ -23,7 +23,8 @@ use rand::Rng;
 use crate::heads::{bernoulli_rows, impossible_from_outside_on};
 use crate::layers::permute::Permutation;
 use crate::layers::{log_odds_in_walk, rows};
-use crate::neural::{Neural, device_of, event_tensor, floats};
+use crate::neural::Neural;
+use crate::tensors::{device_of, event_tensor, floats};
 
 /// How to make a [`Logistic`].
 #[derive(Clone, Debug)]

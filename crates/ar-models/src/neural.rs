@@ -2,93 +2,16 @@
 
 use ar_kernels::Isa;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::kind::Basic;
-use burn::tensor::{DType, Device, Float, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
 
 use crate::error::Error;
-use crate::examples::{Examples, Values};
-use crate::walk::{Stepped, Walker};
-
-/// What the variables of an event are: symbols ([`Int`]) or real numbers ([`Float`]).
-pub trait ValueKind: Basic {
-    /// A value on the host.
-    type Host: Copy + Default + Send + Sync;
-
-    /// Host values as an event tensor, `[rows, variables]`.
-    fn to_device(values: &[Self::Host], variables: usize, device: &Device) -> Tensor<2, Self>;
-
-    /// An event tensor's values on the host, row-major.
-    fn to_host<const D: usize>(x: Tensor<D, Self>) -> Vec<Self::Host>;
-
-    /// Reads examples of this kind; see [`Examples::read`].
-    ///
-    /// # Panics
-    /// When the set is of another kind.
-    fn read(examples: &dyn Examples, epoch: u64, rows: &[usize], out: &mut Vec<Self::Host>);
-
-    /// Rows of this kind.
-    ///
-    /// # Panics
-    /// When they are of another one.
-    fn of(values: Values<'_>) -> &[Self::Host];
-
-    /// The walk over the trait for an entropy coder over `levels` symbols; none for real numbers, which
-    /// have no probabilities.
-    fn stepped<M: Neural<Kind = Self>>(model: &M, levels: usize) -> Option<Box<dyn Walker + '_>>;
-}
-
-impl ValueKind for Int {
-    type Host = u8;
-
-    fn to_device(values: &[u8], variables: usize, device: &Device) -> Tensor<2, Self> {
-        event_tensor(values, variables, device)
-    }
-
-    fn to_host<const D: usize>(x: Tensor<D, Self>) -> Vec<u8> {
-        event_symbols(x)
-    }
-
-    fn read(examples: &dyn Examples, epoch: u64, rows: &[usize], out: &mut Vec<u8>) {
-        examples.read(epoch, rows, out);
-    }
-
-    fn of(values: Values<'_>) -> &[u8] {
-        values.symbols()
-    }
-
-    fn stepped<M: Neural<Kind = Self>>(model: &M, levels: usize) -> Option<Box<dyn Walker + '_>> {
-        Some(Box::new(Stepped { model, levels }))
-    }
-}
-
-impl ValueKind for Float {
-    type Host = f64;
-
-    fn to_device(values: &[f64], variables: usize, device: &Device) -> Tensor<2, Self> {
-        let rows = values.len() / variables.max(1);
-        let data = TensorData::new(values.to_vec(), [rows, variables]);
-        Tensor::from_data(data, (device, data_dtype(device)))
-    }
-
-    fn to_host<const D: usize>(x: Tensor<D, Self>) -> Vec<f64> {
-        x.into_data().iter::<f64>().collect()
-    }
-
-    fn read(examples: &dyn Examples, epoch: u64, rows: &[usize], out: &mut Vec<f64>) {
-        examples.read_reals(epoch, rows, out);
-    }
-
-    fn of(values: Values<'_>) -> &[f64] {
-        values.reals()
-    }
-
-    fn stepped<M: Neural<Kind = Self>>(_: &M, _: usize) -> Option<Box<dyn Walker + '_>> {
-        None
-    }
-}
+use crate::tensors::same_label;
+pub use crate::tensors::{device_of, event_symbols, event_tensor, host_f64, label_tensor};
+pub use crate::value::ValueKind;
+use crate::walker::Walker;
 
 /// A value of a model on the host.
 pub type HostOf<M> = <<M as Neural>::Kind as ValueKind>::Host;
@@ -241,17 +164,6 @@ pub trait Neural:
     }
 }
 
-/// The precision of real values in the units of the data: double where the device computes in it, since
-/// in single precision neighbours near 1.7e9, a time in seconds, are 128 apart.
-pub(crate) fn data_dtype(device: &Device) -> DType {
-    if device.supports_dtype(DType::F64) { DType::F64 } else { DType::F32 }
-}
-
-/// The device that a module's weights are on.
-pub fn device_of<M: Module>(module: &M) -> Device {
-    module.devices().into_iter().next().unwrap_or_default()
-}
-
 /// One named weight, flat.
 #[derive(Clone, Debug)]
 pub struct Weight {
@@ -348,46 +260,4 @@ pub fn load_weights<M: Module>(
     Ok(map_weights(module, |index, old| {
         Tensor::from_data(TensorData::new(values[index].clone(), old.dims()), &old.device())
     }))
-}
-
-/// Host symbols as an event tensor, `[rows, variables]`.
-pub fn event_tensor(values: &[u8], variables: usize, device: &Device) -> Tensor<2, Int> {
-    let symbols: Vec<i32> = values.iter().map(|&x| i32::from(x)).collect();
-    Tensor::from_data(
-        TensorData::new(symbols, [values.len() / variables.max(1), variables]),
-        device,
-    )
-}
-
-/// Host labels as a tensor, `[rows]`.
-pub fn label_tensor(labels: &[u8], device: &Device) -> Tensor<1, Int> {
-    let labels: Vec<i32> = labels.iter().map(|&label| i32::from(label)).collect();
-    let rows = labels.len();
-    Tensor::from_data(TensorData::new(labels, [rows]), device)
-}
-
-/// One label for each of `rows`, `[rows]`.
-pub(crate) fn same_label(class: usize, rows: usize, device: &Device) -> Tensor<1, Int> {
-    Tensor::from_data(TensorData::new(vec![class as i32; rows], [rows]), device)
-}
-
-/// An event tensor's symbols on the host, row-major.
-///
-/// # Panics
-/// When a symbol is not in 0..256.
-pub fn event_symbols<const D: usize>(x: Tensor<D, Int>) -> Vec<u8> {
-    x.into_data().iter::<i64>().map(|x| u8::try_from(x).expect("a symbol is in 0..256")).collect()
-}
-
-/// A float tensor's values on the host in f64, row-major.
-pub fn host_f64<const D: usize>(x: Tensor<D>) -> Vec<f64> {
-    x.into_data().iter::<f64>().collect()
-}
-
-/// Symbols as floats of the precision of `like`.
-pub(crate) fn floats<const D: usize, const E: usize>(
-    x: Tensor<D, Int>,
-    like: &Tensor<E>,
-) -> Tensor<D> {
-    x.float().cast(like.dtype())
 }

@@ -39,8 +39,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::layers::permute::Permutation;
 use crate::layers::{normal, rows};
-use crate::neural::{Neural, ValueKind, data_dtype, device_of};
+use crate::neural::Neural;
 use crate::standardization::Standardization;
+use crate::tensors::{data_dtype, device_of};
+use crate::value::ValueKind;
 use crate::walk;
 
 /// The sizes of an RNADE, as they stand in a config.

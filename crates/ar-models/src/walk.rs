@@ -18,14 +18,16 @@
 //! systematic resampling: Kitagawa, *Monte Carlo Filter and Smoother*, 1996. That the estimate of
 //! p(observed) is unbiased: Del Moral, *Feynman-Kac Formulae*, 2004, Section 7.4.2.
 
-use burn::tensor::{Device, Int, Tensor};
-use prob_core::joint::ConditionalTable;
+use burn::tensor::{Device, Tensor};
 use prob_core::logspace::{log_mean_exp, logsumexp};
 use prob_core::{Autoregressive, Density, Sample, uniform};
 use rand::Rng;
 
-use crate::codec::Arithmetic;
-use crate::neural::{HostOf, Neural, ValueKind, device_of, host_f64, label_tensor};
+use crate::neural::{HostOf, Neural};
+use crate::tensors::{device_of, host_f64};
+use crate::value::ValueKind;
+use crate::walker::steps;
+pub use crate::walker::{Choose, Walker};
 
 /// Draws what is not observed, in the order of the walk, for `observed.len() / variables` events.
 ///
@@ -70,7 +72,7 @@ where
     if n == 0 {
         return x;
     }
-    steps::<M, K>(model, n, device, |t, conditional| {
+    steps(model, n, |t, conditional| {
         let i = ordering[t];
         let mut x_t = K::to_host(conditional.sample(n, rng));
         for (row, value) in x_t.iter_mut().enumerate() {
@@ -79,104 +81,9 @@ where
             }
             x[row * variables + i] = *value;
         }
-        x_t
+        K::to_device(&x_t, 1, device).reshape([n])
     });
     x
-}
-
-/// Walks `n` events, whose values of position t are what `choose(t, p(x_t | x_<t))` says.
-fn steps<M, K>(
-    model: &M,
-    n: usize,
-    device: &Device,
-    mut choose: impl FnMut(usize, &M::Conditional) -> Vec<K::Host>,
-) where
-    K: ValueKind,
-    M: Autoregressive,
-    M::Conditional: Density<Event = Tensor<1, K>>,
-{
-    let mut state = model.init_state(n);
-    for t in 0..model.event_len() {
-        let x_t = choose(t, &model.conditional(&state));
-        model.advance(&mut state, K::to_device(&x_t, 1, device).reshape([n]));
-    }
-}
-
-/// Who says what a value is: `choose(t, event, logits)`, with one logit per symbol, in f64; they are
-/// log-probabilities up to what is common to them.
-pub type Choose<'a> = dyn FnMut(usize, usize, &[f64]) -> u8 + 'a;
-
-/// The walk of a model as an entropy coder needs it: one value at a time, and logits that depend on the
-/// arithmetic, the values before and the number of events alone.
-pub trait Walker: Sync {
-    /// Events that are best walked together.
-    fn together(&self) -> usize;
-
-    /// What computes the logits.
-    fn arithmetic(&self) -> Arithmetic;
-
-    /// Walks `n` events; `choose` is asked position by position and event by event.
-    fn walk(&self, n: usize, choose: &mut Choose<'_>);
-}
-
-/// The walk over the trait.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stepped<'a, M> {
-    pub(crate) model: &'a M,
-    pub(crate) levels: usize,
-}
-
-impl<M: Neural<Kind = Int>> Walker for Stepped<'_, M> {
-    fn together(&self) -> usize {
-        256
-    }
-
-    fn arithmetic(&self) -> Arithmetic {
-        let backend = ar_kernels::backend_name(&device_of(self.model));
-        Arithmetic::Tensors { backend, isa: ar_kernels::Isa::detect().name() }
-    }
-
-    fn walk(&self, n: usize, choose: &mut Choose<'_>) {
-        let device = device_of(self.model);
-        let symbols: Vec<_> =
-            (0..self.levels).map(|symbol| label_tensor(&vec![symbol as u8; n], &device)).collect();
-        let mut logits = vec![0.0; self.levels];
-        steps::<M, Int>(self.model, n, &device, |t, conditional| {
-            let log_probs: Vec<Vec<f64>> =
-                symbols.iter().map(|x| host_f64(conditional.log_prob(x.clone()))).collect();
-            let row = |row| {
-                for (logit, log_probs) in logits.iter_mut().zip(&log_probs) {
-                    *logit = log_probs[row];
-                }
-                choose(t, row, &logits)
-            };
-            (0..n).map(row).collect()
-        });
-    }
-}
-
-/// The walk through tables, in f64.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tabulated<'a>(pub(crate) &'a [ConditionalTable]);
-
-impl Walker for Tabulated<'_> {
-    fn together(&self) -> usize {
-        64
-    }
-
-    fn arithmetic(&self) -> Arithmetic {
-        Arithmetic::Plain
-    }
-
-    fn walk(&self, n: usize, choose: &mut Choose<'_>) {
-        let variables = self.0.len();
-        let mut x = vec![0; n * variables];
-        for (t, table) in self.0.iter().enumerate() {
-            for (row, event) in x.chunks_exact_mut(variables).enumerate() {
-                event[table.variable()] = choose(t, row, table.row(event));
-            }
-        }
-    }
 }
 
 /// What [`monte_carlo`] found.

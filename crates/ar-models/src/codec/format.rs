@@ -1,10 +1,9 @@
 //! The file: a header, then the streams.
 
-use core::fmt;
-
 use sha2::{Digest as _, Sha256};
 
 use crate::fault::Fault;
+use crate::walker::Arithmetic;
 
 pub(super) const MAGIC: [u8; 4] = *b"\x89CHR";
 const VERSION: u8 = 1;
@@ -14,24 +13,8 @@ const VERSION: u8 = 1;
 const MOST_AXES: u64 = 8;
 pub(super) const MOST_VALUES: u64 = 1 << 31;
 
-/// What computes the conditionals. The same kind gives the same bits on every machine that has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arithmetic {
-    /// Single operations on f32 or f64 in a fixed order, which every machine rounds alike. (Where there
-    /// are classes, also the system's exp and ln in f64.)
-    Plain,
-    /// Kernels on an instruction set, named as [`ar_kernels::Isa::name`] does.
-    Lanes(&'static str),
-    /// Tensor operations of a backend, on a processor whose widest instruction set is this.
-    Tensors {
-        /// As in [`ar_kernels::backend_name`].
-        backend: &'static str,
-        /// As in [`ar_kernels::Isa::name`].
-        isa: &'static str,
-    },
-}
-
 const ISAS: [&str; 3] = ["portable", "avx2", "avx512"];
+
 const BACKENDS: [&str; 5] = ["flex", "ndarray", "cuda", "wgpu", "another"];
 
 impl Arithmetic {
@@ -55,16 +38,6 @@ impl Arithmetic {
                 let backend = BACKENDS.get(usize::from(code / 16 - 1)).copied()?;
                 Some(Self::Tensors { backend, isa: isa(code % 16)? })
             }
-        }
-    }
-}
-
-impl fmt::Display for Arithmetic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plain => f.write_str("plain"),
-            Self::Lanes(isa) => f.write_str(isa),
-            Self::Tensors { backend, isa } => write!(f, "{backend} on {isa}"),
         }
     }
 }

@@ -46,8 +46,9 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 pub use crate::fault::Fault;
+pub use crate::walker::Arithmetic;
 pub use columns::{Cells, Compressed, Others, TableCodec, TableHeader};
-pub use format::{Arithmetic, Header, Source};
+pub use format::{Header, Source};
 
 use coder::{Frequencies, Interval, Reader, least_bits};
 use format::{MOST_VALUES, first};
@@ -58,7 +59,7 @@ use crate::error::Error;
 use crate::event::EventSpec;
 use crate::examples::Examples;
 use crate::model::Model;
-use crate::walk::Walker;
+use crate::walker::Walker;
 
 /// A stream ends after the walk that brings it to this size.
 const STREAM_BYTES: usize = 16 << 10;

@@ -10,7 +10,7 @@ use rand::Rng;
 
 use super::cell::{Cell, index};
 use super::{Region, Rows, Units};
-use crate::neural::{data_dtype, host_f64};
+use crate::tensors::{data_dtype, host_f64};
 
 /// The conditional of one column, one row of parameters for each row of a batch.
 #[derive(Clone, Debug)]

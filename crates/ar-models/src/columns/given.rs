@@ -25,7 +25,7 @@ use rand::Rng;
 
 use super::{Cells, Region};
 use crate::column::Column;
-use crate::neural::ValueKind;
+use crate::value::ValueKind;
 use crate::walk::{effective, systematic};
 
 /// How much is done for each row.

@@ -34,7 +34,9 @@ use rand::Rng;
 use super::{ColumnConditional, Layout, Mixtures, Origin, Rows, Units};
 use crate::layers::permute::Permutation;
 use crate::layers::{normal, rows};
-use crate::neural::{Neural, ValueKind, device_of};
+use crate::neural::Neural;
+use crate::tensors::device_of;
+use crate::value::ValueKind;
 use crate::walk;
 
 /// How to make a [`ColumnNade`].

@@ -5,8 +5,10 @@ use burn::tensor::Float;
 use prob_core::Autoregressive;
 
 use super::{ColumnConditional, Units};
-use crate::codec::Arithmetic;
-use crate::neural::{Neural, ValueKind, device_of};
+use crate::neural::Neural;
+use crate::tensors::device_of;
+use crate::value::ValueKind;
+use crate::walker::Arithmetic;
 
 /// Who says what a cell is: `choose(t, row, head, parameters)`, with the parameters of the head in f64.
 pub(crate) type ChooseCell<'a> = dyn FnMut(usize, usize, &Head, &[f64]) -> f64 + 'a;

@@ -27,15 +27,15 @@ use rayon::prelude::*;
 
 use super::steps::{ChooseCell, ColumnWalker};
 use super::{ColumnConditional, Units};
-use crate::codec::Arithmetic;
 use crate::column::{Column, check_cells};
 use crate::config::ModelConfig;
 use crate::error::Error;
 use crate::event::EventSpec;
 use crate::examples::{Examples, for_chunks};
-use crate::neural::ValueKind;
 use crate::store::Arrays;
+use crate::value::ValueKind;
 use crate::walk;
+use crate::walker::Arithmetic;
 
 /// The most labels of a column: with any other one they fit a byte.
 const MOST_LABELS: usize = 255;

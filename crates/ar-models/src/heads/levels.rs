@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::bernoulli_rows;
 use crate::checks::check_components;
 use crate::error::Error;
-use crate::neural::floats;
+use crate::tensors::floats;
 
 /// How symbols of more than two levels are described.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -70,7 +70,7 @@ mod tests {
     use rand::rngs::ChaCha8Rng;
 
     use super::*;
-    use crate::neural::host_f64;
+    use crate::tensors::host_f64;
 
     #[test]
     fn a_share_is_left_out_and_the_mean_stays() {

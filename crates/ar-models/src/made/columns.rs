@@ -33,7 +33,9 @@ use crate::columns::{Layout, MixedConditional, Mixtures, Origin, Rows, Units};
 use crate::layers::dropout::Dropout;
 use crate::layers::mixture;
 use crate::layers::permute::Permutation;
-use crate::neural::{Neural, ValueKind, device_of};
+use crate::neural::Neural;
+use crate::tensors::device_of;
+use crate::value::ValueKind;
 use crate::walk;
 
 /// How to make a [`ColumnMade`].
@@ -253,7 +255,8 @@ mod tests {
     use crate::column::Column;
     use crate::examples::InMemory;
     use crate::layers::{masked, normal};
-    use crate::neural::{host_f64, map_weights};
+    use crate::neural::map_weights;
+    use crate::tensors::host_f64;
 
     /// Two columns of labels, and weights far from their initial values.
     fn made(device: &Device) -> ColumnMade {

@@ -76,8 +76,9 @@ use crate::heads::{bernoulli_rows, impossible_from_outside_on};
 use crate::layers::dropout::{self, Dropout};
 use crate::layers::permute::Permutation;
 use crate::layers::{log_odds_in_walk, mixture};
-use crate::neural::{Neural, device_of, event_tensor, floats};
+use crate::neural::Neural;
 use crate::randomness::{Purpose, stream};
+use crate::tensors::{device_of, event_tensor, floats};
 
 /// The sizes and masks of a network, as they stand in a config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -481,7 +482,8 @@ mod tests {
 
     use super::*;
     use crate::layers::{masked, normal};
-    use crate::neural::{host_f64, map_weights};
+    use crate::neural::map_weights;
+    use crate::tensors::host_f64;
 
     #[test]
     fn a_mask_that_leaks_its_diagonal_breaks_the_laws() {

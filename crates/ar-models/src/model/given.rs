@@ -11,7 +11,9 @@ use rand::Rng;
 use super::{Model, no_classes};
 use crate::columns::{self, Draws, Effort, Region};
 use crate::examples::{Rows, Values};
-use crate::neural::{HostOf, Neural, ValueKind, device_of, host_f64};
+use crate::neural::{HostOf, Neural};
+use crate::tensors::{device_of, host_f64};
+use crate::value::ValueKind;
 use crate::walk::{Completions, monte_carlo};
 use crate::window::KernelWindow;
 

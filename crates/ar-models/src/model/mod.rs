@@ -28,13 +28,15 @@ use crate::examples::{Examples, Values, for_chunks, read_all};
 use crate::logistic::{Logistic, LogisticConfig};
 use crate::made::{ColumnMade, ColumnMadeConfig, Made};
 use crate::nade::{LevelNade, LevelNadeConfig, Nade, NadeConfig};
-use crate::neural::{Neural, ValueKind, device_of, host_f64, label_tensor};
+use crate::neural::Neural;
 use crate::orderless::{ColumnOrderless, ColumnOrderlessConfig, OrderlessNade};
 use crate::pixel::{ImageLayout, Pixel, PixelConfig};
 use crate::randomness::{Purpose, stream};
 use crate::rnade::Rnade;
 use crate::standardization::Standardization;
-use crate::walk::{Tabulated, Walker};
+use crate::tensors::{device_of, host_f64, label_tensor};
+use crate::value::ValueKind;
+use crate::walker::{Tabulated, Walker};
 use crate::window::KernelWindow;
 
 /// A model of any kind.

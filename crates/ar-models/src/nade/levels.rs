@@ -33,14 +33,16 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
 
-use crate::codec::Arithmetic;
 use crate::heads::impossible_from_outside_on;
 pub use crate::heads::levels::Likelihood;
 use crate::heads::levels::SymbolHead;
 use crate::layers::permute::Permutation;
 use crate::layers::{normal, rows};
-use crate::neural::{Neural, device_of, event_tensor, floats, host_f64};
-use crate::walk::{self, Choose, Walker};
+use crate::neural::Neural;
+use crate::tensors::{device_of, event_tensor, floats, host_f64};
+use crate::walk;
+use crate::walker::Arithmetic;
+use crate::walker::{Choose, Walker};
 
 /// How to make a [`LevelNade`].
 #[derive(Clone, Debug)]

@@ -45,13 +45,14 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample, uniform};
 use rand::Rng;
 
-use crate::codec::Arithmetic;
 use crate::heads::{bernoulli_rows, impossible_from_outside_on};
 use crate::layers::mixture::{self, Posterior};
 use crate::layers::permute::Permutation;
 use crate::layers::{log_odds_in_walk, normal, rows};
-use crate::neural::{Neural, device_of, event_tensor, floats};
-use crate::walk::{self, Choose, Stepped, Walker};
+use crate::neural::Neural;
+use crate::tensors::{device_of, event_tensor, floats};
+use crate::walk;
+use crate::walker::{Arithmetic, Choose, Stepped, Walker};
 
 pub use levels::{LevelNade, LevelNadeConfig, LevelNadeState, Likelihood};
 

@@ -11,8 +11,10 @@ use rand::{Rng, RngExt};
 
 use crate::layers::permute::Permutation;
 use crate::layers::{mixture, rows};
-use crate::neural::{HostOf, Neural, ValueKind, device_of};
+use crate::neural::{HostOf, Neural};
 use crate::randomness::{Purpose, stream};
+use crate::tensors::device_of;
+use crate::value::ValueKind;
 use crate::walk;
 
 /// A network that has p(x_i | x_o) for every variable i and any others o.

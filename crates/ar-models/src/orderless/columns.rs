@@ -32,7 +32,8 @@ use super::{
 };
 use crate::columns::{ColumnConditional, Layout, Mixtures, Origin, Rows, Units};
 use crate::layers::dropout::Dropout;
-use crate::neural::{Neural, ValueKind};
+use crate::neural::Neural;
+use crate::value::ValueKind;
 
 /// How to make a [`ColumnOrderless`].
 #[derive(Clone, Debug)]

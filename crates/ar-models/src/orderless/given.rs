@@ -17,7 +17,8 @@ use rand::Rng;
 
 use super::{AnyOrdering, ColumnOrderless};
 use crate::columns::{self, Cells as _, Draws, Effort, Region};
-use crate::neural::{ValueKind as _, device_of};
+use crate::tensors::device_of;
+use crate::value::ValueKind as _;
 use crate::walk::systematic;
 
 /// When a column is walked: known ones first, and the longer that walks can be enumerated the better.

@@ -77,7 +77,8 @@ use crate::error::Error;
 use crate::heads::{bernoulli_rows, impossible_from_outside_on, outside};
 use crate::layers::dropout::{self, Dropout};
 use crate::layers::{log_odds_in_walk, rows};
-use crate::neural::{Neural, device_of, floats};
+use crate::neural::Neural;
+use crate::tensors::{device_of, floats};
 use crate::walk;
 
 /// What the hidden units compute, φ.

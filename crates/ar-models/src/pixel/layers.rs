@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ar_kernels::pixel::walk::{self as cached, Scalar, Stage};
-use ar_kernels::pixel::{self, Convolution, Lstm, Weights};
+use ar_kernels::pixel::walk::{Scalar, Stage};
+use ar_kernels::pixel::{self, Convolution, Lstm, Weights, walk as cached};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use prob_core::uniform;
@@ -12,7 +12,7 @@ use rand::Rng;
 use super::PixelSettings;
 use super::layout::{MaskKind, mask};
 use crate::layers;
-use crate::neural::{host_f64, same_label};
+use crate::tensors::{host_f64, same_label};
 
 /// Draws weights.
 pub(super) struct Init<'a> {

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use ar_kernels::pixel::walk::{self as cached, Network, Scalar, Walk};
+use ar_kernels::pixel::walk as cached;
+use ar_kernels::pixel::walk::{Network, Scalar, Walk};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use prob_core::Autoregressive;
 use prob_core::dist::Categorical;
 use prob_core::logspace::logsumexp;
 
 use super::Pixel;
-use crate::codec::Arithmetic;
 use crate::heads::levels::SymbolHead;
 use crate::layers::rows;
-use crate::walk::{Choose, Walker};
+use crate::walker::{Arithmetic, Choose, Walker};
 
 /// Where the walks of one image, one per class, have come: which class it may be of.
 ///
@@ -215,7 +215,7 @@ impl Autoregressive for Pixel {
         let (position, walks) = state.walk.place();
         assert!(position < self.event_len(), "the walk is over after {position} variables");
         assert_eq!(x_t.dims()[0], walks / state.beside, "one value per image");
-        let symbols = crate::neural::event_symbols(x_t);
+        let symbols = crate::tensors::event_symbols(x_t);
         for (mixture, &symbol) in state.mixtures.iter_mut().zip(&symbols) {
             mixture.observe(symbol);
         }

@@ -53,7 +53,8 @@ use crate::event::{EventSpec, check_values};
 use crate::examples::{Examples, Rows, Values, for_chunks, read_rows};
 use crate::randomness::{Purpose, stream};
 use crate::store::Arrays;
-use crate::walk::{Completions, Walker};
+use crate::walk::Completions;
+use crate::walker::Walker;
 
 use fast::Fast;
 pub use kernels::Bandwidths;

@@ -2,8 +2,7 @@
 
 use super::KernelWindow;
 use super::kernels::Kernel;
-use crate::codec::Arithmetic;
-use crate::walk::{Choose, Walker};
+use crate::walker::{Arithmetic, Choose, Walker};
 
 /// A window of symbols as a coder needs it.
 #[derive(Clone, Copy, Debug)]

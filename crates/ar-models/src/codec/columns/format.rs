@@ -2,9 +2,10 @@
 
 use super::lattice;
 use crate::codec::format::{
-    Arithmetic, Fields, MAGIC, Stream, have_events, write_end, write_streams, write_varint,
+    Fields, MAGIC, Stream, have_events, write_end, write_streams, write_varint,
 };
 use crate::fault::Fault;
+use crate::walker::Arithmetic;
 
 const VERSION: u8 = 2;
 
