@@ -1,11 +1,12 @@
 //! Model configs as they stand in a TOML file, and what they must satisfy.
 
-use prob_core::joint::DEFAULT_PSEUDO_COUNT;
+use num_bigint::BigUint;
+use prob_core::joint::{DEFAULT_PSEUDO_COUNT, topological_order};
 use prob_core::ordering::{Ordering, OrderingKind};
 use serde::{Deserialize, Serialize};
 
 use crate::checks::{are_default_components, check_classes, default_components};
-use crate::columns::ColumnTables;
+use crate::columns::{ColumnTables, Contexts, Family};
 use crate::error::Error;
 use crate::heads::levels::Likelihood;
 use crate::made::MadeSettings;
@@ -246,6 +247,27 @@ impl ModelConfig {
         matches!(self, Self::Rnade(_))
     }
 
+    /// The tables of columns that it describes.
+    ///
+    /// # Errors
+    /// When their structure is impossible.
+    ///
+    /// # Panics
+    /// When it does not [describe categories](Self::describes_categories).
+    pub(crate) fn family(&self, event: &EventSpec) -> Result<Family<'_>, prob_core::Error> {
+        let (ordering, contexts) = match self {
+            Self::Independent { .. } => (Ordering::raster(event.variables()), Contexts::None),
+            Self::Markov { order, ordering, .. } => {
+                (ordering.build(&event.shape)?, Contexts::Last(*order))
+            }
+            Self::BayesianNetwork { parents, .. } => {
+                (topological_order(parents)?, Contexts::Parents(parents))
+            }
+            _ => unreachable!("`check` knows which models have tables of columns"),
+        };
+        Ok(Family { kind: self.kind(), ordering, contexts, pseudo_count: self.pseudo_count() })
+    }
+
     /// The ordering of the walk. Families that have no choice walk in raster order.
     ///
     /// # Errors
@@ -263,7 +285,7 @@ impl ModelConfig {
             Self::OrderlessNade(settings) => settings.ordering,
             Self::Kernel(settings) => settings.ordering,
             Self::BayesianNetwork { parents, .. } => {
-                return Ok(prob_core::joint::topological_order(parents)?);
+                return Ok(topological_order(parents)?);
             }
             _ => OrderingKind::Raster,
         };
@@ -394,5 +416,18 @@ impl ModelConfig {
             return refuse("model.init_scale", init_scale.to_string(), expected);
         }
         likelihood.check(event.levels, *components)
+    }
+}
+
+impl ColumnTables {
+    /// Entries of the tables of a model that need not exist, and how many of them are free.
+    ///
+    /// # Errors
+    /// When its structure is impossible.
+    ///
+    /// # Panics
+    /// When [`ModelConfig::check`] refuses the config for such events.
+    pub fn size(config: &ModelConfig, event: &EventSpec) -> Result<[BigUint; 2], prob_core::Error> {
+        Ok(Self::size_of(&config.family(event)?, event))
     }
 }

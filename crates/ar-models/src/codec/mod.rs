@@ -61,9 +61,6 @@ use crate::examples::Examples;
 use crate::model::Model;
 use crate::walker::Walker;
 
-/// A stream ends after the walk that brings it to this size.
-const STREAM_BYTES: usize = 16 << 10;
-
 /// The most events that a file may make walk together, in multiples of what is best.
 const MOST_TOGETHER: usize = 4;
 

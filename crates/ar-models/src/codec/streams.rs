@@ -1,9 +1,11 @@
 //! Walks one after the other in streams, and the streams of a file apart.
 
-use super::STREAM_BYTES;
 use super::coder::{Interval, Writer};
 use super::format::Stream;
 use crate::fault::Fault;
+
+/// A stream ends after the walk that brings it to this size.
+const STREAM_BYTES: usize = 16 << 10;
 
 /// The streams of a file that is being written.
 #[derive(Default)]

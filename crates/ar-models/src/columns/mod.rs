@@ -38,5 +38,6 @@ pub use nade::{ColumnNade, ColumnNadeConfig};
 pub use region::Region;
 pub(crate) use steps::{ColumnSteps, ColumnWalker};
 pub use tables::ColumnTables;
+pub(crate) use tables::{Contexts, Family};
 pub use units::Units;
 pub(crate) use units::on_grid;

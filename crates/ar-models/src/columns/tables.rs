@@ -17,9 +17,7 @@ use std::sync::Arc;
 use ar_kernels::columns::Head;
 use burn::tensor::{DType, Device, Float, Tensor, TensorData};
 use num_bigint::BigUint;
-use prob_core::joint::{
-    BayesianNetwork, ConditionalTable, Independent, Markov, Symbols, Tabular, topological_order,
-};
+use prob_core::joint::{BayesianNetwork, ConditionalTable, Independent, Markov, Symbols, Tabular};
 use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
@@ -28,7 +26,6 @@ use rayon::prelude::*;
 use super::steps::{ChooseCell, ColumnWalker};
 use super::{ColumnConditional, Units};
 use crate::column::{Column, check_cells};
-use crate::config::ModelConfig;
 use crate::error::Error;
 use crate::event::EventSpec;
 use crate::examples::{Examples, for_chunks};
@@ -82,16 +79,36 @@ fn levels_of(event: &EventSpec) -> Option<Vec<usize>> {
     event.columns.as_ref()?.iter().map(labels).collect()
 }
 
-/// The families of tables that columns can have.
+/// What the column at each position is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Contexts<'a> {
+    /// Nothing.
+    None,
+    /// As many columns before it.
+    Last(usize),
+    /// Of each column, in event order, its parents.
+    Parents(&'a [Vec<usize>]),
+}
+
+/// Which tables there are.
+#[derive(Clone, Debug)]
+pub(crate) struct Family<'a> {
+    /// The name of the kind in a config.
+    pub(crate) kind: &'static str,
+    /// The order of the walk.
+    pub(crate) ordering: Ordering,
+    pub(crate) contexts: Contexts<'a>,
+    /// Laplace's pseudo-count.
+    pub(crate) pseudo_count: f64,
+}
+
+/// The tables of a family, by the functions of prob-core.
 macro_rules! of_family {
-    ($config:expr, $event:expr, $independent:expr, $markov:expr, $network:expr) => {
-        match $config {
-            ModelConfig::Independent { .. } => $independent?.into_tables(),
-            ModelConfig::Markov { order, .. } => {
-                $markov(*order, $config.ordering($event)?)?.into_tables()
-            }
-            ModelConfig::BayesianNetwork { parents, .. } => $network(parents)?.into_tables(),
-            _ => unreachable!("`ModelConfig::check` knows which models have tables of columns"),
+    ($family:expr, $independent:expr, $markov:expr, $network:expr) => {
+        match $family.contexts {
+            Contexts::None => $independent?.into_tables(),
+            Contexts::Last(order) => $markov(order, $family.ordering.clone())?.into_tables(),
+            Contexts::Parents(parents) => $network(parents)?.into_tables(),
         }
     };
 }
@@ -104,25 +121,17 @@ impl ColumnTables {
 
     /// Entries of the tables of a model that need not exist, and how many of them are free.
     ///
-    /// # Errors
-    /// When its structure is impossible.
-    ///
     /// # Panics
-    /// When `ModelConfig::check` refuses the config for such events.
-    pub fn size(config: &ModelConfig, event: &EventSpec) -> Result<[BigUint; 2], prob_core::Error> {
+    /// When the events are [refused](Self::refuse).
+    pub(crate) fn size_of(family: &Family<'_>, event: &EventSpec) -> [BigUint; 2] {
         let levels = levels_of(event).expect("the config was checked against the event");
-        let ordering = match config {
-            ModelConfig::Markov { ordering, .. } => ordering.build(&event.shape)?,
-            ModelConfig::BayesianNetwork { parents, .. } => topological_order(parents)?,
-            _ => Ordering::raster(levels.len()),
-        };
-        let walk = ordering.as_slice();
+        let walk = family.ordering.as_slice();
         let (mut entries, mut free) = (BigUint::ZERO, BigUint::ZERO);
         for (t, &i) in walk.iter().enumerate() {
-            let context = match config {
-                ModelConfig::Markov { order, .. } => &walk[t.saturating_sub(*order)..t],
-                ModelConfig::BayesianNetwork { parents, .. } => &parents[i],
-                _ => &[],
+            let context = match family.contexts {
+                Contexts::None => &[],
+                Contexts::Last(order) => &walk[t.saturating_sub(order)..t],
+                Contexts::Parents(parents) => &parents[i][..],
             };
             let rows = context.iter().fold(BigUint::from(1_u8), |rows, &j| rows * levels[j]);
             // And one where the context is of another label.
@@ -130,7 +139,7 @@ impl ColumnTables {
             entries += &rows * levels[i];
             free += rows * (levels[i] - 1);
         }
-        Ok([entries, free])
+        [entries, free]
     }
 
     /// Counts, in one pass.
@@ -138,7 +147,7 @@ impl ColumnTables {
     /// # Errors
     /// When a cell is none of its column, or the tables would be too large.
     pub(crate) fn fit(
-        config: &ModelConfig,
+        family: &Family<'_>,
         event: &EventSpec,
         train: &dyn Examples,
     ) -> Result<Self, Error> {
@@ -155,10 +164,9 @@ impl ColumnTables {
             Ok::<(), Error>(())
         })?;
         let data = Symbols::of_levels(&labels, &levels)?;
-        let alpha = config.pseudo_count();
+        let alpha = family.pseudo_count;
         let tables = of_family!(
-            config,
-            event,
+            family,
             Independent::fit(data, alpha),
             |order, ordering| Markov::fit(order, ordering, data, alpha),
             |parents: &[_]| BayesianNetwork::fit(parents, data, alpha)
@@ -170,11 +178,11 @@ impl ColumnTables {
         };
         let alone = tables.iter().map(alone_of).collect();
         let unseen = 1.0 / (train.len() as f64 + 1.0);
-        Self::new(config, event, tables, alone, unseen)
+        Self::new(family, event, tables, alone, unseen)
     }
 
     fn new(
-        config: &ModelConfig,
+        family: &Family<'_>,
         event: &EventSpec,
         tables: Vec<ConditionalTable>,
         alone: Vec<Vec<f64>>,
@@ -183,7 +191,7 @@ impl ColumnTables {
         let columns = event.columns.as_deref().unwrap_or_default();
         let (means, scales) = (vec![0.0; columns.len()], vec![1.0; columns.len()]);
         let units = Arc::new(Units::new(columns, means, scales, unseen)?);
-        let (kind, ordering) = (config.kind(), config.ordering(event)?);
+        let (kind, ordering) = (family.kind, family.ordering.clone());
         Ok(Self { kind, ordering, tables, alone, units })
     }
 
@@ -204,7 +212,7 @@ impl ColumnTables {
     /// # Errors
     /// When the arrays are not those of such a model.
     pub(crate) fn restore(
-        config: &ModelConfig,
+        family: &Family<'_>,
         event: &EventSpec,
         arrays: Arrays,
     ) -> Result<Self, Error> {
@@ -218,8 +226,7 @@ impl ColumnTables {
         let stored: Vec<Vec<f64>> =
             (0..levels.len()).map(|t| take(format!("{TABLE}{t}"))).collect::<Result<_, _>>()?;
         let tables = of_family!(
-            config,
-            event,
+            family,
             Independent::from_tables(&levels, stored),
             |order, ordering| Markov::from_tables(order, ordering, &levels, stored),
             |parents: &[_]| BayesianNetwork::from_tables(parents, &levels, stored)
@@ -241,7 +248,7 @@ impl ColumnTables {
         if let Some(name) = found.keys().next() {
             return Err(Error::Stored(format!("unexpected stored array `{name}`")));
         }
-        Self::new(config, event, tables, alone, unseen)
+        Self::new(family, event, tables, alone, unseen)
     }
 
     /// The name of its kind in a config.

@@ -28,7 +28,9 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
 
-use super::{Connectivity, Initial, Layer, MadeConfig, Network, Walks};
+use super::masks::Connectivity;
+use super::network::{Initial, Layer, Network, Walks};
+use super::settings::MadeConfig;
 use crate::columns::{Layout, MixedConditional, Mixtures, Origin, Rows, Units};
 use crate::layers::dropout::Dropout;
 use crate::layers::mixture;
@@ -250,7 +252,7 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::ChaCha8Rng;
 
-    use super::super::Masked;
+    use super::super::network::Masked;
     use super::*;
     use crate::column::Column;
     use crate::examples::InMemory;

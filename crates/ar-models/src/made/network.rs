@@ -3,17 +3,26 @@
 
 use ar_kernels::blocks::Blocks;
 use ar_kernels::masked as kernels;
-use burn::module::Param;
+use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use prob_core::ordering::Ordering;
 use rand::Rng;
 
 use super::masks::Connectivity;
-use super::{Layer, MadeConfig};
+use super::settings::MadeConfig;
 use crate::layers::dropout::Dropout;
 use crate::layers::mixture::Posterior;
 use crate::layers::{masked, normal, rows};
+
+/// A hidden layer.
+#[derive(Module, Debug)]
+pub struct Layer {
+    /// Weights U, `[in, out]`; the mask is multiplied in at every use.
+    pub u: Param<Tensor<2>>,
+    /// Biases c, `[out]`.
+    pub c: Param<Tensor<1>>,
+}
 
 /// The weights of a network and the masks that they are used under. Features and outputs are those of the variables
 /// one after the other, in event order.

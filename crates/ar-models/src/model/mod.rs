@@ -238,7 +238,11 @@ impl Model {
             return Err(Error::Empty(TRAINING));
         }
         if event.columns.is_some() {
-            return Ok(Self::ColumnTables(ColumnTables::fit(config, event, train)?));
+            return Ok(Self::ColumnTables(ColumnTables::fit(
+                &config.family(event)?,
+                event,
+                train,
+            )?));
         }
         let values = read_all(train, 1);
         check_values(TRAINING, 0, event, (&values).into())?;

@@ -154,7 +154,11 @@ impl Model {
             });
         }
         if event.columns.is_some() {
-            return Ok(Self::ColumnTables(ColumnTables::restore(config, event, arrays)?));
+            return Ok(Self::ColumnTables(ColumnTables::restore(
+                &config.family(event)?,
+                event,
+                arrays,
+            )?));
         }
         let tables = tables_in_order(arrays)?;
         let (n, states) = (event.variables(), levels(event));

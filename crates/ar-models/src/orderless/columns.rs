@@ -26,10 +26,11 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive, Density, Sample};
 use rand::Rng;
 
-use super::{
-    Along, AnyOrdering, Ensemble, Initial, Layer, Network, Observed, OrderlessConfig,
-    OrderlessState, complete_along, log_prob_conditional,
+use super::along::{
+    Along, AnyOrdering, Ensemble, Observed, OrderlessState, complete_along, log_prob_conditional,
 };
+use super::network::{Initial, Layer, Network};
+use super::settings::OrderlessConfig;
 use crate::columns::{ColumnConditional, Layout, Mixtures, Origin, Rows, Units};
 use crate::layers::dropout::Dropout;
 use crate::neural::Neural;

@@ -15,7 +15,8 @@ use prob_core::ordering::Ordering;
 use prob_core::{Autoregressive as _, uniform};
 use rand::Rng;
 
-use super::{AnyOrdering, ColumnOrderless};
+use super::along::AnyOrdering;
+use super::columns::ColumnOrderless;
 use crate::columns::{self, Cells as _, Draws, Effort, Region};
 use crate::tensors::device_of;
 use crate::value::ValueKind as _;

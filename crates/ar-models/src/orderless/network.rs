@@ -4,13 +4,22 @@
 use core::ops::Range;
 
 use ar_kernels::blocks::Blocks;
-use burn::module::Param;
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
 
-use super::{Activation, Layer, OrderlessSettings};
+use super::settings::{Activation, OrderlessSettings};
 use crate::layers::dropout::Dropout;
 use crate::layers::normal;
+
+/// A hidden layer above the first.
+#[derive(Module, Debug)]
+pub struct Layer {
+    /// Weights U, `[in, out]`.
+    pub u: Param<Tensor<2>>,
+    /// Biases c, `[out]`.
+    pub c: Param<Tensor<1>>,
+}
 
 /// The weights of a network. Features and outputs are those of the variables one after the other, in event order.
 #[derive(Clone, Copy, Debug)]

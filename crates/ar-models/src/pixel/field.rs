@@ -2,7 +2,7 @@
 
 use ar_kernels::pixel::{Convolution, Kind, Lstm};
 
-use super::PixelKind;
+use super::settings::PixelKind;
 
 /// Which pixels the conditional of each pixel may look at, `[pixel][pixel]`, for a network of `layers` layers over
 /// images of `[height, width]`: by reachability over its taps. Of colours a pixel sees its own earlier ones as well.

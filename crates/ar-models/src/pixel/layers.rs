@@ -9,8 +9,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use prob_core::uniform;
 use rand::Rng;
 
-use super::PixelSettings;
 use super::layout::{MaskKind, mask};
+use super::settings::PixelSettings;
 use crate::layers;
 use crate::tensors::{host_f64, same_label};
 

@@ -36,6 +36,7 @@
 //! - The forget gates' biases start at 1, the last layer near 0 (for bits at the log-odds of the
 //!   training mean); all other weights from U(−1/√fan-in, 1/√fan-in).
 
+mod classes;
 mod field;
 mod layers;
 pub(crate) mod layout;
@@ -63,6 +64,7 @@ use crate::layers::permute::Permutation;
 use crate::neural::Neural;
 use crate::tensors::{device_of, event_tensor, floats, host_f64, same_label};
 use crate::walker::Walker;
+use classes::Mixture;
 pub use field::receptive_field;
 pub use layers::{Block, ConvolutionLayer, RecurrentLayer};
 use layers::{Init, Labels};
@@ -70,7 +72,6 @@ pub use layout::ImageLayout;
 use layout::MaskKind;
 pub use settings::{PixelKind, PixelSettings};
 pub use walks::PixelState;
-use walks::{Cached, Mixture};
 
 /// How to make a [`Pixel`].
 #[derive(Clone, Debug)]
@@ -577,11 +578,7 @@ impl Neural for Pixel {
     }
 
     fn walker(&self, _: usize, _: Isa) -> Option<Box<dyn Walker + '_>> {
-        if self.dtype() == DType::F64 {
-            Some(Box::new(Cached { network: self.network::<f64>(), model: self }))
-        } else {
-            Some(Box::new(Cached { network: self.network::<f32>(), model: self }))
-        }
+        Some(self.cached())
     }
 
     /// Maps of about 32 MiB.

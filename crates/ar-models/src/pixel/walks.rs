@@ -7,82 +7,11 @@ use ar_kernels::pixel::walk::{Network, Scalar, Walk};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use prob_core::Autoregressive;
 use prob_core::dist::Categorical;
-use prob_core::logspace::logsumexp;
 
 use super::Pixel;
-use crate::heads::levels::SymbolHead;
+use super::classes::Mixture;
 use crate::layers::rows;
 use crate::walker::{Arithmetic, Choose, Walker};
-
-/// Where the walks of one image, one per class, have come: which class it may be of.
-///
-/// ```text
-/// p(x_t | x_<t) = Σ_y p(y | x_<t) p(x_t | x_<t, y)
-/// ```
-#[derive(Clone, Debug, Default)]
-pub(super) struct Mixture {
-    /// log p(y | x_<t), `[classes]`; empty before the first value.
-    log_posterior: Vec<f64>,
-    /// log p(x_t | x_<t, y), `[classes, levels]`.
-    log_probs: Vec<f64>,
-}
-
-impl Mixture {
-    /// log p(x_t | x_<t) of every symbol, from the logits in each class, `[classes, logits of a value]`,
-    /// as they are in the precision of the walk.
-    fn conditional<E: Scalar>(
-        &mut self,
-        head: &SymbolHead,
-        classes: usize,
-        logits: &[E],
-    ) -> Vec<f64> {
-        if self.log_posterior.is_empty() {
-            self.log_posterior = vec![-(classes as f64).ln(); classes];
-        }
-        self.log_probs.clear();
-        for logits in logits.chunks_exact(logits.len() / classes) {
-            let logits = head.logits(logits.iter().map(|l| l.to_f64()));
-            let sum = logsumexp(&logits);
-            self.log_probs.extend(logits.iter().map(|logit| logit - sum));
-        }
-        let levels = self.log_probs.len() / classes;
-        let of = |symbol| E::from_f64(logsumexp(&self.joint(symbol))).to_f64();
-        (0..levels).map(of).collect()
-    }
-
-    /// log p(x_t = symbol, y | x_<t), `[classes]`; `-inf` for what is no symbol.
-    fn joint(&self, symbol: usize) -> Vec<f64> {
-        let levels = self.log_probs.len() / self.log_posterior.len();
-        let rows = self.log_probs.chunks_exact(levels).zip(&self.log_posterior);
-        rows.map(|(row, weight)| weight + row.get(symbol).unwrap_or(&f64::NEG_INFINITY)).collect()
-    }
-
-    /// The value that `choose` makes of the logits of every symbol, from those of each walk of the image,
-    /// `[walks, logits of a value]`.
-    pub(super) fn choose<E: Scalar>(
-        &mut self,
-        head: &SymbolHead,
-        walks: usize,
-        logits: &[E],
-        choose: impl FnOnce(&[f64]) -> u8,
-    ) -> u8 {
-        if walks == 1 {
-            return choose(&head.logits(logits.iter().map(|l| l.to_f64())));
-        }
-        let value = choose(&self.conditional(head, walks, logits));
-        self.observe(value);
-        value
-    }
-
-    /// Moves on past a value. One that no class can have says nothing about the class.
-    fn observe(&mut self, symbol: u8) {
-        let joint = self.joint(symbol.into());
-        let sum = logsumexp(&joint);
-        if sum.is_finite() {
-            self.log_posterior = joint.into_iter().map(|log_prob| log_prob - sum).collect();
-        }
-    }
-}
 
 /// Images in the middle of their walk, and the logits of their next value.
 #[derive(Clone, Debug)]
@@ -239,11 +168,22 @@ impl Autoregressive for Pixel {
     }
 }
 
+impl Pixel {
+    /// The walk on the host, in the precision of the weights.
+    pub(super) fn cached(&self) -> Box<dyn Walker + '_> {
+        if self.dtype() == DType::F64 {
+            Box::new(Cached { network: self.network::<f64>(), model: self })
+        } else {
+            Box::new(Cached { network: self.network::<f32>(), model: self })
+        }
+    }
+}
+
 /// The walk on the host.
 #[derive(Debug)]
-pub(super) struct Cached<'a, E> {
-    pub(super) network: Arc<Network<E>>,
-    pub(super) model: &'a Pixel,
+struct Cached<'a, E> {
+    network: Arc<Network<E>>,
+    model: &'a Pixel,
 }
 
 impl<E: Scalar> Walker for Cached<'_, E> {

@@ -11,7 +11,13 @@ use burn::tensor::{Tensor, TensorData};
 use prob_core::logspace::logsumexp;
 
 use super::lbfgs::minimise;
-use super::{LINEAR_STEPS, LINEAR_TOLERANCE, Vectors, host};
+use super::vectors::{Vectors, host};
+
+/// The most steps of the linear probe's fit for one penalty, and the largest slope of the objective
+/// along any weight at which it ends sooner.
+pub const LINEAR_STEPS: usize = 200;
+/// See [`LINEAR_STEPS`].
+pub const LINEAR_TOLERANCE: f64 = 1e-4;
 
 /// W and b.
 #[derive(Clone, Debug)]
@@ -100,7 +106,7 @@ mod tests {
     use rand::{RngExt as _, SeedableRng as _};
 
     use super::super::tests::corners;
-    use super::super::{CHUNK, Labelled};
+    use super::super::vectors::{CHUNK, Labelled};
     use super::*;
 
     fn vectors(set: &Labelled) -> Vectors {

@@ -18,42 +18,13 @@
 mod lbfgs;
 mod linear;
 mod nearest;
+mod vectors;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 
-/// Vectors of one length with a label each.
-#[derive(Clone, Debug)]
-pub struct Labelled {
-    values: Vec<f32>,
-    labels: Vec<u8>,
-}
-
-impl Labelled {
-    /// `values` is `[labels, dim]`.
-    ///
-    /// # Panics
-    /// When there is no vector, or the values are not one row per label.
-    pub fn new(values: Vec<f32>, labels: Vec<u8>) -> Self {
-        assert!(!labels.is_empty(), "no vectors, expected at least 1");
-        assert!(
-            !values.is_empty() && values.len().is_multiple_of(labels.len()),
-            "{} values are not one row for each of {} labels",
-            values.len(),
-            labels.len()
-        );
-        Self { values, labels }
-    }
-
-    /// Length of a vector.
-    pub fn dim(&self) -> usize {
-        self.values.len() / self.labels.len()
-    }
-
-    /// Number of vectors.
-    pub fn count(&self) -> usize {
-        self.labels.len()
-    }
-}
+pub use linear::{LINEAR_STEPS, LINEAR_TOLERANCE};
+pub use vectors::Labelled;
+use vectors::Vectors;
 
 /// What a probe learns from, what chooses its setting, and what it is tested on.
 #[derive(Clone, Debug)]
@@ -82,16 +53,6 @@ pub const NEIGHBOURS: [usize; 6] = [1, 3, 5, 9, 15, 25];
 
 /// Penalties λ that are tried, in this order: each fit starts from the one before.
 pub const PENALTIES: [f64; 6] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5];
-
-/// The most steps of the linear probe's fit for one penalty, and the largest slope of the objective
-/// along any weight at which it ends sooner.
-pub const LINEAR_STEPS: usize = 200;
-/// See [`LINEAR_STEPS`].
-pub const LINEAR_TOLERANCE: f64 = 1e-4;
-
-/// Vectors that are computed with at a time. Sums over a set run chunk by chunk, so that they do not
-/// depend on how a product is divided among threads.
-const CHUNK: usize = 2000;
 
 /// The sets of a probe on a device, scaled.
 #[derive(Debug)]
@@ -198,38 +159,6 @@ impl Scale {
         }
         set
     }
-}
-
-/// A set in chunks on a device.
-#[derive(Debug)]
-struct Vectors {
-    /// Each `[at most CHUNK, dim]`.
-    chunks: Vec<Tensor<2>>,
-    labels: Vec<u8>,
-    dim: usize,
-}
-
-impl Vectors {
-    fn new(set: &Labelled, device: &Device) -> Self {
-        let dim = set.dim();
-        let chunk = |rows: &[f32]| {
-            Tensor::from_data(TensorData::new(rows.to_vec(), [rows.len() / dim, dim]), device)
-        };
-        let chunks = set.values.chunks(CHUNK * dim).map(chunk).collect();
-        Self { chunks, labels: set.labels.clone(), dim }
-    }
-
-    /// The fraction of labels that are right.
-    fn accuracy(&self, predicted: impl ExactSizeIterator<Item = u8>) -> f64 {
-        assert_eq!(predicted.len(), self.labels.len(), "one label per vector");
-        let right = predicted.zip(&self.labels).filter(|&(found, &label)| found == label).count();
-        right as f64 / self.labels.len() as f64
-    }
-}
-
-/// A tensor's values on the host in f32, row-major.
-fn host<const D: usize>(x: Tensor<D>) -> Vec<f32> {
-    x.into_data().convert::<f32>().try_into_vec().expect("converted to f32")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! ‖x − t‖² = ‖x‖² + (‖t‖² − 2 x·t),   where ‖x‖² is the same for all t
 //! ```
 
-use super::{Vectors, host};
+use super::vectors::{Vectors, host};
 
 /// Labels of the `k` nearest vectors of `train`, the nearest first, for each vector of `queries`.
 pub(super) fn labels(train: &Vectors, queries: &Vectors, k: usize) -> Vec<Vec<u8>> {
@@ -70,7 +70,7 @@ mod tests {
     use rand::rngs::ChaCha8Rng;
 
     use super::super::tests::corners;
-    use super::super::{CHUNK, Labelled};
+    use super::super::vectors::{CHUNK, Labelled};
     use super::*;
 
     #[test]

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Checkpoints, EpochRecord, Run};
+use super::run::{Checkpoints, EpochRecord, Run};
 use crate::atomic_file::write_atomically;
 use crate::error::Error;
 use crate::store::{Arrays, NamedArray};

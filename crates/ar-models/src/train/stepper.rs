@@ -4,7 +4,7 @@ use burn::module::{ModuleVisitor, Param};
 use burn::tensor::{Gradients, Int, Tensor};
 use rand::Rng;
 
-use super::TrainConfig;
+use super::config::TrainConfig;
 use super::optimizer::Optimizer;
 use crate::model::host_f32;
 use crate::neural::{Neural, map_weights, weights};

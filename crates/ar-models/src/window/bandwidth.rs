@@ -14,9 +14,9 @@
 use rand::Rng;
 use rand::seq::index::sample;
 
-use super::Bandwidth;
 use super::kernels::{Bandwidths, Cells};
 use super::layout::Layout;
+use super::settings::Bandwidth;
 
 /// The most rows whose likelihood is looked at, and the most cells that are compared for one choice.
 const QUERIES: usize = 2_000;

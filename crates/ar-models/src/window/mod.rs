@@ -34,17 +34,17 @@ mod given;
 mod kernels;
 mod layout;
 mod regions;
+mod settings;
 mod walker;
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use prob_core::ordering::{Ordering, OrderingKind};
+use prob_core::ordering::Ordering;
 use prob_core::uniform;
 use rand::Rng;
 use rand::seq::index::sample;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::column::Column;
 use crate::columns::Units;
@@ -54,77 +54,12 @@ use crate::examples::{Examples, Rows, Values, for_chunks, read_rows};
 use crate::randomness::{Purpose, stream};
 use crate::store::Arrays;
 use crate::walk::Completions;
-use crate::walker::Walker;
 
 use fast::Fast;
 pub use kernels::Bandwidths;
 use kernels::Cells;
 use layout::{Layout, log_sum, normalize};
-use walker::WindowWalker;
-
-/// Which widths there are to choose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Bandwidth {
-    /// One h for all numbers, in their standard deviations.
-    #[default]
-    Common,
-    /// One h for each column of numbers.
-    PerColumn,
-}
-
-/// A window as it stands in a config.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KernelSettings {
-    /// The most training rows that are kept; of more, so many are drawn.
-    #[serde(default = "max_rows")]
-    pub max_rows: usize,
-    /// The seed of that draw, and of the rows by which bandwidths are chosen.
-    #[serde(default = "rows_seed")]
-    pub rows_seed: u64,
-    /// Which widths are chosen.
-    #[serde(default)]
-    pub bandwidth: Bandwidth,
-    /// The order in which costs per variable are told; log p(x) is the same in any.
-    #[serde(default)]
-    pub ordering: OrderingKind,
-}
-
-/// The rows that a window keeps if a config does not say otherwise.
-pub const MAX_ROWS: usize = 10_000;
-
-fn max_rows() -> usize {
-    MAX_ROWS
-}
-
-fn rows_seed() -> u64 {
-    1
-}
-
-impl Default for KernelSettings {
-    fn default() -> Self {
-        let (bandwidth, ordering) = (Bandwidth::default(), OrderingKind::default());
-        Self { max_rows: max_rows(), rows_seed: rows_seed(), bandwidth, ordering }
-    }
-}
-
-impl KernelSettings {
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// When no rows are to be kept, or more than 2^24.
-    pub fn check(&self) -> Result<(), Error> {
-        if (1..=1 << 24).contains(&self.max_rows) {
-            return Ok(());
-        }
-        Err(Error::Config {
-            key: "model.max_rows",
-            value: self.max_rows.to_string(),
-            expected: "1 to 16777216 rows".into(),
-        })
-    }
-}
+pub use settings::{Bandwidth, KernelSettings, MAX_ROWS};
 
 /// Bandwidths that a window over such events chooses.
 pub fn free_bandwidths(settings: &KernelSettings, event: &EventSpec) -> usize {
@@ -532,11 +467,6 @@ impl KernelWindow {
     /// Whether an event is of numbers, and not of symbols.
     pub fn is_real(&self) -> bool {
         self.is_real
-    }
-
-    /// The walk for an entropy coder; none of numbers.
-    pub(crate) fn walker(&self) -> Option<Box<dyn Walker + '_>> {
-        if self.is_real { None } else { Some(Box::new(WindowWalker(self))) }
     }
 
     /// [`complete`](Self::complete) for symbols.

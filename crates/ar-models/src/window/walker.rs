@@ -4,9 +4,16 @@ use super::KernelWindow;
 use super::kernels::Kernel;
 use crate::walker::{Arithmetic, Choose, Walker};
 
+impl KernelWindow {
+    /// The walk for an entropy coder; none of numbers.
+    pub(crate) fn walker(&self) -> Option<Box<dyn Walker + '_>> {
+        if self.is_real { None } else { Some(Box::new(WindowWalker(self))) }
+    }
+}
+
 /// A window of symbols as a coder needs it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct WindowWalker<'a>(pub(super) &'a KernelWindow);
+struct WindowWalker<'a>(&'a KernelWindow);
 
 impl Walker for WindowWalker<'_> {
     fn together(&self) -> usize {
