@@ -7,6 +7,8 @@
 //! | `given` | what is drawn and what is probable, given what is known |
 //! | `stored` | a model as a file, and back |
 
+pub mod config;
+
 use ar_kernels::Isa;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -17,27 +19,27 @@ use prob_core::joint::{
 };
 use prob_core::ordering::Ordering;
 
-use crate::columns::{
-    ColumnNade, ColumnNadeConfig, ColumnSteps, ColumnTables, ColumnWalker, Layout, Mixtures,
-    Origin, Units,
+use crate::foundation::error::Error;
+use crate::foundation::event::{EventSpec, check_values};
+use crate::foundation::examples::{Examples, Values, for_chunks, read_all};
+use crate::foundation::randomness::{Purpose, stream};
+use crate::foundation::standardization::Standardization;
+use crate::kinds::logistic::{Logistic, LogisticConfig};
+use crate::kinds::made::{ColumnMade, ColumnMadeConfig, Made};
+use crate::kinds::nade::{
+    ColumnNade, ColumnNadeConfig, LevelNade, LevelNadeConfig, Nade, NadeConfig,
 };
-use crate::config::ModelConfig;
-use crate::error::Error;
-use crate::event::{EventSpec, check_values};
-use crate::examples::{Examples, Values, for_chunks, read_all};
-use crate::logistic::{Logistic, LogisticConfig};
-use crate::made::{ColumnMade, ColumnMadeConfig, Made};
-use crate::nade::{LevelNade, LevelNadeConfig, Nade, NadeConfig};
-use crate::neural::Neural;
-use crate::orderless::{ColumnOrderless, ColumnOrderlessConfig, OrderlessNade};
-use crate::pixel::{ImageLayout, Pixel, PixelConfig};
-use crate::randomness::{Purpose, stream};
-use crate::rnade::Rnade;
-use crate::standardization::Standardization;
-use crate::tensors::{device_of, host_f64, label_tensor};
-use crate::value::ValueKind;
-use crate::walker::{Tabulated, Walker};
-use crate::window::KernelWindow;
+use crate::kinds::orderless::{ColumnOrderless, ColumnOrderlessConfig, OrderlessNade};
+use crate::kinds::pixel::{ImageLayout, Pixel, PixelConfig};
+use crate::kinds::rnade::Rnade;
+use crate::kinds::tables::ColumnTables;
+use crate::kinds::window::KernelWindow;
+use crate::parts::columns::{ColumnSteps, ColumnWalker, Layout, Mixtures, Origin, Units};
+use crate::parts::neural::Neural;
+use crate::parts::tensors::{device_of, host_f64, label_tensor};
+use crate::parts::value::ValueKind;
+use crate::parts::walker::{Tabulated, Walker};
+use config::ModelConfig;
 
 /// A model of any kind.
 #[derive(Clone, Debug)]

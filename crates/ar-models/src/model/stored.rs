@@ -5,16 +5,17 @@ use prob_core::joint::{
     BayesianNetwork, FullTable, Independent, Markov, Neighbourhood, Tabular, Uniform,
 };
 
+use super::config::ModelConfig;
 use super::{Model, Start, host_f32, levels, pairs, rows_columns};
-use crate::column::Column;
-use crate::columns::{ColumnTables, Links, Origin, Units};
-use crate::config::ModelConfig;
-use crate::error::Error;
-use crate::event::EventSpec;
-use crate::neural;
-use crate::standardization::Standardization;
-use crate::store::Arrays;
-use crate::window::KernelWindow;
+use crate::foundation::column::Column;
+use crate::foundation::error::Error;
+use crate::foundation::event::EventSpec;
+use crate::foundation::standardization::Standardization;
+use crate::foundation::store::Arrays;
+use crate::kinds::tables::ColumnTables;
+use crate::kinds::window::KernelWindow;
+use crate::parts::columns::{Links, Origin, Units};
+use crate::parts::neural;
 
 impl Model {
     /// The model as a safetensors file that holds its own SHA-256.

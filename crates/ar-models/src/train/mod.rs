@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A model with classes is trained and validated on −log p(x | y), y the example's label. An order-agnostic
-//! one is trained on an estimate of its mean NLL over all orderings ([`crate::orderless`]), whose draws are
+//! one is trained on an estimate of its mean NLL over all orderings ([`crate::kinds::orderless`]), whose draws are
 //! a function of the seed and the step, and validated exactly.
 //!
 //! Everything random is a function of the seed and the epoch, and a [checkpoint] holds
@@ -27,17 +27,17 @@ use std::time::Instant;
 use burn::tensor::Device;
 use rand::RngExt;
 
-use crate::config::ModelConfig;
-use crate::error::Error;
-use crate::event::{EventSpec, check_values};
-use crate::examples::{Examples, all_labels, for_chunks};
+use crate::foundation::error::Error;
+use crate::foundation::event::{EventSpec, check_values};
+use crate::foundation::examples::{Examples, all_labels, for_chunks};
+use crate::foundation::randomness::{Purpose, stream};
+use crate::foundation::store::NamedArray;
+use crate::model::config::ModelConfig;
 use crate::model::{Model, host_f32};
-use crate::neural::{Neural, Weight, load_weights, weights};
-use crate::randomness::{Purpose, stream};
-use crate::scoring::{evaluate, evaluate_given, usable_labels};
-use crate::store::NamedArray;
-use crate::tensors::label_tensor;
-use crate::value::ValueKind;
+use crate::parts::neural::{Neural, Weight, load_weights, weights};
+use crate::parts::tensors::label_tensor;
+use crate::parts::value::ValueKind;
+use crate::tasks::scoring::{evaluate, evaluate_given, usable_labels};
 use checkpoint::{Best, Checkpoint, Identity};
 pub use config::{OptimizerConfig, ScheduleConfig, TrainConfig};
 pub use run::{Checkpoints, EpochRecord, Run};

@@ -5,8 +5,8 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 
 use super::config::{OptimizerConfig, TrainConfig};
-use crate::error::Error;
-use crate::neural::{Weight, map_weights, weights};
+use crate::foundation::error::Error;
+use crate::parts::neural::{Weight, map_weights, weights};
 
 /// The update rule and what it remembers.
 pub(super) struct Optimizer {

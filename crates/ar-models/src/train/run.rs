@@ -7,9 +7,9 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::config::TrainConfig;
-use crate::config::ModelConfig;
-use crate::event::EventSpec;
-use crate::examples::Examples;
+use crate::foundation::event::EventSpec;
+use crate::foundation::examples::Examples;
+use crate::model::config::ModelConfig;
 
 /// One training run: what is trained, on what, and where its checkpoints go.
 pub struct Run<'a> {

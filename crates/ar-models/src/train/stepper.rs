@@ -7,7 +7,7 @@ use rand::Rng;
 use super::config::TrainConfig;
 use super::optimizer::Optimizer;
 use crate::model::host_f32;
-use crate::neural::{Neural, map_weights, weights};
+use crate::parts::neural::{Neural, map_weights, weights};
 
 /// A model, its optimizer and the moving average of its weights.
 ///
