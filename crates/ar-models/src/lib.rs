@@ -61,7 +61,7 @@ pub mod train;
 
 pub use foundation::error::Error;
 pub use foundation::{atomic_file, examples, randomness, standardization};
-pub use kinds::{logistic, made, nade, orderless, pixel, rnade, tables, window};
+pub use kinds::*;
 pub use model::config;
 pub use parts::{columns, neural, walk};
 pub use tasks::{classification, codec, probe, scoring};

@@ -177,4 +177,10 @@ impl Neural for Logistic {
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
         crate::parts::walk::complete(self, observed, rng)
     }
+
+    /// The masked half of U is none.
+    fn free_parameters(&self) -> usize {
+        let n = self.ordering.ordering().len();
+        n * (n + 1) / 2
+    }
 }

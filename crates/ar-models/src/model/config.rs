@@ -131,6 +131,23 @@ fn check_no_classes(classes: Option<usize>, event: &EventSpec) -> Result<(), Err
     }
 }
 
+/// A config and the events that it was checked against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Checked<'a> {
+    config: &'a ModelConfig,
+    event: &'a EventSpec,
+}
+
+impl<'a> Checked<'a> {
+    pub(crate) fn config(self) -> &'a ModelConfig {
+        self.config
+    }
+
+    pub(crate) fn event(self) -> &'a EventSpec {
+        self.event
+    }
+}
+
 impl ModelConfig {
     /// The names that `kind` may take.
     pub const KINDS: [&'static str; 16] = [
@@ -231,15 +248,16 @@ impl ModelConfig {
 
     /// Whether the model is trained by gradients (and takes a `[train]` table).
     pub fn is_neural(&self) -> bool {
-        let of_rows = matches!(
+        !matches!(
             self,
-            Self::Logistic { .. }
-                | Self::Nade { .. }
-                | Self::Made(_)
-                | Self::OrderlessNade(_)
-                | Self::Rnade(_)
-        );
-        of_rows || self.pixel().is_some()
+            Self::Uniform {}
+                | Self::Independent { .. }
+                | Self::Markov { .. }
+                | Self::Neighbourhood { .. }
+                | Self::BayesianNetwork { .. }
+                | Self::FullTable { .. }
+                | Self::Kernel(_)
+        )
     }
 
     /// Whether it describes real numbers, and not symbols.
@@ -290,6 +308,12 @@ impl ModelConfig {
             _ => OrderingKind::Raster,
         };
         Ok(kind.build(&event.shape)?)
+    }
+
+    /// The config with such events, once it has been [checked](Self::check).
+    pub(crate) fn checked<'a>(&'a self, event: &'a EventSpec) -> Result<Checked<'a>, Error> {
+        self.check(event)?;
+        Ok(Checked { config: self, event })
     }
 
     /// Checks the values, and that the model can describe such events.

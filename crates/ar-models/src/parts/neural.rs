@@ -147,6 +147,11 @@ pub trait Neural:
         self.complete(observed, rng)
     }
 
+    /// Number of free parameters: all weights, but those that are never used.
+    fn free_parameters(&self) -> usize {
+        self.num_params()
+    }
+
     /// Examples to evaluate at a time.
     fn batch(&self) -> usize {
         500

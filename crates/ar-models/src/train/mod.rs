@@ -32,8 +32,8 @@ use crate::foundation::event::{EventSpec, check_values};
 use crate::foundation::examples::{Examples, all_labels, for_chunks};
 use crate::foundation::randomness::{Purpose, stream};
 use crate::foundation::store::NamedArray;
-use crate::model::config::ModelConfig;
-use crate::model::{Model, host_f32};
+use crate::model::config::{Checked, ModelConfig};
+use crate::model::{Model, host_f32, network};
 use crate::parts::neural::{Neural, Weight, load_weights, weights};
 use crate::parts::tensors::label_tensor;
 use crate::parts::value::ValueKind;
@@ -82,13 +82,13 @@ pub struct Trained {
 /// the loss leaves the finite numbers, or a checkpoint cannot be read or written or belongs to
 /// another run.
 pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Error> {
-    run.model.check(run.event)?;
+    let checked = run.model.checked(run.event)?;
     run.event.check_rows("training", run.train)?;
     if let Some(valid) = run.valid {
         check_validation(run.event, valid)?;
     }
     if !run.model.is_neural() {
-        return fit(run, observer);
+        return fit(run, checked, observer);
     }
     run.config.check()?;
     check_labels(run.model, "training", run.train)?;
@@ -105,19 +105,8 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
         });
     }
     let device = run.device.clone().autodiff();
-    match Model::init(run.model, run.event, run.train, run.seed, &device)? {
-        Model::Logistic(model) => descend(run, &device, model, observer),
-        Model::Nade(model) => descend(run, &device, model, observer),
-        Model::LevelNade(model) => descend(run, &device, model, observer),
-        Model::ColumnNade(model) => descend(run, &device, model, observer),
-        Model::Made(model) => descend(run, &device, model, observer),
-        Model::ColumnMade(model) => descend(run, &device, model, observer),
-        Model::Rnade(model) => descend(run, &device, model, observer),
-        Model::OrderlessNade(model) => descend(run, &device, model, observer),
-        Model::ColumnOrderless(model) => descend(run, &device, model, observer),
-        Model::Pixel(model) => descend(run, &device, model, observer),
-        _ => unreachable!("`is_neural` names the models that `init` makes"),
-    }
+    let model = Model::init_checked(checked, run.train, run.seed, &device)?;
+    network!(model, model => descend(run, &device, model, observer))
 }
 
 /// Checks that the rows of a validation set are such events, in one pass. Those of the training set
@@ -148,9 +137,9 @@ pub fn check_labels(
 }
 
 /// Fits a tabular model or a window: one pass, one record.
-fn fit(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Error> {
+fn fit(run: &Run<'_>, checked: Checked<'_>, observer: &mut dyn Observer) -> Result<Trained, Error> {
     let start = Instant::now();
-    let model = Model::fit(run.model, run.event, run.train)?;
+    let model = Model::fit_checked(checked, run.train)?;
     let nll = |set: &dyn Examples| evaluate(&model, set, |_| ()).nll_nats;
     // Under a window each training row has a kernel of its own, which says nothing about others.
     let train_nll_nats = match &model {

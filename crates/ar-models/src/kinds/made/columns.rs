@@ -104,16 +104,6 @@ impl ColumnMade {
         self.members.len()
     }
 
-    /// Number of weights that some mask lets through and that the likelihood depends on: not those of an output that
-    /// stays where it is.
-    pub fn free_parameters(&self) -> usize {
-        let (network, blocks) = (&self.config.network, self.layout.blocks());
-        let of = |&i: &usize| (blocks.features_of(i).len(), self.layout.free_outputs_of(i));
-        let (features, outputs): (Vec<_>, Vec<_>) =
-            network.ordering.as_slice().iter().map(of).unzip();
-        network.parameters_of(&Blocks::new(&features, &outputs))[1]
-    }
-
     /// Where the features and outputs of each column are, and what they mean.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
@@ -243,6 +233,16 @@ impl Neural for ColumnMade {
     ) -> Tensor<1> {
         let mut dropout = Dropout::new(self.config.network.dropout, rng);
         self.log_prob_with(x, Rows::Training, &mut dropout).neg()
+    }
+
+    /// Number of weights that some mask lets through and that the likelihood depends on: not those of an output that
+    /// stays where it is.
+    fn free_parameters(&self) -> usize {
+        let (network, blocks) = (&self.config.network, self.layout.blocks());
+        let of = |&i: &usize| (blocks.features_of(i).len(), self.layout.free_outputs_of(i));
+        let (features, outputs): (Vec<_>, Vec<_>) =
+            network.ordering.as_slice().iter().map(of).unzip();
+        network.parameters_of(&Blocks::new(&features, &outputs))[1]
     }
 }
 

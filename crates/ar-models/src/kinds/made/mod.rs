@@ -138,11 +138,6 @@ impl Made {
         self.members.len()
     }
 
-    /// Number of weights that some mask lets through.
-    pub fn free_parameters(&self) -> usize {
-        self.config.parameters()[1]
-    }
-
     fn network(&self) -> Network<'_> {
         let Self { layers, v, a, b, members, config } = self;
         Network { layers, v, a: a.as_ref(), b, members, config }
@@ -291,6 +286,11 @@ impl Neural for Made {
 
     fn complete(&self, observed: &[Option<u8>], rng: &mut dyn Rng) -> Vec<u8> {
         crate::parts::walk::complete(self, observed, rng)
+    }
+
+    /// Number of weights that some mask lets through.
+    fn free_parameters(&self) -> usize {
+        self.config.parameters()[1]
     }
 }
 

@@ -112,7 +112,7 @@ impl MadeSettings {
     }
 }
 
-/// How to make a [`Made`].
+/// How to make a [`Made`](super::Made).
 #[derive(Clone, Debug)]
 pub struct MadeConfig {
     /// The order of the walk; its length is the number of variables.

@@ -110,12 +110,6 @@ impl ColumnNade {
         self.layout.units()
     }
 
-    /// Number of weights that the likelihood depends on: not those of an output that stays where it is.
-    pub(crate) fn free_parameters(&self) -> usize {
-        let [hidden] = self.c.dims();
-        self.num_params() - self.layout.fixed_outputs() * (hidden + 1)
-    }
-
     /// Where the features and outputs of each column are, and what they mean.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
@@ -234,5 +228,11 @@ impl Neural for ColumnNade {
     fn training_loss(&self, x: Tensor<2>, _: Option<Tensor<1, Int>>, _: &mut dyn Rng) -> Tensor<1> {
         let [batch, _] = x.dims();
         self.walk_log_probs(x, Rows::Training).sum_dim(1).reshape([batch]).neg()
+    }
+
+    /// Number of weights that the likelihood depends on: not those of an output that stays where it is.
+    fn free_parameters(&self) -> usize {
+        let [hidden] = self.c.dims();
+        self.num_params() - self.layout.fixed_outputs() * (hidden + 1)
     }
 }

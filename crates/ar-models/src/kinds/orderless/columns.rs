@@ -134,12 +134,6 @@ impl ColumnOrderless {
         Ensemble { model: self }
     }
 
-    /// Number of weights that the likelihood depends on: not those of an output that stays where it is.
-    pub(crate) fn free_parameters(&self) -> usize {
-        let [_, hidden] = self.v.dims();
-        self.num_params() - self.layout.fixed_outputs() * (hidden + 1)
-    }
-
     /// Where the features and outputs of each column are, and what they mean.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
@@ -332,5 +326,11 @@ impl Neural for ColumnOrderless {
 
     fn for_validation(self) -> Self {
         self.with_orderings(1)
+    }
+
+    /// Number of weights that the likelihood depends on: not those of an output that stays where it is.
+    fn free_parameters(&self) -> usize {
+        let [_, hidden] = self.v.dims();
+        self.num_params() - self.layout.fixed_outputs() * (hidden + 1)
     }
 }

@@ -126,7 +126,7 @@ impl OrderlessSettings {
     }
 }
 
-/// How to make an [`OrderlessNade`].
+/// How to make an [`OrderlessNade`](super::OrderlessNade).
 #[derive(Clone, Debug)]
 pub struct OrderlessConfig {
     /// The order of the walk; its length is the number of variables.

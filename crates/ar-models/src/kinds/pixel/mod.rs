@@ -265,15 +265,6 @@ impl Pixel {
         }
     }
 
-    /// Number of weights that are not masked.
-    pub fn free_parameters(&self) -> usize {
-        let blocks = self.blocks.iter().flat_map(|block| &block.convolutions);
-        let convolutions = blocks.chain(&self.skips).chain(&self.head).chain([&self.input]);
-        let in_convolutions: usize = convolutions.map(ConvolutionLayer::masked_weights).sum();
-        let in_layers: usize = self.recurrent.iter().map(RecurrentLayer::masked_weights).sum();
-        self.num_params() - in_convolutions - in_layers
-    }
-
     /// What the symbols are multiplied by.
     fn scale(&self) -> f64 {
         1.0 / (self.levels - 1) as f64
@@ -599,6 +590,15 @@ impl Neural for Pixel {
             }
         });
         found
+    }
+
+    /// Number of weights that are not masked.
+    fn free_parameters(&self) -> usize {
+        let blocks = self.blocks.iter().flat_map(|block| &block.convolutions);
+        let convolutions = blocks.chain(&self.skips).chain(&self.head).chain([&self.input]);
+        let in_convolutions: usize = convolutions.map(ConvolutionLayer::masked_weights).sum();
+        let in_layers: usize = self.recurrent.iter().map(RecurrentLayer::masked_weights).sum();
+        self.num_params() - in_convolutions - in_layers
     }
 }
 
