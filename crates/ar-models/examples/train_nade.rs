@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // `[model]` and `[train]` as in a file; other keys are as when a file leaves them out.
     let model: ModelConfig = serde_json::from_str(r#"{ "kind": "nade", "hidden": 16 }"#)?;
-    let config = TrainConfig { batch_size: 20, ..TrainConfig::epochs(30) };
+    let config = TrainConfig { batch_size: 20, ..TrainConfig::epochs(150) };
     let run = Run {
         model: &model,
         event: &EventSpec::symbols(vec![2, 4], 2),
