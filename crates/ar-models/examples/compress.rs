@@ -9,7 +9,7 @@ use ar_models::model::Model;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // 2,000 rows of eight bits, which come in pairs.
-    let row = |i: usize| (0..8).map(move |t| (i * i / 7 >> (t / 2) & 1) as u8);
+    let row = |i: usize| (0..8).map(move |t| (((i * i / 7) >> (t / 2)) & 1) as u8);
     let values: Vec<u8> = (0..2000).flat_map(row).collect();
     let data = InMemory::new(values.clone(), 8);
     let event = EventSpec::symbols(vec![8], 2);

@@ -9,7 +9,8 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Five readings of 0, 1 or 2, of which each is nearly always the one before it.
-    let reading = |row: usize, t: usize| ((row + usize::from(row % 10 == 0) * t) % 3) as u8;
+    let reading =
+        |row: usize, t: usize| ((row + usize::from(row.is_multiple_of(10)) * t) % 3) as u8;
     let values = (0..600).flat_map(|row| (0..5).map(move |t| reading(row, t))).collect();
     let event = EventSpec::symbols(vec![5], 3);
     let config: ModelConfig = serde_json::from_str(r#"{ "kind": "markov", "order": 1 }"#)?;
