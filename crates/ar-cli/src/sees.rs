@@ -1,12 +1,13 @@
 //! What a model is, in words and numbers, from its config alone.
 
-use ar_models::columns::{Column, ColumnTables};
+use ar_models::columns::Column;
 use ar_models::config::{EventSpec, ModelConfig};
 use ar_models::made::MadeSettings;
 use ar_models::nade::{LevelNadeConfig, Likelihood};
 use ar_models::orderless::OrderlessSettings;
 use ar_models::pixel::{ImageLayout, PixelConfig, PixelKind, PixelSettings};
 use ar_models::rnade::RnadeSettings;
+use ar_models::tables::ColumnTables;
 use ar_models::window::{KernelSettings, free_bandwidths};
 use num_bigint::BigUint;
 use prob_core::ordering::{Ordering, OrderingKind};

@@ -6,8 +6,8 @@
 
 use crate::columns::Variable;
 use crate::error::{Error, Result};
-use crate::split::Splits;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The values of all events, row-major.
@@ -452,7 +452,7 @@ impl Dataset {
     ///
     /// # Panics
     ///
-    /// If the two differ in shape or kind, which [`Splits`] rules out.
+    /// If the two differ in shape or kind, which [`Splits`](crate::splits::Splits) rules out.
     pub(crate) fn append(&mut self, other: Self) {
         assert_eq!(self.shape, other.shape, "parts of one shape");
         match (&mut self.values, other.values) {
@@ -567,12 +567,11 @@ impl Dataset {
             numbers: self.numbers.clone(),
         }
     }
+}
 
-    /// The dataset as the only part of [`Splits`].
-    #[must_use]
-    pub fn into_train(self) -> Splits {
-        Splits { train: self, valid: None, test: None }
-    }
+/// What a dataset read from `path` is called.
+pub(crate) fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// The number of values in an event of this shape.

@@ -4,9 +4,8 @@
 //! what was found. Advice is kept apart, in [`Error::hint`], so that a program can print it on a
 //! line of its own.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 /// A `Result` with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -78,7 +77,7 @@ pub enum Error {
         /// The dataset.
         name: String,
         /// The split asked for.
-        split: crate::Split,
+        split: crate::split::Split,
     },
 
     /// Values, shapes, labels or options that contradict each other.

@@ -11,7 +11,8 @@
 
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::split::{Split, Splits};
+use crate::split::Split;
+use crate::splits::Splits;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 

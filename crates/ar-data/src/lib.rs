@@ -43,6 +43,7 @@ pub mod binarize;
 pub mod builtin;
 mod bytes;
 mod cells;
+mod chunk;
 mod columns;
 mod dataset;
 pub mod dequantize;
@@ -53,17 +54,21 @@ mod fingerprint;
 pub mod flip;
 pub mod folds;
 mod foreign;
+mod format;
 pub mod memory;
+mod options;
 pub mod panics;
 mod read;
 pub mod requantize;
 mod split;
+mod splits;
 mod stream;
 pub mod write;
 
 pub use builtin::{Builtin, Locations, Spec};
 pub use bytes::MAX_CONTENT_BYTES;
 pub use cells::{Charset, Described, Dialect, Header, Separator};
+pub use chunk::Chunk;
 pub use columns::{
     BadRow, Encoding, Fit, Label, MISSING, Match, Profile, Schema, Stated, Table, TableOptions,
     Type, Variable, Warning, number_of,
@@ -73,9 +78,11 @@ pub use error::{Attempt, Error, Flaw, Malformed, Place, Result};
 #[cfg(feature = "fetch")]
 pub use fetch::{Event, Fetched, Progress, fetch};
 pub use fingerprint::Fingerprint;
-pub use read::{Column, Kind, ReadOptions, read_bytes, read_labels, read_path};
-pub use split::{Split, Splits};
-pub use stream::{Chunk, Chunks, Reading, holds_table, read_as, scan_levels};
+pub use options::{Column, Kind, ReadOptions};
+pub use read::{read_bytes, read_labels, read_path};
+pub use split::Split;
+pub use splits::Splits;
+pub use stream::{Chunks, Reading, holds_table, read_as, scan_levels};
 
 /// The example of README.md, compiled and run.
 #[cfg(doctest)]

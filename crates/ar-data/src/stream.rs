@@ -10,15 +10,18 @@
 //! and the kind; of tables a [`Schema`] states more ([`Chunks::open_as`]).
 
 use crate::arrays::numbers::Numbers;
+use crate::arrays::values::Step;
 use crate::arrays::{self, cifar10, idx, images};
 use crate::bytes::Input;
 use crate::cells::npy::Array;
+use crate::chunk::Chunk;
 use crate::columns::{BadRow, Encoding, Match, Schema, TableOptions, TableReader};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, name_of};
 use crate::error::{Error, Flaw, Place, Result};
-use crate::read::{Format, Kind, ReadOptions, Step, format_of, name_of, no_columns, read_path};
+use crate::format::{Format, format_of};
+use crate::options::{Kind, ReadOptions};
+use crate::read::{no_columns, read_path};
 use crate::write::Cell;
-use std::ops::Range;
 use std::path::Path;
 
 /// The most content that one example of an array may take, for each of its values.
@@ -83,17 +86,6 @@ impl Reading {
         let Self { table: TableOptions { rows, max_bytes, .. }, .. } = *self;
         ReadOptions { kind: Some(kind), levels, shape, drop: Vec::new(), rows, max_bytes }
     }
-}
-
-/// Some rows of a file.
-#[derive(Debug)]
-pub struct Chunk {
-    /// The rows that are as they should be; [`Dataset::number`] says which.
-    pub data: Dataset,
-    /// The others, in order.
-    pub bad: Vec<BadRow>,
-    /// All of them.
-    pub rows: Range<u64>,
 }
 
 enum Rows {

@@ -4,20 +4,21 @@
 //! | Module | What it holds |
 //! |---|---|
 //! | [`nade`], [`orderless`], [`made`], [`logistic`], [`rnade`], [`pixel`] | the models trained by gradients |
-//! | [`columns`] | events whose variables are of different types, and NADE over them |
-//! | [`window`] | a Parzen window over any events: fitted, not trained |
+//! | [`tables`], [`window`] | tables over columns of categories, a Parzen window over any events: fitted, not trained |
 //! | [`model`] | every model, the tables of prob-core included, behind one enum on host symbols |
 //! | [`config`] | `[model]` as it stands in a file, checked against the data |
 //! | [`train`] | optimizers, schedules, checkpoints; one step or a whole run |
-//! | [`walk`] | sampling and completion: the walk over t with dice or a mask |
+//! | [`scoring`] | the negative log-likelihood of a set, in all and per variable |
 //! | [`classification`] | Bayes' rule over classes: posteriors, accuracy, calibration |
 //! | [`codec`] | lossless compression: the walk with an entropy coder |
-//! | [`scoring`] | the negative log-likelihood of a set, in all and per variable |
 //! | [`probe`] | how much of the labels can be read off features, by simple means |
-//! | [`examples`] | what models learn from: rows by index, wherever they come from |
+//! | [`walk`] | sampling and completion: the walk over t with dice or a mask |
 //! | [`neural`] | what models with weights have in common |
+//! | [`columns`] | events whose variables are of different types |
+//! | [`examples`] | what models learn from: rows by index, wherever they come from |
 //! | [`standardization`] | real variables in units of their mean and standard deviation |
 //! | [`randomness`] | one seed, many named streams |
+//! | [`atomic_file`] | files that are whole or not there |
 //!
 //! Models never see files: a caller hands in [`examples::Examples`] and takes bytes out
 //! ([`model::Model::to_bytes`]). Only a run's checkpoint, if the caller names one, is written here.
@@ -51,35 +52,22 @@
 //! # Ok::<(), ar_models::Error>(())
 //! ```
 
-pub mod atomic_file;
-pub mod classification;
-pub mod codec;
-pub mod columns;
-pub mod config;
-mod error;
-pub mod examples;
-mod heads;
-mod layers;
-pub mod logistic;
-pub mod made;
+mod foundation;
+mod kinds;
 pub mod model;
-pub mod nade;
-pub mod neural;
-pub mod orderless;
-pub mod pixel;
-pub mod probe;
-pub mod randomness;
-pub mod rnade;
-pub mod scoring;
-pub mod standardization;
-mod store;
+mod parts;
+mod tasks;
 pub mod train;
-pub mod walk;
-pub mod window;
+
+pub use foundation::error::Error;
+pub use foundation::{atomic_file, examples, randomness, standardization};
+pub use kinds::*;
+pub use model::config;
+pub use parts::{columns, neural, walk};
+pub use tasks::{classification, codec, probe, scoring};
 
 pub use ar_kernels::memory::keep_freed as keep_freed_memory;
 pub use ar_kernels::{Isa, hardware};
-pub use error::Error;
 
 /// The example of README.md, compiled and run.
 #[cfg(doctest)]

@@ -9,10 +9,11 @@
 //! CIFAR-10 dataset", section "Binary version".
 
 use super::numbers::Numbers;
+use super::values::{Step, symbols_of_bytes};
 use crate::bytes::Input;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, name_of};
 use crate::error::{Error, Flaw, Place, Result};
-use crate::read::{ReadOptions, Step, name_of, symbols_of_bytes};
+use crate::options::ReadOptions;
 
 /// `[channels, rows, columns]`.
 pub(crate) const SHAPE: [usize; 3] = [3, 32, 32];

@@ -17,11 +17,12 @@
 //! formats for the MNIST database".
 
 use super::numbers::Numbers;
+use super::values::{Step, symbols_of_bytes, wrong_label};
 use crate::bytes::Input;
 use crate::columns::as_byte;
-use crate::dataset::{Dataset, Values};
+use crate::dataset::{Dataset, Values, name_of};
 use crate::error::{Flaw, Place, Result};
-use crate::read::{ReadOptions, Step, name_of, symbols_of_bytes, wrong_label};
+use crate::options::ReadOptions;
 
 /// What an element is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,10 +10,11 @@
 //! black (0) is 0 and white (255) is 1, and other values are refused.
 
 use super::numbers::Numbers;
+use super::values::{Step, symbols_of_bytes};
 use crate::bytes::Input;
-use crate::dataset::{Dataset, Values};
+use crate::dataset::{Dataset, Values, name_of};
 use crate::error::{Error, Flaw, Place, Result, shown};
-use crate::read::{Kind, ReadOptions, Step, name_of, symbols_of_bytes};
+use crate::options::{Kind, ReadOptions};
 use png::{BitDepth, ColorType, Decoder, DecodingError, Limits, Transformations};
 use std::fs;
 use std::io::{Cursor, ErrorKind};

@@ -2,10 +2,11 @@
 //! for the format.
 
 use super::numbers::Numbers;
+use super::values::Step;
 use crate::cells::npy::Array;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, name_of};
 use crate::error::{Flaw, Place, Result};
-use crate::read::{ReadOptions, Step, name_of};
+use crate::options::ReadOptions;
 
 /// Reads an array of two axes or more.
 pub(crate) fn read(array: Array, options: &ReadOptions) -> Result<Dataset> {

@@ -3,9 +3,10 @@
 //! With no kind stated, numbers that are all whole and within 0 to 255 are symbols of as many
 //! levels as the largest one asks for, at least 2; anything else makes the whole file reals.
 
+use super::values::Step;
 use crate::dataset::Values;
 use crate::error::{Error, Flaw, Place, Result};
-use crate::read::{Kind, ReadOptions, Step};
+use crate::options::{Kind, ReadOptions};
 use std::path::Path;
 
 /// Collects numbers in file order.

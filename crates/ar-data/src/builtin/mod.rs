@@ -51,8 +51,10 @@ mod read;
 
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::read::{ReadOptions, read_path};
-use crate::split::{Split, Splits};
+use crate::options::ReadOptions;
+use crate::read::read_path;
+use crate::split::Split;
+use crate::splits::Splits;
 use list::ALL;
 use std::path::PathBuf;
 use std::str::FromStr;

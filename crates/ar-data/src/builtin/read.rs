@@ -3,10 +3,11 @@
 use super::{Builtin, KnownFile, Locations, find};
 use crate::arrays::{cifar10, idx};
 use crate::bytes::{Input, MAX_CONTENT_BYTES};
-use crate::dataset::{Dataset, Values};
+use crate::dataset::{Dataset, Values, name_of};
 use crate::error::{Error, Result};
 use crate::folds::Folds;
-use crate::read::{Column, Kind, ReadOptions, name_of, read_text};
+use crate::options::{Column, Kind, ReadOptions};
+use crate::read::read_text;
 use crate::split::Split;
 use std::fs;
 use std::path::{Path, PathBuf};

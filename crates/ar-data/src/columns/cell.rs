@@ -3,6 +3,12 @@
 use super::number::{Number, as_double, canonical, is_whole};
 use std::borrow::Cow;
 
+/// Cells that count as missing unless a caller says otherwise.
+pub const MISSING: [&str; 16] = [
+    "", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NAN", "NULL", "null", "<null>",
+    "<NA>", "None", "none",
+];
+
 /// A cell as its format has it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Cell<'a> {

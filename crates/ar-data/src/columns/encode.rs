@@ -2,29 +2,11 @@
 //! types.
 
 use super::builder::{Builder, Part, State};
-use super::schema::{Schema, Type, Variable, listed};
+use super::schema::{Encoding, Schema, Type, Variable, listed};
 use crate::dataset::Values;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::path::Path;
-
-/// What the values of all variables become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// A symbol for each outcome of a category.
-    Symbols {
-        /// As many as the variable with the most outcomes has, at least 2.
-        levels: u16,
-    },
-    /// A number.
-    Reals,
-    /// A number for each cell, by the type of its column: the index of a label of a category, and the number of its
-    /// outcomes for any other label; a number as itself, and NaN where it is missing.
-    Columns,
-    /// The same, but each other label has an index of its own behind them; what they are is
-    /// [`Chunks::take_others`](crate::Chunks::take_others).
-    Cells,
-}
 
 impl Schema {
     /// No values of its variables, with room for so many rows.

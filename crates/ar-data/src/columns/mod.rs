@@ -18,6 +18,7 @@ mod encode;
 mod facts;
 mod number;
 mod open;
+mod options;
 mod profile;
 mod reader;
 mod schema;
@@ -26,14 +27,14 @@ mod table;
 
 #[cfg(all(test, feature = "arrow"))]
 pub(crate) use builder::{Builder, State};
+pub use cell::MISSING;
 pub(crate) use cell::{Cell, Notation, decode};
-pub use encode::Encoding;
 pub(crate) use number::{Number, as_byte, could_be_thousands};
-pub use open::{MISSING, Stated, TableOptions};
+pub use options::{Stated, TableOptions};
 pub use profile::{Profile, Warning};
 pub use reader::Match;
 pub(crate) use reader::TableReader;
-pub use schema::{Fit, Label, Schema, Type, Variable, number_of};
+pub use schema::{Encoding, Fit, Label, Schema, Type, Variable, number_of};
 pub use sink::BadRow;
 pub(crate) use sink::Sink;
 pub use table::Table;

@@ -2,18 +2,19 @@
 
 use super::builder::{Builder, Part};
 use super::dictionary::Dictionary;
-use super::encode::{self, Encoding};
 use super::number::Number;
-use super::open::{TableOptions, open_as, resolve};
-use super::schema::{Schema, Type, listed};
+use super::open::{open_as, resolve};
+use super::options::TableOptions;
+use super::schema::{Encoding, Schema, Type, listed};
 use super::sink::{Sink, Taken};
-use super::{Cell, Notation};
+use super::{Cell, Notation, encode};
 use crate::bytes::Input;
 use crate::cells::Source;
-use crate::dataset::Dataset;
+use crate::chunk::Chunk;
+use crate::dataset::{Dataset, name_of};
 use crate::error::{Error, Result};
-use crate::read::{Column, Format, name_of};
-use crate::stream::Chunk;
+use crate::format::Format;
+use crate::options::Column;
 
 /// How closely the columns of a file must be those of a schema.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -18,6 +18,24 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
+/// What the values of all variables become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// A symbol for each outcome of a category.
+    Symbols {
+        /// As many as the variable with the most outcomes has, at least 2.
+        levels: u16,
+    },
+    /// A number.
+    Reals,
+    /// A number for each cell, by the type of its column: the index of a label of a category, and the number of its
+    /// outcomes for any other label; a number as itself, and NaN where it is missing.
+    Columns,
+    /// The same, but each other label has an index of its own behind them; what they are is
+    /// [`Chunks::take_others`](crate::Chunks::take_others).
+    Cells,
+}
+
 /// What a variable is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -185,25 +203,23 @@ impl Schema {
     }
 
     /// Of so many columns without names that are all of one kind.
-    pub fn positions(width: usize, encoding: super::Encoding) -> Self {
+    pub fn positions(width: usize, encoding: Encoding) -> Self {
         let kind = Self::kind_of(encoding);
         let variable =
             |column| Variable { name: None, column, can_be_missing: false, kind: kind.clone() };
         Self {
             width,
-            missing: super::MISSING.map(str::to_owned).to_vec(),
+            missing: super::cell::MISSING.map(str::to_owned).to_vec(),
             left_out: Vec::new(),
             label: None,
             variables: (0..width).map(variable).collect(),
         }
     }
 
-    pub(crate) fn kind_of(encoding: super::Encoding) -> Type {
+    pub(crate) fn kind_of(encoding: Encoding) -> Type {
         match encoding {
-            super::Encoding::Symbols { levels } => Type::Codes { levels },
-            super::Encoding::Reals | super::Encoding::Columns | super::Encoding::Cells => {
-                Type::Real
-            }
+            Encoding::Symbols { levels } => Type::Codes { levels },
+            Encoding::Reals | Encoding::Columns | Encoding::Cells => Type::Real,
         }
     }
 

@@ -6,17 +6,19 @@
 use super::builder::{Builder, Part, State};
 use super::cell::Notation;
 use super::dictionary::{Dictionary, in_order};
-use super::encode::{self, Encoding};
+use super::encode;
 use super::facts::Facts;
 use super::number::canonical;
-use super::open::{Stated, TableOptions, open, open_as, resolve};
-use super::schema::{Label, Schema, Type, Variable, listed, title};
+use super::open::{open, open_as, resolve};
+use super::options::{Stated, TableOptions};
+use super::schema::{Encoding, Label, Schema, Type, Variable, listed, title};
 use super::sink::{BadRow, Sink, Taken};
 use crate::bytes::Input;
 use crate::cells::{Described, Source};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, name_of};
 use crate::error::{Error, Flaw, Place, Result};
-use crate::read::{Format, above_limit, format_of, name_of};
+use crate::format::{Format, format_of};
+use crate::options::above_limit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! From what a mirror sends to verified files in their place.
 
-use super::{Failure, Packing, Wanted};
+use super::parts::{Failure, Packing, Wanted};
 use crate::builtin::check_content;
 use crate::bytes::hex;
 use crate::error::Error;

@@ -1,6 +1,6 @@
 //! Getting the bytes of one address, from where the last attempt stopped.
 
-use super::{Event, Failure, MAX_DOWNLOAD_BYTES, Part, Progress};
+use super::parts::{Event, Failure, MAX_DOWNLOAD_BYTES, Part, Progress};
 use std::io::Read;
 use std::thread;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! The digests are those of [`crate::builtin`]; a mirror that changes its files fails the check and
 //! the next one is tried.
 
-use super::{Download, Mirror, Packing, Wanted};
+use super::parts::{Download, Mirror, Packing, Wanted};
 use crate::builtin::{Builtin, KnownFile};
 use crate::split::Split;
 

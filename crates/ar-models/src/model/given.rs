@@ -9,11 +9,13 @@ use prob_core::joint::Tabular;
 use rand::Rng;
 
 use super::{Model, no_classes};
-use crate::columns::{self, Draws, Effort, Region};
-use crate::examples::{Rows, Values};
-use crate::neural::{HostOf, Neural, ValueKind, device_of, host_f64};
-use crate::walk::{Completions, monte_carlo};
-use crate::window::KernelWindow;
+use crate::foundation::examples::{Rows, Values};
+use crate::kinds::window::KernelWindow;
+use crate::parts::columns::{self, Draws, Effort, Region};
+use crate::parts::neural::{HostOf, Neural};
+use crate::parts::tensors::{device_of, host_f64};
+use crate::parts::value::ValueKind;
+use crate::parts::walk::{Completions, monte_carlo};
 
 impl Model {
     /// [`complete`](Self::complete) given each row's label; [`sample`](Self::sample) given it, where
@@ -75,7 +77,7 @@ impl Model {
     }
 
     /// Draws what is not observed: of a model that [takes any mask](Self::takes_any_mask) from
-    /// p(missing | observed), of any other in the order of the walk (see [`crate::walk::complete`] for what
+    /// p(missing | observed), of any other in the order of the walk (see [`crate::parts::walk::complete`] for what
     /// that conditions on).
     ///
     /// # Shapes
@@ -91,7 +93,7 @@ impl Model {
             self,
             tabular model => {
                 let ordering = Tabular::ordering(model).as_slice();
-                crate::walk::walk::<_, Int>(model, ordering, observed, &Device::default(), rng)
+                crate::parts::walk::walk::<_, Int>(model, ordering, observed, &Device::default(), rng)
             },
             columns _model => {
                 panic!("a model of kind `{}` of columns draws their cells, not symbols", self.kind())

@@ -7,6 +7,8 @@
 //! | `given` | what is drawn and what is probable, given what is known |
 //! | `stored` | a model as a file, and back |
 
+pub mod config;
+
 use ar_kernels::Isa;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -17,24 +19,27 @@ use prob_core::joint::{
 };
 use prob_core::ordering::Ordering;
 
-use crate::columns::{
-    ColumnNade, ColumnNadeConfig, ColumnSteps, ColumnTables, ColumnWalker, Layout, Mixtures,
-    Origin, Units,
+use crate::foundation::error::Error;
+use crate::foundation::event::{EventSpec, check_values};
+use crate::foundation::examples::{Examples, Values, for_chunks, read_all};
+use crate::foundation::randomness::{Purpose, stream};
+use crate::foundation::standardization::Standardization;
+use crate::kinds::logistic::{Logistic, LogisticConfig};
+use crate::kinds::made::{ColumnMade, ColumnMadeConfig, Made};
+use crate::kinds::nade::{
+    ColumnNade, ColumnNadeConfig, LevelNade, LevelNadeConfig, Nade, NadeConfig,
 };
-use crate::config::{EventSpec, ModelConfig};
-use crate::error::Error;
-use crate::examples::{Examples, Values, check_values, for_chunks, read_all};
-use crate::logistic::{Logistic, LogisticConfig};
-use crate::made::{ColumnMade, ColumnMadeConfig, Made};
-use crate::nade::{LevelNade, LevelNadeConfig, Nade, NadeConfig};
-use crate::neural::{Neural, ValueKind, device_of, host_f64, label_tensor};
-use crate::orderless::{ColumnOrderless, ColumnOrderlessConfig, OrderlessNade};
-use crate::pixel::{ImageLayout, Pixel, PixelConfig};
-use crate::randomness::{Purpose, stream};
-use crate::rnade::Rnade;
-use crate::standardization::Standardization;
-use crate::walk::{Tabulated, Walker};
-use crate::window::KernelWindow;
+use crate::kinds::orderless::{ColumnOrderless, ColumnOrderlessConfig, OrderlessNade};
+use crate::kinds::pixel::{ImageLayout, Pixel, PixelConfig};
+use crate::kinds::rnade::Rnade;
+use crate::kinds::tables::ColumnTables;
+use crate::kinds::window::KernelWindow;
+use crate::parts::columns::{ColumnSteps, ColumnWalker, Layout, Mixtures, Origin, Units};
+use crate::parts::neural::Neural;
+use crate::parts::tensors::{device_of, host_f64, label_tensor};
+use crate::parts::value::ValueKind;
+use crate::parts::walker::{Tabulated, Walker};
+use config::{Checked, ModelConfig};
 
 /// A model of any kind.
 #[derive(Clone, Debug)]
@@ -78,70 +83,28 @@ pub enum Model {
     Pixel(Pixel),
 }
 
-impl From<KernelWindow> for Model {
-    fn from(model: KernelWindow) -> Self {
-        Self::Kernel(model)
-    }
+macro_rules! from {
+    ($($kind:ident($model:ty)),* $(,)?) => {
+        $(impl From<$model> for Model {
+            fn from(model: $model) -> Self {
+                Self::$kind(model)
+            }
+        })*
+    };
 }
 
-impl From<Logistic> for Model {
-    fn from(model: Logistic) -> Self {
-        Self::Logistic(model)
-    }
-}
-
-impl From<Nade> for Model {
-    fn from(model: Nade) -> Self {
-        Self::Nade(model)
-    }
-}
-
-impl From<LevelNade> for Model {
-    fn from(model: LevelNade) -> Self {
-        Self::LevelNade(model)
-    }
-}
-
-impl From<ColumnNade> for Model {
-    fn from(model: ColumnNade) -> Self {
-        Self::ColumnNade(model)
-    }
-}
-
-impl From<Made> for Model {
-    fn from(model: Made) -> Self {
-        Self::Made(model)
-    }
-}
-
-impl From<ColumnMade> for Model {
-    fn from(model: ColumnMade) -> Self {
-        Self::ColumnMade(model)
-    }
-}
-
-impl From<Rnade> for Model {
-    fn from(model: Rnade) -> Self {
-        Self::Rnade(model)
-    }
-}
-
-impl From<OrderlessNade> for Model {
-    fn from(model: OrderlessNade) -> Self {
-        Self::OrderlessNade(model)
-    }
-}
-
-impl From<ColumnOrderless> for Model {
-    fn from(model: ColumnOrderless) -> Self {
-        Self::ColumnOrderless(model)
-    }
-}
-
-impl From<Pixel> for Model {
-    fn from(model: Pixel) -> Self {
-        Self::Pixel(model)
-    }
+from! {
+    Kernel(KernelWindow),
+    Logistic(Logistic),
+    Nade(Nade),
+    LevelNade(LevelNade),
+    ColumnNade(ColumnNade),
+    Made(Made),
+    ColumnMade(ColumnMade),
+    Rnade(Rnade),
+    OrderlessNade(OrderlessNade),
+    ColumnOrderless(ColumnOrderless),
+    Pixel(Pixel),
 }
 
 /// Runs one expression for whichever tabular model of symbols it is, another for tables of columns, another for a window,
@@ -154,7 +117,7 @@ macro_rules! each {
         window $w:ident => $window:expr,
         neural $n:ident => $neural:expr $(,)?
     ) => {
-        each!(
+        $crate::model::each!(
             $model,
             tabular $t => $tabular,
             columns $c => $columns,
@@ -194,6 +157,21 @@ macro_rules! each {
     };
 }
 
+/// Runs one expression for whichever network it is.
+macro_rules! network {
+    ($model:expr, $n:ident => $neural:expr $(,)?) => {
+        $crate::model::each!(
+            $model,
+            tabular _t => unreachable!("a table is no network"),
+            columns _t => unreachable!("a table is no network"),
+            window _w => unreachable!("a window is no network"),
+            neural $n => $neural,
+        )
+    };
+}
+
+pub(crate) use {each, network};
+
 /// Runs one expression for whichever model with classes it is.
 macro_rules! with_classes {
     ($model:expr, $n:ident => $neural:expr $(,)?) => {
@@ -226,7 +204,12 @@ impl Model {
         event: &EventSpec,
         train: &dyn Examples,
     ) -> Result<Self, Error> {
-        config.check(event)?;
+        Self::fit_checked(config.checked(event)?, train)
+    }
+
+    /// [`fit`](Self::fit) of a config that has been checked.
+    pub(crate) fn fit_checked(checked: Checked<'_>, train: &dyn Examples) -> Result<Self, Error> {
+        let (config, event) = (checked.config(), checked.event());
         event.check_rows(TRAINING, train)?;
         if let ModelConfig::Kernel(settings) = config {
             return Ok(KernelWindow::fit(settings, event, train)?.into());
@@ -235,7 +218,11 @@ impl Model {
             return Err(Error::Empty(TRAINING));
         }
         if event.columns.is_some() {
-            return Ok(Self::ColumnTables(ColumnTables::fit(config, event, train)?));
+            return Ok(Self::ColumnTables(ColumnTables::fit(
+                &config.family(event)?,
+                event,
+                train,
+            )?));
         }
         let values = read_all(train, 1);
         check_values(TRAINING, 0, event, (&values).into())?;
@@ -259,18 +246,7 @@ impl Model {
             ModelConfig::FullTable { pseudo_count } => {
                 Self::FullTable(FullTable::fit(data, *pseudo_count)?)
             }
-            ModelConfig::Kernel(_) => unreachable!("it is fitted above"),
-            ModelConfig::Logistic { .. }
-            | ModelConfig::Nade { .. }
-            | ModelConfig::Made(_)
-            | ModelConfig::Rnade(_)
-            | ModelConfig::OrderlessNade(_)
-            | ModelConfig::RowLstm(_)
-            | ModelConfig::DiagonalLstm(_)
-            | ModelConfig::DiagonalBilstm(_)
-            | ModelConfig::PixelCnn(_) => {
-                panic!("`{}` is trained, not fitted", config.kind())
-            }
+            _ => panic!("`{}` is trained, not fitted", config.kind()),
         })
     }
 
@@ -290,7 +266,17 @@ impl Model {
         seed: u64,
         device: &Device,
     ) -> Result<Self, Error> {
-        config.check(event)?;
+        Self::init_checked(config.checked(event)?, train, seed, device)
+    }
+
+    /// [`init`](Self::init) of a config that has been checked.
+    pub(crate) fn init_checked(
+        checked: Checked<'_>,
+        train: &dyn Examples,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        let (config, event) = (checked.config(), checked.event());
         event.check_rows(TRAINING, train)?;
         if train.is_empty() {
             return Err(Error::Empty(TRAINING));
@@ -306,16 +292,16 @@ impl Model {
             (None, Some(_)) => Start::Means(means(train, event)?),
             (None, None) => Start::Standardization(Standardization::fit(train, 1)?),
         };
-        Self::init_with(config, event, &start, seed, device)
+        Self::init_with(checked, &start, seed, device)
     }
 
     fn init_with(
-        config: &ModelConfig,
-        event: &EventSpec,
+        checked: Checked<'_>,
         start: &Start,
         seed: u64,
         device: &Device,
     ) -> Result<Self, Error> {
+        let (config, event) = (checked.config(), checked.event());
         let ordering = config.ordering(event)?;
         let mut rng = stream(seed, Purpose::Init, 0);
         let means = match (config, start) {
@@ -437,29 +423,13 @@ impl Model {
 
     /// Number of free parameters.
     pub fn free_parameters(&self) -> BigUint {
-        match self {
-            // The masked half of U is not a parameter.
-            Self::Logistic(model) => {
-                let n = BigUint::from(model.ordering().len());
-                &n * (&n + 1_u8) / 2_u8
-            }
-            Self::Nade(model) => BigUint::from(model.num_params()),
-            Self::LevelNade(model) => BigUint::from(model.num_params()),
-            Self::ColumnNade(model) => BigUint::from(model.free_parameters()),
-            Self::Rnade(model) => BigUint::from(model.num_params()),
-            Self::Made(model) => BigUint::from(model.free_parameters()),
-            Self::ColumnMade(model) => BigUint::from(model.free_parameters()),
-            Self::OrderlessNade(model) => BigUint::from(model.num_params()),
-            Self::ColumnOrderless(model) => BigUint::from(model.free_parameters()),
-            Self::Pixel(model) => BigUint::from(model.free_parameters()),
-            _ => each!(
-                self,
-                tabular model => model.free_parameters(),
-                columns model => model.free_parameters(),
-                window model => BigUint::from(model.free_parameters()),
-                neural _model => unreachable!("every neural model is named above"),
-            ),
-        }
+        each!(
+            self,
+            tabular model => model.free_parameters(),
+            columns model => model.free_parameters(),
+            window model => BigUint::from(model.free_parameters()),
+            neural model => BigUint::from(Neural::free_parameters(model)),
+        )
     }
 
     /// Bytes that the weights, tables or stored rows take.

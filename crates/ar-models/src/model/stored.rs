@@ -5,14 +5,17 @@ use prob_core::joint::{
     BayesianNetwork, FullTable, Independent, Markov, Neighbourhood, Tabular, Uniform,
 };
 
+use super::config::ModelConfig;
 use super::{Model, Start, host_f32, levels, pairs, rows_columns};
-use crate::columns::{Column, ColumnTables, Links, Origin, Units};
-use crate::config::{EventSpec, ModelConfig};
-use crate::error::Error;
-use crate::neural;
-use crate::standardization::Standardization;
-use crate::store::Arrays;
-use crate::window::KernelWindow;
+use crate::foundation::column::Column;
+use crate::foundation::error::Error;
+use crate::foundation::event::EventSpec;
+use crate::foundation::standardization::Standardization;
+use crate::foundation::store::Arrays;
+use crate::kinds::tables::ColumnTables;
+use crate::kinds::window::KernelWindow;
+use crate::parts::columns::{Links, Origin, Units};
+use crate::parts::neural;
 
 impl Model {
     /// The model as a safetensors file that holds its own SHA-256.
@@ -92,7 +95,7 @@ impl Model {
         bytes: &[u8],
         device: &Device,
     ) -> Result<Self, Error> {
-        config.check(event)?;
+        let checked = config.checked(event)?;
         let (arrays, is_checked) = Arrays::from_bytes(bytes)?;
         let is_of_old = arrays.text("format")? == FORMAT_1;
         let format = if is_of_old { FORMAT_1 } else { FORMAT };
@@ -126,33 +129,15 @@ impl Model {
                 (None, Some(_)) => Start::Means(vec![0.5; event.variables()]),
                 (None, None) => Start::Standardization(arrays.standardization(event.variables())?),
             };
-            let blank = Self::init_with(config, event, &start, 0, device)?;
-            return Ok(match blank {
-                Self::Logistic(model) => Self::Logistic(neural::load_weights(model, &arrays.f32s)?),
-                Self::Nade(model) => Self::Nade(neural::load_weights(model, &arrays.f32s)?),
-                Self::LevelNade(model) => {
-                    Self::LevelNade(neural::load_weights(model, &arrays.f32s)?)
-                }
-                Self::ColumnNade(model) => {
-                    Self::ColumnNade(neural::load_weights(model, &arrays.f32s)?)
-                }
-                Self::Made(model) => Self::Made(neural::load_weights(model, &arrays.f32s)?),
-                Self::ColumnMade(model) => {
-                    Self::ColumnMade(neural::load_weights(model, &arrays.f32s)?)
-                }
-                Self::Rnade(model) => Self::Rnade(neural::load_weights(model, &arrays.f32s)?),
-                Self::OrderlessNade(model) => {
-                    Self::OrderlessNade(neural::load_weights(model, &arrays.f32s)?)
-                }
-                Self::ColumnOrderless(model) => {
-                    Self::ColumnOrderless(neural::load_weights(model, &arrays.f32s)?)
-                }
-                Self::Pixel(model) => Self::Pixel(neural::load_weights(model, &arrays.f32s)?),
-                _ => unreachable!("`init_with` makes neural models"),
-            });
+            let blank = Self::init_with(checked, &start, 0, device)?;
+            return Ok(network!(blank, model => neural::load_weights(model, &arrays.f32s)?.into()));
         }
         if event.columns.is_some() {
-            return Ok(Self::ColumnTables(ColumnTables::restore(config, event, arrays)?));
+            return Ok(Self::ColumnTables(ColumnTables::restore(
+                &config.family(event)?,
+                event,
+                arrays,
+            )?));
         }
         let tables = tables_in_order(arrays)?;
         let (n, states) = (event.variables(), levels(event));
@@ -176,18 +161,7 @@ impl Model {
             ModelConfig::FullTable { .. } => {
                 Self::FullTable(FullTable::from_tables(n, states, tables)?)
             }
-            ModelConfig::Logistic { .. }
-            | ModelConfig::Nade { .. }
-            | ModelConfig::Made(_)
-            | ModelConfig::Rnade(_)
-            | ModelConfig::OrderlessNade(_)
-            | ModelConfig::RowLstm(_)
-            | ModelConfig::DiagonalLstm(_)
-            | ModelConfig::DiagonalBilstm(_)
-            | ModelConfig::PixelCnn(_)
-            | ModelConfig::Kernel(_) => {
-                unreachable!("neural models and windows are loaded above")
-            }
+            _ => unreachable!("networks and windows are loaded above"),
         })
     }
 }

@@ -2,25 +2,24 @@
 //!
 //! The file is a safetensors of the weights, the optimizer's moments, the moving average and the best
 //! weights so far, with the position in the run and the history as JSON in its metadata. Generators
-//! need no state: their streams are named by seed and epoch (see [`crate::randomness`]).
+//! need no state: their streams are named by seed and epoch (see [`crate::foundation::randomness`]).
 //!
 //! The file holds its own SHA-256, and what must be the same for a run to go on from it: the configs,
-//! and digests of the data. It is written by [`crate::atomic_file`], so that at any moment it is either
+//! and digests of the data. It is written by [`crate::foundation::atomic_file`], so that at any moment it is either
 //! the old one or the new one.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::atomic_file::write_atomically;
-use crate::error::Error;
-use crate::store::{Arrays, NamedArray};
-use crate::train::{Checkpoints, EpochRecord, Run};
+use super::run::{Checkpoints, EpochRecord, Run};
+use crate::foundation::atomic_file::write_atomically;
+use crate::foundation::error::Error;
+use crate::foundation::store::{Arrays, NamedArray};
 
 /// Name and version of the file format.
 const FORMAT: &str = "chainrule-checkpoint-2";

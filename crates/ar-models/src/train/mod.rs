@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A model with classes is trained and validated on −log p(x | y), y the example's label. An order-agnostic
-//! one is trained on an estimate of its mean NLL over all orderings ([`crate::orderless`]), whose draws are
+//! one is trained on an estimate of its mean NLL over all orderings ([`crate::kinds::orderless`]), whose draws are
 //! a function of the seed and the step, and validated exactly.
 //!
 //! Everything random is a function of the seed and the epoch, and a [checkpoint] holds
@@ -19,101 +19,29 @@
 pub mod checkpoint;
 mod config;
 mod optimizer;
+mod run;
 mod stepper;
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::Device;
 use rand::RngExt;
-use serde::{Deserialize, Serialize};
 
-use crate::config::{EventSpec, ModelConfig};
-use crate::error::Error;
-use crate::examples::{Examples, all_labels, check_values, for_chunks};
-use crate::model::{Model, host_f32};
-use crate::neural::{Neural, ValueKind, Weight, label_tensor, load_weights, weights};
-use crate::randomness::{Purpose, stream};
-use crate::scoring::{evaluate, evaluate_given, usable_labels};
-use crate::store::NamedArray;
+use crate::foundation::error::Error;
+use crate::foundation::event::{EventSpec, check_values};
+use crate::foundation::examples::{Examples, all_labels, for_chunks};
+use crate::foundation::randomness::{Purpose, stream};
+use crate::foundation::store::NamedArray;
+use crate::model::config::{Checked, ModelConfig};
+use crate::model::{Model, host_f32, network};
+use crate::parts::neural::{Neural, Weight, load_weights, weights};
+use crate::parts::tensors::label_tensor;
+use crate::parts::value::ValueKind;
+use crate::tasks::scoring::{evaluate, evaluate_given, usable_labels};
 use checkpoint::{Best, Checkpoint, Identity};
 pub use config::{OptimizerConfig, ScheduleConfig, TrainConfig};
+pub use run::{Checkpoints, EpochRecord, Run};
 pub use stepper::{NotFinite, Step, Stepper};
-
-/// One training run: what is trained, on what, and where its checkpoints go.
-pub struct Run<'a> {
-    /// The model.
-    pub model: &'a ModelConfig,
-    /// What an event looks like.
-    pub event: &'a EventSpec,
-    /// How a neural model is trained; tabular models ignore it.
-    pub config: &'a TrainConfig,
-    /// Seed of everything random in the run.
-    pub seed: u64,
-    /// Where to compute; a device without autodiff.
-    pub device: &'a Device,
-    /// The training set.
-    pub train: &'a dyn Examples,
-    /// The set that selects the weights; without one the last epoch's are kept.
-    pub valid: Option<&'a dyn Examples>,
-    /// Where checkpoints go; none are written without it.
-    pub checkpoint: Option<Checkpoints<'a>>,
-}
-
-/// Where the checkpoints of a run go, and how it goes on from one.
-#[derive(Clone, Debug)]
-pub struct Checkpoints<'a> {
-    /// The file.
-    pub path: &'a Path,
-    /// Whether to continue from the file, if it is there.
-    pub resume: bool,
-    /// What else must be the same for the run to continue, by name. What is known of the data, such as a
-    /// digest, has a name that begins with `data: `.
-    pub provenance: BTreeMap<String, String>,
-    /// Whether to continue though the data, by its number of examples or by `provenance`, is not what
-    /// it was; the epoch at hand then starts anew.
-    pub accept_changed_data: bool,
-}
-
-impl<'a> Checkpoints<'a> {
-    /// Checkpoints in this file, of a run that starts at its first step.
-    pub fn at(path: &'a Path) -> Self {
-        let provenance = BTreeMap::new();
-        Self { path, resume: false, provenance, accept_changed_data: false }
-    }
-
-    /// The same, of a run that continues from the file, if it is there.
-    #[must_use]
-    pub fn resume(self) -> Self {
-        Self { resume: true, ..self }
-    }
-}
-
-/// What is known after an epoch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// Epoch, from 1.
-    pub epoch: usize,
-    /// Steps so far in the run.
-    pub step: usize,
-    /// Learning rate of the epoch's last step.
-    pub learning_rate: f64,
-    /// Mean over the epoch of the batches' training loss, each before its step, in nats per example: the NLL
-    /// (given the label, of a model with classes), or of an order-agnostic model the estimate of its mean
-    /// over orderings.
-    pub train_nll_nats: f64,
-    /// NLL of the validation set after the epoch, in nats per example; given the label, of a model with
-    /// classes where the set has labels; along its first ordering, of an ensemble over orderings. None without such a
-    /// set, and after an epoch that [`TrainConfig::valid_every`] passes over.
-    pub valid_nll_nats: Option<f64>,
-    /// Whether these are the best weights so far.
-    pub best: bool,
-    /// Euclidean norm of the gradient of the epoch's last step, before clipping.
-    pub grad_norm: Option<f64>,
-    /// Time that the epoch took, its evaluation included.
-    pub seconds: f64,
-}
 
 /// Who is told how a run goes.
 pub trait Observer {
@@ -154,13 +82,13 @@ pub struct Trained {
 /// the loss leaves the finite numbers, or a checkpoint cannot be read or written or belongs to
 /// another run.
 pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Error> {
-    run.model.check(run.event)?;
+    let checked = run.model.checked(run.event)?;
     run.event.check_rows("training", run.train)?;
     if let Some(valid) = run.valid {
         check_validation(run.event, valid)?;
     }
     if !run.model.is_neural() {
-        return fit(run, observer);
+        return fit(run, checked, observer);
     }
     run.config.check()?;
     check_labels(run.model, "training", run.train)?;
@@ -177,19 +105,8 @@ pub fn train(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Erro
         });
     }
     let device = run.device.clone().autodiff();
-    match Model::init(run.model, run.event, run.train, run.seed, &device)? {
-        Model::Logistic(model) => descend(run, &device, model, observer),
-        Model::Nade(model) => descend(run, &device, model, observer),
-        Model::LevelNade(model) => descend(run, &device, model, observer),
-        Model::ColumnNade(model) => descend(run, &device, model, observer),
-        Model::Made(model) => descend(run, &device, model, observer),
-        Model::ColumnMade(model) => descend(run, &device, model, observer),
-        Model::Rnade(model) => descend(run, &device, model, observer),
-        Model::OrderlessNade(model) => descend(run, &device, model, observer),
-        Model::ColumnOrderless(model) => descend(run, &device, model, observer),
-        Model::Pixel(model) => descend(run, &device, model, observer),
-        _ => unreachable!("`is_neural` names the models that `init` makes"),
-    }
+    let model = Model::init_checked(checked, run.train, run.seed, &device)?;
+    network!(model, model => descend(run, &device, model, observer))
 }
 
 /// Checks that the rows of a validation set are such events, in one pass. Those of the training set
@@ -220,9 +137,9 @@ pub fn check_labels(
 }
 
 /// Fits a tabular model or a window: one pass, one record.
-fn fit(run: &Run<'_>, observer: &mut dyn Observer) -> Result<Trained, Error> {
+fn fit(run: &Run<'_>, checked: Checked<'_>, observer: &mut dyn Observer) -> Result<Trained, Error> {
     let start = Instant::now();
-    let model = Model::fit(run.model, run.event, run.train)?;
+    let model = Model::fit_checked(checked, run.train)?;
     let nll = |set: &dyn Examples| evaluate(&model, set, |_| ()).nll_nats;
     // Under a window each training row has a kernel of its own, which says nothing about others.
     let train_nll_nats = match &model {

@@ -4,9 +4,9 @@ use ar_kernels::update;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 
-use crate::error::Error;
-use crate::neural::{Weight, map_weights, weights};
-use crate::train::config::{OptimizerConfig, TrainConfig};
+use super::config::{OptimizerConfig, TrainConfig};
+use crate::foundation::error::Error;
+use crate::parts::neural::{Weight, map_weights, weights};
 
 /// The update rule and what it remembers.
 pub(super) struct Optimizer {

@@ -4,10 +4,10 @@ use burn::module::{ModuleVisitor, Param};
 use burn::tensor::{Gradients, Int, Tensor};
 use rand::Rng;
 
-use super::TrainConfig;
+use super::config::TrainConfig;
 use super::optimizer::Optimizer;
 use crate::model::host_f32;
-use crate::neural::{Neural, map_weights, weights};
+use crate::parts::neural::{Neural, map_weights, weights};
 
 /// A model, its optimizer and the moving average of its weights.
 ///

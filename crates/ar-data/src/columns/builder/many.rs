@@ -1,11 +1,11 @@
 //! Cells of many rows at a time, each as one cell would be taken ([`Builder::push`]), but for what is looked at once.
 
-use super::super::cell::{Cell, Notation, begins_a_number};
-use super::super::dictionary::Dictionary;
-use super::super::number::Number;
-#[cfg(feature = "arrow")]
-use super::super::number::is_whole;
 use super::{Builder, Part, State, Want, labels_of};
+use crate::columns::cell::{Cell, Notation, begins_a_number};
+use crate::columns::dictionary::Dictionary;
+use crate::columns::number::Number;
+#[cfg(feature = "arrow")]
+use crate::columns::number::is_whole;
 
 impl Builder {
     /// Adds the cells of many rows of a text.
