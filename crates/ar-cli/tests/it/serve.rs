@@ -349,7 +349,7 @@ fn what_is_wrong_is_said_and_nothing_dies() {
     let many: Vec<&Value> = rows.iter().cycle().take(51).collect();
     for (path, body, status, says) in [
         ("tabel/score", json!({ "rows": [] }), 404, "did you mean"),
-        ("table/score", json!({ "rows": [], "alhpa": 0.1 }), 422, "alhpa"),
+        ("table/score", json!({ "rows": [], "alphas": 0.1 }), 422, "alphas"),
         ("table/score", json!({ "rows": rows, "alpha": 2.0 }), 422, "alpha"),
         ("table/score", json!({ "rows": many }), 413, "--max-rows"),
         ("table/score", json!([1]), 422, "one JSON object"),
