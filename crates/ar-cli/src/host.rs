@@ -131,11 +131,7 @@ pub fn call<W: AsRef<OsStr>>(
 
 /// Runs a command on this thread.
 fn here(cli: Cli, host: Box<dyn Host>) -> Result<String, Stopped> {
-    let outer = INSIDE.replace(Some(Inside { host, printed: Vec::new() }));
-    // What a command leaves half done is dropped with it: it shares nothing but the model's kernels, which hold no
-    // state, and files, which are whole or not there.
-    let outcome = catch_unwind(AssertUnwindSafe(|| dispatch(cli)));
-    let inside = INSIDE.replace(outer);
+    let (outcome, inside) = hosted(host, || dispatch(cli));
     match outcome {
         Ok(Ok(())) => {
             let printed = inside.map_or_else(Vec::new, |inside| inside.printed);
@@ -144,6 +140,40 @@ fn here(cli: Cli, host: Box<dyn Host>) -> Result<String, Stopped> {
         Ok(Err(error)) => Err(refused(&error)),
         Err(payload) if payload.is::<StoppedByHost>() => Err(Stopped::ByHost),
         Err(payload) => Err(Stopped::Refused(panicked(&*payload))),
+    }
+}
+
+/// Runs `work` on this thread with a host, and gives back what it came to, a panic included, and what it printed.
+fn hosted<T>(
+    host: Box<dyn Host>,
+    work: impl FnOnce() -> T,
+) -> (std::thread::Result<T>, Option<Inside>) {
+    let outer = INSIDE.replace(Some(Inside { host, printed: Vec::new() }));
+    // What a command leaves half done is dropped with it: it shares nothing but the model's kernels, which hold no
+    // state, and files, which are whole or not there.
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    (outcome, INSIDE.replace(outer))
+}
+
+/// Runs `work` on this thread as long as somebody wants it; `None` where it was ended before its end.
+///
+/// # Errors
+/// With the words of a panic.
+#[cfg(feature = "serve")]
+pub(crate) fn while_wanted<T>(
+    is_wanted: impl Fn() -> bool + Send + 'static,
+    work: impl FnOnce() -> T,
+) -> Result<Option<T>, String> {
+    struct Wanted<F>(F);
+    impl<F: Fn() -> bool + Send + 'static> Host for Wanted<F> {
+        fn hear(&mut self, _: Progress<'_>) -> bool {
+            self.0()
+        }
+    }
+    match hosted(Box::new(Wanted(is_wanted)), work).0 {
+        Ok(outcome) => Ok(Some(outcome)),
+        Err(payload) if payload.is::<StoppedByHost>() => Ok(None),
+        Err(payload) => Err(message_of(&*payload)),
     }
 }
 
@@ -237,6 +267,24 @@ mod tests {
         assert_eq!(notes[0], "continuing after epoch 1");
         let model = |run: &std::path::Path| std::fs::read(run.join("model.safetensors")).unwrap();
         assert_eq!(model(&whole), model(&stopped));
+    }
+
+    #[cfg(feature = "serve")]
+    #[test]
+    fn work_that_nobody_wants_ends_at_its_next_step() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        let asked = Arc::new(AtomicUsize::new(0));
+        let of_work = Arc::clone(&asked);
+        let wanted = move || of_work.fetch_add(1, Ordering::Relaxed) < 3;
+        let steps = |steps: usize| move || (0..steps).filter(|_| tell(Progress::Pulse)).count();
+        assert_eq!(while_wanted(wanted.clone(), steps(3)), Ok(Some(3)));
+        assert_eq!(while_wanted(wanted, steps(9)), Ok(None));
+        assert_eq!(asked.load(Ordering::Relaxed), 4);
+        let panics = || crate::panic::expected(|| -> u8 { panic!("at work") });
+        assert_eq!(while_wanted(|| true, panics), Err("at work".to_owned()));
+        assert!(!tell(Progress::Pulse), "nobody is here");
     }
 
     #[test]

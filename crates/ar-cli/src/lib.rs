@@ -113,7 +113,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Report(args) => commands::report::run(&args, &session),
         Command::Classify(args) => commands::classify::run(&args, &session),
         #[cfg(feature = "serve")]
-        Command::Serve(args) => commands::serve::run(&args, &session),
+        Command::Serve(args) => serve::command::run(&args, &session),
         Command::Compress(args) => commands::compress::run(&args, &session),
         Command::Decompress(args) => commands::decompress::run(&args, &session),
         Command::Inspect(args) => commands::inspect::run(&args, &session),

@@ -18,8 +18,6 @@ pub(crate) mod probability;
 pub(crate) mod report;
 pub(crate) mod sample;
 pub(crate) mod score;
-#[cfg(feature = "serve")]
-pub(crate) mod serve;
 pub(crate) mod train;
 
 use std::time::Instant;

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Limits;
+use super::body::{Body, parsed};
 use super::fault::Fault;
-use super::http::{Body, parsed};
+use super::limits::Limits;
 use super::served::Served;
 use crate::data::cells::seen_by_model;
 
@@ -32,7 +32,7 @@ pub(crate) struct ClassifyRequest {
     #[serde(default = "particles")]
     #[schema(minimum = 1)]
     particles: usize,
-    #[serde(default = "super::seed")]
+    #[serde(default = "super::limits::seed")]
     seed: u64,
 }
 

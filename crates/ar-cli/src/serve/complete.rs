@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::body::{Body, parsed};
 use super::fault::Fault;
-use super::http::{Body, parsed};
+use super::limits::Limits;
+use super::rows;
 use super::rows::RowOf;
 use super::served::Served;
-use super::{Limits, rows};
 use crate::commands::complete::images::{Draws, Question};
 use crate::commands::complete::is_prefix;
 use crate::commands::complete::table::{Filler, Holes};
@@ -31,7 +32,7 @@ pub(crate) struct CompleteRequest {
     #[schema(minimum = 1)]
     particles: usize,
     /// The same seed gives the same completions.
-    #[serde(default = "super::seed")]
+    #[serde(default = "super::limits::seed")]
     seed: u64,
     /// The label that completions are given, of a model with classes.
     #[serde(default)]

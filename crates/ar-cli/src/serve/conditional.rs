@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Limits;
+use super::body::{Body, parsed};
 use super::complete::cells_of;
 use super::fault::Fault;
-use super::http::{Body, parsed};
+use super::limits::Limits;
 use super::served::Served;
 use crate::commands::complete::table::Holes;
 use crate::commands::finite;
@@ -31,7 +31,7 @@ pub(crate) struct ConditionalRequest {
     #[serde(default = "particles")]
     #[schema(minimum = 1)]
     particles: usize,
-    #[serde(default = "super::seed")]
+    #[serde(default = "super::limits::seed")]
     seed: u64,
 }
 

@@ -1,8 +1,6 @@
 //! Requests and answers: routes, who may ask, and how much at a time.
 
 use std::future::Future;
-use std::io::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -15,20 +13,18 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::BodyExt as _;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::error::Category;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use tempfile::NamedTempFile;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use utoipa::{OpenApi, ToSchema};
 
-use super::Limits;
+use super::body::{Body, spooled};
 use super::classify::{self, ClassifyAnswer, ClassifyRequest};
 use super::complete::{self, CompleteAnswer, CompleteRequest};
 use super::conditional::{self, ConditionalAnswer, ConditionalRequest};
 use super::fault::{ErrorBody, Fault};
+use super::limits::Limits;
 use super::metrics::Metrics;
 use super::page;
 use super::queue::Queue;
@@ -36,7 +32,7 @@ use super::sample::{self, SampleAnswer, SampleRequest};
 use super::score::{self, ScoreAnswer, ScoreHow, ScoreRequest};
 use super::served::{Description, Examples, Sees, Served, Summary};
 use crate::error::nearest;
-use crate::panic::message_of;
+use crate::host;
 
 /// What answers.
 pub(crate) struct Service {
@@ -55,50 +51,6 @@ pub(crate) struct Service {
     /// The origin whose pages may ask, besides our own.
     pub(crate) origin: Option<HeaderValue>,
     pub(crate) is_ending: AtomicBool,
-}
-
-/// A request's body, by what it says it is.
-pub(crate) enum Body {
-    Json(Vec<u8>),
-    Csv(Vec<u8>),
-    /// An Arrow stream, which is read from a file without a name of its own.
-    Arrow(NamedTempFile),
-}
-
-impl Body {
-    /// # Errors
-    /// When it is something else.
-    pub(crate) fn json(&self) -> Result<&[u8], Fault> {
-        match self {
-            Self::Json(bytes) => Ok(bytes),
-            _ => Err(Fault::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "request",
-                "a table, expected JSON",
-                "only /score takes text/csv and application/vnd.apache.arrow.stream",
-            )),
-        }
-    }
-}
-
-/// What JSON says.
-///
-/// # Errors
-/// When it is none, 400, or not what is asked for, 422.
-pub(crate) fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    // Serde would take an array for an object whose keys may all be left out.
-    if bytes.trim_ascii_start().first().is_some_and(|first| *first == b'[') {
-        return Err(Fault::request("the body: an array", "the body has to be one JSON object"));
-    }
-    serde_json::from_slice(bytes).map_err(|error| {
-        let (status, hint) = match error.classify() {
-            Category::Data => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "GET /v1/openapi.json says what is expected")
-            }
-            _ => (StatusCode::BAD_REQUEST, "the body has to be one JSON object"),
-        };
-        Fault::new(status, "request", format!("the body: {error}"), hint)
-    })
 }
 
 /// What the content of answers is.
@@ -345,14 +297,17 @@ impl Service {
 
     /// What `f` comes to, if it does so in time.
     async fn in_time<T>(&self, f: impl Future<Output = T>) -> Result<T, Fault> {
-        tokio::time::timeout(self.limits.time, f).await.map_err(|_| {
-            Fault::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "limit",
-                format!("not done after {} s", self.limits.time.as_secs()),
-                "ask for less at a time; --timeout says how long a request may take",
-            )
-        })
+        tokio::time::timeout(self.limits.time, f).await.map_err(|_| self.too_late())
+    }
+
+    /// 408.
+    fn too_late(&self) -> Fault {
+        Fault::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "limit",
+            format!("not done after {} s", self.limits.time.as_secs()),
+            "ask for less at a time; --timeout says how long a request may take",
+        )
     }
 
     /// What `work` makes of a request's body, in its turn.
@@ -386,10 +341,14 @@ impl Service {
         self.metrics.queue.inc();
         let job = move || {
             if !answer.is_closed() {
-                let outcome = catch_unwind(AssertUnwindSafe(|| work(&service)));
-                let outcome = outcome.unwrap_or_else(|payload| {
-                    Err(Fault::internal(format!("internal error: {}", message_of(&*payload))))
-                });
+                // Work in many steps is dropped where its time is over: the one who asked has been told so by then.
+                let deadline = Instant::now() + service.limits.time;
+                let in_time = move || Instant::now() < deadline;
+                let outcome = match host::while_wanted(in_time, || work(&service)) {
+                    Ok(Some(outcome)) => outcome,
+                    Ok(None) => Err(service.too_late()),
+                    Err(words) => Err(Fault::internal(format!("internal error: {words}"))),
+                };
                 // The one who asked may have gone.
                 let _ = answer.send(outcome);
             }
@@ -410,16 +369,6 @@ fn knows(headers: &HeaderMap, token: &[u8; 32]) -> bool {
     let is_bearer = given.len() > 7 && given[..7].eq_ignore_ascii_case(b"bearer ");
     let given: [u8; 32] = Sha256::digest(given.get(7..).unwrap_or_default()).into();
     bool::from(given.ct_eq(token)) && is_bearer
-}
-
-/// Bytes as a file, which is gone when nobody reads it any more.
-fn spooled(bytes: &[u8]) -> Result<NamedTempFile, Fault> {
-    let write = || -> std::io::Result<NamedTempFile> {
-        let mut file = tempfile::Builder::new().prefix("rows").suffix(".arrow").tempfile()?;
-        file.write_all(bytes)?;
-        Ok(file)
-    };
-    write().map_err(|error| Fault::internal(format!("no room for an Arrow stream: {error}")))
 }
 
 fn json(bytes: Vec<u8>) -> Response {

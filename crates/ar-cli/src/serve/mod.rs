@@ -7,11 +7,14 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | this one | limits, the server's life from the first connection to the last answer |
-//! | `http` | routes, tokens, bodies, headers, and the OpenAPI document |
+//! | this one | the server's life from the first connection to the last answer |
+//! | `command` | the command line |
+//! | `http` | routes, tokens, headers, and the OpenAPI document |
+//! | `limits` | how much may be asked for |
+//! | `body` | what a request brings |
 //! | `queue` | requests that are evaluated together |
 //! | `served` | a run in memory, and what is said of it |
-//! | `rows` | rows as JSON has them |
+//! | `rows`, `given` | rows as JSON has them; those of a request as the run's cells |
 //! | `score`, `complete`, `sample`, `conditional`, `classify` | what is asked for, what is answered |
 //! | `fault` | what goes wrong |
 //! | `metrics` | what is counted |
@@ -20,11 +23,15 @@
 //! A request's rows are evaluated by themselves: the answer to one does not depend on who else asked, to the bit, and is what
 //! the command of the same name says of the same rows.
 
+mod body;
 mod classify;
+pub(crate) mod command;
 mod complete;
 mod conditional;
 mod fault;
+mod given;
 mod http;
+mod limits;
 mod metrics;
 mod page;
 mod queue;
@@ -50,31 +57,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::error::Internal;
-use crate::output::grouped;
 use crate::signals;
-use fault::Fault;
 use http::Service;
+use limits::Limits;
 use metrics::Metrics;
 use queue::Queue;
-pub(crate) use served::Served;
-
-/// How much may be asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Bytes of a body.
-    pub(crate) body: u64,
-    /// Rows of a request.
-    pub(crate) rows: u64,
-    /// Walks of a row.
-    pub(crate) particles: usize,
-    /// How long a body may take to arrive, and an answer to be found.
-    pub(crate) time: Duration,
-    /// Requests that wait, of each of the two kinds.
-    pub(crate) waiting: usize,
-}
-
-/// The most values that are drawn for a request: 64 MiB of them.
-const VALUES: usize = 1 << 26;
+use served::Served;
 
 /// Bodies of at most so many largest ones are in memory.
 const BODIES: u64 = 16;
@@ -84,45 +72,6 @@ const CONNECTIONS: usize = 1024;
 
 /// How long the head of a request may take to arrive.
 const HEAD: Duration = Duration::from_secs(10);
-
-impl Limits {
-    fn check_rows(&self, rows: u64) -> Result<(), Fault> {
-        if rows <= self.rows {
-            return Ok(());
-        }
-        Err(Fault::too_large(
-            format!("more than {} rows", grouped(&self.rows.to_string())),
-            "send them in several requests; --max-rows says how many are taken",
-        ))
-    }
-
-    fn check_draws(&self, samples: usize, particles: usize) -> Result<(), Fault> {
-        for (name, value) in [("samples", samples), ("particles", particles)] {
-            if !(1..=self.particles).contains(&value) {
-                return Err(Fault::request(
-                    format!("{name}: {value}, expected 1 to {}", self.particles),
-                    "--max-particles says how many are taken",
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_values(&self, values: usize) -> Result<(), Fault> {
-        if values <= VALUES {
-            return Ok(());
-        }
-        Err(Fault::too_large(
-            format!("{} values to draw, expected at most {VALUES}", grouped(&values.to_string())),
-            "ask for fewer rows, samples or particles at a time",
-        ))
-    }
-}
-
-/// Of random numbers, unless a request says otherwise: that of the commands.
-fn seed() -> u64 {
-    1
-}
 
 /// What is served, and to whom.
 pub(crate) struct Plan {

@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Limits;
+use super::body::{Body, parsed};
 use super::fault::Fault;
-use super::http::{Body, parsed};
+use super::limits::Limits;
 use super::rows::RowOf;
 use super::served::Served;
 use crate::commands::sample::{Given, draw};
@@ -21,7 +21,7 @@ pub(crate) struct SampleRequest {
     #[schema(minimum = 1)]
     count: usize,
     /// The same seed gives the same draws.
-    #[serde(default = "super::seed")]
+    #[serde(default = "super::limits::seed")]
     seed: u64,
     /// The label that draws are given, of a model with classes.
     #[serde(default)]

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Limits;
+use super::body::{Body, parsed};
 use super::fault::{Fault, Trouble};
-use super::http::{Body, parsed};
+use super::limits::Limits;
 use super::rows;
 use super::served::Served;
 use crate::args::BadRows;

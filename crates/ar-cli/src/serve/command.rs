@@ -1,4 +1,4 @@
-//! `chainrule serve RUN …`: a page to draw on and a service to ask.
+//! The command: runs, a token and limits as they are stated.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -10,14 +10,14 @@ use axum::http::HeaderValue;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::Session;
+use super::{Limits, Plan, Served, run as serve};
 use crate::args::ServeArgs;
+use crate::commands::Session;
 use crate::device;
 use crate::error::{cannot, mistake};
 use crate::output::{RECORD_VERSION, Terminal};
 use crate::reading;
 use crate::run_dir::RunDir;
-use crate::serve::{Limits, Plan, Served, run as serve};
 
 /// What the command prints once it answers.
 #[derive(Debug, Serialize)]
