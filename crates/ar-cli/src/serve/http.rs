@@ -38,7 +38,7 @@ use crate::host;
 pub(crate) struct Service {
     pub(crate) models: Vec<Arc<Served>>,
     pub(crate) limits: Limits,
-    /// Of rows to score and to classify, and of all that walks.
+    /// Of rows to score, and of all else.
     pub(crate) scores: Queue,
     pub(crate) walks: Queue,
     /// Bytes of bodies that may be in memory.
@@ -573,5 +573,5 @@ async fn classify_rows(
         let rows = answer.len();
         Ok((answer, rows))
     };
-    service.ask(|service| &service.scores, &name, request, work).await
+    service.ask(|service| &service.walks, &name, request, work).await
 }
