@@ -21,6 +21,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use ar_models::train::EpochRecord;
+use rand::TryRng;
 
 use crate::args::Cli;
 use crate::error::{ErrorKind, REPORT};
@@ -174,6 +175,45 @@ pub(crate) fn while_wanted<T>(
         Ok(outcome) => Ok(Some(outcome)),
         Err(payload) if payload.is::<StoppedByHost>() => Ok(None),
         Err(payload) => Err(message_of(&*payload)),
+    }
+}
+
+/// Random numbers, on the way to which the host hears of it now and then: what draws can be ended wherever it is.
+pub(crate) struct Heard<R> {
+    rng: R,
+    drawn: u32,
+}
+
+/// Draws between which a host hears nothing.
+const DRAWS: u32 = 256;
+
+impl<R> Heard<R> {
+    pub(crate) fn new(rng: R) -> Self {
+        Self { rng, drawn: 0 }
+    }
+
+    fn drawing(&mut self) -> &mut R {
+        if self.drawn.is_multiple_of(DRAWS) {
+            tell(Progress::Pulse);
+        }
+        self.drawn = self.drawn.wrapping_add(1);
+        &mut self.rng
+    }
+}
+
+impl<R: TryRng> TryRng for Heard<R> {
+    type Error = R::Error;
+
+    fn try_next_u32(&mut self) -> Result<u32, R::Error> {
+        self.drawing().try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, R::Error> {
+        self.drawing().try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), R::Error> {
+        self.drawing().try_fill_bytes(bytes)
     }
 }
 

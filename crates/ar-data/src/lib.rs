@@ -67,6 +67,8 @@ pub mod write;
 
 pub use builtin::{Builtin, Locations, Spec};
 pub use bytes::MAX_CONTENT_BYTES;
+#[cfg(feature = "arrow")]
+pub use cells::arrow::{StreamContent, stream_content};
 pub use cells::{Charset, Described, Dialect, Header, Separator};
 pub use chunk::Chunk;
 pub use columns::{

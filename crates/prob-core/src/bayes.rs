@@ -94,10 +94,17 @@ pub fn log_posterior_of(log_likelihoods: &[f64], log_prior: &[f64]) -> Result<Ve
     }
     check_prior(log_prior, log_likelihoods.len())?;
     check_values("log-likelihood", "a number", log_likelihoods, 1, |l| !l.is_nan())?;
-    let joint: Vec<f64> = log_likelihoods.iter().zip(log_prior).map(|(l, p)| l + p).collect();
+    // Beside a likelihood of e^(−10²⁰) a prior would be lost: what is common to all is taken off first.
+    let most = log_likelihoods.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let common = if most.abs() > FAR && most.is_finite() { most } else { 0.0 };
+    let joint: Vec<f64> =
+        log_likelihoods.iter().zip(log_prior).map(|(l, p)| (l - common) + p).collect();
     let evidence = logsumexp(&joint);
     Ok(joint.into_iter().map(|l| l - evidence).collect())
 }
+
+/// Log-likelihoods beyond this have no digits left for a prior's.
+const FAR: f64 = 1e6;
 
 /// `log p(x, y)` to `log p(y | x)`, `[batch, classes]`.
 fn condition(joint: Tensor<2>) -> Tensor<2> {
@@ -182,6 +189,20 @@ mod tests {
 
     fn events(x: &[i64]) -> Tensor<1, Int> {
         crate::dist::from_host_int(x.to_vec(), [x.len()], &Device::default())
+    }
+
+    #[test]
+    fn likelihoods_far_below_all_digits_leave_the_prior() {
+        let prior = [0.25f64.ln(), 0.75f64.ln()];
+        for far in [-1e7, -1e20, -1e300] {
+            let posterior = log_posterior_of(&[far, far], &prior).unwrap();
+            assert!(
+                posterior.iter().zip(prior).all(|(a, b)| (a - b).abs() < 1e-12),
+                "{posterior:?}"
+            );
+        }
+        let certain = log_posterior_of(&[-1e20, -2e20], &prior).unwrap();
+        assert_eq!((certain[0], certain[1].exp()), (0.0, 0.0));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::conditions::regions;
 use crate::device;
 use crate::error::{Internal, mistake};
 use crate::files::{Events, Format};
-use crate::host::{self, Progress};
+use crate::host::Heard;
 use crate::output::{RECORD_VERSION, Terminal, human_seconds};
 use crate::outputs::{Inputs, check, out};
 use crate::run_dir::RunDir;
@@ -180,8 +180,7 @@ impl<'a> Given<'a> {
         let bar = terminal.examples_bar(count, "sampling");
         let mut values = Vec::new();
         for (index, first) in (0..count).step_by(BATCH).enumerate() {
-            host::tell(Progress::Pulse);
-            let mut rng = stream(seed, Purpose::Sample, index as u64);
+            let mut rng = Heard::new(stream(seed, Purpose::Sample, index as u64));
             let samples = BATCH.min(count - first);
             let particles = if self.is_exact {
                 samples
@@ -222,8 +221,7 @@ pub(crate) fn draw(
     let bar = terminal.examples_bar(count, "sampling");
     let mut drawn: Option<Rows> = None;
     for (index, first) in (0..count).step_by(BATCH).enumerate() {
-        host::tell(Progress::Pulse);
-        let mut rng = stream(seed, Purpose::Sample, index as u64);
+        let mut rng = Heard::new(stream(seed, Purpose::Sample, index as u64));
         let n = BATCH.min(count - first);
         let rows = match class {
             Some(class) => {

@@ -3,17 +3,19 @@
 use std::io::Write as _;
 
 use axum::http::StatusCode;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use tempfile::NamedTempFile;
 
 use super::fault::Fault;
+use super::limits::Limits;
 
 /// A request's body, by what it says it is.
 pub(crate) enum Body {
     Json(Vec<u8>),
     Csv(Vec<u8>),
-    /// An Arrow stream, which is read from a file without a name of its own.
+    /// An Arrow stream, which is read from a file that is gone when it has been.
     Arrow(NamedTempFile),
 }
 
@@ -53,15 +55,60 @@ pub(crate) fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     })
 }
 
+/// How many rows a body has, before they take any memory; 0 where it is none.
+pub(crate) fn rows_in(bytes: &[u8]) -> u64 {
+    #[derive(Deserialize)]
+    struct Rows {
+        #[serde(default)]
+        rows: Vec<IgnoredAny>,
+    }
+    serde_json::from_slice(bytes).map_or(0, |Rows { rows }| rows.len() as u64)
+}
+
+/// What JSON with rows says, of which there are no more than are taken.
+///
+/// # Errors
+/// Those of [`parsed`], and 413.
+pub(crate) fn counted<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, Fault> {
+    limits.check_rows(rows_in(bytes))?;
+    parsed(bytes)
+}
+
 /// Bytes as a file, which is gone when nobody reads it any more.
 ///
 /// # Errors
-/// When there is no room for it.
-pub(crate) fn spooled(bytes: &[u8]) -> Result<NamedTempFile, Fault> {
+/// When there is no room for it, or it is no stream of as many rows as are taken.
+pub(crate) fn spooled(bytes: &[u8], limits: &Limits) -> Result<NamedTempFile, Fault> {
+    check_stream(bytes, limits)?;
     let write = || -> std::io::Result<NamedTempFile> {
         let mut file = tempfile::Builder::new().prefix("rows").suffix(".arrow").tempfile()?;
         file.write_all(bytes)?;
         Ok(file)
     };
     write().map_err(|error| Fault::internal(format!("no room for an Arrow stream: {error}")))
+}
+
+/// # Errors
+/// When it is none, has more rows than are taken, or could become any size.
+#[cfg(feature = "arrow")]
+fn check_stream(bytes: &[u8], limits: &Limits) -> Result<(), Fault> {
+    let Some(content) = ar_data::stream_content(bytes) else {
+        return Err(Fault::request(
+            "the body is no Arrow stream",
+            "pyarrow.ipc.new_stream writes one",
+        ));
+    };
+    if content.is_compressed {
+        return Err(Fault::request(
+            "the body is a compressed Arrow stream",
+            "send it as it is: what is limited is what it becomes",
+        ));
+    }
+    limits.check_rows(content.rows)
+}
+
+#[cfg(not(feature = "arrow"))]
+fn check_stream(_: &[u8], _: &Limits) -> Result<(), Fault> {
+    let hint = "send text/csv or JSON, or build with the feature arrow";
+    Err(Fault::request("this program was built without Arrow", hint))
 }

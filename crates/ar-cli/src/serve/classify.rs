@@ -7,17 +7,19 @@
 //!
 //! Of an image that is known in part, p(y | observed), where p(observed | y) is an estimate by sequential Monte Carlo.
 
-use ar_models::classification::Posteriors;
+use ar_models::classification::{Posteriors, log_joints};
+use ar_models::examples::InMemory;
 use ar_models::randomness::{Purpose, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body::{Body, parsed};
+use super::body::{Body, counted};
 use super::fault::Fault;
 use super::limits::Limits;
 use super::served::Served;
 use crate::data::cells::seen_by_model;
+use crate::host::{self, Heard, Progress};
 
 /// Rows to classify.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -66,15 +68,14 @@ pub(crate) fn answer(
     body: &Body,
     limits: &Limits,
 ) -> Result<ClassifyAnswer, Fault> {
-    let asked: ClassifyRequest = parsed(body.json()?)?;
-    limits.check_rows(asked.rows.len() as u64)?;
+    let asked: ClassifyRequest = counted(body.json()?, limits)?;
     limits.check_draws(1, asked.particles)?;
     let (classes, evidence) = match (&asked.target, served.class_names()) {
         (None, Some(classes)) => {
             let evidence = of_classes(served, &asked, classes.len(), limits)?;
             (classes, evidence)
         }
-        (Some(target), _) => of_column(served, &asked, target)?,
+        (Some(target), _) => of_column(served, &asked, target, limits)?,
         (None, None) => {
             return Err(Fault::request(
                 format!("{} has no classes", served.name),
@@ -119,7 +120,7 @@ fn of_classes(
     limits.check_values(known.len().saturating_mul(classes * asked.particles))?;
     let of_row = |row: &[Option<u8>]| {
         let of_class = |class: usize| {
-            let mut rng = stream(asked.seed, Purpose::Probability, class as u64);
+            let mut rng = Heard::new(stream(asked.seed, Purpose::Probability, class as u64));
             let counts = (asked.particles, 1);
             let found =
                 served.model.complete_monte_carlo(row, Some(&[class as u8]), counts, &mut rng);
@@ -135,6 +136,7 @@ fn of_column(
     served: &Served,
     asked: &ClassifyRequest,
     target: &str,
+    limits: &Limits,
 ) -> Result<(Vec<String>, Vec<f64>), Fault> {
     let column = served.variable(target)?;
     let schema = served.schema()?;
@@ -151,17 +153,13 @@ fn of_column(
     }
     let cells = super::complete::cells_of(served, &asked.rows)?;
     let columns = served.event.columns.as_deref().unwrap_or_default();
-    let rows = seen_by_model(&cells.values, columns);
     let width = served.event.variables();
-    let with_each = rows.chunks_exact(width).flat_map(|row| {
-        (0..labels.len()).flat_map(move |label| {
-            let mut row = row.to_vec();
-            row[column] = label as f64;
-            row
-        })
+    limits.check_values(cells.values.len().saturating_mul(labels.len()))?;
+    let rows = InMemory::reals(seen_by_model(&cells.values, columns), width);
+    let joints = log_joints(&served.model, &rows, column, labels.len(), |_| {
+        host::tell(Progress::Pulse);
     });
-    let all: Vec<f64> = with_each.collect();
-    Ok((labels, served.model.log_prob(&all[..])))
+    Ok((labels, joints))
 }
 
 impl ClassifyAnswer {

@@ -134,7 +134,19 @@ fn token(file: Option<&Path>) -> Result<Option<[u8; 32]>> {
             }
             Some(text)
         }
-        None => std::env::var(TOKEN).ok().filter(|token| !token.is_empty()),
+        None => match std::env::var(TOKEN) {
+            Ok(token) if !token.trim().is_empty() => Some(token.trim().to_owned()),
+            Err(std::env::VarError::NotPresent) => None,
+            // Somebody meant to ask for one.
+            Ok(_) | Err(_) => {
+                return Err(mistake(
+                    format!("{TOKEN} is set, and no word is in it"),
+                    format!(
+                        "set it to a long random word, or unset it; {TOKEN} is what requests must know"
+                    ),
+                ));
+            }
+        },
     };
     Ok(token.map(|token| Sha256::digest(token.as_bytes()).into()))
 }

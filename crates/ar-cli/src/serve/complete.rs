@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body::{Body, parsed};
+use super::body::{Body, counted};
 use super::fault::Fault;
 use super::limits::Limits;
 use super::rows;
@@ -85,8 +85,7 @@ pub(crate) fn answer(
     body: &Body,
     limits: &Limits,
 ) -> Result<CompleteAnswer, Fault> {
-    let asked: CompleteRequest = parsed(body.json()?)?;
-    limits.check_rows(asked.rows.len() as u64)?;
+    let asked: CompleteRequest = counted(body.json()?, limits)?;
     limits.check_draws(asked.samples, asked.particles)?;
     if asked.rows.is_empty() {
         let model = served.name.clone();

@@ -17,6 +17,7 @@ use super::limits::Limits;
 use super::served::Served;
 use crate::commands::complete::table::Holes;
 use crate::commands::finite;
+use crate::host::Heard;
 
 /// A row, and what to say of it.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -159,7 +160,7 @@ fn walk(
     }
     let of_name = |name: &Value| match name {
         Value::String(name) => served.variable(name),
-        other => served.variable(&other.to_string()),
+        other => served.numbered(other.as_u64()),
     };
     let variables: Vec<usize> = asked.variables.iter().map(of_name).collect::<Result<_, _>>()?;
     let (model, width) = (&served.model, row.len());
@@ -209,7 +210,7 @@ fn cells(
         opened.push(i);
     }
     let effort = Effort { particles: asked.particles, samples: asked.particles };
-    let mut rng = stream(asked.seed, Purpose::Sample, 0);
+    let mut rng = Heard::new(stream(asked.seed, Purpose::Sample, 0));
     let drawn = served.model.draws_given(&regions, effort, &mut rng);
     let drawn = drawn.ok_or_else(|| Fault::internal("a model of columns without regions"))?;
     let of_row = |k: usize| &drawn.values[k * asked.particles * width..][..asked.particles * width];

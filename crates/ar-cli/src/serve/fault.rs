@@ -25,6 +25,9 @@ pub(crate) struct Trouble {
     pub(crate) hint: String,
 }
 
+/// Options of the commands that are keys of requests here.
+const OPTIONS: [&str; 5] = ["class", "given", "levels", "target", "samples"];
+
 /// An error with its status.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
@@ -58,6 +61,13 @@ impl Fault {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message, "ask again in a second")
     }
 
+    /// The same without the name of a file that is none of the client's.
+    pub(crate) fn without(mut self, path: &std::path::Path) -> Self {
+        let path = path.display().to_string();
+        self.trouble.message = self.trouble.message.replace(&path, "rows.arrow");
+        self
+    }
+
     /// 500: our failure.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         let hint = crate::error::REPORT;
@@ -76,8 +86,10 @@ impl From<anyhow::Error> for Fault {
             return Self::new(status, refused.kind, refused.message, refused.hint);
         }
         // What is an option of the command line is a key of the request here.
-        let [message, hint] = [refused.message, refused.hint].map(|text| text.replace("--", ""));
-        Self::new(status, "request", message, hint)
+        let as_key = |text: String| {
+            OPTIONS.iter().fold(text, |text, option| text.replace(&format!("--{option}"), option))
+        };
+        Self::new(status, "request", as_key(refused.message), as_key(refused.hint))
     }
 }
 

@@ -1,18 +1,22 @@
 //! Requests and answers: routes, who may ask, and how much at a time.
 
+use std::convert::Infallible;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body as Stream;
+use axum::body::{Body as Stream, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Frame, SizeHint};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -128,6 +132,10 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .with_state(service)
 }
 
+/// Of a body that is too large so much is read, and for so long, before that is said.
+const DRAINED: usize = 64 << 20;
+const DRAIN: Duration = Duration::from_secs(3);
+
 /// What every page and answer says a browser may do with it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -194,6 +202,10 @@ impl Service {
                 "ask for it as localhost, or bind another address",
             ));
         }
+        if !is_text(path) {
+            let hint = "GET /v1/openapi.json lists what there is";
+            return Err(Fault::new(StatusCode::NOT_FOUND, "request", "no such address", hint));
+        }
         if self.is_ending.load(Ordering::Relaxed) {
             return Err(Fault::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -247,6 +259,18 @@ impl Service {
             )
         };
         if length.is_some_and(|length| length > most) {
+            // A client that is still sending would not hear it.
+            let mut left = DRAINED;
+            let drain = async {
+                let mut stream = request.into_body();
+                while let Some(Ok(frame)) = stream.frame().await {
+                    left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+                    if left == 0 {
+                        break;
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(DRAIN, drain).await;
             return Err(too_large());
         }
         let mut permit = self.reserve(0)?;
@@ -275,7 +299,7 @@ impl Service {
         let body = match kind.as_str() {
             "application/json" => Body::Json(bytes),
             "text/csv" => Body::Csv(bytes),
-            "application/vnd.apache.arrow.stream" => Body::Arrow(spooled(&bytes)?),
+            "application/vnd.apache.arrow.stream" => Body::Arrow(spooled(&bytes, &self.limits)?),
             _ => {
                 return Err(Fault::new(
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -318,16 +342,19 @@ impl Service {
         request: Request,
         work: impl FnOnce(&Served, Body, &Limits) -> Result<(T, usize), Fault> + Send + 'static,
     ) -> Result<Response, Fault> {
+        // Read first: a client that is still sending hears nothing.
+        let body = self.body(request).await;
         let served = self.find(name)?;
-        let (body, permit) = self.body(request).await?;
-        self.turn(queue, move |service| {
+        let (body, permit) = body?;
+        let answered = self.turn(queue, move |service| {
             let (answer, rows) = work(&served, body, &service.limits)?;
             service.metrics.rows.inc_by(rows as u64);
             drop(permit);
             serde_json::to_vec(&answer).map_err(|_| Fault::internal("an answer is no JSON"))
-        })
-        .await
-        .map(json)
+        });
+        let bytes = answered.await?;
+        let permit = self.reserve(bytes.len())?;
+        Ok(json_body(Stream::new(Held { bytes: Full::from(bytes), _permit: permit })))
     }
 
     /// Runs `work` when it is its turn, unless nobody waits for it any more.
@@ -339,11 +366,14 @@ impl Service {
         let (answer, answered) = oneshot::channel();
         let service = Arc::clone(self);
         self.metrics.queue.inc();
+        // Work in many steps is dropped where its time is over, or nobody waits for it any more.
+        let is_awaited = Arc::new(AtomicBool::new(true));
+        let _waits = Waits(Arc::clone(&is_awaited));
+        let deadline = Instant::now() + self.limits.time;
         let job = move || {
             if !answer.is_closed() {
-                // Work in many steps is dropped where its time is over: the one who asked has been told so by then.
-                let deadline = Instant::now() + service.limits.time;
-                let in_time = move || Instant::now() < deadline;
+                let in_time =
+                    move || is_awaited.load(Ordering::Relaxed) && Instant::now() < deadline;
                 let outcome = match host::while_wanted(in_time, || work(&service)) {
                     Ok(Some(outcome)) => outcome,
                     Ok(None) => Err(service.too_late()),
@@ -363,6 +393,26 @@ impl Service {
     }
 }
 
+/// Whether a path is UTF-8 when its `%xx` are bytes.
+fn is_text(path: &str) -> bool {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        match (first, tail.get(..2).and_then(hex)) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    std::str::from_utf8(&bytes).is_ok()
+}
+
 /// Whether a request knows the token: hashes are compared, whose every byte is looked at whatever the others are.
 fn knows(headers: &HeaderMap, token: &[u8; 32]) -> bool {
     let given = headers.get(header::AUTHORIZATION).map_or(&[][..], HeaderValue::as_bytes);
@@ -372,7 +422,11 @@ fn knows(headers: &HeaderMap, token: &[u8; 32]) -> bool {
 }
 
 fn json(bytes: Vec<u8>) -> Response {
-    let mut response = Response::new(Stream::from(bytes));
+    json_body(Stream::from(bytes))
+}
+
+fn json_body(body: Stream) -> Response {
+    let mut response = Response::new(body);
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
@@ -392,17 +446,56 @@ async fn asset(Path(name): Path<String>) -> Result<Response, Fault> {
     Ok(response)
 }
 
+/// Says so when nobody waits any more.
+struct Waits(Arc<AtomicBool>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// An answer that counts among the bytes in memory until it is sent.
+struct Held {
+    bytes: Full<Bytes>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.bytes).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.bytes.size_hint()
+    }
+}
+
 /// Whether the server is there.
 #[utoipa::path(get, path = "/healthz", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// What has been asked and how long it took, in the text format of Prometheus.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What has been asked and how long it took, in the text format of OpenMetrics.
 #[utoipa::path(get, path = "/metrics", responses(
-    (status = 200, body = String, content_type = "text/plain"), (status = 401, body = ErrorBody)))]
-async fn metrics(State(service): Shared) -> String {
-    service.metrics.text()
+    (status = 200, body = String, content_type = "application/openmetrics-text"), (status = 401, body = ErrorBody)))]
+async fn metrics(State(service): Shared) -> Response {
+    let mut response = Response::new(Stream::from(service.metrics.text()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
+    response
 }
 
 async fn openapi() -> Result<Response, Fault> {

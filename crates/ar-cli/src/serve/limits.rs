@@ -20,8 +20,8 @@ pub(crate) struct Limits {
     pub(crate) waiting: usize,
 }
 
-/// The most values that are drawn for a request: 64 MiB of them.
-const VALUES: usize = 1 << 26;
+/// The most values that are drawn for a request; each takes some 50 bytes on its way into an answer.
+const VALUES: usize = 1 << 22;
 
 impl Limits {
     /// # Errors

@@ -17,6 +17,7 @@
 //! | `rows`, `given` | rows as JSON has them; those of a request as the run's cells |
 //! | `score`, `complete`, `sample`, `conditional`, `classify` | what is asked for, what is answered |
 //! | `fault` | what goes wrong |
+//! | `patience` | connections whose other side has to read |
 //! | `metrics` | what is counted |
 //! | `page` | the files of the page |
 //!
@@ -34,6 +35,7 @@ mod http;
 mod limits;
 mod metrics;
 mod page;
+mod patience;
 mod queue;
 mod rows;
 mod sample;
@@ -53,7 +55,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::error::Internal;
@@ -61,6 +63,7 @@ use crate::signals;
 use http::Service;
 use limits::Limits;
 use metrics::Metrics;
+use patience::Patience;
 use queue::Queue;
 use served::Served;
 
@@ -68,7 +71,7 @@ use served::Served;
 const BODIES: u64 = 16;
 
 /// Connections that are open at a time.
-const CONNECTIONS: usize = 1024;
+const CONNECTIONS: usize = 512;
 
 /// How long the head of a request may take to arrive.
 const HEAD: Duration = Duration::from_secs(10);
@@ -118,7 +121,7 @@ pub(crate) fn run(plan: Plan, ready: impl FnOnce(SocketAddr) -> Result<()>) -> R
     runtime.block_on(async {
         let listener = TcpListener::bind(bind).await.map_err(|error| cannot_bind(bind, &error))?;
         ready(listener.local_addr()?)?;
-        accept(&listener, &service, &ending).await;
+        accept(listener, &service, &ending).await;
         Ok(())
     })
 }
@@ -149,7 +152,7 @@ fn cannot_bind(bind: SocketAddr, error: &io::Error) -> anyhow::Error {
 }
 
 /// Answers connections until the end; then those that are being answered.
-async fn accept(listener: &TcpListener, service: &Arc<Service>, ending: &Notify) {
+async fn accept(listener: TcpListener, service: &Arc<Service>, ending: &Notify) {
     let router = http::router(Arc::clone(service));
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     let open = GracefulShutdown::new();
@@ -161,7 +164,10 @@ async fn accept(listener: &TcpListener, service: &Arc<Service>, ending: &Notify)
         match stream {
             // One too many is closed, and asks again.
             Ok((stream, _)) => {
+                // Answers are small and whole.
+                let _ = stream.set_nodelay(true);
                 if let Ok(permit) = Arc::clone(&connections).try_acquire_owned() {
+                    let stream = Patience::new(stream, service.limits.time);
                     answer(stream, router.clone(), &open, permit);
                 }
             }
@@ -172,19 +178,14 @@ async fn accept(listener: &TcpListener, service: &Arc<Service>, ending: &Notify)
             }
         }
     }
+    // Who comes now is refused by the system.
+    drop(listener);
     service.is_ending.store(true, Ordering::Relaxed);
     tracing::info!("ending: what is asked for is answered first");
     let _ = tokio::time::timeout(service.limits.time, open.shutdown()).await;
 }
 
-fn answer<P: Send + 'static>(
-    stream: TcpStream,
-    router: Router,
-    open: &GracefulShutdown,
-    permit: P,
-) {
-    // Answers are small and whole.
-    let _ = stream.set_nodelay(true);
+fn answer<P: Send + 'static>(stream: Patience, router: Router, open: &GracefulShutdown, permit: P) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)

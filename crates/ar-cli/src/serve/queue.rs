@@ -1,6 +1,6 @@
 //! Work that waits for its turn: requests that arrive together are evaluated together, on all threads.
 //!
-//! Each is evaluated on its rows alone, in one parallel region with the others: sums of products depend on how many rows they
+//! Each is evaluated on its rows alone, side by side with the others: sums of products depend on how many rows they
 //! are of, in their last bits, and an answer must not depend on who else asked.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -11,8 +11,8 @@ use super::fault::Fault;
 /// A request's work.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
-/// The most requests that are evaluated together.
-const TOGETHER: usize = 64;
+/// The most requests that are evaluated together; the others wait where they can still be refused.
+const TOGETHER: usize = 8;
 
 /// A queue and the thread that works it off.
 pub(crate) struct Queue {
@@ -43,13 +43,15 @@ impl Queue {
 }
 
 fn work_off(waiting: &Receiver<Job>) {
-    while let Ok(first) = waiting.recv() {
-        let mut batch = vec![first];
-        batch.extend(waiting.try_iter().take(TOGETHER - 1));
-        rayon::scope(|scope| {
-            for job in batch {
-                scope.spawn(|_| job());
-            }
+    // One that takes long holds up no more than a thread.
+    let (free, slots) = sync_channel(TOGETHER);
+    (0..TOGETHER).for_each(|_| free.send(()).expect("the other end is here"));
+    while let Ok(job) = waiting.recv() {
+        let _ = slots.recv();
+        let free = free.clone();
+        rayon::spawn(move || {
+            job();
+            let _ = free.send(());
         });
     }
 }
@@ -58,33 +60,34 @@ fn work_off(waiting: &Receiver<Job>) {
 mod tests {
     use super::*;
     use std::sync::mpsc::channel;
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn a_full_queue_says_so_and_takes_jobs_again() {
         let queue = Queue::start("test", 2).unwrap();
         let (go, gate) = channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
         let (done, all_done) = channel();
-        let (started, has_started) = channel();
-        let first = done.clone();
-        queue
-            .push(Box::new(move || {
-                started.send(()).unwrap();
-                gate.recv().unwrap();
-                first.send(0).unwrap();
-            }))
-            .unwrap();
-        has_started.recv().unwrap();
-        for k in [1, 2] {
-            let done = done.clone();
-            queue.push(Box::new(move || done.send(k).unwrap())).unwrap();
-        }
-        let refused = queue.push(Box::new(|| ())).unwrap_err();
+        // Held until the gate opens: as many as run, the one that the thread has in hand, and those that wait.
+        let mut taken = 0;
+        let refused = loop {
+            let (gate, done) = (Arc::clone(&gate), done.clone());
+            let job = move || {
+                gate.lock().unwrap().recv().unwrap();
+                done.send(()).unwrap();
+            };
+            match queue.push(Box::new(job)) {
+                Ok(()) => taken += 1,
+                Err(refused) => break refused,
+            }
+            thread::sleep(std::time::Duration::from_millis(20));
+            assert!(taken < 100);
+        };
         assert_eq!(refused.status, axum::http::StatusCode::TOO_MANY_REQUESTS);
-        go.send(()).unwrap();
-        let mut all: Vec<i32> = (0..3).map(|_| all_done.recv().unwrap()).collect();
-        all.sort_unstable();
-        assert_eq!(all, [0, 1, 2]);
-        queue.push(Box::new(move || done.send(3).unwrap())).unwrap();
-        assert_eq!(all_done.recv().unwrap(), 3);
+        assert!((3..=TOGETHER + 3).contains(&taken), "{taken}");
+        (0..=taken).for_each(|_| go.send(()).unwrap());
+        (0..taken).for_each(|_| all_done.recv().unwrap());
+        queue.push(Box::new(move || done.send(()).unwrap())).unwrap();
+        all_done.recv().unwrap();
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body::{Body, parsed};
+use super::body::{Body, parsed, rows_in};
 use super::fault::{Fault, Trouble};
 use super::limits::Limits;
 use super::rows;
@@ -158,10 +158,10 @@ pub(crate) fn answer(
     query.check()?;
     let (how, bad, ignored, set) = match body {
         Body::Json(bytes) => {
+            limits.check_rows(rows_in(&bytes))?;
             let ScoreRequest { rows, alpha, costliest, costs, levels } = parsed(&bytes)?;
             let how = ScoreHow { alpha, costliest, costs, levels };
             how.check()?;
-            limits.check_rows(rows.len() as u64)?;
             if rows.is_empty() {
                 return Ok(ScoreAnswer::of(served, &how));
             }
@@ -182,7 +182,8 @@ pub(crate) fn answer(
         }
         Body::Arrow(file) => {
             let how = query;
-            let set = served.finder(how.levels).file(file.path(), &served.event)?;
+            let set = served.finder(how.levels).file(file.path(), &served.event);
+            let set = set.map_err(|error| Fault::from(error).without(file.path()))?;
             (how, Vec::new(), Vec::new(), Some(set))
         }
     };
@@ -253,8 +254,11 @@ fn scores(
 
 fn row_of(served: &Served, row: &Row<'_>, how: &ScoreHow) -> ScoredRow {
     let Some(scores) = row.scores else {
+        // Where it is in the request, its place in the answer says.
+        let in_row =
+            |text: &str| Some(text.strip_prefix("rows: row ")?.split_once(", ")?.1.to_owned());
         let hint = "the others are scored; GET /v1/models/{name} says what a row has";
-        let message = row.error.to_owned();
+        let message = in_row(row.error).unwrap_or_else(|| row.error.to_owned());
         return ScoredRow::Bad {
             error: Trouble { kind: "data".to_owned(), message, hint: hint.to_owned() },
         };

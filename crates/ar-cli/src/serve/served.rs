@@ -44,7 +44,7 @@ pub(crate) struct Served {
     file: FileArgs,
     test_nll_nats: Option<f64>,
     /// Real events to start from, once somebody has asked.
-    examples: OnceLock<Result<Examples, Fault>>,
+    examples: OnceLock<Examples>,
 }
 
 /// What a list of runs says of one.
@@ -295,14 +295,19 @@ impl Served {
     /// # Errors
     /// When the run's own data is not at hand.
     pub(crate) fn examples(&self, count: usize) -> Result<Examples, Fault> {
-        let kept = self.examples.get_or_init(|| {
-            self.read_examples().map_err(|error| {
-                let mut fault = Fault::from(error);
-                fault.status = axum::http::StatusCode::NOT_FOUND;
-                fault
-            })
-        });
-        let kept = kept.as_ref().map_err(Clone::clone)?;
+        if self.examples.get().is_none() {
+            // Where it was looked for is nobody's business; it may come yet.
+            let read = self.read_examples().map_err(|_| {
+                let message = format!("the data of {} is not here", self.name);
+                let hint = "start the server where the run's own data is, or with --data-dir";
+                Fault::new(axum::http::StatusCode::NOT_FOUND, "data", message, hint)
+            })?;
+            // Another may have been quicker.
+            let _ = self.examples.set(read);
+        }
+        let Some(kept) = self.examples.get() else {
+            return Err(Fault::internal("examples that were read are not there"));
+        };
         let all = evenly_spaced(kept.examples.len(), Some(count));
         let examples = all.into_iter().map(|k| kept.examples[k].clone()).collect();
         Ok(Examples { examples, split: kept.split })
@@ -348,6 +353,18 @@ impl Served {
                 None => format!("variables are numbered from 0 to {}", self.event.variables() - 1),
             };
             Fault::request(format!("no variable {name:?}"), hint)
+        })
+    }
+
+    /// The variable that a request means by its number.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn numbered(&self, number: Option<u64>) -> Result<usize, Fault> {
+        let number = number.and_then(|number| usize::try_from(number).ok());
+        number.filter(|i| *i < self.event.variables()).ok_or_else(|| {
+            let last = self.event.variables() - 1;
+            Fault::request("no such variable", format!("variables are numbered from 0 to {last}"))
         })
     }
 

@@ -111,6 +111,22 @@ fn read(stream: &mut TcpStream) -> Answer {
     Answer { status, head, body: bytes.get(end + 4..).unwrap_or_default().to_vec() }
 }
 
+/// A pixel network, whose walks take long.
+const CNN: &str = r#"
+name = "cnn"
+[data]
+name = "digits"
+binarize = "threshold"
+[model]
+kind = "pixel-cnn"
+layers = 3
+hidden = 16
+[train]
+epochs = 1
+batch_size = 100
+optimizer = { kind = "adam", learning_rate = 5e-3 }
+"#;
+
 /// A table of words, whole numbers, decimals and missing cells, whose columns depend on each other.
 fn csv(rows: u32, holes: bool) -> String {
     let mut text = String::from("city,n,price,size\n");
@@ -272,6 +288,34 @@ fn draws_are_those_of_the_commands() {
     let given = drawn(&json!({ "count": 9, "given": ["n=0..9"] }));
     assert_eq!(given, file("given.csv", 0));
 
+    // The probabilities of a column's labels, to the bit.
+    let classify =
+        ["classify", "table", "--target", "city", "--data", "whole.csv", "--out", "p.csv"];
+    let whole = csv(40, false);
+    place.file("whole.csv", &whole);
+    place.json(&classify);
+    let body = json!({ "rows": objects(&whole), "target": "city" });
+    let answer = server.asked("table/classify", &body);
+    let mut reader = csv::Reader::from_path(place.path("p.csv")).unwrap();
+    let names = reader.headers().unwrap().clone();
+    let classes = answer["classes"].as_array().unwrap();
+    let columns: Vec<usize> = classes
+        .iter()
+        .map(|class| {
+            let name = format!("p_{}", class.as_str().unwrap());
+            names.iter().position(|own| own == name).unwrap_or_else(|| panic!("{name}: {names:?}"))
+        })
+        .collect();
+    for (row, record) in answer["rows"].as_array().unwrap().iter().zip(reader.records()) {
+        let record = record.unwrap();
+        for (p, &column) in row["probabilities"].as_array().unwrap().iter().zip(&columns) {
+            assert_eq!(
+                p.as_f64().unwrap().to_string(),
+                record[column].parse::<f64>().unwrap().to_string()
+            );
+        }
+    }
+
     // An image's known pixels stay, and its lower half is drawn from p(missing | observed).
     let half: Vec<Value> =
         (0..64).map(|i| if i < 32 { json!(i / 8 % 2) } else { Value::Null }).collect();
@@ -337,7 +381,8 @@ fn what_is_wrong_is_said_and_nothing_dies() {
     bad[1]["price"] = json!("dear");
     let answer = server.asked("table/score", &json!({ "rows": bad, "costliest": 1 }));
     assert!(answer["rows"][0]["log_prob_nats"].is_number());
-    assert!(answer["rows"][1]["error"]["message"].as_str().unwrap().contains("dear"));
+    let message = answer["rows"][1]["error"]["message"].as_str().unwrap();
+    assert!(message.contains("dear") && !message.contains("row"), "{message}");
     assert!(answer["rows"][2]["costliest"][0]["variable"].is_string());
     let all_bad = server.asked("table/score", &json!({ "rows": [{}, 5, [1]] }));
     assert_eq!(all_bad["rows"].as_array().unwrap().len(), 3);
@@ -353,6 +398,9 @@ fn what_is_wrong_is_said_and_nothing_dies() {
         ("table/score", json!({ "rows": rows, "alpha": 2.0 }), 422, "alpha"),
         ("table/score", json!({ "rows": many }), 413, "--max-rows"),
         ("table/score", json!([1]), 422, "one JSON object"),
+        ("table/sample", json!({ "count": 2_000_000 }), 413, "--max-rows"),
+        ("small/conditional", json!({ "row": zeros, "variables": [64] }), 422, "0 to 63"),
+        ("table/sample", json!({ "given": ["a--b=3"] }), 422, "a--b"),
         ("small/complete", json!({ "rows": [zeros], "particles": 0 }), 422, "particles"),
         ("small/complete", json!({ "rows": [zeros], "samples": 1_000_000 }), 422, "samples"),
         ("small/complete", json!({ "rows": [vec![json!(2); 64]] }), 422, "from 0 to 1"),
@@ -397,6 +445,7 @@ fn what_is_wrong_is_said_and_nothing_dies() {
         ("GET /v1/models/../../etc/passwd", "", b"", 404),
         ("GET /page/../Cargo.toml", "", b"", 404),
         ("GET /nothing", "", b"", 404),
+        ("GET /v1/models/%ff", "", b"", 404),
     ] {
         let answer = server.ask(line, head, body);
         assert_eq!(answer.status, status, "{line} {head}: {}", text(&answer.body));
@@ -457,6 +506,11 @@ fn only_those_may_ask_who_know_the_token_and_the_name() {
         place.mistake(&["serve", "small", "--token-file", "empty"]).contains("nothing is in it")
     );
     assert!(place.mistake(&["serve", "small", "--bind", &server.address]).contains("--bind"));
+    // A token that somebody meant to set.
+    let mut unset = place.chainrule(&["serve", "small", "--bind", "127.0.0.1:0"]);
+    let output = unset.env("CHAINRULE_TOKEN", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("CHAINRULE_TOKEN"));
 }
 
 #[test]
@@ -486,7 +540,7 @@ fn slow_clients_and_too_many_requests_stop_nobody_else() {
     assert_eq!(answer.status, 408, "{}", answer.head);
     // More work than may wait; when it is done, all is as before.
     let nothing = vec![Value::Null; 64];
-    let work = json!({ "rows": vec![nothing; 40], "particles": 4096, "samples": 4096 });
+    let work = json!({ "rows": vec![nothing; 15], "particles": 4096, "samples": 4096 });
     let statuses: Vec<u16> = thread::scope(|scope| {
         let clients: Vec<_> =
             (0..12).map(|_| scope.spawn(|| server.post("small/complete", &work).status)).collect();
@@ -501,13 +555,45 @@ fn slow_clients_and_too_many_requests_stop_nobody_else() {
     }
 }
 
+#[test]
+fn work_for_one_who_left_is_dropped() {
+    let place = runs();
+    place.file("cnn.toml", CNN);
+    place.json(&["train", "cnn.toml", "--out", "cnn"]);
+    let server = Server::start(&place, &["small", "cnn", "--max-particles", "60000"]);
+    // Minutes of work, by one walk after the other and by particles.
+    let nothing = vec![Value::Null; 64];
+    let mut late = nothing.clone();
+    late[63] = json!(1);
+    for row in [nothing, late] {
+        let work = json!({ "rows": [row], "particles": 60000, "samples": 60000 }).to_string();
+        let mut stream = server.connect();
+        let request = format!(
+            "POST /v1/models/cnn/complete HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{work}",
+            server.address,
+            work.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let start = Instant::now();
+        while !text(&server.get("/metrics").body).contains("chainrule_queue 1") {
+            assert!(start.elapsed() < Duration::from_secs(20));
+        }
+        drop(stream);
+        while !text(&server.get("/metrics").body).contains("chainrule_queue 0") {
+            assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_lets_what_is_asked_be_answered_and_ends() {
     let place = runs();
     let mut server = Server::start(&place, &["small"]);
     let nothing = vec![Value::Null; 64];
-    let work = json!({ "rows": vec![nothing; 40], "particles": 2000, "samples": 2000 }).to_string();
+    let work = json!({ "rows": vec![nothing; 30], "particles": 2000, "samples": 2000 }).to_string();
     let mut stream = server.connect();
     let request = format!(
         "POST /v1/models/small/complete HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\nconnection: close\r\n\

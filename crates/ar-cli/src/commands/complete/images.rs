@@ -17,7 +17,7 @@ use crate::args::CompleteArgs;
 use crate::device;
 use crate::error::{ErrorKind, Internal, Mistake, mistake, nearest};
 use crate::files::{Completions, Layout};
-use crate::host::{self, Progress};
+use crate::host::Heard;
 use crate::output::{RECORD_VERSION, Terminal, grouped, human_seconds};
 use crate::outputs::{Inputs, check, out};
 use crate::run_dir::RunDir;
@@ -456,8 +456,7 @@ impl Question<'_> {
         let bar = terminal.examples_bar(total, "completing");
         let mut values = Vec::with_capacity(total * self.model.variables());
         for (index, first) in (0..total).step_by(BATCH).enumerate() {
-            let mut rng = stream(seed, Purpose::Sample, index as u64);
-            host::tell(Progress::Pulse);
+            let mut rng = Heard::new(stream(seed, Purpose::Sample, index as u64));
             let last = (first + BATCH).min(total);
             let known = self.known((first..last).map(|k| k / samples));
             values.extend(match self.class {
@@ -505,8 +504,7 @@ impl Question<'_> {
         let bar = terminal.examples_bar(all.len(), "completing");
         let (mut values, mut evidence) = (Vec::new(), 0.0);
         for (index, images) in all.chunks((BATCH / particles).max(1)).enumerate() {
-            let mut rng = stream(seed, Purpose::Sample, index as u64);
-            host::tell(Progress::Pulse);
+            let mut rng = Heard::new(stream(seed, Purpose::Sample, index as u64));
             let known = self.known(images.iter().copied());
             let labels = self.class.map(|class| vec![class; images.len()]);
             let found =

@@ -32,7 +32,7 @@ use crate::data::{load_split, prepare};
 use crate::device;
 use crate::error::{Internal, mistake};
 use crate::files::Filled;
-use crate::host::{self, Progress};
+use crate::host::Heard;
 use crate::output::{RECORD_VERSION, Terminal, columns, grouped, human_seconds};
 use crate::outputs::{Inputs, check, out};
 use crate::run_dir::RunDir;
@@ -330,8 +330,7 @@ impl Filler<'_> {
         let mut others = Vec::new();
         let bar = self.terminal.examples_bar(rows.len(), "filling in");
         for (place, &row) in rows.iter().enumerate() {
-            host::tell(Progress::Pulse);
-            let mut rng = stream(self.seed, Purpose::Sample, (1 << 40) | row as u64);
+            let mut rng = Heard::new(stream(self.seed, Purpose::Sample, (1 << 40) | row as u64));
             let out = &mut found.values[place * samples * width..][..samples * width];
             // What a model of any mask says of one needs no sums over whole rows.
             let tried = if any_mask { None } else { self.try_all(row, out, &mut rng) };
@@ -415,8 +414,7 @@ impl Filler<'_> {
         let bar = self.terminal.examples_bar(regions.len(), "walking");
         let (mut values, mut log_prob) = (Vec::new(), Vec::new());
         for (batch, regions) in regions.chunks((WALKS / particles).max(1)).enumerate() {
-            host::tell(Progress::Pulse);
-            let mut rng = stream(self.seed, purpose, batch as u64);
+            let mut rng = Heard::new(stream(self.seed, purpose, batch as u64));
             if let Some(found) = self.model.draws_given(&regions.concat(), effort, &mut rng) {
                 values.extend(found.values);
                 log_prob.extend(found.log_prob);

@@ -386,3 +386,45 @@ impl Batches for Ipc {
         self.span
     }
 }
+/// What the messages of an Arrow stream say of it, before any of it is decoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StreamContent {
+    /// Rows of all batches.
+    pub rows: u64,
+    /// Whether a batch is compressed, so that nothing says how much it will be.
+    pub is_compressed: bool,
+}
+
+/// Looks through an Arrow stream in memory; `None` where it is none, or ends early.
+pub fn stream_content(bytes: &[u8]) -> Option<StreamContent> {
+    let mut content = StreamContent::default();
+    let mut rest = bytes;
+    let length = |rest: &mut &[u8]| -> Option<usize> {
+        let (four, after) = rest.split_first_chunk()?;
+        *rest = after;
+        Some(u32::from_le_bytes(*four) as usize)
+    };
+    loop {
+        // Before version 0.15 there was no mark before the length.
+        let size = match length(&mut rest) {
+            None => return Some(content),
+            Some(0xffff_ffff) => length(&mut rest)?,
+            Some(size) => size,
+        };
+        if size == 0 {
+            return Some(content);
+        }
+        let message = root_as_message(rest.get(..size)?).ok()?;
+        let batch = match message.header_type() {
+            MessageHeader::RecordBatch => message.header_as_record_batch(),
+            MessageHeader::DictionaryBatch => message.header_as_dictionary_batch()?.data(),
+            _ => None,
+        };
+        if let Some(batch) = batch {
+            content.rows = content.rows.checked_add(u64::try_from(batch.length()).ok()?)?;
+            content.is_compressed |= batch.compression().is_some();
+        }
+        let body = usize::try_from(message.bodyLength()).ok()?;
+        rest = rest.get(size.checked_add(body)?..)?;
+    }
+}

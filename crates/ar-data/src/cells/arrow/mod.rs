@@ -35,6 +35,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 pub(crate) use ipc::open as open_ipc;
+pub use ipc::{StreamContent, stream_content};
 pub(crate) use parquet::open as open_parquet;
 
 /// A file of either format.
