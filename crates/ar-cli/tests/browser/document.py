@@ -8,6 +8,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
@@ -18,9 +19,12 @@ def main() -> int:
     server = subprocess.Popen(serve, stdout=subprocess.PIPE)
     try:
         address = json.loads(server.stdout.readline())["address"].rstrip("/")
-        schemathesis = pathlib.Path(sys.executable).parent / "schemathesis"
+        schemathesis = pathlib.Path(sys.executable).absolute().parent / "schemathesis"
         line = [schemathesis, "run", f"{address}/v1/openapi.json", "--url", address]
-        return subprocess.run([*line, "--checks", CHECKS, "--max-examples", "60", "--seed", "1"]).returncode
+        line += ["--checks", CHECKS, "--max-examples", "60", "--seed", "1"]
+        # It keeps notes where it runs.
+        with tempfile.TemporaryDirectory() as folder:
+            return subprocess.run(line, cwd=folder).returncode
     finally:
         server.terminate()
         server.wait(30)
