@@ -1,15 +1,21 @@
-//! What a request brings: JSON, or a table.
+//! What a request brings, JSON or a table, and what an answer is.
 
 use std::io::Write as _;
 
 use axum::http::StatusCode;
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use tempfile::NamedTempFile;
 
 use super::fault::Fault;
 use super::limits::Limits;
+
+/// What is answered, as JSON.
+pub(crate) trait Answer: Serialize {
+    /// How many rows are in it.
+    fn rows(&self) -> usize;
+}
 
 /// A request's body, by what it says it is.
 pub(crate) enum Body {

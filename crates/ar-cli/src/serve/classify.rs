@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body::{Body, counted};
+use super::body::{Answer, Body, counted};
 use super::fault::Fault;
 use super::limits::Limits;
 use super::served::Served;
@@ -162,9 +162,8 @@ fn of_column(
     Ok((labels, joints))
 }
 
-impl ClassifyAnswer {
-    /// How many rows are in it.
-    pub(crate) fn len(&self) -> usize {
+impl Answer for ClassifyAnswer {
+    fn rows(&self) -> usize {
         self.rows.len()
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body::{Body, counted};
+use super::body::{Answer, Body, counted};
 use super::fault::Fault;
 use super::limits::Limits;
 use super::rows;
@@ -125,16 +125,12 @@ fn of_symbols(
         let cost = |(row, known)| question(row, known).costs().observed.and_then(finite);
         (values, rows.map(cost).collect())
     } else {
-        let (mut values, mut costs) = (Vec::new(), Vec::new());
-        if asked.rows.len() == 1 {
-            let (own, cost) = question(&originals, &observed).monte_carlo(draws, terminal);
-            values = own;
-            costs.push(cost.observed.and_then(finite));
-        } else {
-            // All rows in one, as the command does it; the mean over them is no cost of a row.
-            values.extend(question(&originals, &observed).monte_carlo(draws, terminal).0);
-            costs.resize(asked.rows.len(), None);
-        }
+        // All rows in one, as the command does it; the mean over several is the cost of none.
+        let (values, mean) = question(&originals, &observed).monte_carlo(draws, terminal);
+        let costs = match asked.rows.len() {
+            1 => vec![mean.observed.and_then(finite)],
+            rows => vec![None; rows],
+        };
         (values, costs)
     };
     let completed = values.chunks_exact(samples * width).zip(costs).map(|(own, cost)| {
@@ -167,13 +163,8 @@ fn of_symbols(
 /// # Errors
 /// When one is none.
 pub(crate) fn cells_of(served: &Served, given: &[Value]) -> Result<Cells, Fault> {
-    let given = served.cells_given(given);
-    if let Some((row, bad)) =
-        given.bad.iter().enumerate().find_map(|(row, bad)| Some((row, bad.as_ref()?)))
-    {
-        return Err(Fault::request(format!("row {row}: {}", bad.message), bad.hint.clone()));
-    }
-    Ok(served.finder(None).cells_of_rows(rows::name(), served.column_names(), given.cells)?)
+    let cells = served.cells_given(given).whole()?;
+    Ok(served.finder(None).cells_of_rows(rows::name(), served.column_names(), cells)?)
 }
 
 fn of_table(served: &Served, asked: &CompleteRequest) -> Result<CompleteAnswer, Fault> {
@@ -226,9 +217,8 @@ fn of_table(served: &Served, asked: &CompleteRequest) -> Result<CompleteAnswer, 
     })
 }
 
-impl CompleteAnswer {
-    /// How many rows are in it.
-    pub(crate) fn len(&self) -> usize {
+impl Answer for CompleteAnswer {
+    fn rows(&self) -> usize {
         self.rows.len()
     }
 }

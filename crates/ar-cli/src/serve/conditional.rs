@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body::{Body, parsed};
+use super::body::{Answer, Body, parsed};
 use super::complete::cells_of;
 use super::fault::Fault;
 use super::limits::Limits;
@@ -290,4 +290,10 @@ fn distribution(
     let median = quantile(0.5);
     let expected = median.map_or(Value::Null, |median| served.value_of(i, median));
     (Distribution::Numbers { low, high, bins, median, missing }, expected)
+}
+
+impl Answer for ConditionalAnswer {
+    fn rows(&self) -> usize {
+        1
+    }
 }

@@ -6,7 +6,7 @@ use ar_data::write::Cell;
 use serde_json::{Map, Value};
 
 use super::fault::{Fault, Trouble};
-use super::rows::{RowOf, json_of, number};
+use super::rows::{RowOf, json_of};
 use super::served::Served;
 use crate::error::nearest;
 use crate::files::{cell_of, word};
@@ -19,6 +19,21 @@ pub(crate) struct Given {
     pub(crate) bad: Vec<Option<Trouble>>,
     /// Names that are no column of the run's, and were left out.
     pub(crate) ignored: BTreeSet<String>,
+}
+
+impl Given {
+    /// The cells, where all rows are rows.
+    ///
+    /// # Errors
+    /// With what is wrong with the first that is none.
+    pub(crate) fn whole(self) -> Result<Vec<Cell>, Fault> {
+        for (row, bad) in self.bad.into_iter().enumerate() {
+            if let Some(Trouble { message, hint, .. }) = bad {
+                return Err(Fault::request(format!("row {row}: {message}"), hint));
+            }
+        }
+        Ok(self.cells)
+    }
 }
 
 impl Served {
@@ -96,12 +111,7 @@ impl Served {
         rows: &[Value],
         levels: usize,
     ) -> Result<Vec<Option<u8>>, Fault> {
-        let given = self.cells_given(rows);
-        if let Some((row, bad)) =
-            given.bad.iter().enumerate().find_map(|(k, b)| Some((k, b.as_ref()?)))
-        {
-            return Err(Fault::request(format!("row {row}: {}", bad.message), bad.hint.clone()));
-        }
+        let cells = self.cells_given(rows).whole()?;
         let variables = self.event.variables();
         let schema = self.config.data.schema.as_ref();
         let symbol = |(at, cell): (usize, &Cell)| -> Result<Option<u8>, Fault> {
@@ -124,7 +134,7 @@ impl Served {
                 )
             })
         };
-        given.cells.iter().enumerate().map(symbol).collect()
+        cells.iter().enumerate().map(symbol).collect()
     }
 
     /// A row of values as it stands in an answer.
@@ -132,7 +142,7 @@ impl Served {
         if self.is_image() {
             let cell = |&value: &f64| match self.event.levels {
                 Some(_) => Value::from(value as i64),
-                None => number(value),
+                None => Value::from(value),
             };
             return RowOf::Listed(values.iter().map(cell).collect());
         }
@@ -149,7 +159,7 @@ impl Served {
             (Some(schema), None) => json_of(&cell_of(&schema.variables[variable], value)),
             (Some(schema), Some(_)) => json_of(&word(&schema.variables[variable], value as usize)),
             (None, Some(_)) => Value::from(value as i64),
-            (None, None) => number(value),
+            (None, None) => Value::from(value),
         }
     }
 }

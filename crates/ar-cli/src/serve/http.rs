@@ -23,7 +23,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use utoipa::{OpenApi, ToSchema};
 
-use super::body::{Body, spooled};
+use super::body::{Answer, Body, spooled};
 use super::classify::{self, ClassifyAnswer, ClassifyRequest};
 use super::complete::{self, CompleteAnswer, CompleteRequest};
 use super::conditional::{self, ConditionalAnswer, ConditionalRequest};
@@ -45,7 +45,7 @@ pub(crate) struct Service {
     /// Of rows to score, and of all else.
     pub(crate) scores: Queue,
     pub(crate) walks: Queue,
-    /// Bytes of bodies that may be in memory.
+    /// Bytes of bodies and of answers that may be in memory.
     pub(crate) bytes: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
     /// SHA-256 of the token, if one is asked for.
@@ -119,17 +119,16 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/models/{name}/sample", post(sample_rows))
         .route("/v1/models/{name}/conditional", post(conditional_of_row))
         .route("/v1/models/{name}/classify", post(classify_rows))
-        .fallback(async || {
-            let hint = "GET /v1/openapi.json lists what there is";
-            Fault::new(StatusCode::NOT_FOUND, "request", "no such address", hint)
-        })
+        .fallback(async || not_there(StatusCode::NOT_FOUND, "no such address"))
         .method_not_allowed_fallback(async || {
-            let hint = "GET /v1/openapi.json lists what there is";
-            let status = StatusCode::METHOD_NOT_ALLOWED;
-            Fault::new(status, "request", "the address is not asked this way", hint)
+            not_there(StatusCode::METHOD_NOT_ALLOWED, "the address is not asked this way")
         })
         .layer(middleware::from_fn_with_state(Arc::clone(&service), guard))
         .with_state(service)
+}
+
+fn not_there(status: StatusCode, message: &str) -> Fault {
+    Fault::new(status, "request", message, "GET /v1/openapi.json lists what there is")
 }
 
 /// Of a body that is too large so much is read, and for so long, before that is said.
@@ -203,8 +202,7 @@ impl Service {
             ));
         }
         if !is_text(path) {
-            let hint = "GET /v1/openapi.json lists what there is";
-            return Err(Fault::new(StatusCode::NOT_FOUND, "request", "no such address", hint));
+            return Err(not_there(StatusCode::NOT_FOUND, "no such address"));
         }
         if self.is_ending.load(Ordering::Relaxed) {
             return Err(Fault::new(
@@ -312,7 +310,7 @@ impl Service {
         Ok((body, permit))
     }
 
-    /// Room for so many bytes of bodies.
+    /// Room for so many bytes of a body or an answer.
     fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Fault> {
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.bytes).try_acquire_many_owned(permits);
@@ -335,20 +333,20 @@ impl Service {
     }
 
     /// What `work` makes of a request's body, in its turn.
-    async fn ask<T: Serialize>(
+    async fn ask<T: Answer>(
         self: Arc<Self>,
         queue: fn(&Self) -> &Queue,
         name: &str,
         request: Request,
-        work: impl FnOnce(&Served, Body, &Limits) -> Result<(T, usize), Fault> + Send + 'static,
+        work: impl FnOnce(&Served, Body, &Limits) -> Result<T, Fault> + Send + 'static,
     ) -> Result<Response, Fault> {
         // Read first: a client that is still sending hears nothing.
         let body = self.body(request).await;
         let served = self.find(name)?;
         let (body, permit) = body?;
         let answered = self.turn(queue, move |service| {
-            let (answer, rows) = work(&served, body, &service.limits)?;
-            service.metrics.rows.inc_by(rows as u64);
+            let answer = work(&served, body, &service.limits)?;
+            service.metrics.rows.inc_by(answer.rows() as u64);
             drop(permit);
             serde_json::to_vec(&answer).map_err(|_| Fault::internal("an answer is no JSON"))
         });
@@ -366,21 +364,19 @@ impl Service {
         let (answer, answered) = oneshot::channel();
         let service = Arc::clone(self);
         self.metrics.queue.inc();
-        // Work in many steps is dropped where its time is over, or nobody waits for it any more.
-        let is_awaited = Arc::new(AtomicBool::new(true));
-        let _waits = Waits(Arc::clone(&is_awaited));
-        let deadline = Instant::now() + self.limits.time;
+        let answer = Arc::new(answer);
         let job = move || {
             if !answer.is_closed() {
-                let in_time =
-                    move || is_awaited.load(Ordering::Relaxed) && Instant::now() < deadline;
-                let outcome = match host::while_wanted(in_time, || work(&service)) {
+                // Work in many steps is dropped where its time is over, or the one who asked has gone.
+                let asked = Arc::clone(&answer);
+                let outcome = host::while_wanted(move || !asked.is_closed(), || work(&service));
+                let outcome = match outcome {
                     Ok(Some(outcome)) => outcome,
                     Ok(None) => Err(service.too_late()),
                     Err(words) => Err(Fault::internal(format!("internal error: {words}"))),
                 };
-                // The one who asked may have gone.
-                let _ = answer.send(outcome);
+                // Nobody may be there to hear it.
+                let _ = Arc::into_inner(answer).map(|answer| answer.send(outcome));
             }
             service.metrics.queue.dec();
         };
@@ -444,15 +440,6 @@ async fn asset(Path(name): Path<String>) -> Result<Response, Fault> {
     let mut response = Response::new(Stream::from(asset.content));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.kind));
     Ok(response)
-}
-
-/// Says so when nobody waits any more.
-struct Waits(Arc<AtomicBool>);
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
 }
 
 /// An answer that counts among the bytes in memory until it is sent.
@@ -590,11 +577,8 @@ async fn score_rows(
     request: Request,
 ) -> Result<Response, Fault> {
     let how = query(how)?;
-    let work = move |served: &Served, body, limits: &Limits| {
-        let answer = score::answer(served, body, how, limits)?;
-        let rows = answer.len();
-        Ok((answer, rows))
-    };
+    let work =
+        move |served: &Served, body, limits: &Limits| score::answer(served, body, how, limits);
     service.ask(|service| &service.scores, &name, request, work).await
 }
 
@@ -608,11 +592,7 @@ async fn complete_rows(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Fault> {
-    let work = |served: &Served, body, limits: &Limits| {
-        let answer = complete::answer(served, &body, limits)?;
-        let rows = answer.len();
-        Ok((answer, rows))
-    };
+    let work = |served: &Served, body, limits: &Limits| complete::answer(served, &body, limits);
     service.ask(|service| &service.walks, &name, request, work).await
 }
 
@@ -626,11 +606,7 @@ async fn sample_rows(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Fault> {
-    let work = |served: &Served, body, limits: &Limits| {
-        let answer = sample::answer(served, &body, limits)?;
-        let rows = answer.len();
-        Ok((answer, rows))
-    };
+    let work = |served: &Served, body, limits: &Limits| sample::answer(served, &body, limits);
     service.ask(|service| &service.walks, &name, request, work).await
 }
 
@@ -645,9 +621,7 @@ async fn conditional_of_row(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Fault> {
-    let work = |served: &Served, body, limits: &Limits| {
-        Ok((conditional::answer(served, &body, limits)?, 1))
-    };
+    let work = |served: &Served, body, limits: &Limits| conditional::answer(served, &body, limits);
     service.ask(|service| &service.walks, &name, request, work).await
 }
 
@@ -661,10 +635,6 @@ async fn classify_rows(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Fault> {
-    let work = |served: &Served, body, limits: &Limits| {
-        let answer = classify::answer(served, &body, limits)?;
-        let rows = answer.len();
-        Ok((answer, rows))
-    };
+    let work = |served: &Served, body, limits: &Limits| classify::answer(served, &body, limits);
     service.ask(|service| &service.walks, &name, request, work).await
 }

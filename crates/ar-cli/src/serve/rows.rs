@@ -35,13 +35,9 @@ impl Serialize for RowOf {
 pub(crate) fn json_of(cell: &Cell) -> Value {
     match cell {
         Cell::Whole(value) => Value::from(*value),
-        Cell::Number(value) => number(*value),
+        // Null where JSON has none.
+        Cell::Number(value) => Value::from(*value),
         Cell::Word(word) => Value::from(word.clone()),
         Cell::Missing => Value::Null,
     }
-}
-
-/// A number; null where JSON has none.
-pub(crate) fn number(value: f64) -> Value {
-    Value::from(value)
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::{Body, parsed};
+use super::body::{Answer, Body, parsed};
 use super::fault::Fault;
 use super::limits::Limits;
 use super::rows::RowOf;
@@ -82,9 +82,8 @@ pub(crate) fn answer(served: &Served, body: &Body, limits: &Limits) -> Result<Sa
     Ok(SampleAnswer { model: served.name.clone(), method, rows })
 }
 
-impl SampleAnswer {
-    /// How many rows are in it.
-    pub(crate) fn len(&self) -> usize {
+impl Answer for SampleAnswer {
+    fn rows(&self) -> usize {
         self.rows.len()
     }
 }

@@ -1,12 +1,14 @@
 //! `POST /v1/models/{name}/score`: log p(x) of rows, and whether they are anomalies. What `chainrule score --calibrate valid`
 //! does, by the same code, so that the numbers are the same to the bit.
 
+use std::path::Path;
+
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body::{Body, parsed, rows_in};
+use super::body::{Answer, Body, counted};
 use super::fault::{Fault, Trouble};
 use super::limits::Limits;
 use super::rows;
@@ -154,37 +156,31 @@ pub(crate) fn answer(
     query: ScoreHow,
     limits: &Limits,
 ) -> Result<ScoreAnswer, Fault> {
-    let name = rows::name();
     query.check()?;
-    let (how, bad, ignored, set) = match body {
+    let (how, bad, ignored, set): (_, Vec<Option<Trouble>>, Vec<String>, _) = match body {
         Body::Json(bytes) => {
-            limits.check_rows(rows_in(&bytes))?;
-            let ScoreRequest { rows, alpha, costliest, costs, levels } = parsed(&bytes)?;
+            let asked: ScoreRequest = counted(&bytes, limits)?;
+            let ScoreRequest { rows, alpha, costliest, costs, levels } = asked;
             let how = ScoreHow { alpha, costliest, costs, levels };
             how.check()?;
-            if rows.is_empty() {
-                return Ok(ScoreAnswer::of(served, &how));
-            }
             let given = served.cells_given(&rows);
             let set = match given.cells.is_empty() {
                 true => None,
                 false => {
                     let finder = served.finder(how.levels);
-                    Some(finder.rows(name, served.column_names(), given.cells)?)
+                    Some(finder.rows(rows::name(), served.column_names(), given.cells)?)
                 }
             };
             (how, given.bad, given.ignored.into_iter().collect(), set)
         }
         Body::Csv(text) => {
-            let how = query;
-            let set = served.finder(how.levels).text(std::path::Path::new("rows.csv"), text)?;
-            (how, Vec::new(), Vec::new(), Some(set))
+            let set = served.finder(query.levels).text(Path::new("rows.csv"), text)?;
+            (query, Vec::new(), Vec::new(), Some(set))
         }
         Body::Arrow(file) => {
-            let how = query;
-            let set = served.finder(how.levels).file(file.path(), &served.event);
+            let set = served.finder(query.levels).file(file.path(), &served.event);
             let set = set.map_err(|error| Fault::from(error).without(file.path()))?;
-            (how, Vec::new(), Vec::new(), Some(set))
+            (query, Vec::new(), Vec::new(), Some(set))
         }
     };
     let mut scored = match set {
@@ -192,28 +188,17 @@ pub(crate) fn answer(
         None => Vec::new(),
     }
     .into_iter();
-    let mut answer = ScoreAnswer { ignored, ..ScoreAnswer::of(served, &how) };
     // Those that were no rows stand between those that were.
+    let mut rows = Vec::new();
     for bad in bad {
         match bad {
-            Some(error) => answer.rows.push(ScoredRow::Bad { error }),
-            None => answer.rows.extend(scored.next()),
+            Some(error) => rows.push(ScoredRow::Bad { error }),
+            None => rows.extend(scored.next()),
         }
     }
-    answer.rows.extend(scored);
-    Ok(answer)
-}
-
-impl ScoreAnswer {
-    fn of(served: &Served, how: &ScoreHow) -> Self {
-        Self {
-            model: served.name.clone(),
-            ranked_by: served.ranks.by.name(),
-            alpha: how.alpha,
-            rows: Vec::new(),
-            ignored: Vec::new(),
-        }
-    }
+    rows.extend(scored);
+    let (model, ranked_by) = (served.name.clone(), served.ranks.by.name());
+    Ok(ScoreAnswer { model, ranked_by, alpha: how.alpha, rows, ignored })
 }
 
 fn scores(
@@ -283,9 +268,8 @@ fn row_of(served: &Served, row: &Row<'_>, how: &ScoreHow) -> ScoredRow {
     })
 }
 
-impl ScoreAnswer {
-    /// How many rows are in it.
-    pub(crate) fn len(&self) -> usize {
+impl Answer for ScoreAnswer {
+    fn rows(&self) -> usize {
         self.rows.len()
     }
 }

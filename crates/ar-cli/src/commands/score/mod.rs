@@ -79,8 +79,7 @@ pub(crate) fn run(args: &ScoreArgs, session: &Session) -> Result<()> {
     };
     // The validation rows have been scored when the run was trained, but for what only some ask for.
     let is_known = args.calibrate.as_deref() == Some("valid") && args.tests.is_empty();
-    let known = if is_known { run.calibration()? } else { None };
-    let known = known.filter(|known| ranked_by == ScoreKind::LogProb || known.window.is_some());
+    let known = if is_known { ranks.known(&run)? } else { None };
     let calibration = args.calibrate.as_deref().filter(|_| known.is_none());
     let calibration = calibration.map(|spec| finder.named("--calibrate", spec, Split::Valid));
     let mut calibration = calibration.transpose()?;
@@ -248,8 +247,17 @@ impl Ranks {
         self.window.is_some() && self.ranking.is_some()
     }
 
+    /// What the run knows of its validation rows, if that is what rows are ranked by.
+    ///
+    /// # Errors
+    /// When it is not what the run wrote.
+    fn known(&self, run: &RunDir) -> Result<Option<calibration::Calibration>> {
+        let known = run.calibration()?;
+        Ok(known.filter(|known| self.by == ScoreKind::LogProb || known.window.is_some()))
+    }
+
     /// What the validation rows are ranked by.
-    pub(crate) fn scores_of<'a>(&self, known: &'a calibration::Calibration) -> &'a [f64] {
+    fn scores_of<'a>(&self, known: &'a calibration::Calibration) -> &'a [f64] {
         match (self.by, &known.window) {
             (ScoreKind::Window, Some(window)) => window,
             _ => &known.log_prob,
@@ -262,10 +270,7 @@ impl Ranks {
     /// When what it knows is not what it wrote, or is impossible.
     #[cfg(feature = "serve")]
     pub(crate) fn normal(&self, run: &RunDir, variables: usize) -> Result<Option<Normal>> {
-        let Some(known) = run.calibration()? else { return Ok(None) };
-        if self.by == ScoreKind::Window && known.window.is_none() {
-            return Ok(None);
-        }
+        let Some(known) = self.known(run)? else { return Ok(None) };
         let named = Named { name: "valid", split: Split::Valid.to_string() };
         let (_, rows) = rows::known(&named, &known.log_prob, self.scores_of(&known), variables);
         Ok(Some(Normal::of(&rows, &Extras::none().tests(true))?))
