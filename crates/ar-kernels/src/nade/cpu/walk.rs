@@ -20,7 +20,7 @@ pub struct Observed<'a> {
 /// Walks the ordering and draws every value that is not observed:
 /// `x_t = 1 if u_t < σ(logit_t) else 0`.
 ///
-/// The logits are those of [`forward`] on the result, to the bit. An observed cell ignores its
+/// The logits are those of [`forward`](super::forward()) on the result, to the bit. An observed cell ignores its
 /// uniform.
 ///
 /// # Shapes
@@ -114,7 +114,7 @@ pub const TOGETHER: usize = CHUNK;
 /// Walks `images` images together on this thread; their values are what `choices` says, position by
 /// position and image by image.
 ///
-/// The logits are those of [`forward`] on the result, to the bit, if that runs on the same instruction
+/// The logits are those of [`forward`](super::forward()) on the result, to the bit, if that runs on the same instruction
 /// set, whatever the number of images; on the walks as they were at that position, where some go on with those of others.
 ///
 /// # Panics
